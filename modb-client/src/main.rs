@@ -1,0 +1,3 @@
+//! `modb-client`, the command line.
+
+fn main() {}

@@ -1,0 +1,20 @@
+//! `modb-net` moves bytes between sockets and a [`Service`].
+//!
+//! It knows no command, no storage engine, and no protocol outside [`resp`], which is a module that
+//! servers and clients call and nothing else in this crate uses.
+//!
+//! Floors, imports only downward: `limits buf resp deadline token` (pure) -> `sys socketpair poll notify`
+//! (the OS) -> `service conn` (one connection) -> `core handoff` (many) -> `worker accept runtime` (threads).
+
+pub mod buf;
+pub mod limits;
+pub mod resp;
+pub mod service;
+pub mod token;
+
+pub use limits::Limits;
+pub use service::{
+    CloseReason, Connections, Flow, In, Opening, Out, Peer, Release, Seq, Service, Turn, Undelivered,
+    WorkerStats, Workers,
+};
+pub use token::Token;

@@ -1,0 +1,3 @@
+//! `modb-server`: configuration, start, signals, exit status.
+
+fn main() {}

@@ -1,0 +1,211 @@
+//! The seam to the engine: an ordered key-value store with atomic batches and numbered commits.
+//!
+//! A store knows bytes and nothing above: no type, no command, no connection. Engines are interchangeable;
+//! one conformance suite runs against each.
+//!
+//! Invariants every engine keeps:
+//! - `apply` is atomic and visible to every reader when it returns, and its `Seq` is greater than any before.
+//! - What a crash leaves is a prefix of the commits, in the order of their `Seq`.
+//! - `settle` never says that a commit is safe before it is as safe as the durability mode promises.
+//! - After a failed write or sync nothing is acknowledged any more: the store is poisoned until reopened.
+//!
+//! Why no `snapshot()`: a command's reads are isolated by the stripes of its keys (see `data::stripes`), so no
+//! caller needs an open view of the past, which engines pay for with every write. Scans go page by page.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use modb_net::Seq;
+
+/// The longest key a store takes, in bytes: what fjall can hold (65,535).
+pub const MAX_STORE_KEY_BYTES: usize = 65_535;
+
+/// What a commit that was acknowledged survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Synced to the disk before the reply leaves: survives a power cut.
+    Always,
+    /// Written to the operating system before the reply leaves, synced each second: survives the end of the
+    /// process; a power cut loses at most the last second.
+    #[default]
+    EverySecond,
+    /// Written to the operating system before the reply leaves, synced when the system likes.
+    Os,
+}
+
+/// What a read found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Got {
+    /// The value, if there is one.
+    pub value: Option<Bytes>,
+    /// The commit that last wrote the key (also by deleting it), or [`Seq::ZERO`] if it is long since safe.
+    pub seq: Seq,
+}
+
+/// A number that commits add to; kept by the store beside the records, exact through crashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Counter(pub u32);
+
+/// One write of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Sets a record.
+    Put(Bytes, Bytes),
+    /// Removes a record; nothing happens if there is none.
+    Delete(Bytes),
+    /// Adds to a counter.
+    Add(Counter, i64),
+}
+
+/// Writes that happen together or not at all, in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// The writes, oldest first; a later write of the same key wins.
+    pub writes: Vec<Write>,
+}
+
+/// A page of a scan.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// Records in ascending order of their keys.
+    pub records: Vec<(Bytes, Bytes)>,
+    /// Where the next page begins, if there may be one.
+    pub next: Option<Vec<u8>>,
+}
+
+/// Calls back when more commits have become safe. Must be cheap and never block: it wakes a worker.
+pub type SettledHook = Arc<dyn Fn() + Send + Sync>;
+
+/// An ordered key-value store. All methods may be called from any thread.
+///
+/// Routing: for keys whose first byte is `>= 0x10`, the eight bytes at `5..13` are uniformly distributed, so an
+/// engine may shard by them; records that share them are read together.
+pub trait Store: Send + Sync + 'static {
+    /// Reads one record.
+    ///
+    /// # Errors
+    /// If the disk cannot be read or what it holds is corrupt.
+    fn get(&self, key: &[u8]) -> Result<Got, StoreError>;
+
+    /// Reads up to `limit` records with `from <= key < to`.
+    ///
+    /// Records that are there throughout a series of pages are in one of them, exactly once.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Page, StoreError>;
+
+    /// The value of a counter, 0 if it was never added to.
+    fn counter(&self, counter: Counter) -> i64;
+
+    /// Commits a batch: atomic, visible at once, not yet safe.
+    ///
+    /// Callers keep two batches that touch the same record apart (by stripes); the store orders the rest.
+    ///
+    /// # Errors
+    /// [`StoreError::ReadOnly`] if the store is poisoned or the disk nearly full; nothing was changed then.
+    fn apply(&self, batch: Batch) -> Result<Seq, StoreError>;
+
+    /// The end of a turn: starts, or does, what the durability mode promises for all commits so far, and says
+    /// up to which commit replies may leave. Cheap when nothing is new. Never waits for a sync.
+    ///
+    /// # Errors
+    /// The write failed: commits after [`Store::settled`] have an unknown outcome.
+    fn settle(&self) -> Result<Seq, StoreError>;
+
+    /// Up to which commit replies may leave.
+    fn settled(&self) -> Seq;
+
+    /// `hook` is called from another thread whenever [`Store::settled`] grows without a call of `settle`,
+    /// and when the store is poisoned.
+    fn on_settled(&self, hook: SettledHook);
+
+    /// Waits until everything committed is synced to the disk, whatever the mode.
+    ///
+    /// # Errors
+    /// If the sync fails; the store is poisoned then.
+    fn sync(&self) -> Result<(), StoreError>;
+
+    /// Removes all records with `from <= key < to`, in the background of other work and not atomically;
+    /// for records that nothing can reach any more.
+    ///
+    /// # Errors
+    /// As [`Store::apply`].
+    fn sweep(&self, from: &[u8], to: &[u8]) -> Result<(), StoreError>;
+
+    /// Writes a consistent copy into the empty folder `target`, while the store goes on serving.
+    ///
+    /// # Errors
+    /// If the target cannot be written or the source cannot be read.
+    fn backup(&self, target: &Path) -> Result<(), StoreError>;
+
+    /// Reads everything and verifies every invariant the engine has.
+    ///
+    /// # Errors
+    /// The first damage found.
+    fn check(&self) -> Result<(), StoreError>;
+
+    /// Gives back the space of what was overwritten and removed.
+    ///
+    /// # Errors
+    /// As [`Store::apply`].
+    fn compact(&self) -> Result<(), StoreError>;
+
+    /// Why the store takes no writes, if it does not.
+    fn read_only_reason(&self) -> Option<String>;
+
+    /// Names and numbers for `INFO`.
+    fn stats(&self) -> Vec<(&'static str, String)>;
+
+    /// Syncs and closes. Further calls fail with [`StoreError::Closed`].
+    ///
+    /// # Errors
+    /// If the last sync fails.
+    fn close(&self) -> Result<(), StoreError>;
+}
+
+/// What a store can fail with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The folder belongs to another process.
+    #[error("the data folder {0} is used by another process")]
+    Locked(std::path::PathBuf),
+    /// The folder holds something this version cannot read.
+    #[error("the data folder {folder} has format {found}, this version reads {expected}")]
+    Format {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// The format found.
+        found: String,
+        /// The format this version reads and writes.
+        expected: u32,
+    },
+    /// The disk holds something other than what was written.
+    #[error("corrupt data in {place}: {what}")]
+    Corrupt {
+        /// The file, with the offset where known.
+        place: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// No write is taken any more, for this reason.
+    #[error("{0}")]
+    ReadOnly(String),
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+    /// The operating system said no.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// The system's own error.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The engine's own error.
+    #[error("storage engine: {0}")]
+    Engine(String),
+}

@@ -1,0 +1,1 @@
+//! The test harness: starts servers, speaks to them, and ends only what it started.

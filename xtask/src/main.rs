@@ -1,0 +1,3 @@
+//! The development commands of Modb: `cargo xtask help` lists them.
+
+fn main() {}
