@@ -4,3 +4,4 @@
 //! (parse and execute) -> `session` (one connection) -> `server` (a database with a door to the network).
 
 pub mod store;
+mod sys;

@@ -12,13 +12,24 @@
 //! Why no `snapshot()`: a command's reads are isolated by the stripes of its keys (see `data::stripes`), so no
 //! caller needs an open view of the past, which engines pay for with every write. Scans go page by page.
 
+mod fjall;
+mod folder;
+mod group;
+mod memory;
+mod open;
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use modb_net::Seq;
 
-/// The longest key a store takes, in bytes: what fjall can hold (65,535).
+pub use self::open::{EngineKind, OpenOptions, open};
+
+/// The longest key a store takes, in bytes: what the engines' file formats can hold in 16 bits. The shortest
+/// is one byte.
 pub const MAX_STORE_KEY_BYTES: usize = 65_535;
 
 /// What a commit that was acknowledged survives.
@@ -80,7 +91,7 @@ pub type SettledHook = Arc<dyn Fn() + Send + Sync>;
 /// An ordered key-value store. All methods may be called from any thread.
 ///
 /// Routing: for keys whose first byte is `>= 0x10`, the eight bytes at `5..13` are uniformly distributed, so an
-/// engine may shard by them; records that share them are read together.
+/// engine may shard by them; records that share them are read together. No key begins with the byte `0xff`.
 pub trait Store: Send + Sync + 'static {
     /// Reads one record.
     ///
@@ -104,7 +115,8 @@ pub trait Store: Send + Sync + 'static {
     /// Callers keep two batches that touch the same record apart (by stripes); the store orders the rest.
     ///
     /// # Errors
-    /// [`StoreError::ReadOnly`] if the store is poisoned or the disk nearly full; nothing was changed then.
+    /// [`StoreError::ReadOnly`] if the store is poisoned or the disk nearly full, [`StoreError::KeyLength`]
+    /// if a key is empty or too long; nothing was changed then. After any other error the store is poisoned.
     fn apply(&self, batch: Batch) -> Result<Seq, StoreError>;
 
     /// The end of a turn: starts, or does, what the durability mode promises for all commits so far, and says
@@ -127,14 +139,16 @@ pub trait Store: Send + Sync + 'static {
     /// If the sync fails; the store is poisoned then.
     fn sync(&self) -> Result<(), StoreError>;
 
-    /// Removes all records with `from <= key < to`, in the background of other work and not atomically;
-    /// for records that nothing can reach any more.
+    /// Removes all records with `from <= key < to` that are there now; for records that nothing can reach any
+    /// more. Not atomic: it reads page by page and commits many small batches, so call it from a thread that
+    /// may take long, never from a worker. Cut short by an error or a crash it has removed some; call it again.
     ///
     /// # Errors
-    /// As [`Store::apply`].
+    /// As [`Store::apply`] and [`Store::get`].
     fn sweep(&self, from: &[u8], to: &[u8]) -> Result<(), StoreError>;
 
-    /// Writes a consistent copy into the empty folder `target`, while the store goes on serving.
+    /// Writes a consistent copy into the empty or new folder `target`, while the store goes on serving. The
+    /// copy holds every commit made before the call, is synced, and is opened as any data folder is.
     ///
     /// # Errors
     /// If the target cannot be written or the source cannot be read.
@@ -165,6 +179,36 @@ pub trait Store: Send + Sync + 'static {
     fn close(&self) -> Result<(), StoreError>;
 }
 
+fn is_possible_key(key: &[u8]) -> bool {
+    (1..=MAX_STORE_KEY_BYTES).contains(&key.len())
+}
+
+/// Refuses bounds of a scan that no engine can compare with.
+fn check_bounds(from: &[u8], to: &[u8]) -> Result<(), StoreError> {
+    match [from, to].into_iter().find(|bound| bound.len() > MAX_STORE_KEY_BYTES) {
+        Some(bound) => Err(StoreError::KeyLength(bound.len())),
+        None => Ok(()),
+    }
+}
+
+/// Above every key that starts with a byte below 0xff; keys do.
+const AFTER_ALL_KEYS: &[u8] = &[0xff];
+
+/// [`Store::sweep`] for engines with nothing better.
+fn sweep_by_pages(store: &dyn Store, from: &[u8], to: &[u8], records: usize) -> Result<(), StoreError> {
+    let mut from = from.to_vec();
+    loop {
+        let page = store.scan(&from, to, records)?;
+        let writes: Vec<Write> = page.records.into_iter().map(|(key, _)| Write::Delete(key)).collect();
+        if !writes.is_empty() {
+            store.apply(Batch { writes })?;
+            store.settle()?;
+        }
+        let Some(next) = page.next else { return Ok(()) };
+        from = next;
+    }
+}
+
 /// What a store can fail with.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -173,14 +217,14 @@ pub enum StoreError {
     #[error("the data folder {0} is used by another process")]
     Locked(std::path::PathBuf),
     /// The folder holds something this version cannot read.
-    #[error("the data folder {folder} has format {found}, this version reads {expected}")]
+    #[error("the data folder {folder} has format \"{found}\", expected \"{expected}\"")]
     Format {
         /// The folder.
         folder: std::path::PathBuf,
         /// The format found.
         found: String,
         /// The format this version reads and writes.
-        expected: u32,
+        expected: String,
     },
     /// The disk holds something other than what was written.
     #[error("corrupt data in {place}: {what}")]
@@ -190,9 +234,15 @@ pub enum StoreError {
         /// What is wrong.
         what: String,
     },
+    /// A key is empty or longer than [`MAX_STORE_KEY_BYTES`].
+    #[error("a record's key has {0} bytes, the store takes 1 to {MAX_STORE_KEY_BYTES}")]
+    KeyLength(usize),
     /// No write is taken any more, for this reason.
     #[error("{0}")]
     ReadOnly(String),
+    /// The engine cannot do this.
+    #[error("{0}")]
+    Unsupported(&'static str),
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -208,4 +258,25 @@ pub enum StoreError {
     /// The engine's own error.
     #[error("storage engine: {0}")]
     Engine(String),
+}
+
+impl StoreError {
+    /// The system refused while `what` was being done.
+    pub(crate) fn io(what: impl Into<String>, source: std::io::Error) -> Self {
+        Self::Io { what: what.into(), source }
+    }
+}
+
+impl Batch {
+    /// Refuses keys that no engine can hold, before anything is changed.
+    fn check_keys(&self) -> Result<(), StoreError> {
+        for write in &self.writes {
+            if let Write::Put(key, _) | Write::Delete(key) = write
+                && !is_possible_key(key)
+            {
+                return Err(StoreError::KeyLength(key.len()));
+            }
+        }
+        Ok(())
+    }
 }

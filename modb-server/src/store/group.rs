@@ -1,0 +1,309 @@
+//! When commits are safe: one thread that syncs for all, and the health of the store.
+//!
+//! Workers ask ([`GroupCommit::settle`]) and never wait; the thread syncs whatever was committed when the sync
+//! began, so that all commits of all workers during one sync share the next. No lock is held while it syncs.
+//!
+//! Invariants: `settled` grows only, and never past what is as safe as the mode promises. A failed write or sync
+//! poisons the store for good: what the disk holds is unknown then, and a later sync that succeeds proves nothing
+//! (the system may have dropped the pages that failed).
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use modb_net::Seq;
+
+use super::{Durability, SettledHook, StoreError};
+
+/// How often `everysec` syncs and the free space is looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Locks, also after a panic elsewhere: no invariant of the store is broken half-way under any of its locks
+/// that it does not check itself.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the thread works on.
+pub(crate) trait Backing: Send + Sync + 'static {
+    /// The last commit.
+    fn committed(&self) -> Seq;
+    /// Syncs; everything up to the answer then survives a power cut.
+    fn sync(&self) -> Result<Seq, StoreError>;
+    /// Free space on the disk, in bytes.
+    fn free_bytes(&self) -> std::io::Result<u64>;
+}
+
+/// Whether writes are taken.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    /// False while all is well: the one thing that a commit looks at.
+    bad: AtomicBool,
+    poison: OnceLock<String>,
+    closed: AtomicBool,
+    low_space: AtomicBool,
+}
+
+impl Health {
+    /// Whether a commit may be made.
+    pub(crate) fn check_write(&self) -> Result<(), StoreError> {
+        if !self.bad.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.check_read()?;
+        match self.reason() {
+            Some(reason) => Err(StoreError::ReadOnly(reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a record may be read.
+    pub(crate) fn check_read(&self) -> Result<(), StoreError> {
+        if self.closed.load(Ordering::Acquire) { Err(StoreError::Closed) } else { Ok(()) }
+    }
+
+    /// Takes no write any more.
+    pub(crate) fn poison(&self, error: &StoreError) {
+        let reason = format!("writing to the disk failed, no write is taken until the restart: {error}");
+        if self.poison.set(reason).is_ok() {
+            tracing::error!(%error, "writing to the disk failed, the store is read-only from now on");
+        }
+        self.bad.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn poisoned(&self) -> Option<StoreError> {
+        self.poison.get().map(|reason| StoreError::ReadOnly(reason.clone()))
+    }
+
+    pub(crate) fn reason(&self) -> Option<String> {
+        if let Some(reason) = self.poison.get() {
+            return Some(reason.clone());
+        }
+        let low = self.low_space.load(Ordering::Acquire);
+        low.then(|| "the disk is nearly full, no write is taken until there is space".to_owned())
+    }
+
+    /// The first call answers true.
+    pub(crate) fn close(&self) -> bool {
+        let first = !self.closed.swap(true, Ordering::AcqRel);
+        self.bad.store(true, Ordering::Release);
+        first
+    }
+
+    /// Turns writes off below the floor and on again above it.
+    fn note_free_bytes(&self, free: u64, floor: u64) {
+        let low = free < floor;
+        if self.low_space.swap(low, Ordering::AcqRel) == low {
+            return;
+        }
+        if low {
+            tracing::error!(free_bytes = free, floor_bytes = floor, "disk nearly full: writes are refused");
+            self.bad.store(true, Ordering::Release);
+        } else {
+            tracing::info!(free_bytes = free, "space on the disk again: writes are taken");
+            let still_bad = self.poison.get().is_some() || self.closed.load(Ordering::Acquire);
+            self.bad.store(still_bad, Ordering::Release);
+            // A poisoning between the two lines above must not be forgotten.
+            if self.poison.get().is_some() || self.closed.load(Ordering::Acquire) {
+                self.bad.store(true, Ordering::Release);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    synced: u64,
+    stop: bool,
+}
+
+/// The sync thread and what it shares with the workers.
+pub(crate) struct GroupCommit {
+    mode: Durability,
+    min_free_bytes: u64,
+    pub(crate) health: Health,
+    settled: AtomicU64,
+    /// Up to which commit a sync was asked for.
+    wanted: AtomicU64,
+    state: Mutex<State>,
+    work: Condvar,
+    done: Condvar,
+    hooks: RwLock<Vec<SettledHook>>,
+    syncs: AtomicU64,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl GroupCommit {
+    /// Nothing runs before [`GroupCommit::start`]; all commits up to `recovered` are durable.
+    pub(crate) fn new(mode: Durability, min_free_bytes: u64, recovered: Seq) -> Arc<Self> {
+        Arc::new(Self {
+            mode,
+            min_free_bytes,
+            health: Health::default(),
+            settled: AtomicU64::new(recovered.0),
+            wanted: AtomicU64::new(recovered.0),
+            state: Mutex::new(State { synced: recovered.0, stop: false }),
+            work: Condvar::new(),
+            done: Condvar::new(),
+            hooks: RwLock::new(Vec::new()),
+            syncs: AtomicU64::new(0),
+            thread: Mutex::new(None),
+        })
+    }
+
+    /// Starts the thread; it ends with [`GroupCommit::stop`].
+    pub(crate) fn start(self: &Arc<Self>, backing: Arc<dyn Backing>) -> Result<(), StoreError> {
+        self.look_at_space(&*backing);
+        let group = Arc::clone(self);
+        let handle = thread::Builder::new()
+            .name("modb-sync".to_owned())
+            .spawn(move || group.run(&*backing))
+            .map_err(|e| StoreError::io("cannot start the sync thread", e))?;
+        *lock(&self.thread) = Some(handle);
+        Ok(())
+    }
+
+    /// Ends the thread and waits for it. Commits since its last sync are the caller's.
+    pub(crate) fn stop(&self) {
+        lock(&self.state).stop = true;
+        self.work.notify_all();
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread
+            && thread.thread().id() != thread::current().id()
+        {
+            // A panic there has been reported by its own hook.
+            let _ = thread.join();
+        }
+        self.done.notify_all();
+    }
+
+    /// The end of a turn: everything up to `written` is with the operating system. Never waits.
+    pub(crate) fn settle(&self, written: Seq) -> Result<Seq, StoreError> {
+        if let Some(error) = self.health.poisoned() {
+            return Err(error);
+        }
+        if self.mode == Durability::Always {
+            self.want(written);
+        } else {
+            self.settled.fetch_max(written.0, Ordering::AcqRel);
+        }
+        Ok(self.settled())
+    }
+
+    pub(crate) fn settled(&self) -> Seq {
+        Seq(self.settled.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn mode(&self) -> Durability {
+        self.mode
+    }
+
+    pub(crate) fn on_settled(&self, hook: SettledHook) {
+        self.hooks.write().unwrap_or_else(PoisonError::into_inner).push(hook);
+    }
+
+    /// Syncs done since the start.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
+    }
+
+    /// Waits until everything up to `committed` is durable.
+    pub(crate) fn wait_for(&self, committed: Seq) -> Result<(), StoreError> {
+        self.want(committed);
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(error) = self.health.poisoned() {
+                return Err(error);
+            }
+            if state.synced >= committed.0 {
+                return Ok(());
+            }
+            if state.stop {
+                return Err(StoreError::Closed);
+            }
+            state = self.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Tells everyone that `settled` grew, or that nothing is settled any more.
+    pub(crate) fn call_hooks(&self) {
+        for hook in self.hooks.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            hook();
+        }
+    }
+
+    fn want(&self, seq: Seq) {
+        if self.wanted.fetch_max(seq.0, Ordering::AcqRel) < seq.0 {
+            // Taken so that the thread is either before its check of `wanted` or already waiting.
+            drop(lock(&self.state));
+            self.work.notify_one();
+        }
+    }
+
+    fn run(&self, backing: &dyn Backing) {
+        let mut next_tick = Instant::now() + TICK;
+        while let Some(synced) = self.wait_for_work(next_tick) {
+            let now = Instant::now();
+            if now >= next_tick {
+                next_tick = now + TICK;
+                self.look_at_space(backing);
+                if self.mode == Durability::EverySecond {
+                    self.wanted.fetch_max(backing.committed().0, Ordering::AcqRel);
+                }
+            }
+            if self.wanted.load(Ordering::Acquire) > synced && self.health.poisoned().is_none() {
+                self.sync_once(backing);
+            }
+        }
+    }
+
+    /// Up to where is synced, once something is to be done; `None` is the end.
+    fn wait_for_work(&self, until: Instant) -> Option<u64> {
+        let mut state = lock(&self.state);
+        loop {
+            if state.stop {
+                return None;
+            }
+            let wanted =
+                self.wanted.load(Ordering::Acquire) > state.synced && self.health.poisoned().is_none();
+            let left = until.saturating_duration_since(Instant::now());
+            if wanted || left.is_zero() {
+                return Some(state.synced);
+            }
+            state = self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn sync_once(&self, backing: &dyn Backing) {
+        match backing.sync() {
+            Ok(seq) => {
+                self.syncs.fetch_add(1, Ordering::Relaxed);
+                let mut state = lock(&self.state);
+                state.synced = state.synced.max(seq.0);
+                drop(state);
+                let grew = self.settled.fetch_max(seq.0, Ordering::AcqRel) < seq.0;
+                self.done.notify_all();
+                if grew {
+                    self.call_hooks();
+                }
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Poisons the store and tells everyone who waits.
+    pub(crate) fn fail(&self, error: &StoreError) {
+        self.health.poison(error);
+        drop(lock(&self.state));
+        self.done.notify_all();
+        self.call_hooks();
+    }
+
+    fn look_at_space(&self, backing: &dyn Backing) {
+        match backing.free_bytes() {
+            Ok(free) => self.health.note_free_bytes(free, self.min_free_bytes),
+            Err(error) => tracing::warn!(%error, "cannot tell the free space of the data folder's disk"),
+        }
+    }
+}

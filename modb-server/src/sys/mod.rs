@@ -1,0 +1,25 @@
+//! What the operating systems do differently. Each platform module provides:
+//!
+//! - `free_bytes(path)`: what an unprivileged process may still write to the disk that holds `path`;
+//! - `sync_folder(path)`: makes created, renamed and deleted names in a folder survive a power cut.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+pub(crate) use self::unix::{free_bytes, sync_folder};
+#[cfg(windows)]
+pub(crate) use self::windows::{free_bytes, sync_folder};
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn free_space_is_known_and_a_missing_path_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(super::free_bytes(dir.path()).unwrap() > 0);
+        assert!(super::free_bytes(&dir.path().join("missing")).is_err());
+        super::sync_folder(dir.path()).unwrap();
+    }
+}
