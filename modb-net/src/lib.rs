@@ -8,8 +8,12 @@
 
 pub mod buf;
 pub mod limits;
+pub mod notify;
+pub mod poll;
 pub mod resp;
 pub mod service;
+pub mod socketpair;
+mod sys;
 pub mod token;
 
 pub use limits::Limits;
@@ -17,4 +21,5 @@ pub use service::{
     CloseReason, Connections, Flow, In, Opening, Out, Peer, Release, Seq, Service, Turn, Undelivered,
     WorkerStats, Workers,
 };
+pub use sys::raise_descriptor_limit;
 pub use token::Token;

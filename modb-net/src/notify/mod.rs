@@ -1,0 +1,248 @@
+//! Waking a poll loop from another thread, with wake-ups that coalesce.
+//!
+//! One [`Notifier`] belongs to a loop; any number of [`Waker`]s belong to other threads. The notifier is a
+//! socket that any `select`, `poll`, `epoll`, `kqueue` or IOCP loop can wait on. While the loop is awake a
+//! wake-up costs no system call; while it sleeps, one byte is written, however many wake it.
+//!
+//! The queue is the caller's. The producer publishes its item, then calls [`Waker::wake`]. The loop does,
+//! in this order (see [`Wait`], which keeps it):
+//!
+//! ```no_run
+//! # use modb_net::{notify::{Notifier, NotifyError}, poll::{Events, Interest, Poller}};
+//! # fn drain_queue() -> bool { true } // Whether the queue is empty now.
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! const KEY: usize = 0;
+//! let (notifier, mut poller, mut events) = (Notifier::new()?, Poller::new()?, Events::new());
+//! poller.add(KEY, notifier.source(), Interest::READ)?;
+//! loop {
+//!     let drained = drain_queue();
+//!     let wait = notifier.begin_wait(drained);
+//!     poller.wait(&mut events, wait.timeout(None))?;
+//!     wait.end(events.iter().any(|event| event.key == KEY))?;
+//!     // ... serve the other events ...
+//! }
+//! # }
+//! ```
+//!
+//! Invariants: an item published before a wake-up is seen by the drain that follows, or the loop does not
+//! sleep (`state.rs`, checked by loom in `model.rs`). A full socket buffer is success: there is a byte to
+//! read. A write that keeps failing breaks the notifier for good and wakes the loop to be told so, since
+//! another waker may already have relied on that byte.
+
+mod state;
+
+use std::cell::Cell;
+use std::io;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use socket2::Socket;
+
+use crate::socketpair::{self, PairError};
+use crate::sys;
+use state::State;
+
+/// How often a failing write is tried before the notifier counts as broken. What can pass (a lack of
+/// kernel memory) passes quickly or not at all, and the caller must not be held.
+const WRITE_ATTEMPTS: u32 = 16;
+
+/// Bytes taken from the socket at once. There is one per sleep; a few may have gathered.
+const DRAIN_BYTES: usize = 64;
+
+/// A wake-up cannot be delivered, now or ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotifyError {
+    /// The [`Notifier`] is gone: nobody waits.
+    #[error("the notifier is closed")]
+    Closed,
+    /// Its socket has failed; wake-ups may have been lost. The loop must drain its queue and end.
+    #[error("the notifier's socket has failed")]
+    Broken,
+}
+
+/// Whether wake-ups can still be delivered. Goes up only.
+const LIVE: u8 = 0;
+const BROKEN: u8 = 1;
+const CLOSED: u8 = 2;
+
+#[derive(Debug)]
+struct Shared {
+    state: State,
+    fate: AtomicU8,
+    sender: Socket,
+}
+
+/// The receiving half: belongs to one loop, on one thread at a time.
+#[derive(Debug)]
+pub struct Notifier {
+    shared: Arc<Shared>,
+    receiver: Arc<Socket>,
+    /// Two threads in a wait on one notifier would break the protocol: not `Sync`.
+    one_thread: PhantomData<Cell<()>>,
+}
+
+sys::impl_as_socket!(Notifier, receiver);
+
+impl Notifier {
+    /// A notifier over [`socketpair::pair`].
+    ///
+    /// # Errors
+    /// If no pair can be had.
+    pub fn new() -> Result<Self, PairError> {
+        Ok(Self::over(socketpair::pair()?))
+    }
+
+    /// A notifier over a pair of the caller's choice: connected, non-blocking stream sockets.
+    pub fn over((receiver, sender): (Socket, Socket)) -> Self {
+        let shared = Arc::new(Shared { state: State::new(), fate: AtomicU8::new(LIVE), sender });
+        Self { shared, receiver: Arc::new(receiver), one_thread: PhantomData }
+    }
+
+    /// A waker for this notifier; clone it for more.
+    pub fn waker(&self) -> Waker {
+        Waker { shared: self.shared.clone() }
+    }
+
+    /// What to add to a poller, to be told when it is readable.
+    pub fn source(&self) -> Arc<Socket> {
+        self.receiver.clone()
+    }
+
+    /// Begins a wait. `drained`: whether the queue was emptied since the last wait and nothing else was
+    /// left undone; if not, the wait will not block.
+    pub fn begin_wait(&self, drained: bool) -> Wait<'_> {
+        let live = self.shared.fate.load(Ordering::Acquire) == LIVE;
+        Wait { notifier: self, may_block: drained && live && self.shared.state.try_sleep(), ended: false }
+    }
+
+    /// Empties the socket, then makes what was published visible: in this order.
+    fn end_wait(&self, readable: bool) -> Result<(), NotifyError> {
+        let emptied = if readable { self.empty_socket() } else { Ok(()) };
+        self.shared.state.wake();
+        if emptied.is_err() {
+            self.shared.fail(BROKEN);
+        }
+        self.shared.check()
+    }
+
+    fn empty_socket(&self) -> io::Result<()> {
+        let mut bytes = [MaybeUninit::uninit(); DRAIN_BYTES];
+        loop {
+            match self.receiver.recv(&mut bytes) {
+                // The sending socket lives as long as `shared`: only a failed one ends the stream.
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                // Once is enough: if there is more, the socket stays readable.
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Drop for Notifier {
+    fn drop(&mut self) {
+        self.shared.fail(CLOSED);
+    }
+}
+
+/// One wait of the loop, from before it blocks until after it woke. Dropping it ends it too.
+#[derive(Debug)]
+#[must_use = "the loop counts as asleep until the wait is ended"]
+pub struct Wait<'a> {
+    notifier: &'a Notifier,
+    may_block: bool,
+    ended: bool,
+}
+
+impl Wait<'_> {
+    /// How long to wait: as long as the caller `wanted` (`None`: for ever), or not at all.
+    pub fn timeout(&self, wanted: Option<Duration>) -> Option<Duration> {
+        if self.may_block { wanted } else { Some(Duration::ZERO) }
+    }
+
+    /// Whether the wait may block.
+    pub fn may_block(&self) -> bool {
+        self.may_block
+    }
+
+    /// Ends the wait; `readable`: the notifier's socket was reported. Drain the queue after this, not
+    /// before, and also if it was not reported.
+    ///
+    /// # Errors
+    /// [`NotifyError::Broken`]: nobody can wake this loop any more.
+    pub fn end(mut self, readable: bool) -> Result<(), NotifyError> {
+        self.ended = true;
+        self.notifier.end_wait(readable)
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            // Whether the socket is readable is not known here; asking it is harmless. An error is kept
+            // in the notifier and told by the next wait.
+            let _ = self.notifier.end_wait(true);
+        }
+    }
+}
+
+/// The sending half: clone it, send it, drop it as you like, also when the notifier is gone.
+#[derive(Clone, Debug)]
+pub struct Waker {
+    shared: Arc<Shared>,
+}
+
+impl Waker {
+    /// Wakes the loop. Publish the item first.
+    ///
+    /// Never blocks. No system call unless the loop sleeps and this is the first wake-up since.
+    ///
+    /// # Errors
+    /// [`NotifyError`]; what was published may never be seen.
+    pub fn wake(&self) -> Result<(), NotifyError> {
+        self.shared.check()?;
+        if self.shared.state.notify() { self.shared.write() } else { Ok(()) }
+    }
+}
+
+impl Shared {
+    fn check(&self) -> Result<(), NotifyError> {
+        match self.fate.load(Ordering::Acquire) {
+            LIVE => Ok(()),
+            BROKEN => Err(NotifyError::Broken),
+            _ => Err(NotifyError::Closed),
+        }
+    }
+
+    /// Writes the byte, and if that is impossible makes sure that everybody learns it.
+    fn write(&self) -> Result<(), NotifyError> {
+        for _ in 0..WRITE_ATTEMPTS {
+            match self.sender.send_with_flags(&[1], sys::SEND_FLAGS) {
+                // A full buffer means bytes to read: the loop wakes.
+                Ok(1..) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => std::thread::yield_now(),
+            }
+            self.check()?;
+        }
+        // Putting the state back to ASLEEP would not do: others may have coalesced onto this byte.
+        self.fail(BROKEN);
+        self.check()
+    }
+
+    /// Raises the fate, and ends the stream so that a sleeping loop finds its socket readable.
+    fn fail(&self, fate: u8) {
+        self.fate.fetch_max(fate, Ordering::AcqRel);
+        // It may be what has failed already; then there is nobody left to tell.
+        let _ = self.sender.shutdown(std::net::Shutdown::Write);
+    }
+}
+
+#[cfg(test)]
+mod tests;

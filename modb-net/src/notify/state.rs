@@ -1,0 +1,70 @@
+//! The state that lets wake-ups coalesce: awake, asleep, notified. Pure; nothing here blocks.
+//!
+//! One sleeper, any number of callers of [`State::notify`]. The invariant: **what was published before a
+//! `notify` is seen by the sleeper's next drain, or the sleeper does not stay asleep.** Why it holds:
+//! every change is a read-modify-write on one atomic, so all changes have one order. Either a notify
+//! comes before the attempt to sleep, which then fails; or after it, and the first such notify finds
+//! `ASLEEP` and writes. The sleeper's last change, [`State::wake`], acquires what the notifies before it
+//! released, and comes before the drain.
+//!
+//! Each piece is needed: take away one and a wake-up is lost. `model.rs` shows it for seven ways to do so.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// The loop runs and will drain the queue before it sleeps: a notify need only be noted.
+const AWAKE: u8 = 0;
+/// The loop is in its wait, or about to enter it: the first notify writes a byte.
+const ASLEEP: u8 = 1;
+/// A notify has come since the loop last woke.
+const NOTIFIED: u8 = 2;
+
+/// The atomic operations that the protocol is made of, so that a model checker's can take their place.
+pub(crate) trait Cell {
+    fn new(value: u8) -> Self;
+    fn swap(&self, value: u8, order: Ordering) -> u8;
+    fn compare_exchange(&self, old: u8, new: u8, success: Ordering, failure: Ordering) -> Result<u8, u8>;
+}
+
+impl Cell for AtomicU8 {
+    fn new(value: u8) -> Self {
+        Self::new(value)
+    }
+    fn swap(&self, value: u8, order: Ordering) -> u8 {
+        self.swap(value, order)
+    }
+    fn compare_exchange(&self, old: u8, new: u8, success: Ordering, failure: Ordering) -> Result<u8, u8> {
+        self.compare_exchange(old, new, success, failure)
+    }
+}
+
+/// See the top of this file.
+#[derive(Debug)]
+pub(crate) struct State<C: Cell = AtomicU8>(C);
+
+impl<C: Cell> State<C> {
+    /// Awake.
+    pub(crate) fn new() -> Self {
+        Self(C::new(AWAKE))
+    }
+
+    /// Called by a producer after it has published. `true`: the sleeper must be woken, and this caller is
+    /// the one to do it.
+    pub(crate) fn notify(&self) -> bool {
+        // Always a swap, even if the state is NOTIFIED already: skipping it would leave this caller's item
+        // outside of what the sleeper acquires.
+        self.0.swap(NOTIFIED, Ordering::Release) == ASLEEP
+    }
+
+    /// Called by the sleeper when its queue is empty. `true`: it may block; whoever notifies from now on
+    /// will wake it. `false`: something has come meanwhile, do not block.
+    pub(crate) fn try_sleep(&self) -> bool {
+        self.0.compare_exchange(AWAKE, ASLEEP, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Called by the sleeper after its wait and after emptying the socket, before draining its queue.
+    pub(crate) fn wake(&self) {
+        // A swap and not a store: a store would cut the chain of read-modify-writes, and with it the
+        // acquiring of what was released before.
+        self.0.swap(AWAKE, Ordering::Acquire);
+    }
+}

@@ -1,0 +1,136 @@
+//! The notifier over the system's pair, on real threads.
+
+use std::sync::mpsc;
+use std::time::Instant;
+
+use super::*;
+use crate::poll::{Events, Interest, Poller};
+
+/// Far longer than any wake-up takes.
+const LONG: Duration = Duration::from_secs(20);
+
+/// A notifier in a poller, as a worker has it.
+struct Loop {
+    notifier: Notifier,
+    poller: Poller,
+    events: Events,
+}
+
+impl Loop {
+    fn new() -> Self {
+        let (notifier, mut poller) = (Notifier::new().unwrap(), Poller::new().unwrap());
+        poller.add(0, notifier.source(), Interest::READ).unwrap();
+        Self { notifier, poller, events: Events::new() }
+    }
+
+    /// One wait.
+    fn wait(&mut self) -> Result<(), NotifyError> {
+        let (begun, wait) = (Instant::now(), self.notifier.begin_wait(true));
+        self.poller.wait(&mut self.events, wait.timeout(Some(LONG))).unwrap();
+        assert!(begun.elapsed() < LONG, "slept through it: a lost wake-up");
+        wait.end(!self.events.is_empty())
+    }
+}
+
+fn pending_bytes(notifier: &Notifier) -> usize {
+    notifier.receiver.peek(&mut [MaybeUninit::uninit(); 64]).unwrap_or(0)
+}
+
+#[test]
+fn awake_nothing_is_written_asleep_exactly_one_byte() {
+    let notifier = Notifier::new().unwrap();
+    let waker = notifier.waker();
+    for _ in 0..1000 {
+        waker.wake().unwrap();
+    }
+    assert_eq!(pending_bytes(&notifier), 0);
+    let wait = notifier.begin_wait(true);
+    assert!(!wait.may_block(), "there were wake-ups while it was awake");
+    wait.end(false).unwrap();
+
+    let wait = notifier.begin_wait(true);
+    assert!(wait.may_block());
+    for _ in 0..1000 {
+        waker.wake().unwrap();
+    }
+    assert_eq!(pending_bytes(&notifier), 1);
+    wait.end(true).unwrap();
+    assert_eq!(pending_bytes(&notifier), 0);
+}
+
+#[test]
+fn a_loop_with_something_left_undone_does_not_sleep() {
+    let notifier = Notifier::new().unwrap();
+    let wait = notifier.begin_wait(false);
+    assert_eq!(wait.timeout(Some(LONG)), Some(Duration::ZERO));
+}
+
+#[test]
+fn a_wait_that_is_dropped_has_ended() {
+    let notifier = Notifier::new().unwrap();
+    drop(notifier.begin_wait(true));
+    notifier.waker().wake().unwrap();
+    assert_eq!(pending_bytes(&notifier), 0, "it is awake");
+}
+
+#[test]
+fn a_sleeping_loop_is_woken() {
+    let mut looping = Loop::new();
+    let waker = looping.notifier.waker();
+    let waking = std::thread::spawn(move || waker.wake());
+    // Either the wake-up comes first and the wait does not block, or it wakes the wait.
+    looping.wait().unwrap();
+    waking.join().unwrap().unwrap();
+}
+
+#[test]
+fn wakers_outlive_the_notifier() {
+    let notifier = Notifier::new().unwrap();
+    let waker = notifier.waker();
+    let other = waker.clone();
+    drop(notifier);
+    assert_eq!(waker.wake(), Err(NotifyError::Closed));
+    assert_eq!(std::thread::spawn(move || other.wake()).join().unwrap(), Err(NotifyError::Closed));
+}
+
+/// Producers push numbers through a channel and wake; the loop counts what arrives.
+fn count_at_both_ends(producers: u64, each: u64) {
+    let mut looping = Loop::new();
+    let (send, receive) = mpsc::channel::<u64>();
+    let threads: Vec<_> = (0..producers)
+        .map(|_| {
+            let (waker, send) = (looping.notifier.waker(), send.clone());
+            std::thread::spawn(move || {
+                for number in 0..each {
+                    send.send(number).unwrap();
+                    waker.wake().unwrap();
+                }
+            })
+        })
+        .collect();
+    let (mut count, mut sum) = (0, 0);
+    while count < producers * each {
+        looping.wait().unwrap();
+        for number in receive.try_iter() {
+            count += 1;
+            sum += number;
+        }
+    }
+    assert_eq!(sum, producers * (each * (each - 1) / 2));
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+#[test]
+fn nothing_is_lost_between_threads() {
+    for producers in [1, 2, 4] {
+        count_at_both_ends(producers, 1_000_000 / 3 / producers);
+    }
+}
+
+#[test]
+#[ignore = "minutes"]
+fn long_nothing_is_lost_in_ten_million() {
+    for producers in [1, 2, 4] {
+        count_at_both_ends(producers, 10_000_000 / producers);
+    }
+}

@@ -1,0 +1,113 @@
+//! Windows 10 1803 and later, and Wine. What each item means is written in `sys/mod.rs`.
+
+#![allow(unsafe_code)] // Winsock.
+
+use std::io;
+use std::os::windows::io::AsRawSocket;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use socket2::Socket;
+use windows_sys::Win32::Networking::WinSock::{
+    POLLIN, POLLOUT, SO_EXCLUSIVEADDRUSE, SOCKET, SOCKET_ERROR, SOL_SOCKET, WSAEWOULDBLOCK, WSAPOLLFD,
+    WSAPoll, setsockopt,
+};
+
+use super::Watch;
+
+/// Windows has none: a pair is emulated.
+pub(crate) const NATIVE_PAIR: bool = false;
+
+/// Windows has no signal to suppress.
+pub(crate) const SEND_FLAGS: i32 = 0;
+
+/// Never succeeds.
+///
+/// # Errors
+/// Always `Unsupported`.
+pub(crate) fn native_pair() -> io::Result<(Socket, Socket)> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "Windows has no socketpair of its own"))
+}
+
+/// `SO_EXCLUSIVEADDRUSE`: without it another process may bind the same port with `SO_REUSEADDR` and take
+/// the connections meant for this one.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn set_exclusive(socket: &Socket) -> io::Result<()> {
+    let on: i32 = 1;
+    // SAFETY: the socket is open for the whole call, and the option is an `i32` that is read, not kept.
+    let result = unsafe {
+        setsockopt(
+            socket.as_raw_socket() as SOCKET,
+            SOL_SOCKET,
+            SO_EXCLUSIVEADDRUSE,
+            (&raw const on).cast(),
+            size_of::<i32>() as i32,
+        )
+    };
+    if result == SOCKET_ERROR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// A new directory. It inherits its access list; the user's temporary folder is closed to other users.
+///
+/// # Errors
+/// What the system says, among it `AlreadyExists`.
+pub(crate) fn make_private_dir(path: &Path) -> io::Result<()> {
+    std::fs::create_dir(path)
+}
+
+/// The machine's own, which every user may write to: a user's may be deep, and a socket's path has 108 bytes.
+pub(crate) fn short_temp_dir() -> PathBuf {
+    PathBuf::from(r"C:\Windows\Temp")
+}
+
+/// `WSAPoll`. Before Windows 10 2004 it does not report a connect that failed: wait in slices.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn poll_sockets(watches: &[Watch<'_>], timeout: Duration) -> io::Result<()> {
+    let mut fds: Vec<_> = watches
+        .iter()
+        .map(|watch| WSAPOLLFD {
+            fd: watch.socket.as_raw_socket() as SOCKET,
+            events: if watch.write { POLLOUT } else { POLLIN },
+            revents: 0,
+        })
+        .collect();
+    let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    let count = u32::try_from(fds.len()).expect("a handful of sockets");
+    // SAFETY: `fds` has `count` entries, and their sockets are borrowed for the whole call.
+    let result = unsafe { WSAPoll(fds.as_mut_ptr(), count, timeout_ms) };
+    if result == SOCKET_ERROR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// `WSAEWOULDBLOCK`.
+pub(crate) fn is_connecting(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(WSAEWOULDBLOCK)
+}
+
+/// Windows limits open sockets by memory only.
+///
+/// # Errors
+/// None here.
+pub fn raise_descriptor_limit(wanted: u64) -> io::Result<u64> {
+    Ok(wanted)
+}
+
+/// `AsSocket` and `AsRawSocket` by a field.
+macro_rules! impl_as_socket {
+    ($type:ty, $field:ident) => {
+        impl std::os::windows::io::AsSocket for $type {
+            fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
+                std::os::windows::io::AsSocket::as_socket(&*self.$field)
+            }
+        }
+        impl std::os::windows::io::AsRawSocket for $type {
+            fn as_raw_socket(&self) -> std::os::windows::io::RawSocket {
+                std::os::windows::io::AsRawSocket::as_raw_socket(&*self.$field)
+            }
+        }
+    };
+}
+pub(crate) use impl_as_socket;
