@@ -14,6 +14,8 @@ use loom::thread;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
+use crate::sys::model_tests;
+
 use super::state::{ASLEEP, AWAKE, Cell, NOTIFIED, State};
 
 impl Cell for AtomicU8 {
@@ -137,14 +139,14 @@ fn check<P: Protocol>(weather: Weather) {
     });
 }
 
-#[test]
-fn the_protocol_loses_nothing() {
-    check::<State<AtomicU8>>(Weather::Calm);
-}
+model_tests! {
+    fn the_protocol_loses_nothing() {
+        check::<State<AtomicU8>>(Weather::Calm);
+    }
 
-#[test]
-fn the_protocol_loses_nothing_when_the_loop_wakes_by_itself() {
-    check::<State<AtomicU8>>(Weather::TimesOut);
+    fn the_protocol_loses_nothing_when_the_loop_wakes_by_itself() {
+        check::<State<AtomicU8>>(Weather::TimesOut);
+    }
 }
 
 /// A variant of the three states: what the notifier has, unless a method is given.
@@ -284,32 +286,50 @@ variant!(ChecksAgainWithoutFence, "(g) The loop looks again, but the producer ha
     }
 });
 
-#[test]
-fn what_the_mutants_change_loses_nothing() {
-    check::<ThreeStates>(Weather::Calm);
-    check::<TwoStates>(Weather::Calm);
-    check::<ChecksAgainWithFence>(Weather::Calm);
+model_tests! {
+    fn what_the_mutants_change_loses_nothing() {
+        check::<ThreeStates>(Weather::Calm);
+        check::<TwoStates>(Weather::Calm);
+        check::<ChecksAgainWithFence>(Weather::Calm);
+    }
 }
 
-/// Passes if loom finds a lost wake-up.
-macro_rules! loses {
-    ($($test:ident: $mutant:ident;)*) => {$(
-        #[test]
-        #[should_panic(expected = "deadlock")]
-        fn $test() {
-            check::<$mutant>(Weather::Calm);
-        }
-    )*};
-}
+// Each passes if loom finds that the loop sleeps for ever.
+model_tests! {
+    #[should_panic(expected = "deadlock")]
+    fn a_skipping_if_the_exchange_fails_loses() {
+        check::<SkipsIfExchangeFails>(Weather::Calm);
+    }
 
-loses! {
-    mutant_a_loses: SkipsIfExchangeFails;
-    mutant_b_loses: SkipsIfAlreadySet;
-    mutant_c_loses: WakesBeforeEmptying;
-    mutant_d_loses: SleepsUnasked;
-    mutant_e_loses: WakesByStore;
-    mutant_f_loses: NotifiesRelaxed;
-    mutant_g_loses: ChecksAgainWithoutFence;
+    #[should_panic(expected = "deadlock")]
+    fn b_skipping_if_already_set_loses() {
+        check::<SkipsIfAlreadySet>(Weather::Calm);
+    }
+
+    #[should_panic(expected = "deadlock")]
+    fn c_waking_before_emptying_loses() {
+        check::<WakesBeforeEmptying>(Weather::Calm);
+    }
+
+    #[should_panic(expected = "deadlock")]
+    fn d_sleeping_unasked_loses() {
+        check::<SleepsUnasked>(Weather::Calm);
+    }
+
+    #[should_panic(expected = "deadlock")]
+    fn e_waking_by_store_loses() {
+        check::<WakesByStore>(Weather::Calm);
+    }
+
+    #[should_panic(expected = "deadlock")]
+    fn f_notifying_relaxed_loses() {
+        check::<NotifiesRelaxed>(Weather::Calm);
+    }
+
+    #[should_panic(expected = "deadlock")]
+    fn g_checking_again_without_a_fence_loses() {
+        check::<ChecksAgainWithoutFence>(Weather::Calm);
+    }
 }
 
 /// What a producer does when its write fails for good.
@@ -359,13 +379,13 @@ fn check_failed_write(on_failure: OnFailure) {
     });
 }
 
-#[test]
-fn a_failed_write_is_told_to_the_loop() {
-    check_failed_write(OnFailure::EndTheStream);
-}
+model_tests! {
+    fn a_failed_write_is_told_to_the_loop() {
+        check_failed_write(OnFailure::EndTheStream);
+    }
 
-#[test]
-#[should_panic(expected = "deadlock")]
-fn putting_the_state_back_loses_whoever_coalesced() {
-    check_failed_write(OnFailure::PutTheStateBack);
+    #[should_panic(expected = "deadlock")]
+    fn putting_the_state_back_loses_whoever_coalesced() {
+        check_failed_write(OnFailure::PutTheStateBack);
+    }
 }
