@@ -9,7 +9,7 @@
 //! released `seq`, and bytes of one connection leave in the order in which they were written.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::Token;
 use crate::buf::OutBuf;
@@ -32,6 +32,7 @@ pub enum Flow {
     /// in the next turn, or once the output has drained; there may be no new input.
     Yield,
     /// It waits for something that is not input (a message, a timer). Not called until [`Connections::resume`].
+    /// If the peer closes its side meanwhile, the connection ends: nobody may be there for the answer.
     Blocked,
     /// Send what was written, then close. Further input is drained and ignored.
     Close,
@@ -234,6 +235,16 @@ pub trait Workers<M>: Send + Sync {
     fn set_max_connections(&self, max: usize);
     /// The bound that [`Workers::connections`] is held to.
     fn max_connections(&self) -> usize;
+    /// From now on connections without input for `timeout` are closed; `None`: never.
+    fn set_idle_timeout(&self, timeout: Option<Duration>);
+    /// With `on`, `worker` gets no more connections and moves those it has to the others, as soon as each
+    /// may move ([`Service::may_move`]); without, it takes part again.
+    fn drain(&self, worker: usize, on: bool);
+    /// Asks `worker` to move up to `at_most` of its connections to those with the fewest. `false`: its
+    /// mailbox is full or it has ended.
+    fn move_away(&self, worker: usize, at_most: usize) -> bool;
+    /// Connections that were accepted and closed without being served, since the server was ending.
+    fn unserved(&self) -> u64;
     /// What `worker` has counted.
     fn stats(&self, worker: usize) -> WorkerStats;
     /// Begins the graceful shutdown of the whole server.
@@ -306,6 +317,13 @@ pub trait Service: Sized + 'static {
 
     /// Whether the connection may be moved to another worker now. Not asked while it is blocked.
     fn may_move(&self, session: &Self::Session) -> bool {
+        let _ = session;
+        true
+    }
+
+    /// Whether the idle timeout applies to the connection now (Redis exempts subscribers). Not asked while
+    /// it is blocked: then it does not.
+    fn may_time_out(&self, session: &Self::Session) -> bool {
         let _ = session;
         true
     }

@@ -245,6 +245,4 @@ impl Shared {
 }
 
 #[cfg(test)]
-mod model;
-#[cfg(test)]
 mod tests;

@@ -1,0 +1,497 @@
+//! Many connections and one service: the order of a turn. No socket, no poller, no clock.
+//!
+//! The worker calls, in this order, [`Core::open`] and [`Core::adopt`] for what came, [`Core::event`] for
+//! each event, [`Core::run_ready`], [`Core::message`] for each message, [`Core::timers`] and at last
+//! [`Core::finish`], which ends the turn: the service settles its commits, each connection with something
+//! to send is written to once, and what the poller must be told is left as [`Action`]s.
+//!
+//! Invariants: each connection executes at most once per turn and within its budget; nothing is written
+//! before [`Service::end_turn`] has answered; [`Service::on_close`] is called exactly once per session,
+//! unless it moved away.
+
+mod conns;
+
+use std::time::{Duration, Instant};
+
+pub(crate) use conns::{Action, Conns};
+
+use crate::conn::{Conn, Phase, ReadEnd, Stream, Waits};
+use crate::deadline::Wheel;
+use crate::{CloseReason, In, Limits, Opening, Out, Peer, Release, Seq, Service, Token, Turn, WorkerStats};
+
+/// Bytes read at once, in the one buffer that all connections of a worker share: a pipeline of a thousand
+/// small requests fits, and it stays in the second-level cache.
+const SCRATCH_BYTES: usize = 64 << 10;
+
+/// A timeout is noticed at most this part of itself late.
+const TIMEOUT_PARTS: u32 = 16;
+
+pub(crate) struct Core<S: Service, T> {
+    service: S,
+    conns: Conns<S::Session, T>,
+    scratch: Vec<u8>,
+    /// The slots that [`Core::run_ready`] works through; kept for its memory.
+    running: Vec<u32>,
+    due: Vec<u32>,
+    released: Seq,
+    idle_timeout: Option<Duration>,
+    idle: Wheel,
+    linger: Wheel,
+    /// Set by [`Core::shutdown`]: when what is left is closed unsent.
+    shutdown_at: Option<Instant>,
+    stats: WorkerStats,
+}
+
+impl<S: Service, T: Stream> Core<S, T> {
+    pub(crate) fn new(service: S, limits: Limits, now: Instant) -> Self {
+        let idle_timeout = limits.idle_timeout;
+        Self {
+            service,
+            scratch: vec![0; SCRATCH_BYTES.min(limits.read_bytes_per_turn).max(1)],
+            running: Vec::new(),
+            due: Vec::new(),
+            released: Seq::ZERO,
+            idle_timeout,
+            idle: idle_wheel(idle_timeout, now),
+            linger: Wheel::new(now, limits.linger_timeout / TIMEOUT_PARTS),
+            shutdown_at: None,
+            stats: WorkerStats::default(),
+            conns: Conns::new(limits),
+        }
+    }
+
+    /// A connection has come. `None`: this worker cannot name another one, and it is closed.
+    pub(crate) fn open(&mut self, stream: T, peer: Peer, turn: &Turn<'_, S>) -> Option<Token> {
+        if self.conns.is_full() {
+            return None;
+        }
+        let token = self.conns.insert(Conn::new(stream, 0, turn.now));
+        let high_water = self.conns.limits.output_high_water_bytes;
+        let conn = &mut self.conns.slab[token.slot as usize];
+        self.conns.pool.lend(&mut conn.output);
+        match self.service.open(token, peer, &mut Out::new(&mut conn.output, high_water), turn) {
+            Opening::Serve(session) => {
+                conn.session = Some(session);
+                self.stats.accepted += 1;
+            }
+            Opening::Refused => conn.doomed = Some(CloseReason::Refused),
+        }
+        self.watch_idle(token.slot, turn.now);
+        Some(token)
+    }
+
+    /// A connection came from another worker. `None`: as [`Core::open`].
+    pub(crate) fn adopt(&mut self, mut conn: Box<Conn<S::Session, T>>, turn: &Turn<'_, S>) -> Option<Token> {
+        if self.conns.is_full() {
+            if let Some(session) = conn.session.take() {
+                self.service.on_close(session, CloseReason::Refused, turn);
+            }
+            return None;
+        }
+        let token = self.conns.insert(*conn);
+        let conn = &mut self.conns.slab[token.slot as usize];
+        conn.interest = conn.wanted_interest();
+        if let Some(session) = conn.session.as_mut() {
+            self.service.on_moved_here(token, session, turn);
+        }
+        self.watch_idle(token.slot, turn.now);
+        Some(token)
+    }
+
+    /// What the poller is to be told about a connection that has just come.
+    pub(crate) fn interest(&self, token: Token) -> crate::poll::Interest {
+        self.conns.slab[token.slot as usize].interest
+    }
+
+    /// Takes out a connection that may move, if the one in `slot` may, for [`Core::adopt`] elsewhere.
+    /// It is no longer known here, and is to be taken off the poller.
+    pub(crate) fn detach(&mut self, slot: u32) -> Option<(Token, Box<Conn<S::Session, T>>)> {
+        let conn = self.conns.slab.get(slot as usize)?;
+        let may_move = conn.is_serving()
+            && conn.waits != Waits::Resume
+            && conn.session.as_ref().is_some_and(|session| self.service.may_move(session));
+        may_move.then(|| {
+            let (token, conn) = self.conns.detach(slot);
+            (token, Box::new(conn))
+        })
+    }
+
+    /// The slots of all connections now.
+    pub(crate) fn slots(&self) -> Vec<u32> {
+        self.conns.slab.iter().map(|(slot, _)| slot as u32).collect()
+    }
+
+    /// An event of the poller. One for a connection that has gone is ignored.
+    pub(crate) fn event(&mut self, event: crate::poll::Event, turn: &Turn<'_, S>) {
+        let Some(slot) = self.conns.slot_of_key(event.key) else { return };
+        let broken = event.error || event.hangup;
+        let conn = &mut self.conns.slab[slot as usize];
+        if event.writable {
+            conn.blocked_write = false;
+        }
+        if conn.may_read() {
+            if event.readable || broken {
+                self.serve(slot, true, turn);
+            }
+        } else if broken {
+            // It is not read, so nobody would fetch the error, and level mode would report it for ever.
+            self.abort(slot, CloseReason::PeerReset, turn);
+            return;
+        }
+        self.conns.touch(slot);
+    }
+
+    /// The connections whose turn is due without new input.
+    pub(crate) fn run_ready(&mut self, turn: &Turn<'_, S>) {
+        let mut running = std::mem::replace(&mut self.conns.ready, std::mem::take(&mut self.running));
+        for slot in running.drain(..) {
+            if self.conns.slab.get(slot as usize).is_some_and(|conn| conn.queued) {
+                self.serve(slot, false, turn);
+            }
+        }
+        self.running = running;
+    }
+
+    /// A message of another thread.
+    pub(crate) fn message(&mut self, message: S::Message, turn: &Turn<'_, S>) {
+        self.service.on_message(message, &mut self.conns, turn);
+    }
+
+    /// What has fallen due.
+    pub(crate) fn timers(&mut self, turn: &Turn<'_, S>) {
+        let now = turn.now;
+        if self.service.next_timer().is_some_and(|at| at <= now) {
+            self.service.on_timer(&mut self.conns, turn);
+        }
+        let mut due = std::mem::take(&mut self.due);
+        self.idle.expire(now, &mut due);
+        for slot in due.drain(..) {
+            self.check_idle(slot, now);
+        }
+        self.linger.expire(now, &mut due);
+        for slot in due.drain(..) {
+            self.check_closing(slot, now);
+        }
+        self.due = due;
+        if self.shutdown_at.is_some_and(|at| at <= now) {
+            for slot in self.slots() {
+                self.abort(slot, CloseReason::Shutdown, turn);
+            }
+        }
+    }
+
+    /// Ends the turn.
+    pub(crate) fn finish(&mut self, turn: &Turn<'_, S>) {
+        let mut at = 0;
+        while let Some(&slot) = self.conns.touched.get(at) {
+            self.end_serving_if_due(slot, turn);
+            at += 1;
+        }
+        let release = self.service.end_turn(turn);
+        let (upto, failed) = match release {
+            Release::Upto(seq) => (seq, None),
+            Release::Failed { after } => (after, Some(after)),
+        };
+        if failed.is_some() || upto > self.released {
+            self.released = self.released.max(upto);
+            let mut held = std::mem::take(&mut self.conns.held);
+            for slot in held.drain(..) {
+                if let Some(conn) = self.conns.slab.get_mut(slot as usize) {
+                    conn.held = false;
+                    self.conns.touch(slot);
+                }
+            }
+            self.conns.held = held;
+        }
+        let mut touched = std::mem::take(&mut self.conns.touched);
+        for slot in touched.drain(..) {
+            self.settle(slot, failed, turn);
+        }
+        self.conns.touched = touched;
+        self.stats.turns += 1;
+        self.stats.connections = self.conns.slab.len() as u64;
+    }
+
+    /// What is to be done to the poller and to closed sockets.
+    pub(crate) fn actions(&mut self) -> &mut Vec<Action<T>> {
+        &mut self.conns.actions
+    }
+
+    /// Whether there is something to do without waiting.
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.conns.ready.is_empty() || !self.conns.touched.is_empty()
+    }
+
+    /// When [`Core::timers`] is wanted next.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        [self.service.next_timer(), self.idle.next(), self.linger.next(), self.shutdown_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    pub(crate) fn stats(&self) -> WorkerStats {
+        self.stats
+    }
+
+    /// Whether no connection is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.conns.slab.is_empty()
+    }
+
+    /// Begins the graceful end: what was read is answered, everything is sent, then all are closed; what
+    /// is not done after the shutdown timeout is cut off.
+    pub(crate) fn shutdown(&mut self, now: Instant) {
+        if self.shutdown_at.is_none() {
+            self.shutdown_at = Some(now + self.conns.limits.shutdown_timeout);
+            for slot in self.slots() {
+                self.conns.touch(slot);
+            }
+        }
+    }
+
+    /// From now on connections without input for `timeout` are closed.
+    pub(crate) fn set_idle_timeout(&mut self, timeout: Option<Duration>, now: Instant) {
+        if timeout != self.idle_timeout {
+            self.idle_timeout = timeout;
+            self.idle = idle_wheel(timeout, now);
+            for slot in self.slots() {
+                self.check_idle(slot, now);
+            }
+        }
+    }
+
+    /// Closes a connection at once, unsent output and all.
+    pub(crate) fn abort(&mut self, slot: u32, reason: CloseReason, turn: &Turn<'_, S>) {
+        if let Some(session) = self.conns.remove(slot) {
+            self.service.on_close(session, reason, turn);
+        }
+    }
+
+    /// Reads and executes one connection within its budgets.
+    fn serve(&mut self, slot: u32, mut readable: bool, turn: &Turn<'_, S>) {
+        self.conns.touch(slot);
+        let Self { service, conns, scratch, stats, .. } = self;
+        let Conns { slab, pool, limits, .. } = conns;
+        let conn = &mut slab[slot as usize];
+        conn.queued = false;
+        if conn.phase != Phase::Serving {
+            self.drain(slot, turn);
+            return;
+        }
+        let high_water = limits.output_high_water_bytes;
+        let mut requests = limits.requests_per_turn;
+        let mut bytes_left = limits.read_bytes_per_turn.max(1);
+        pool.lend(&mut conn.output);
+        // Where the loop ends with the socket still readable, level mode reports it again.
+        while !conn.paused {
+            let mut fresh: &[u8] = &[];
+            if conn.waits != Waits::Turn {
+                if !readable || bytes_left == 0 || !conn.may_read() {
+                    break;
+                }
+                let room = scratch.len().min(bytes_left);
+                stats.reads += 1;
+                match conn.read(&mut scratch[..room], turn.now) {
+                    ReadEnd::Bytes(n) => {
+                        fresh = &scratch[..n];
+                        stats.bytes_in += n as u64;
+                        bytes_left -= n;
+                        readable = n == room;
+                    }
+                    ReadEnd::Nothing | ReadEnd::Closed => break,
+                    ReadEnd::Broken => return self.abort(slot, CloseReason::PeerReset, turn),
+                }
+            }
+            if conn.waits == Waits::Resume {
+                conn.input.append(fresh, 0, pool);
+                continue;
+            }
+            let Some(session) = conn.session.as_mut() else { break };
+            let mut out = Out::new(&mut conn.output, high_water);
+            let flow = if conn.input.is_empty() {
+                let mut input = In::new(fresh, &mut requests);
+                let flow = service.on_input(session, &mut input, &mut out, turn);
+                let (consumed, wanted) = (input.consumed(), input.wanted());
+                conn.input.append(&fresh[consumed..], wanted, pool);
+                flow
+            } else {
+                conn.input.append(fresh, conn.input.wanted(), pool);
+                if conn.waits == Waits::Input && conn.input.is_short() {
+                    crate::Flow::NeedInput
+                } else {
+                    let mut input = In::new(conn.input.bytes(), &mut requests);
+                    let flow = service.on_input(session, &mut input, &mut out, turn);
+                    let (consumed, wanted) = (input.consumed(), input.wanted());
+                    conn.input.consume(consumed, wanted);
+                    flow
+                }
+            };
+            match flow {
+                crate::Flow::NeedInput => {
+                    conn.waits = Waits::Input;
+                    if conn.input.len() > limits.max_input_bytes {
+                        conn.doomed = Some(CloseReason::InputLimit);
+                        break;
+                    }
+                }
+                crate::Flow::Yield => {
+                    conn.waits = Waits::Turn;
+                    break;
+                }
+                crate::Flow::Blocked => {
+                    conn.waits = Waits::Resume;
+                    break;
+                }
+                crate::Flow::Close => {
+                    conn.doomed = Some(CloseReason::Requested);
+                    break;
+                }
+            }
+            conn.update_pause(limits);
+        }
+        pool.reclaim_input(&mut conn.input);
+    }
+
+    /// Reads what a closed connection's peer still sends, and throws it away.
+    fn drain(&mut self, slot: u32, turn: &Turn<'_, S>) {
+        let conn = &mut self.conns.slab[slot as usize];
+        let Phase::Lingering { mut drained_bytes } = conn.phase else { return };
+        self.stats.reads += 1;
+        match conn.read(&mut self.scratch, turn.now) {
+            ReadEnd::Bytes(n) => {
+                self.stats.bytes_in += n as u64;
+                drained_bytes += n;
+                conn.phase = Phase::Lingering { drained_bytes };
+                conn.ended = drained_bytes > self.conns.limits.linger_bytes;
+            }
+            ReadEnd::Nothing => {}
+            ReadEnd::Closed | ReadEnd::Broken => conn.ended = true,
+        }
+    }
+
+    /// Before the end of the turn: whoever has nothing more to ask, or was told to go, is no longer served.
+    fn end_serving_if_due(&mut self, slot: u32, turn: &Turn<'_, S>) {
+        let Some(conn) = self.conns.slab.get_mut(slot as usize) else { return };
+        if conn.phase != Phase::Serving {
+            return;
+        }
+        let reason = match (conn.doomed, conn.waits) {
+            (Some(reason), _) => reason,
+            (None, Waits::Turn) => return,
+            // A blocked session is not waited for either: nobody may be there to receive what it takes.
+            (None, Waits::Input | Waits::Resume) if conn.ended => CloseReason::PeerClosed,
+            (None, Waits::Input | Waits::Resume) if self.shutdown_at.is_some() => CloseReason::Shutdown,
+            (None, Waits::Input | Waits::Resume) => return,
+        };
+        self.end_serving(slot, reason, turn);
+    }
+
+    fn end_serving(&mut self, slot: u32, reason: CloseReason, turn: &Turn<'_, S>) {
+        let conn = &mut self.conns.slab[slot as usize];
+        let session = conn.finish(turn.now);
+        self.conns.pool.reclaim_input(&mut conn.input);
+        self.linger.schedule(slot, turn.now + self.conns.limits.linger_timeout);
+        if let Some(session) = session {
+            self.service.on_close(session, reason, turn);
+        }
+    }
+
+    /// After the end of the turn: sends what may leave, and decides what the connection waits for.
+    fn settle(&mut self, slot: u32, failed: Option<Seq>, turn: &Turn<'_, S>) {
+        let Some(conn) = self.conns.slab.get_mut(slot as usize) else { return };
+        if !std::mem::take(&mut conn.touched) {
+            return;
+        }
+        if failed.is_some_and(|after| conn.output.fail_after(after)) && conn.phase == Phase::Serving {
+            self.end_serving(slot, CloseReason::CommitFailed, turn);
+        }
+        let conn = &mut self.conns.slab[slot as usize];
+        match conn.write(self.released, turn.now) {
+            None => {}
+            Some(Ok(n)) => {
+                self.stats.writes += 1;
+                self.stats.bytes_out += n as u64;
+            }
+            Some(Err(reason)) => return self.abort(slot, reason, turn),
+        }
+        if conn.output.len() > self.conns.limits.max_output_bytes {
+            return self.abort(slot, CloseReason::OutputLimit, turn);
+        }
+        match conn.phase {
+            Phase::Serving => conn.update_pause(&self.conns.limits),
+            Phase::Finishing if conn.output.is_empty() => {
+                if conn.ended || conn.stream.shutdown_write().is_err() {
+                    self.conns.remove(slot);
+                    return;
+                }
+                conn.phase = Phase::Lingering { drained_bytes: 0 };
+                conn.stamp = turn.now;
+            }
+            Phase::Finishing => {}
+            Phase::Lingering { .. } if conn.ended => {
+                self.conns.remove(slot);
+                return;
+            }
+            Phase::Lingering { .. } => {}
+        }
+        self.conns.pool.reclaim_output(&mut conn.output);
+        if conn.output.is_held() && !conn.held {
+            conn.held = true;
+            self.conns.held.push(slot);
+        }
+        let wanted = conn.wanted_interest();
+        if wanted != conn.interest {
+            conn.interest = wanted;
+            let token = Token { slot, generation: conn.generation };
+            self.conns.actions.push(Action::Modify(token, wanted));
+        }
+        if conn.phase == Phase::Serving && conn.waits == Waits::Turn && !conn.paused {
+            self.conns.queue(slot);
+        }
+    }
+
+    fn watch_idle(&mut self, slot: u32, now: Instant) {
+        if let Some(timeout) = self.idle_timeout {
+            self.idle.schedule(slot, now + timeout);
+        }
+    }
+
+    fn check_idle(&mut self, slot: u32, now: Instant) {
+        let (Some(timeout), Some(conn)) = (self.idle_timeout, self.conns.slab.get_mut(slot as usize)) else {
+            return;
+        };
+        let Some(session) = conn.session.as_ref().filter(|_| conn.is_serving()) else { return };
+        let exempt = conn.waits == Waits::Resume || !self.service.may_time_out(session);
+        let due = conn.stamp + timeout;
+        if !exempt && due <= now {
+            conn.doomed = Some(CloseReason::Idle);
+            self.conns.touch(slot);
+        } else {
+            self.idle.schedule(slot, if exempt { now + timeout } else { due });
+        }
+    }
+
+    /// A closing connection that makes no progress is cut off.
+    fn check_closing(&mut self, slot: u32, now: Instant) {
+        let limits = &self.conns.limits;
+        let Some(conn) = self.conns.slab.get_mut(slot as usize) else { return };
+        let due = conn.stamp
+            + match conn.phase {
+                // The slot has a new owner.
+                Phase::Serving => return,
+                Phase::Finishing => limits.shutdown_timeout,
+                Phase::Lingering { .. } => limits.linger_timeout,
+            };
+        if due <= now {
+            // Its session has gone already: there is nobody to tell.
+            self.conns.remove(slot);
+        } else {
+            self.linger.schedule(slot, due);
+        }
+    }
+}
+
+fn idle_wheel(timeout: Option<Duration>, now: Instant) -> Wheel {
+    Wheel::new(now, timeout.unwrap_or_default() / TIMEOUT_PARTS)
+}

@@ -1,0 +1,115 @@
+//! A bounded queue into one worker, with the waker of that worker's loop.
+//!
+//! Invariants: an item that was refused is given back; an item that was taken in is either taken out by
+//! the worker or given back by [`Mailbox::close`], never lost; whoever was refused for lack of room and
+//! asked to be told is told after the next [`Mailbox::take`] that makes room.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::notify::Waker;
+
+/// Why an item was refused; the item comes with it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refused<T> {
+    Full(T),
+    Closed(T),
+}
+
+impl<T> Refused<T> {
+    pub(crate) fn into_inner(self) -> T {
+        match self {
+            Self::Full(item) | Self::Closed(item) => item,
+        }
+    }
+}
+
+/// What remained after [`Mailbox::take`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Nothing is left.
+    pub(crate) emptied: bool,
+    /// Room was made and somebody waits for it.
+    pub(crate) room_awaited: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Mailbox<T> {
+    state: Mutex<State<T>>,
+    waker: Waker,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    queue: VecDeque<T>,
+    capacity: usize,
+    open: bool,
+    /// A sender was refused and asked to be told when there is room.
+    room_awaited: bool,
+}
+
+impl<T> Mailbox<T> {
+    /// Holds up to `capacity` items (at least one).
+    pub(crate) fn new(capacity: usize, waker: Waker) -> Self {
+        let state =
+            State { queue: VecDeque::new(), capacity: capacity.max(1), open: true, room_awaited: false };
+        Self { state: Mutex::new(state), waker }
+    }
+
+    /// Puts `item` in and wakes the worker.
+    pub(crate) fn try_send(&self, item: T) -> Result<(), Refused<T>> {
+        self.send(item, false)
+    }
+
+    /// As [`Mailbox::try_send`], and if it is full, [`Taken::room_awaited`] will say so.
+    pub(crate) fn try_send_or_await(&self, item: T) -> Result<(), Refused<T>> {
+        self.send(item, true)
+    }
+
+    fn send(&self, item: T, await_room: bool) -> Result<(), Refused<T>> {
+        self.lock().push(item, await_room)?;
+        // A waker that fails belongs to a worker that is ending: its `close` gives the item back.
+        let _ = self.waker.wake();
+        Ok(())
+    }
+
+    /// Moves up to `at_most` items to `into`.
+    pub(crate) fn take(&self, at_most: usize, into: &mut Vec<T>) -> Taken {
+        let mut state = self.lock();
+        let n = at_most.min(state.queue.len());
+        into.extend(state.queue.drain(..n));
+        let room_awaited = n > 0 && std::mem::take(&mut state.room_awaited);
+        Taken { emptied: state.queue.is_empty(), room_awaited }
+    }
+
+    /// Refuses everything from now on, and gives back what is left.
+    pub(crate) fn close(&self) -> VecDeque<T> {
+        let mut state = self.lock();
+        state.open = false;
+        std::mem::take(&mut state.queue)
+    }
+
+    /// Wakes the worker without an item.
+    pub(crate) fn wake(&self) {
+        let _ = self.waker.wake();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // No code that can panic runs under the lock, so what a poisoned one guards is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> State<T> {
+    fn push(&mut self, item: T, await_room: bool) -> Result<(), Refused<T>> {
+        if !self.open {
+            return Err(Refused::Closed(item));
+        }
+        if self.queue.len() >= self.capacity {
+            self.room_awaited |= await_room;
+            return Err(Refused::Full(item));
+        }
+        self.queue.push_back(item);
+        Ok(())
+    }
+}

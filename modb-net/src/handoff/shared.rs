@@ -1,0 +1,112 @@
+//! One queue for all workers and one socket pair, of which every worker polls a share of the reading end
+//! (the design of MySQL Proxy). Selectable so that it can be measured beside the mailboxes.
+//!
+//! The acceptor puts a connection into the queue and writes one byte; all sleeping workers wake, each
+//! tries to read one byte, and whoever got one takes one connection. It costs a wake-up of every worker
+//! per connection, which is why it is not the default.
+//! Invariant: there are at least as many connections in the queue as bytes in the pair.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use socket2::Socket;
+
+use super::Arrival;
+use super::mailbox::Refused;
+use crate::socketpair::{self, PairError};
+
+#[derive(Debug)]
+pub(crate) struct SharedQueue {
+    state: Mutex<State>,
+    sender: Socket,
+    receiver: Arc<Socket>,
+}
+
+#[derive(Debug)]
+struct State {
+    queue: VecDeque<Arrival>,
+    capacity: usize,
+    open: bool,
+    room_awaited: bool,
+}
+
+impl SharedQueue {
+    pub(crate) fn new(capacity: usize) -> Result<Self, PairError> {
+        let (receiver, sender) = socketpair::pair()?;
+        let state =
+            State { queue: VecDeque::new(), capacity: capacity.max(1), open: true, room_awaited: false };
+        Ok(Self { state: Mutex::new(state), sender, receiver: Arc::new(receiver) })
+    }
+
+    /// A share of the reading end, for one worker's poller.
+    pub(crate) fn source(&self) -> io::Result<Arc<Socket>> {
+        Ok(Arc::new(self.receiver.try_clone()?))
+    }
+
+    /// Puts a connection in and wakes the workers. Full also means that the pair takes no more bytes.
+    pub(crate) fn try_send_or_await(&self, arrival: Arrival) -> Result<(), Refused<Arrival>> {
+        let mut state = self.lock();
+        if !state.open {
+            return Err(Refused::Closed(arrival));
+        }
+        if state.queue.len() >= state.capacity {
+            state.room_awaited = true;
+            return Err(Refused::Full(arrival));
+        }
+        state.queue.push_back(arrival);
+        // Written under the lock: whoever reads the byte finds the connection, and if it cannot be
+        // written, the last one is still this one.
+        match write_byte(&self.sender) {
+            Ok(()) => Ok(()),
+            Err(_) => {
+                state.room_awaited = true;
+                let arrival = state.queue.pop_back().expect("it was pushed under this lock");
+                Err(Refused::Full(arrival))
+            }
+        }
+    }
+
+    /// Takes one connection, if this worker is the one to get it; and whether the acceptor waits for room.
+    pub(crate) fn take(&self) -> (Option<Arrival>, bool) {
+        if !read_byte(&self.receiver) {
+            return (None, false);
+        }
+        let mut state = self.lock();
+        let arrival = state.queue.pop_front();
+        (arrival, std::mem::take(&mut state.room_awaited))
+    }
+
+    /// Refuses everything from now on, and gives back what is left.
+    pub(crate) fn close(&self) -> VecDeque<Arrival> {
+        let mut state = self.lock();
+        state.open = false;
+        std::mem::take(&mut state.queue)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code that can panic runs under the lock, so what a poisoned one guards is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn write_byte(mut socket: &Socket) -> io::Result<()> {
+    loop {
+        match socket.write(&[1]) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn read_byte(mut socket: &Socket) -> bool {
+    let mut byte = [0];
+    loop {
+        match socket.read(&mut byte) {
+            Ok(n) => return n == 1,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return false,
+        }
+    }
+}

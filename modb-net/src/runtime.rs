@@ -1,0 +1,257 @@
+//! Starting, watching and ending a server: one acceptor thread and one thread per worker.
+//!
+//! Invariants: no global state, no signal handlers; when [`Server::join`] has returned, or the server was
+//! dropped, its threads have ended and its sockets are closed; a panic in a worker ends the server and comes out
+//! of `join`, it never leaves a zombie that still gets connections.
+
+use std::any::Any;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crate::accept::Acceptor;
+use crate::handoff::Handoff;
+use crate::handoff::shared::SharedQueue;
+use crate::hub::Hub;
+use crate::limits::Limits;
+use crate::notify::Waker;
+use crate::service::{Service, Workers};
+use crate::worker::{Station, Worker};
+
+/// Why a server could not start, or ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// There is nothing to listen on.
+    #[error("no listener was given")]
+    NoListener,
+    /// A thread, a poller or a socket pair could not be had.
+    #[error("the server could not start")]
+    Start(#[source] io::Error),
+    /// The acceptor's poller failed.
+    #[error("the acceptor failed")]
+    Acceptor(#[source] io::Error),
+    /// A worker's poller failed.
+    #[error("worker {worker} failed")]
+    Worker {
+        /// Which one.
+        worker: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The service, or this crate, has a defect.
+    #[error("thread {thread} panicked: {message}")]
+    Panicked {
+        /// The name of the thread.
+        thread: String,
+        /// What it said.
+        message: String,
+    },
+}
+
+/// What a worker's service is made with.
+pub struct WorkerContext<M> {
+    /// Which worker it is, from 0.
+    pub index: usize,
+    /// Wakes this worker: its next turn asks [`Service::end_turn`] again.
+    pub waker: Waker,
+    /// All workers.
+    pub workers: Arc<dyn Workers<M>>,
+}
+
+/// How a server is to be. Begin with [`Server::builder`].
+#[derive(Debug, Default)]
+pub struct Builder {
+    listeners: Vec<TcpListener>,
+    workers: Option<usize>,
+    handoff: Handoff,
+    limits: Limits,
+}
+
+impl Builder {
+    /// Accepts from this listener, too.
+    #[must_use]
+    pub fn listen(mut self, listener: TcpListener) -> Self {
+        self.listeners.push(listener);
+        self
+    }
+
+    /// How many workers, at least 1. Default: as many as the system says can run at once.
+    #[must_use]
+    pub fn workers(mut self, count: usize) -> Self {
+        self.workers = Some(count.max(1));
+        self
+    }
+
+    /// Which worker gets a new connection.
+    #[must_use]
+    pub fn handoff(mut self, handoff: Handoff) -> Self {
+        self.handoff = handoff;
+        self
+    }
+
+    /// The bounds.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Starts the threads. `service` is called once on each worker's thread, before it serves.
+    ///
+    /// # Errors
+    /// [`ServerError::NoListener`] and [`ServerError::Start`]; whatever was started has ended again.
+    pub fn start<S, F>(self, service: F) -> Result<Server<S::Message>, ServerError>
+    where
+        S: Service,
+        F: Fn(WorkerContext<S::Message>) -> S + Send + Sync + 'static,
+    {
+        if self.listeners.is_empty() {
+            return Err(ServerError::NoListener);
+        }
+        let count = self.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
+        let acceptor = Acceptor::new(self.listeners).map_err(ServerError::Start)?;
+        let stations: Vec<Station> =
+            (0..count).map(|_| Station::new()).collect::<Result<_, _>>().map_err(ServerError::Start)?;
+        let shared = match self.handoff {
+            Handoff::Shared => Some(
+                SharedQueue::new(self.limits.mailbox_capacity)
+                    .map_err(|error| ServerError::Start(io::Error::other(error)))?,
+            ),
+            Handoff::RoundRobin | Handoff::LeastConnections => None,
+        };
+        let wakers: Vec<Waker> = stations.iter().map(|station| station.notifier().waker()).collect();
+        let hub = Arc::new(Hub::<S>::new(
+            self.limits,
+            self.handoff,
+            wakers.iter().cloned(),
+            acceptor.notifier().waker(),
+            shared,
+        ));
+        let mut server =
+            Server { local_addrs: acceptor.local_addrs(), workers: hub.clone(), threads: Vec::new() };
+        let service = Arc::new(service);
+        for (index, (station, waker)) in stations.into_iter().zip(wakers).enumerate() {
+            let (hub, service) = (hub.clone(), service.clone());
+            server.spawn(format!("worker-{index}"), move || {
+                let _guard = EndOfWorker { hub: hub.clone(), index };
+                let context = WorkerContext { index, waker, workers: hub.clone() as Arc<dyn Workers<_>> };
+                Worker::new(index, hub, station, service(context))
+                    .and_then(Worker::run)
+                    .map_err(|source| ServerError::Worker { worker: index, source })
+            })?;
+        }
+        server.spawn("acceptor".into(), move || {
+            let _guard = EndOfAcceptor { hub: hub.clone() };
+            acceptor.run(&hub).map_err(ServerError::Acceptor)
+        })?;
+        Ok(server)
+    }
+}
+
+/// A running server. Dropping it shuts it down and waits for its threads.
+pub struct Server<M> {
+    local_addrs: Vec<SocketAddr>,
+    workers: Arc<dyn Workers<M>>,
+    threads: Vec<JoinHandle<Result<(), ServerError>>>,
+}
+
+impl Server<()> {
+    /// A builder with the defaults. (The service, and with it the type of messages, comes with
+    /// [`Builder::start`].)
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}
+
+impl<M> Server<M> {
+    /// Where it listens, in the order of the listeners given.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.local_addrs
+    }
+
+    /// The workers, for messages, counts and limits. Outlives the server harmlessly.
+    pub fn workers(&self) -> Arc<dyn Workers<M>> {
+        self.workers.clone()
+    }
+
+    /// Begins the graceful shutdown: stop accepting, answer what was read, send it, close; at most for the
+    /// shutdown timeout. Returns at once.
+    pub fn shutdown(&self) {
+        self.workers.shutdown();
+    }
+
+    /// Waits until the server has ended, by [`Server::shutdown`] or [`Workers::shutdown`] or by a failure.
+    ///
+    /// # Errors
+    /// The first failure of a thread, if that is what ended it.
+    pub fn join(mut self) -> Result<(), ServerError> {
+        self.join_threads()
+    }
+
+    fn spawn(
+        &mut self,
+        name: String,
+        body: impl FnOnce() -> Result<(), ServerError> + Send + 'static,
+    ) -> Result<(), ServerError> {
+        // On failure the caller drops `self`, which ends the threads that run already.
+        let thread = thread::Builder::new().name(name).spawn(body).map_err(ServerError::Start)?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    fn join_threads(&mut self) -> Result<(), ServerError> {
+        let mut first = Ok(());
+        for handle in self.threads.drain(..) {
+            let thread = handle.thread().name().unwrap_or_default().to_owned();
+            let ended = handle
+                .join()
+                .unwrap_or_else(|panic| Err(ServerError::Panicked { thread, message: message(&*panic) }));
+            first = first.and(ended);
+        }
+        first
+    }
+}
+
+impl<M> Drop for Server<M> {
+    fn drop(&mut self) {
+        self.workers.shutdown();
+        if let Err(error) = self.join_threads() {
+            tracing::error!(%error, "a server that was dropped had failed");
+        }
+    }
+}
+
+impl<M> std::fmt::Debug for Server<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("local_addrs", &self.local_addrs).finish_non_exhaustive()
+    }
+}
+
+/// However a worker ends, the server ends, and what is left in its mailbox is closed and counted.
+struct EndOfWorker<S: Service> {
+    hub: Arc<Hub<S>>,
+    index: usize,
+}
+
+impl<S: Service> Drop for EndOfWorker<S> {
+    fn drop(&mut self) {
+        self.hub.shutdown();
+        self.hub.close_mailbox(self.index);
+    }
+}
+
+struct EndOfAcceptor<S: Service> {
+    hub: Arc<Hub<S>>,
+}
+
+impl<S: Service> Drop for EndOfAcceptor<S> {
+    fn drop(&mut self) {
+        self.hub.shutdown();
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+}
