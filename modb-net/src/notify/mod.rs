@@ -245,4 +245,6 @@ impl Shared {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

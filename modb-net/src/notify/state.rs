@@ -12,11 +12,11 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// The loop runs and will drain the queue before it sleeps: a notify need only be noted.
-const AWAKE: u8 = 0;
+pub(super) const AWAKE: u8 = 0;
 /// The loop is in its wait, or about to enter it: the first notify writes a byte.
-const ASLEEP: u8 = 1;
+pub(super) const ASLEEP: u8 = 1;
 /// A notify has come since the loop last woke.
-const NOTIFIED: u8 = 2;
+pub(super) const NOTIFIED: u8 = 2;
 
 /// The atomic operations that the protocol is made of, so that a model checker's can take their place.
 pub(crate) trait Cell {
@@ -66,5 +66,11 @@ impl<C: Cell> State<C> {
         // A swap and not a store: a store would cut the chain of read-modify-writes, and with it the
         // acquiring of what was released before.
         self.0.swap(AWAKE, Ordering::Acquire);
+    }
+
+    /// What must not be done when a write has failed; the model shows why.
+    #[cfg(test)]
+    pub(super) fn put_back_asleep(&self) {
+        self.0.swap(ASLEEP, Ordering::SeqCst);
     }
 }

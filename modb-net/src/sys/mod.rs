@@ -11,6 +11,7 @@
 //! - [`is_connecting`]: whether an error of `connect` means that the system is still at it.
 //! - [`raise_descriptor_limit`]: as many open sockets as asked for, or as the system allows.
 //! - `impl_as_socket!`: makes a type with a socket in it usable in loops that are not ours.
+//! - `model_tests!`: tests that loom runs, ignored where it cannot.
 //!
 //! Sockets come from `socket2` and `std`, which create them closed on exec and not inheritable.
 

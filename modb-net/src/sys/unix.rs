@@ -107,3 +107,11 @@ macro_rules! impl_as_socket {
     };
 }
 pub(crate) use impl_as_socket;
+
+/// Tests that run a model under loom.
+#[cfg(test)]
+macro_rules! model_tests {
+    ($($(#[$attribute:meta])* fn $name:ident() $body:block)*) => { $( $(#[$attribute])* #[test] fn $name() $body )* };
+}
+#[cfg(test)]
+pub(crate) use model_tests;

@@ -111,3 +111,16 @@ macro_rules! impl_as_socket {
     };
 }
 pub(crate) use impl_as_socket;
+
+/// Tests that run a model under loom.
+#[cfg(test)]
+macro_rules! model_tests {
+    ($($(#[$attribute:meta])* fn $name:ident() $body:block)*) => { $(
+        $(#[$attribute])*
+        #[test]
+        #[ignore = "loom cannot unwind from the stacks it makes on Windows; the models run on Linux"]
+        fn $name() $body
+    )* };
+}
+#[cfg(test)]
+pub(crate) use model_tests;

@@ -1,0 +1,42 @@
+//! Where things are: the workspace, and the folder for what is built once per machine.
+
+use std::path::{Path, PathBuf};
+
+use crate::process::{Context as _, Result};
+
+/// The root of the workspace.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
+}
+
+/// What is built once per machine and user, by version: the Windows library, the Wine prefix, clients of other
+/// languages. Everything in it can be deleted; `cargo xtask setup` makes it again.
+pub(crate) fn cache() -> Result<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = set("XDG_CACHE_HOME")
+        .or_else(|| set("LOCALAPPDATA"))
+        .or_else(|| set("HOME").map(|home| home.join(".cache")))
+        .ok_or("no folder for caches: set XDG_CACHE_HOME or HOME")?;
+    Ok(folder.join("modb"))
+}
+
+/// Makes a folder and those above it.
+pub(crate) fn make_folder(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).context(format_args!("cannot make {}", folder.display()))
+}
+
+/// Copies a folder with everything in it.
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    make_folder(to)?;
+    let entries = std::fs::read_dir(from).context(format_args!("cannot read {}", from.display()))?;
+    for entry in entries {
+        let entry = entry.context(format_args!("cannot read {}", from.display()))?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            copy_folder(&source, &target)?;
+        } else {
+            std::fs::copy(&source, &target).context(format_args!("cannot copy {}", source.display()))?;
+        }
+    }
+    Ok(())
+}
