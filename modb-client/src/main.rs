@@ -1,3 +1,9 @@
-//! `modb-client`, the command line.
+//! `modb-client`, the command line. See `modb-client --help`.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run(std::env::args_os().skip(1))
+}

@@ -1,0 +1,157 @@
+//! Replies as text: for humans, raw, JSON, CSV. Pure.
+
+mod csv;
+mod human;
+mod json;
+mod raw;
+
+use modb_client::Value;
+
+/// How replies are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// With types, numbers of elements and indentation.
+    Human,
+    /// The bytes themselves, a line each.
+    Raw,
+    /// One line of JSON per reply.
+    Json,
+    /// One line of comma-separated values per reply.
+    Csv,
+}
+
+impl Format {
+    /// Appends `reply` and a line end.
+    pub(crate) fn write(self, out: &mut Vec<u8>, reply: &Value) {
+        match self {
+            Self::Human => human::write(out, reply),
+            Self::Raw => raw::write(out, reply),
+            Self::Json => json::write(out, reply),
+            Self::Csv => csv::write(out, reply),
+        }
+    }
+}
+
+/// Appends `bytes` in double quotes, so that the prompt would read them back: text as it is, everything that
+/// a terminal would not show as an escape.
+pub(crate) fn push_quoted(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '"' => out.extend_from_slice(b"\\\""),
+                '\\' => out.extend_from_slice(b"\\\\"),
+                '\n' => out.extend_from_slice(b"\\n"),
+                '\r' => out.extend_from_slice(b"\\r"),
+                '\t' => out.extend_from_slice(b"\\t"),
+                '\x07' => out.extend_from_slice(b"\\a"),
+                '\x08' => out.extend_from_slice(b"\\b"),
+                c if is_invisible(c) => push_escaped(out, c.encode_utf8(&mut [0; 4]).as_bytes()),
+                c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        push_escaped(out, chunk.invalid());
+    }
+    out.push(b'"');
+}
+
+fn push_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for &byte in bytes {
+        out.extend_from_slice(b"\\x");
+        out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+}
+
+/// Controls, and characters that reorder or hide text: a value must not play tricks on a terminal.
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(format: Format, reply: &Value) -> String {
+        let mut out = Vec::new();
+        format.write(&mut out, reply);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    fn bulk(text: &str) -> Value {
+        Value::Bulk(text.as_bytes().to_vec())
+    }
+
+    fn tree() -> Value {
+        Value::Array(vec![
+            bulk("a \"b\"\n"),
+            Value::Integer(-5),
+            Value::Null,
+            Value::Array(vec![]),
+            Value::Map(vec![
+                (bulk("k"), Value::Double(1.5)),
+                (bulk("list"), Value::Set(vec![Value::Boolean(true), Value::Simple(b"OK".to_vec())])),
+            ]),
+            Value::Error(b"ERR no".to_vec()),
+            Value::Array(vec![Value::Array(vec![bulk("x"), bulk("y")])]),
+            bulk(""),
+            bulk(""),
+            Value::BigNumber("123".into()),
+        ])
+    }
+
+    #[test]
+    fn humans_see_types_and_nesting() {
+        let expected = r#" 1) "a \"b\"\n"
+ 2) (integer) -5
+ 3) (nil)
+ 4) (empty array)
+ 5) 1# "k" => (double) 1.5
+    2# "list" =>
+       1~ (true)
+       2~ OK
+ 6) (error) ERR no
+ 7) 1) 1) "x"
+       2) "y"
+ 8) ""
+ 9) ""
+10) (big number) 123
+"#;
+        assert_eq!(text(Format::Human, &tree()), expected);
+        assert_eq!(text(Format::Human, &Value::Map(vec![])), "(empty hash)\n");
+    }
+
+    #[test]
+    fn programs_get_the_bytes() {
+        assert_eq!(
+            text(Format::Raw, &tree()),
+            "a \"b\"\n\n-5\n\n\nk 1.5\nlist true\nOK\nERR no\nx\ny\n\n\n123\n"
+        );
+        assert_eq!(text(Format::Raw, &Value::Null), "\n");
+    }
+
+    #[test]
+    fn json_and_csv_are_one_line() {
+        assert_eq!(
+            text(Format::Json, &tree()),
+            "[\"a \\\"b\\\"\\n\",-5,null,[],{\"k\":1.5,\"list\":[true,\"OK\"]},{\"error\":\"ERR no\"},[[\"x\",\"y\"]],\"\",\"\",123]\n"
+        );
+        let binary = Value::Bulk(b"\xff\x01\xc3\xa9".to_vec());
+        assert_eq!(text(Format::Json, &binary), "\"\\u00ff\\u0001é\"\n");
+        let key = Value::Map(vec![(Value::Integer(1), Value::Double(f64::INFINITY))]);
+        assert_eq!(text(Format::Json, &key), "{\"1\":\"inf\"}\n");
+        assert_eq!(
+            text(Format::Csv, &tree()),
+            "\"a \"\"b\"\"\n\",-5,,\"k\",1.5,\"list\",true,\"OK\",\"ERR no\",\"x\",\"y\",\"\",\"\",123\n"
+        );
+    }
+
+    #[test]
+    fn a_terminal_is_shown_text_and_no_controls() {
+        let mut out = Vec::new();
+        push_quoted(&mut out, "grüße \u{1b}[31m\u{202e}".as_bytes());
+        push_quoted(&mut out, b"\xff\x00");
+        assert_eq!(String::from_utf8(out).unwrap(), "\"grüße \\x1b[31m\\xe2\\x80\\xae\"\"\\xff\\x00\"");
+    }
+}

@@ -1,0 +1,185 @@
+//! The library against a server that does as it is told: timeouts, closes, pushes, large pipelines, pools.
+
+mod common;
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use common::FakeServer;
+use modb_client::{
+    Backoff, Client, Command, Config, Connection, Error, Message, Pipeline, Pool, Protocol, Subscriber, Value,
+};
+
+const MS_100: Duration = Duration::from_millis(100);
+
+/// Long enough that only a hang reaches it.
+const LONG: Duration = Duration::from_secs(60);
+
+fn with_read_timeout(server: &FakeServer, timeout: Duration) -> Config {
+    let mut config = server.config();
+    config.read_timeout = Some(timeout);
+    config
+}
+
+#[test]
+fn calls_give_typed_replies_and_the_errors_of_the_server_leave_the_connection_usable() {
+    let server = FakeServer::start();
+    let mut connection = Connection::open(&server.config()).unwrap();
+    let error = connection.call::<String>(["FAIL"]).unwrap_err();
+    assert!(matches!(&error, Error::Server(e) if e.code() == "ERR" && e.message() == "ERR failed"));
+    assert!(!error.is_connection_lost());
+    assert_eq!(connection.call::<i64>(Command::new("ECHO").arg(42)).unwrap(), 42);
+    assert!(matches!(connection.call::<i64>(["ECHO", "x"]), Err(Error::UnexpectedReply { .. })));
+    assert_eq!(connection.call::<String>(["ECHO", "y"]).unwrap(), "y");
+}
+
+#[test]
+fn a_server_that_is_silent_or_drips_is_given_up_in_time() {
+    let server = FakeServer::start();
+    for name in ["SILENT", "DRIP"] {
+        let mut connection = Connection::open(&with_read_timeout(&server, MS_100)).unwrap();
+        let start = Instant::now();
+        let error = connection.call::<()>([name]).unwrap_err();
+        assert!(matches!(error, Error::Timeout), "{name}: {error}");
+        assert!(start.elapsed() >= MS_100 && start.elapsed() < Duration::from_secs(5), "{name}");
+        // A late reply must not become the answer to the next request.
+        assert!(matches!(connection.call::<()>(["ECHO", "a"]), Err(Error::Broken)));
+    }
+}
+
+#[test]
+fn a_server_that_closes_is_told_from_one_that_is_not_there() {
+    let server = FakeServer::start();
+    let mut connection = Connection::open(&server.config()).unwrap();
+    assert!(matches!(connection.call::<()>(["CLOSE"]), Err(Error::Closed)));
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let error = Connection::open(&Config::new("127.0.0.1", port)).unwrap_err();
+    assert!(matches!(error, Error::Connect { .. }) && error.is_connection_lost(), "{error}");
+}
+
+#[test]
+fn a_wrong_password_is_the_servers_error() {
+    let server = FakeServer::start();
+    let mut config = server.config();
+    config.protocol = Protocol::Resp2;
+    config.password = Some("wrong".to_owned());
+    let error = Connection::open(&config).unwrap_err();
+    assert!(matches!(&error, Error::Server(e) if e.code() == "WRONGPASS"), "{error}");
+    config.password = Some("secret".to_owned());
+    Connection::open(&config).unwrap();
+}
+
+#[test]
+fn pushed_messages_do_not_take_the_place_of_replies() {
+    let server = FakeServer::start();
+    let mut connection = Connection::open(&server.config()).unwrap();
+    assert_eq!(connection.call_value(["PUSH", "a"]).unwrap(), Value::Simple(b"OK".to_vec()));
+    assert_eq!(connection.call::<String>(["ECHO", "x"]).unwrap(), "x");
+    for _ in 0..2 {
+        let push = connection.next_push(Some(MS_100)).unwrap().unwrap();
+        assert_eq!(push[2], Value::Bulk(b"a".to_vec()));
+    }
+    assert_eq!(connection.next_push(Some(Duration::from_millis(10))).unwrap(), None);
+    assert_eq!(connection.call::<String>(["ECHO", "y"]).unwrap(), "y", "waiting in vain leaves it usable");
+}
+
+#[test]
+fn a_subscriber_gets_messages_and_no_confirmations() {
+    let server = FakeServer::start();
+    let mut subscriber = Subscriber::open(&server.config()).unwrap();
+    subscriber.subscribe(["news"]).unwrap();
+    let message = |pattern: Option<&str>, payload: &str| Message {
+        pattern: pattern.map(|pattern| pattern.as_bytes().to_vec()),
+        channel: b"news".to_vec(),
+        payload: payload.as_bytes().to_vec(),
+    };
+    assert_eq!(subscriber.next_message(Some(LONG)).unwrap(), Some(message(None, "hello")));
+    assert_eq!(subscriber.next_message(Some(LONG)).unwrap(), Some(message(Some("n*"), "again")));
+    assert_eq!(subscriber.next_message(Some(Duration::from_millis(10))).unwrap(), None);
+}
+
+#[test]
+fn a_pipeline_larger_than_all_buffers_does_not_hang() {
+    let server = FakeServer::start();
+    let mut connection = Connection::open(&with_read_timeout(&server, LONG)).unwrap();
+    let mut pipeline = Pipeline::new();
+    // 32 MB each way: the server writes each reply before it reads on.
+    let payload = "p".repeat(32 << 10);
+    for index in 0..1000 {
+        match index % 500 {
+            3 => pipeline.push(["FAIL"]),
+            _ => pipeline.push(["ECHO", &payload]),
+        };
+    }
+    let replies = connection.run(&pipeline).unwrap();
+    assert_eq!(replies.len(), 1000);
+    assert_eq!(replies.iter().filter(|reply| reply.is_err()).count(), 2);
+    assert!(matches!(&replies[999], Ok(Value::Bulk(bytes)) if bytes.len() == 32 << 10));
+    assert_eq!(connection.call::<String>(["ECHO", "x"]).unwrap(), "x");
+}
+
+#[test]
+fn replies_larger_than_the_buffer_come_whole() {
+    let server = FakeServer::start();
+    let mut connection = Connection::open(&server.config()).unwrap();
+    for size in [0, 1, 16_383, 16_384, 5_000_000, 10] {
+        let reply: Vec<u8> = connection.call(Command::new("BIG").arg(size)).unwrap();
+        assert_eq!(reply.len(), size);
+    }
+}
+
+#[test]
+fn a_client_reconnects_after_a_loss_and_never_sends_twice() {
+    let server = FakeServer::start();
+    let mut client = Client::connect(server.config()).unwrap();
+    assert!(matches!(client.call::<()>(["CLOSE"]), Err(Error::Closed)), "the failed call is not repeated");
+    assert_eq!(client.call::<String>(["ECHO", "back"]).unwrap(), "back");
+    assert_eq!(server.connections(), 2);
+}
+
+#[test]
+fn a_client_tries_as_often_as_it_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut config = Config::new("127.0.0.1", port);
+    config.protocol = Protocol::Resp2;
+    let backoff = Backoff { first: MS_100, longest: MS_100, attempts: 3 };
+    let mut client = Client::connect(config).unwrap().with_backoff(backoff);
+    // With the listener and its side of the connection gone, the call fails, and then connecting does.
+    drop(listener);
+    assert!(client.call::<()>(["ECHO", "a"]).is_err());
+    let start = Instant::now();
+    assert!(matches!(client.call::<()>(["ECHO", "a"]), Err(Error::Connect { .. })));
+    assert!(start.elapsed() >= MS_100, "two pauses of at least half of it each");
+}
+
+#[test]
+fn a_pool_is_bounded_and_drops_what_is_not_clean() {
+    let server = FakeServer::start();
+    let pool = Pool::new(server.config(), 2);
+    let mut first = pool.get(LONG).unwrap();
+    let second = pool.get(LONG).unwrap();
+    assert!(matches!(pool.get(MS_100), Err(Error::PoolTimeout)));
+    assert_eq!(first.call::<String>(["ECHO", "1"]).unwrap(), "1");
+    drop(first);
+    let mut again = pool.get(LONG).unwrap();
+    assert_eq!(server.connections(), 2, "it was reused");
+    again.send(["ECHO", "left to come"]).unwrap();
+    drop(again);
+    assert_eq!(pool.open_connections(), 1);
+    let mut fresh = pool.get(LONG).unwrap();
+    assert_eq!(fresh.call::<String>(["ECHO", "2"]).unwrap(), "2");
+    assert_eq!(server.connections(), 3);
+    drop((second, fresh));
+}
+
+#[test]
+fn a_waiting_thread_gets_the_connection_that_comes_free() {
+    let server = FakeServer::start();
+    let pool = Pool::new(server.config(), 1);
+    let held = pool.get(LONG).unwrap();
+    let waiting = std::thread::spawn(move || pool.get(LONG).unwrap().call::<String>(["ECHO", "a"]).unwrap());
+    drop(held);
+    assert_eq!(waiting.join().unwrap(), "a");
+    assert_eq!(server.connections(), 1);
+}
