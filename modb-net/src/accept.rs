@@ -7,6 +7,7 @@
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crate::handoff::Arrival;
@@ -75,6 +76,7 @@ impl Acceptor {
             let timeout = self.retry_at.map(|at| at.saturating_duration_since(Instant::now()));
             self.poller.wait(&mut events, wait.timeout(timeout))?;
             wait.end(events.iter().any(|event| event.key == NOTIFIER)).map_err(io::Error::other)?;
+            hub.arrivals.turns.fetch_add(1, Relaxed);
             self.retry_at = self.retry_at.filter(|&at| Instant::now() < at);
             let mut budget = hub.limits.accepts_per_turn.max(1);
             for event in events.iter() {
@@ -100,8 +102,11 @@ impl Acceptor {
             match listener.accept() {
                 Ok((stream, remote)) => {
                     // One that fails here was reset while it waited; there is nobody to tell.
-                    if let Ok(arrival) = prepare(stream, remote, *local) {
-                        self.parked = hub.place(arrival).err();
+                    let Ok(arrival) = prepare(stream, remote, *local) else { continue };
+                    hub.arrivals.accepted.fetch_add(1, Relaxed);
+                    self.parked = hub.place(arrival).err();
+                    if self.parked.is_some() {
+                        hub.arrivals.pauses.fetch_add(1, Relaxed);
                     }
                 }
                 Err(error) => match error.kind() {
@@ -111,6 +116,7 @@ impl Acceptor {
                     _ => {
                         let connections = hub.connections();
                         tracing::warn!(%error, connections, "cannot accept now, trying again in {RETRY:?}");
+                        hub.arrivals.refusals.fetch_add(1, Relaxed);
                         self.retry_at = Some(Instant::now() + RETRY);
                     }
                 },

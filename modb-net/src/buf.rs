@@ -112,7 +112,8 @@ impl OutBuf {
         self.base + self.bytes.len() as u64
     }
 
-    fn has_memory(&self) -> bool {
+    /// Whether it holds an allocation.
+    pub(crate) fn owns_memory(&self) -> bool {
         self.bytes.capacity() > 0 || self.holds.capacity() > 0
     }
 }
@@ -183,6 +184,11 @@ impl InBuf {
         self.bytes.extend_from_slice(fresh);
     }
 
+    /// Whether it holds an allocation.
+    pub(crate) fn owns_memory(&self) -> bool {
+        self.bytes.capacity() > 0
+    }
+
     /// Removes all input.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
@@ -209,7 +215,7 @@ const POOLED_BUFFER_BYTES: usize = 64 << 10;
 impl Pool {
     /// Lends memory to an output that has none.
     pub(crate) fn lend(&mut self, output: &mut OutBuf) {
-        if !output.has_memory()
+        if !output.owns_memory()
             && let Some(pooled) = self.outputs.pop()
         {
             *output = pooled;
@@ -218,7 +224,7 @@ impl Pool {
 
     /// Takes the memory of an output back if it is empty and carries no mark for what comes next.
     pub(crate) fn reclaim_output(&mut self, output: &mut OutBuf) {
-        if !output.is_empty() || !output.holds.is_empty() || !output.has_memory() {
+        if !output.is_empty() || !output.holds.is_empty() || !output.owns_memory() {
             return;
         }
         let mut taken = std::mem::take(output);
@@ -230,7 +236,7 @@ impl Pool {
 
     /// Takes the memory of an input back if it is empty.
     pub(crate) fn reclaim_input(&mut self, input: &mut InBuf) {
-        if !input.is_empty() || input.bytes.capacity() == 0 {
+        if !input.is_empty() || !input.owns_memory() {
             return;
         }
         let taken = std::mem::take(&mut input.bytes);

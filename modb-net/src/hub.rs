@@ -10,7 +10,7 @@ use crate::handoff::mailbox::Mailbox;
 use crate::handoff::shared::SharedQueue;
 use crate::handoff::{Arrival, Handoff, Letter};
 use crate::notify::Waker;
-use crate::{Limits, Service, Undelivered, WorkerStats, Workers};
+use crate::{AcceptorStats, Limits, Service, Undelivered, WorkerStats, Workers};
 
 /// No idle timeout, where its milliseconds are kept.
 const NEVER: u64 = u64::MAX;
@@ -27,6 +27,16 @@ pub(crate) struct Hub<S: Service> {
     max_connections: AtomicUsize,
     idle_timeout_ms: AtomicU64,
     stopping: AtomicBool,
+    pub(crate) arrivals: ArrivalCounts,
+}
+
+/// [`AcceptorStats`], of which all but `unserved` are written by the acceptor alone.
+#[derive(Default)]
+pub(crate) struct ArrivalCounts {
+    pub(crate) turns: AtomicU64,
+    pub(crate) accepted: AtomicU64,
+    pub(crate) pauses: AtomicU64,
+    pub(crate) refusals: AtomicU64,
     unserved: AtomicU64,
 }
 
@@ -76,7 +86,7 @@ impl<S: Service> Hub<S> {
             max_connections: AtomicUsize::new(limits.max_connections),
             idle_timeout_ms: AtomicU64::new(limits.idle_timeout.map_or(NEVER, millis)),
             stopping: AtomicBool::new(false),
-            unserved: AtomicU64::new(0),
+            arrivals: ArrivalCounts::default(),
             limits,
         }
     }
@@ -131,11 +141,14 @@ impl<S: Service> Hub<S> {
 
     /// So many connections were accepted and then closed unserved, since the server was ending.
     pub(crate) fn count_unserved(&self, connections: usize) {
-        self.unserved.fetch_add(connections as u64, Relaxed);
+        self.arrivals.unserved.fetch_add(connections as u64, Relaxed);
     }
 
-    /// A worker has ended: closes what its mailbox still holds, and counts it.
-    pub(crate) fn close_mailbox(&self, worker: usize) {
+    /// A worker has ended, and with it the server: closes what waits for it, and counts it.
+    pub(crate) fn close_arrivals(&self, worker: usize) {
+        if let Some(shared) = &self.shared {
+            self.count_unserved(shared.close().len());
+        }
         let left = self.desks[worker].mailbox.close();
         let is_connection = |letter: &&Letter<S>| matches!(letter, Letter::Arrived(_) | Letter::Moved(_));
         let connections = left.iter().filter(is_connection).count();
@@ -263,8 +276,14 @@ impl<S: Service> Workers<S::Message> for Hub<S> {
         }
     }
 
-    fn unserved(&self) -> u64 {
-        self.unserved.load(Relaxed)
+    fn acceptor_stats(&self) -> AcceptorStats {
+        AcceptorStats {
+            turns: self.arrivals.turns.load(Relaxed),
+            accepted: self.arrivals.accepted.load(Relaxed),
+            pauses: self.arrivals.pauses.load(Relaxed),
+            refusals: self.arrivals.refusals.load(Relaxed),
+            unserved: self.arrivals.unserved.load(Relaxed),
+        }
     }
 
     fn shutdown(&self) {

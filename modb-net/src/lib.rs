@@ -28,8 +28,8 @@ pub use handoff::{Handoff, UnknownHandoff};
 pub use limits::Limits;
 pub use runtime::{Builder, Server, ServerError, WorkerContext};
 pub use service::{
-    CloseReason, Connections, Flow, In, Opening, Out, Peer, Release, Seq, Service, Turn, Undelivered,
-    WorkerStats, Workers,
+    AcceptorStats, CloseReason, Connections, Flow, In, Opening, Out, Peer, Release, Seq, Service, Turn,
+    Undelivered, WorkerStats, Workers,
 };
 pub use sys::raise_descriptor_limit;
 pub use token::Token;

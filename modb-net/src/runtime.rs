@@ -237,7 +237,7 @@ struct EndOfWorker<S: Service> {
 impl<S: Service> Drop for EndOfWorker<S> {
     fn drop(&mut self) {
         self.hub.shutdown();
-        self.hub.close_mailbox(self.index);
+        self.hub.close_arrivals(self.index);
     }
 }
 

@@ -216,6 +216,21 @@ pub struct WorkerStats {
     pub bytes_out: u64,
 }
 
+/// What the acceptor has counted since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AcceptorStats {
+    /// Turns of its loop.
+    pub turns: u64,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Times it paused, since no worker had room.
+    pub pauses: u64,
+    /// Times it stopped for a moment, since the system refused (descriptors or memory had run out).
+    pub refusals: u64,
+    /// Connections that were accepted and closed without being served, since the server was ending.
+    pub unserved: u64,
+}
+
 /// A message came back: the worker has ended, or its mailbox is full.
 #[derive(Debug)]
 pub struct Undelivered<M>(pub M);
@@ -243,8 +258,8 @@ pub trait Workers<M>: Send + Sync {
     /// Asks `worker` to move up to `at_most` of its connections to those with the fewest. `false`: its
     /// mailbox is full or it has ended.
     fn move_away(&self, worker: usize, at_most: usize) -> bool;
-    /// Connections that were accepted and closed without being served, since the server was ending.
-    fn unserved(&self) -> u64;
+    /// What the acceptor has counted.
+    fn acceptor_stats(&self) -> AcceptorStats;
     /// What `worker` has counted.
     fn stats(&self, worker: usize) -> WorkerStats;
     /// Begins the graceful shutdown of the whole server.
@@ -315,7 +330,8 @@ pub trait Service: Sized + 'static {
         Release::Upto(Seq(u64::MAX))
     }
 
-    /// Whether the connection may be moved to another worker now. Not asked while it is blocked.
+    /// Whether the connection may be moved to another worker now. Not asked while it is blocked: then it
+    /// stays. Its held output moves with it, so a [`Seq`] must mean the same in all workers.
     fn may_move(&self, session: &Self::Session) -> bool {
         let _ = session;
         true
@@ -328,7 +344,12 @@ pub trait Service: Sized + 'static {
         true
     }
 
-    /// A connection came from another worker with its session, unread input and unsent output.
+    /// The connection is about to move to another worker; here its token ends.
+    fn on_moving_away(&mut self, token: Token, session: &mut Self::Session, turn: &Turn<'_, Self>) {
+        let _ = (token, session, turn);
+    }
+
+    /// A connection came from another worker (or came back, since none had room for it) with its session, unread input and unsent output.
     fn on_moved_here(&mut self, token: Token, session: &mut Self::Session, turn: &Turn<'_, Self>) {
         let _ = (token, session, turn);
     }

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::core::{Action, Core};
+use crate::core::{Action, Core, Detached};
 use crate::handoff::{Arrival, Letter, Live};
 use crate::hub::Hub;
 use crate::notify::Notifier;
@@ -54,6 +54,8 @@ pub(crate) struct Worker<S: Service> {
     mail_emptied: bool,
     /// Connections to be given away in this turn.
     to_move: usize,
+    /// Whether the poller watches the shared queue.
+    shared_polled: bool,
     stopping: bool,
 }
 
@@ -74,6 +76,7 @@ impl<S: Service> Worker<S> {
             messages: Vec::new(),
             mail_emptied: false,
             to_move: 0,
+            shared_polled: true,
             stopping: false,
         })
     }
@@ -110,6 +113,7 @@ impl<S: Service> Worker<S> {
         let hub = self.hub.clone();
         let turn = Turn { now: Instant::now(), worker: self.index, workers: &*hub };
         self.core.set_idle_timeout(hub.idle_timeout(), turn.now);
+        self.poll_shared(!hub.is_draining(self.index) && !hub.is_stopping());
         self.take_mail(&turn);
         for event in events.iter() {
             match event.key {
@@ -156,7 +160,7 @@ impl<S: Service> Worker<S> {
                     self.hub.left(self.index, 1);
                 }
                 Letter::Arrived(arrival) => self.open(arrival, turn),
-                Letter::Moved(conn) => self.adopt(conn, turn),
+                Letter::Moved(conn) => self.adopt(*conn, turn),
                 Letter::Message(message) => self.messages.push(message),
                 Letter::MoveAway { at_most } => self.to_move = self.to_move.saturating_add(at_most),
             }
@@ -165,9 +169,6 @@ impl<S: Service> Worker<S> {
     }
 
     fn take_shared(&mut self, turn: &Turn<'_, S>) {
-        if self.hub.is_draining(self.index) {
-            return;
-        }
         let Some(shared) = &self.hub.shared else { return };
         let (arrival, room_awaited) = shared.take();
         if room_awaited {
@@ -176,6 +177,17 @@ impl<S: Service> Worker<S> {
         if let Some(arrival) = arrival {
             self.hub.came(self.index);
             self.open(arrival, turn);
+        }
+    }
+
+    /// A draining worker does not look at the shared queue, which would report the same byte for ever.
+    fn poll_shared(&mut self, on: bool) {
+        if self.shared_polled != on && self.hub.shared.is_some() {
+            self.shared_polled = on;
+            let interest = if on { Interest::READ } else { Interest::NONE };
+            if let Err(error) = self.poller.modify(SHARED_QUEUE, interest) {
+                tracing::warn!(%error, "the poller refused a new interest");
+            }
         }
     }
 
@@ -189,7 +201,7 @@ impl<S: Service> Worker<S> {
         self.add_to_poller(token, stream, turn);
     }
 
-    fn adopt(&mut self, conn: Box<Live<S>>, turn: &Turn<'_, S>) {
+    fn adopt(&mut self, conn: Live<S>, turn: &Turn<'_, S>) {
         let stream = conn.stream.clone();
         let Some(token) = self.core.adopt(conn, turn) else {
             self.hub.count_unserved(1);
@@ -242,14 +254,14 @@ impl<S: Service> Worker<S> {
             if at_most == 0 {
                 return;
             }
-            let Some((token, conn)) = self.core.detach(slot) else { continue };
+            let Some(Detached { token, conn }) = self.core.detach(slot, turn) else { continue };
             // Before another worker's poller gets it.
             let _ = self.poller.delete(token.key());
-            match self.hub.place_moved(self.index, Letter::Moved(conn)) {
+            match self.hub.place_moved(self.index, Letter::Moved(Box::new(conn))) {
                 Ok(()) => at_most -= 1,
                 Err(Letter::Moved(conn)) => {
                     // No room anywhere: it stays.
-                    self.adopt(conn, turn);
+                    self.adopt(*conn, turn);
                     return;
                 }
                 Err(_) => unreachable!("what is refused is given back"),

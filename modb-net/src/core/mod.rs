@@ -10,6 +10,8 @@
 //! unless it moved away.
 
 mod conns;
+#[cfg(test)]
+mod tests;
 
 use std::time::{Duration, Instant};
 
@@ -25,6 +27,12 @@ const SCRATCH_BYTES: usize = 64 << 10;
 
 /// A timeout is noticed at most this part of itself late.
 const TIMEOUT_PARTS: u32 = 16;
+
+/// A connection that was taken out, and the name it had.
+pub(crate) struct Detached<S: Service, T> {
+    pub(crate) token: Token,
+    pub(crate) conn: Conn<S::Session, T>,
+}
 
 pub(crate) struct Core<S: Service, T> {
     service: S,
@@ -81,14 +89,14 @@ impl<S: Service, T: Stream> Core<S, T> {
     }
 
     /// A connection came from another worker. `None`: as [`Core::open`].
-    pub(crate) fn adopt(&mut self, mut conn: Box<Conn<S::Session, T>>, turn: &Turn<'_, S>) -> Option<Token> {
+    pub(crate) fn adopt(&mut self, mut conn: Conn<S::Session, T>, turn: &Turn<'_, S>) -> Option<Token> {
         if self.conns.is_full() {
             if let Some(session) = conn.session.take() {
                 self.service.on_close(session, CloseReason::Refused, turn);
             }
             return None;
         }
-        let token = self.conns.insert(*conn);
+        let token = self.conns.insert(conn);
         let conn = &mut self.conns.slab[token.slot as usize];
         conn.interest = conn.wanted_interest();
         if let Some(session) = conn.session.as_mut() {
@@ -105,15 +113,15 @@ impl<S: Service, T: Stream> Core<S, T> {
 
     /// Takes out a connection that may move, if the one in `slot` may, for [`Core::adopt`] elsewhere.
     /// It is no longer known here, and is to be taken off the poller.
-    pub(crate) fn detach(&mut self, slot: u32) -> Option<(Token, Box<Conn<S::Session, T>>)> {
-        let conn = self.conns.slab.get(slot as usize)?;
-        let may_move = conn.is_serving()
-            && conn.waits != Waits::Resume
-            && conn.session.as_ref().is_some_and(|session| self.service.may_move(session));
-        may_move.then(|| {
-            let (token, conn) = self.conns.detach(slot);
-            (token, Box::new(conn))
-        })
+    pub(crate) fn detach(&mut self, slot: u32, turn: &Turn<'_, S>) -> Option<Detached<S, T>> {
+        let conn = self.conns.slab.get_mut(slot as usize)?;
+        let session = conn.session.as_mut().filter(|_| conn.waits != Waits::Resume)?;
+        if conn.doomed.is_some() || !self.service.may_move(session) {
+            return None;
+        }
+        self.service.on_moving_away(Token { slot, generation: conn.generation }, session, turn);
+        let (token, conn) = self.conns.detach(slot);
+        Some(Detached { token, conn })
     }
 
     /// The slots of all connections now.
