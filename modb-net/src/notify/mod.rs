@@ -35,8 +35,9 @@ use std::cell::Cell;
 use std::io;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::sync::Arc;
+use std::net::Shutdown;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use socket2::Socket;
@@ -73,6 +74,8 @@ struct Shared {
     state: State,
     fate: AtomicU8,
     sender: Socket,
+    /// To end the stream from this side if the sender has failed. Weak: wakers do not keep it open.
+    receiver: Weak<Socket>,
 }
 
 /// The receiving half: belongs to one loop, on one thread at a time.
@@ -97,8 +100,14 @@ impl Notifier {
 
     /// A notifier over a pair of the caller's choice: connected, non-blocking stream sockets.
     pub fn over((receiver, sender): (Socket, Socket)) -> Self {
-        let shared = Arc::new(Shared { state: State::new(), fate: AtomicU8::new(LIVE), sender });
-        Self { shared, receiver: Arc::new(receiver), one_thread: PhantomData }
+        let receiver = Arc::new(receiver);
+        let shared = Arc::new(Shared {
+            state: State::new(),
+            fate: AtomicU8::new(LIVE),
+            sender,
+            receiver: Arc::downgrade(&receiver),
+        });
+        Self { shared, receiver, one_thread: PhantomData }
     }
 
     /// A waker for this notifier; clone it for more.
@@ -123,7 +132,7 @@ impl Notifier {
         let emptied = if readable { self.empty_socket() } else { Ok(()) };
         self.shared.state.wake();
         if emptied.is_err() {
-            self.shared.fail(BROKEN);
+            self.shared.break_down();
         }
         self.shared.check()
     }
@@ -146,7 +155,7 @@ impl Notifier {
 
 impl Drop for Notifier {
     fn drop(&mut self) {
-        self.shared.fail(CLOSED);
+        self.shared.fate.fetch_max(CLOSED, Ordering::AcqRel);
     }
 }
 
@@ -229,18 +238,22 @@ impl Shared {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(0) | Err(_) => std::thread::yield_now(),
             }
+            // The notifier has gone meanwhile: that is why.
             self.check()?;
         }
         // Putting the state back to ASLEEP would not do: others may have coalesced onto this byte.
-        self.fail(BROKEN);
+        self.break_down();
         self.check()
     }
 
-    /// Raises the fate, and ends the stream so that a sleeping loop finds its socket readable.
-    fn fail(&self, fate: u8) {
-        self.fate.fetch_max(fate, Ordering::AcqRel);
-        // It may be what has failed already; then there is nobody left to tell.
-        let _ = self.sender.shutdown(std::net::Shutdown::Write);
+    /// Ends the notifier for good, and its stream, so that a sleeping loop finds its socket readable.
+    fn break_down(&self) {
+        self.fate.fetch_max(BROKEN, Ordering::AcqRel);
+        // Whichever end has failed, the other will do. If neither can, the loop learns it when it wakes.
+        let _ = self.sender.shutdown(Shutdown::Write);
+        if let Some(receiver) = self.receiver.upgrade() {
+            let _ = receiver.shutdown(Shutdown::Both);
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) const BACKLOG: i32 = 16;
 
 /// Accepted connections under examination. When one more comes the oldest is turned away: ours has sent
 /// its nonce before it can be accepted, so it is recognised when it is first looked at.
-const MAX_CANDIDATES: usize = 4;
+pub(super) const MAX_CANDIDATES: usize = 4;
 
 /// How long to wait before looking again, whatever the system reports: some systems do not report a
 /// connection that failed (`WSAPoll` before Windows 10 2004).
@@ -47,6 +47,8 @@ pub(super) struct Rendezvous<'a> {
     pub(super) what: String,
     /// Makes the connecting socket: non-blocking, and bound if its address can be compared.
     pub(super) make_connector: &'a dyn Fn() -> Result<Socket, StepError>,
+    /// Whether to turn strangers away by their address before asking for the nonce.
+    pub(super) compare_addresses: bool,
     pub(super) until: Instant,
 }
 
@@ -72,7 +74,8 @@ impl Rendezvous<'_> {
 
     /// Connects, sends `nonce`, and accepts until somebody shows it.
     fn find_ourselves(&self, nonce: &Nonce) -> Result<(Socket, Socket), StepError> {
-        let mut connector = Connector { socket: (self.make_connector)()?, progress: Progress::Idle };
+        let mut connector =
+            Connector { socket: (self.make_connector)()?, progress: Progress::Idle, refusals: 0 };
         let mut candidates = VecDeque::<Candidate>::with_capacity(MAX_CANDIDATES + 1);
         let mut strangers = 0;
         loop {
@@ -89,7 +92,7 @@ impl Rendezvous<'_> {
             connector.advance(self, nonce)?;
             let somebody_came = newcomer.is_some();
             if let Some(socket) = newcomer {
-                if self.is_stranger(&socket, &connector.socket) {
+                if self.compare_addresses && self.is_stranger(&socket, &connector.socket) {
                     strangers += 1;
                 } else {
                     socket.set_nonblocking(true).map_err(self.failed(Step::Configure))?;
@@ -112,7 +115,7 @@ impl Rendezvous<'_> {
             if left.is_zero() {
                 let connected = connector.progress == Progress::Connected;
                 let step = if connected { Step::Accept } else { Step::Connect };
-                return Err(self.failed(step)(Cause::Deadline { strangers }));
+                return Err(self.failed(step)(Cause::Deadline { strangers, refusals: connector.refusals }));
             }
             if !somebody_came {
                 let mut watches = vec![Watch { socket: &self.listener, write: false }];
@@ -137,7 +140,7 @@ impl Rendezvous<'_> {
             }
             let left = self.until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(self.failed(Step::Verify)(Cause::Deadline { strangers: 0 }));
+                return Err(self.failed(Step::Verify)(Cause::Deadline { strangers: 0, refusals: 0 }));
             }
             let watch = Watch { socket: &answer.socket, write: false };
             sys::poll_sockets(&[watch], left.min(WAIT_SLICE)).map_err(self.failed(Step::Verify))?;
@@ -145,7 +148,7 @@ impl Rendezvous<'_> {
     }
 
     /// Whether the addresses show that `accepted` is not the other end of `connector`. An address that the
-    /// system does not know (a Unix socket has none, some filters answer 0.0.0.0) shows nothing.
+    /// system does not tell (some filters answer 0.0.0.0) shows nothing.
     fn is_stranger(&self, accepted: &Socket, connector: &Socket) -> bool {
         let (Ok(peer), Ok(local)) = (accepted.peer_addr(), accepted.local_addr()) else {
             return true; // It has gone already.
@@ -177,6 +180,7 @@ enum Progress {
 struct Connector {
     socket: Socket,
     progress: Progress,
+    refusals: u32,
 }
 
 impl Connector {
@@ -204,6 +208,7 @@ impl Connector {
             Err(error) if is_refused(&error) => {
                 self.socket = (place.make_connector)()?;
                 self.progress = Progress::Idle;
+                self.refusals += 1;
             }
             Err(error) => return Err(place.failed(Step::Connect)(error)),
         }

@@ -84,11 +84,13 @@ pub enum Cause {
     /// The system refused.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The time was over. `strangers` had connected and were turned away.
-    #[error("the deadline passed ({strangers} strangers turned away)")]
+    /// The time was over.
+    #[error("the deadline passed; {strangers} strangers were turned away, {refusals} attempts refused")]
     Deadline {
-        /// How many others had connected instead of us.
+        /// How many others had connected and were turned away.
         strangers: u32,
+        /// How often our own connection was refused, as by a full backlog.
+        refusals: u32,
     },
     /// Whoever we are connected to is not us.
     #[error("the other end is a stranger")]

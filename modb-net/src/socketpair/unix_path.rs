@@ -22,7 +22,7 @@ pub(super) fn pair(until: Instant) -> Result<(Socket, Socket), StepError> {
     pair_in(&[std::env::temp_dir(), sys::short_temp_dir(), PathBuf::from(".")], until)
 }
 
-fn pair_in(folders: &[PathBuf], until: Instant) -> Result<(Socket, Socket), StepError> {
+pub(super) fn pair_in(folders: &[PathBuf], until: Instant) -> Result<(Socket, Socket), StepError> {
     let mut last = None;
     for folder in folders {
         match listen_in(folder) {
@@ -34,9 +34,9 @@ fn pair_in(folders: &[PathBuf], until: Instant) -> Result<(Socket, Socket), Step
 }
 
 /// The directory and the socket's file in it. Both are removed with it.
-struct Place {
+pub(super) struct Place {
     folder: PathBuf,
-    file: PathBuf,
+    pub(super) file: PathBuf,
 }
 
 impl Drop for Place {
@@ -47,7 +47,7 @@ impl Drop for Place {
     }
 }
 
-fn listen_in(parent: &Path) -> Result<(Socket, Place), StepError> {
+pub(super) fn listen_in(parent: &Path) -> Result<(Socket, Place), StepError> {
     let mut name = [0; 8];
     getrandom::fill(&mut name).map_err(std::io::Error::from).map_err(at(
         STRATEGY,
@@ -67,7 +67,11 @@ fn listen_in(parent: &Path) -> Result<(Socket, Place), StepError> {
     Ok((socket, place))
 }
 
-fn connect_to(listener: Socket, place: &Place, until: Instant) -> Result<(Socket, Socket), StepError> {
+pub(super) fn connect_to(
+    listener: Socket,
+    place: &Place,
+    until: Instant,
+) -> Result<(Socket, Socket), StepError> {
     let what = place.file.display().to_string();
     let address = SockAddr::unix(&place.file).map_err(at(STRATEGY, Step::Connect, &what))?;
     let make_connector = || {
@@ -82,6 +86,7 @@ fn connect_to(listener: Socket, place: &Place, until: Instant) -> Result<(Socket
         address,
         what: what.clone(),
         make_connector: &make_connector,
+        compare_addresses: false, // Its sockets have none.
         until,
     })
 }
