@@ -6,6 +6,7 @@
 mod cross;
 mod process;
 mod setup;
+mod tidy;
 mod windows;
 mod workspace;
 
@@ -17,6 +18,7 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   setup                 install what the tests need, or print the commands that do
+  tidy                  check the layout's promises: floors, platform code, headers, links
   cross ARGS            cargo ARGS for Windows, on this machine: cross -- test -p modb-net
   help                  this page
 ";
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = args.collect();
     let done = match command.as_str() {
         "setup" => setup::command(&args),
+        "tidy" => tidy::command(&args),
         "cross" => cross::command(&args),
         "help" | "--help" | "-h" => help(),
         other => Err(format!("no command named {other}; `cargo xtask help` lists them").into()),

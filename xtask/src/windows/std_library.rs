@@ -87,7 +87,7 @@ fn holds_std(folder: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
     entries.flatten().any(|entry| {
         let name = entry.file_name().to_string_lossy().into_owned();
-        name.starts_with("libstd-") && name.ends_with(".rlib")
+        name == "libstd.rlib" || (name.starts_with("libstd-") && name.ends_with(".rlib"))
     })
 }
 

@@ -1,0 +1,325 @@
+//! Imports go only downward: between crates, and between the floors within a crate.
+//!
+//! The tables below are `docs/ARCHITECTURE.md`'s map as data. A module may use its own floor and those under it;
+//! within a floor no two modules may use each other, directly or around a corner.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{File, Finding};
+
+/// A crate, what it may import of this workspace, and its floors from the ground up.
+struct Crate {
+    folder: &'static str,
+    may_use: &'static [&'static str],
+    /// Empty for a crate that has no floors.
+    floors: &'static [&'static [&'static str]],
+}
+
+const CRATES: &[Crate] = &[
+    Crate {
+        folder: "modb-net",
+        may_use: &[],
+        floors: &[
+            &["limits", "buf", "token", "deadline", "resp"],
+            &["sys", "socketpair", "poll", "notify"],
+            &["service", "conn"],
+            &["core", "handoff"],
+            &["worker", "accept", "runtime"],
+        ],
+    },
+    Crate {
+        folder: "modb-server",
+        may_use: &["modb_net"],
+        floors: &[&["sys", "store"], &["data"], &["command"], &["session"], &["config", "server"]],
+    },
+    Crate { folder: "modb-client", may_use: &["modb_net"], floors: &[] },
+    Crate { folder: "xtask", may_use: &[], floors: &[] },
+    Crate { folder: "tests", may_use: &["modb_net", "modb_server", "modb_client"], floors: &[] },
+];
+
+/// The lowest floor of modb-net is pure: given the same arguments it does the same, at any time, on any system.
+const PURE_FLOOR: (&str, usize) = ("modb-net", 0);
+const IMPURE: &[&str] = &["std::net", "std::fs", "std::thread", "std::env", "Instant::now", "SystemTime"];
+
+/// What only one place may name.
+const ONLY_IN: &[(&str, &str, &str)] = &[
+    ("polling::", "modb-net/src/poll.rs", "the poller has one wrapper"),
+    ("fjall::", "modb-server/src/store/", "nothing above the store knows which engine runs"),
+];
+
+/// The store knows bytes only, though the crate around it knows the network: place, crate, what it may take of it.
+const STORE: (&str, &str, &[&str]) = ("modb-server/src/store/", "modb_net", &["Seq"]);
+
+pub(super) fn check(files: &[File]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for krate in CRATES {
+        let own: Vec<&File> =
+            files.iter().filter(|file| file.path.starts_with(&format!("{}/", krate.folder))).collect();
+        for file in &own {
+            between_crates(krate, file, &mut findings);
+        }
+        if !krate.floors.is_empty() {
+            within_crate(krate, &own, &mut findings);
+        }
+    }
+    for file in files.iter().filter(|file| file.is_rust() && !file.is_test()) {
+        places(file, &mut findings);
+    }
+    findings
+}
+
+/// The part of a file that ships: what comes before its test module.
+fn shipped(file: &File) -> &str {
+    file.code.find("#[cfg(test)]\nmod tests {").map_or(file.code.as_str(), |end| &file.code[..end])
+}
+
+fn between_crates(krate: &Crate, file: &File, findings: &mut Vec<Finding>) {
+    if file.path.ends_with("/Cargo.toml") {
+        let mut section = "";
+        for (number, line) in (1..).zip(file.text.lines()) {
+            let line = line.trim();
+            if line.starts_with('[') {
+                section = line;
+            }
+            let name = line.split(['.', ' ', '=']).next().unwrap_or_default().replace('-', "_");
+            if section.ends_with("dependencies]") && !section.contains("dev-") {
+                refuse_crate(krate, file, number, &name, findings);
+            }
+        }
+    } else if file.is_rust() && !file.is_test() {
+        for (number, line) in (1..).zip(shipped(file).lines()) {
+            for other in words(line).filter(|word| word.starts_with("modb_")) {
+                if line.contains(&format!("{other}::")) {
+                    refuse_crate(krate, file, number, other, findings);
+                }
+            }
+        }
+    }
+}
+
+fn refuse_crate(krate: &Crate, file: &File, line: usize, other: &str, findings: &mut Vec<Finding>) {
+    let of_workspace = CRATES.iter().any(|c| c.folder.replace('-', "_") == other) || other == "modb_tests";
+    let itself =
+        krate.folder.replace('-', "_") == other || (krate.folder == "tests" && other == "modb_tests");
+    if of_workspace && !itself && !krate.may_use.contains(&other) {
+        findings.push(
+            file.finding(line, format!("{} may not use {other}: imports go only downward", krate.folder)),
+        );
+    }
+}
+
+fn within_crate(krate: &Crate, files: &[&File], findings: &mut Vec<Finding>) {
+    let floor_of = |module: &str| krate.floors.iter().position(|floor| floor.contains(&module));
+    // Uses within a floor, for the search for cycles, with the place where each stands.
+    let mut level: BTreeMap<String, BTreeMap<String, (&File, usize)>> = BTreeMap::new();
+    for file in files.iter().filter(|file| file.is_rust() && !file.is_test()) {
+        let Some(inside) = file.path.strip_prefix(&format!("{}/src/", krate.folder)) else { continue };
+        let parts: Vec<&str> = inside.trim_end_matches(".rs").split('/').collect();
+        let module = parts[0];
+        // The roof: it may use everything.
+        if matches!(module, "lib" | "main" | "bin") {
+            continue;
+        }
+        let Some(own) = floor_of(module) else {
+            findings.push(file.finding(
+                1,
+                format!("{module} stands on no floor: add it to docs/ARCHITECTURE.md and xtask's table"),
+            ));
+            continue;
+        };
+        let depth = parts.len() - usize::from(parts.last() == Some(&"mod"));
+        for (line, used) in uses(shipped(file), depth) {
+            match floor_of(&used) {
+                Some(floor) if floor > own => findings.push(file.finding(
+                    line,
+                    format!("{module} (floor {own}) uses {used} (floor {floor}): imports go only downward"),
+                )),
+                Some(floor) if floor == own && used != module => {
+                    level.entry(module.to_owned()).or_default().entry(used).or_insert((file, line));
+                }
+                _ => {}
+            }
+        }
+        if (krate.folder, own) == PURE_FLOOR {
+            impure(file, findings);
+        }
+    }
+    cycles(&level, findings);
+}
+
+fn impure(file: &File, findings: &mut Vec<Finding>) {
+    for (number, line) in (1..).zip(shipped(file).lines()) {
+        for word in IMPURE.iter().filter(|word| line.contains(**word)) {
+            findings.push(
+                file.finding(number, format!("{word} on the pure floor: no I/O, no clock, no thread there")),
+            );
+        }
+    }
+}
+
+/// Every module of the crate that `code` names, by `crate::` or by enough `super::`, with its line.
+fn uses(code: &str, depth: usize) -> Vec<(usize, String)> {
+    let up = "super::".repeat(depth);
+    let mut found = Vec::new();
+    for root in ["crate::", up.as_str()] {
+        for (at, _) in code.match_indices(root) {
+            // `x_crate::` is another word, and a longer chain of `super::` another depth.
+            if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':') {
+                continue;
+            }
+            let line = 1 + code[..at].matches('\n').count();
+            for name in heads(&code[at + root.len()..]) {
+                found.push((line, name));
+            }
+        }
+    }
+    found
+}
+
+/// The first name of a path, or of each path in a group: `{a::b, c}` gives a and c.
+fn heads(path: &str) -> Vec<String> {
+    let Some(group) = path.strip_prefix('{') else {
+        return words(path).next().map(str::to_owned).into_iter().collect();
+    };
+    let (mut depth, mut heads, mut fresh) = (0, Vec::new(), true);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => fresh = true,
+            c if fresh && (c.is_alphabetic() || c == '_') => {
+                heads.extend(words(&group[at..]).next().map(str::to_owned));
+                fresh = false;
+            }
+            _ => {}
+        }
+    }
+    heads
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+fn cycles(level: &BTreeMap<String, BTreeMap<String, (&File, usize)>>, findings: &mut Vec<Finding>) {
+    for (module, used) in level {
+        for (next, (file, line)) in used {
+            let (mut seen, mut open) = (BTreeSet::new(), vec![next]);
+            while let Some(at) = open.pop() {
+                if at == module {
+                    findings.push(
+                        file.finding(*line, format!("{module} and {next} use each other, on one floor")),
+                    );
+                    break;
+                }
+                if seen.insert(at) {
+                    open.extend(level.get(at).into_iter().flat_map(BTreeMap::keys));
+                }
+            }
+        }
+    }
+}
+
+fn places(file: &File, findings: &mut Vec<Finding>) {
+    for (number, line) in (1..).zip(shipped(file).lines()) {
+        for (name, place, why) in ONLY_IN {
+            if line.contains(name) && !file.path.starts_with(place) {
+                findings.push(file.finding(number, format!("{name} belongs to {place} alone: {why}")));
+            }
+        }
+        let (place, name, allowed) = STORE;
+        if file.path.starts_with(place) {
+            for (at, _) in line.match_indices(&format!("{name}::")) {
+                for head in heads(&line[at + name.len() + 2..])
+                    .iter()
+                    .filter(|head| !allowed.contains(&head.as_str()))
+                {
+                    findings.push(
+                        file.finding(
+                            number,
+                            format!("{name}::{head} in {place}: the store knows bytes only"),
+                        ),
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(path: &str, text: &str) -> Vec<String> {
+        check(&[File::new(path, text)]).into_iter().map(|finding| finding.what).collect()
+    }
+
+    #[test]
+    fn a_use_of_a_higher_floor_is_found() {
+        for code in [
+            "use crate::worker::Worker;",
+            "use crate::{buf, worker};",
+            "use super::worker::Worker;",
+            "fn f() { crate::worker::g() }",
+        ] {
+            assert_eq!(found("modb-net/src/conn.rs", code).len(), 1, "{code}");
+        }
+        assert_eq!(found("modb-net/src/conn/state.rs", "use super::super::worker;").len(), 1);
+    }
+
+    #[test]
+    fn a_use_of_a_lower_floor_its_own_parts_or_a_test_is_not() {
+        for code in [
+            "use crate::buf::Out;",
+            "use crate::{buf::{In, Out}, service};",
+            "// crate::worker",
+            "#[cfg(test)]\nmod tests {\n use crate::worker;\n}",
+        ] {
+            assert_eq!(found("modb-net/src/conn.rs", code), [""; 0], "{code}");
+        }
+        assert_eq!(found("modb-net/src/conn/state.rs", "use super::worker;"), [""; 0]);
+        assert_eq!(found("modb-net/src/lib.rs", "use crate::worker;"), [""; 0]);
+    }
+
+    #[test]
+    fn two_modules_of_a_floor_that_use_each_other_are_found() {
+        let files = [
+            File::new("modb-net/src/core.rs", "use crate::handoff;"),
+            File::new("modb-net/src/handoff.rs", "use crate::core;"),
+        ];
+        assert_eq!(check(&files).len(), 2);
+        assert_eq!(check(&files[..1]), []);
+    }
+
+    #[test]
+    fn a_module_on_no_floor_is_found() {
+        assert_eq!(found("modb-net/src/attic.rs", "").len(), 1);
+    }
+
+    #[test]
+    fn the_pure_floor_reads_no_clock() {
+        assert_eq!(found("modb-net/src/deadline.rs", "let now = Instant::now();").len(), 1);
+        assert_eq!(found("modb-net/src/worker.rs", "let now = Instant::now();"), [""; 0]);
+    }
+
+    #[test]
+    fn a_crate_that_imports_upward_is_found() {
+        assert_eq!(found("modb-net/src/conn.rs", "use modb_server::Database;").len(), 1);
+        assert_eq!(found("modb-net/Cargo.toml", "[dependencies]\nmodb-server.workspace = true\n").len(), 1);
+        assert_eq!(
+            found("modb-net/Cargo.toml", "[dev-dependencies]\nmodb-server.workspace = true\n"),
+            [""; 0]
+        );
+        assert_eq!(found("modb-server/Cargo.toml", "[dependencies]\nmodb-net.workspace = true\n"), [""; 0]);
+    }
+
+    #[test]
+    fn the_engine_and_the_poller_are_named_in_one_place() {
+        assert_eq!(found("modb-server/src/data/mod.rs", "use fjall::Keyspace;").len(), 1);
+        assert_eq!(found("modb-server/src/store/fjall.rs", "use fjall::Keyspace;"), [""; 0]);
+        assert_eq!(found("modb-net/src/worker.rs", "use polling::Poller;").len(), 1);
+        assert_eq!(found("modb-server/src/store/mod.rs", "use modb_net::{Seq, Service};").len(), 1);
+        assert_eq!(found("modb-server/src/store/mod.rs", "use modb_net::Seq;"), [""; 0]);
+    }
+}

@@ -1,0 +1,116 @@
+//! `cargo xtask tidy`: the layout's promises, checked. Also a test, so that `cargo test` finds a breach.
+//!
+//! Each rule is a function from files to findings, in a file with its tests; every rule has a test that shows it fire.
+
+mod floors;
+mod links;
+mod platform;
+mod rust_code;
+mod text;
+
+use std::fmt;
+use std::path::Path;
+
+use crate::process::{self, Context as _, Result};
+use crate::workspace;
+
+/// One file that git knows or would add.
+pub(crate) struct File {
+    /// Relative to the root, with `/` on every system.
+    path: String,
+    text: String,
+    /// For Rust, `text` with comments and literals blanked, line for line; otherwise empty.
+    code: String,
+}
+
+impl File {
+    fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
+        let (path, text) = (path.into(), text.into());
+        let code = if path.ends_with(".rs") { rust_code::without_literals(&text) } else { String::new() };
+        Self { path, text, code }
+    }
+
+    fn is_rust(&self) -> bool {
+        self.path.ends_with(".rs")
+    }
+
+    /// Tests may reach where the product may not.
+    fn is_test(&self) -> bool {
+        let folder =
+            |name| self.path.starts_with(&format!("{name}/")) || self.path.contains(&format!("/{name}/"));
+        folder("tests") || folder("benches") || self.path.ends_with("/tests.rs")
+    }
+
+    fn finding(&self, line: usize, what: impl Into<String>) -> Finding {
+        Finding { path: self.path.clone(), line, what: what.into() }
+    }
+}
+
+/// A breach of a rule, at a line counted from 1.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    path: String,
+    line: usize,
+    what: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.path, self.line, self.what)
+    }
+}
+
+pub(crate) fn command(_args: &[String]) -> Result<()> {
+    let files = files()?;
+    let findings = check(&files);
+    for finding in &findings {
+        println!("{finding}");
+    }
+    match findings.len() {
+        0 => println!("tidy: {} files keep the rules", files.len()),
+        n => return Err(format!("tidy: {n} breaches").into()),
+    }
+    Ok(())
+}
+
+/// Every breach in the workspace.
+pub(crate) fn findings() -> Result<Vec<Finding>> {
+    Ok(check(&files()?))
+}
+
+fn check(files: &[File]) -> Vec<Finding> {
+    let rules = [floors::check, platform::check, text::check, links::check];
+    let mut findings: Vec<_> = rules.iter().flat_map(|rule| rule(files)).collect();
+    findings.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
+    findings
+}
+
+/// The text files that git knows or would add.
+fn files() -> Result<Vec<File>> {
+    let mut git = process::command("git");
+    git.current_dir(workspace::root()).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    let listed = process::run_quietly(&mut git)?.stdout;
+    let mut files = Vec::new();
+    for path in String::from_utf8_lossy(&listed).split('\0').filter(|path| !path.is_empty()) {
+        let full = workspace::root().join(Path::new(path));
+        // Deleted but not yet committed.
+        if !full.is_file() {
+            continue;
+        }
+        let bytes = std::fs::read(&full).context(format_args!("cannot read {path}"))?;
+        if let Ok(text) = String::from_utf8(bytes) {
+            files.push(File::new(path, text));
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_workspace_is_tidy() {
+        let findings = super::findings().expect("git lists the files");
+        let list: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        assert!(list.is_empty(), "{}", list.join("\n"));
+    }
+}
