@@ -6,6 +6,7 @@
 mod cross;
 mod process;
 mod setup;
+mod test;
 mod tidy;
 mod windows;
 mod workspace;
@@ -17,6 +18,9 @@ use process::Result;
 const HELP: &str = "\
 cargo xtask COMMAND
 
+  test [--setup] [--linux|--windows] [--long] [FILTER]
+                        everything that must hold, on Linux and on Windows; --setup installs what is missing first,
+                        --long adds what takes minutes, FILTER runs only the tests whose name holds it
   setup                 install what the tests need, or print the commands that do
   tidy                  check the layout's promises: floors, platform code, headers, links
   cross ARGS            cargo ARGS for Windows, on this machine: cross -- test -p modb-net
@@ -29,6 +33,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = args.collect();
     let done = match command.as_str() {
         "setup" => setup::command(&args),
+        "test" => test::command(&args),
         "tidy" => tidy::command(&args),
         "cross" => cross::command(&args),
         "help" | "--help" | "-h" => help(),

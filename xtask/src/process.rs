@@ -62,7 +62,7 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
 /// The cargo that started this program, in the root of the workspace.
 pub(crate) fn cargo() -> Command {
     let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(crate::workspace::root());
+    cargo.current_dir(crate::workspace::root()).env("CARGO_TARGET_DIR", crate::workspace::target_dir());
     cargo
 }
 

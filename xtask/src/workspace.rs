@@ -9,6 +9,12 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
 }
 
+/// Where cargo puts what it builds.
+pub(crate) fn target_dir() -> PathBuf {
+    let set = std::env::var_os("CARGO_TARGET_DIR").filter(|value| !value.is_empty());
+    set.map_or_else(|| root().join("target"), |folder| root().join(folder))
+}
+
 /// What is built once per machine and user, by version: the Windows library, the Wine prefix, clients of other
 /// languages. Everything in it can be deleted; `cargo xtask setup` makes it again.
 pub(crate) fn cache() -> Result<PathBuf> {

@@ -85,14 +85,21 @@ fn check(files: &[File]) -> Vec<Finding> {
     findings
 }
 
-/// The text files that git knows or would add.
+/// The text files that git knows or would add; where git is missing, all that the folder holds.
 fn files() -> Result<Vec<File>> {
     let mut git = process::command("git");
     git.current_dir(workspace::root()).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-    let listed = process::run_quietly(&mut git)?.stdout;
+    let paths = match process::answer(&mut git) {
+        Some(listed) => listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect(),
+        None => {
+            let mut found = Vec::new();
+            walk("", &mut found)?;
+            found
+        }
+    };
     let mut files = Vec::new();
-    for path in String::from_utf8_lossy(&listed).split('\0').filter(|path| !path.is_empty()) {
-        let full = workspace::root().join(Path::new(path));
+    for path in paths {
+        let full = workspace::root().join(Path::new(&path));
         // Deleted but not yet committed.
         if !full.is_file() {
             continue;
@@ -103,6 +110,22 @@ fn files() -> Result<Vec<File>> {
         }
     }
     Ok(files)
+}
+
+/// Every file under `folder`, which ends with `/` or is empty, without what is built or downloaded.
+fn walk(folder: &str, found: &mut Vec<String>) -> Result<()> {
+    let here = workspace::root().join(folder);
+    for entry in std::fs::read_dir(&here).context(format_args!("cannot read {}", here.display()))? {
+        let entry = entry.context(format_args!("cannot read {}", here.display()))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_folder = entry.file_type().context("cannot see what a file is")?.is_dir();
+        match name.as_str() {
+            ".git" | "target" | "node_modules" | "__pycache__" | "proptest-regressions" => {}
+            _ if is_folder => walk(&format!("{folder}{name}/"), found)?,
+            _ => found.push(format!("{folder}{name}")),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -40,6 +40,17 @@ impl Kit {
         self.wine.session()
     }
 
+    /// Whether the compiler that builds for Windows has clippy beside it.
+    pub(crate) fn has_clippy(&self) -> bool {
+        self.library.has_clippy()
+    }
+
+    /// Lets a program of this system start Windows programs.
+    pub(crate) fn run_from(&self, command: &mut Command) {
+        self.wine.configure(command);
+        command.env("MODB_WINE", self.wine.program());
+    }
+
     /// A cargo that builds for Windows, in its own target folder: another compiler version may be at work there.
     pub(crate) fn cargo(&self) -> Command {
         let mut cargo = process::cargo();
@@ -57,5 +68,5 @@ impl Kit {
 
 /// Where what is built for Windows stands.
 pub(crate) fn target_dir() -> std::path::PathBuf {
-    workspace::root().join("target").join("windows")
+    workspace::target_dir().join("windows")
 }

@@ -43,13 +43,20 @@ impl StdLibrary {
             return false;
         }
         println!("setup: rustup target add {TARGET}");
-        process::run(process::command("rustup").args(["target", "add", TARGET])).is_ok() && toolchain_has_it()
+        let mut rustup = process::command("rustup");
+        rustup.current_dir(workspace::root()).args(["target", "add", TARGET]);
+        process::run_quietly(&mut rustup).is_ok() && toolchain_has_it()
     }
 
     /// Builds it from Debian's sources, which must be installed.
     pub(crate) fn build_from_debian() -> Result<()> {
         let debian = Debian::installed()?.ok_or("rustc-web and rust-web-src are not installed")?;
         if debian.is_built() { Ok(()) } else { debian.build() }
+    }
+
+    /// Debian's compiler comes without clippy; rustup's with it.
+    pub(super) fn has_clippy(&self) -> bool {
+        matches!(self, Self::Toolchain)
     }
 
     /// Tells cargo which compiler and which library to use.
@@ -61,14 +68,6 @@ impl StdLibrary {
                 .env("RUSTDOC", DEBIAN_RUSTDOC)
                 .env(format!("{prefix}_RUSTFLAGS"), &flag)
                 .env(format!("{prefix}_RUSTDOCFLAGS"), &flag);
-        }
-    }
-
-    /// In words, for the person who ran the command.
-    pub(crate) fn describe(&self) -> String {
-        match self {
-            Self::Toolchain => "from the toolchain in use".to_owned(),
-            Self::Built(sysroot) => format!("built from Debian's sources in {}", sysroot.display()),
         }
     }
 }

@@ -31,11 +31,17 @@ impl Wine {
         Ok(Self::found()?.filter(Self::is_prepared))
     }
 
-    /// Makes the prefix and puts into it what this Wine lacks. Wine must be installed.
-    pub(crate) fn prepare() -> Result<()> {
+    /// Whether Wine itself is there, with or without its prefix.
+    pub(crate) fn is_found() -> Result<bool> {
+        Ok(Self::found()?.is_some())
+    }
+
+    /// Makes the prefix and puts into it what this Wine lacks; `true` if there was something to do. Wine must be
+    /// installed.
+    pub(crate) fn prepare() -> Result<bool> {
         let wine = Self::found()?.ok_or("wine64 is missing")?;
         if wine.is_prepared() {
-            return Ok(());
+            return Ok(false);
         }
         println!("setup: making a Wine prefix in {}", wine.prefix.display());
         workspace::make_folder(&wine.prefix)?;
@@ -45,11 +51,12 @@ impl Wine {
         if !system.join(SHIM).exists() {
             build_shim(&system)?;
         }
-        std::fs::write(wine.mark(), "").context(format_args!("cannot write {}", wine.mark().display()))
+        std::fs::write(wine.mark(), "").context(format_args!("cannot write {}", wine.mark().display()))?;
+        Ok(true)
     }
 
     /// Keeps the server up as long as the session lives.
-    pub(crate) fn session(&self) -> Result<Session> {
+    pub(super) fn session(&self) -> Result<Session> {
         let path = self.prefix.join("in-use");
         let lock = File::create(&path).context(format_args!("cannot write {}", path.display()))?;
         lock.lock_shared().context("cannot lock the Wine prefix")?;
@@ -61,17 +68,13 @@ impl Wine {
         Ok(Session { server: self.server.clone(), prefix: self.prefix.clone(), lock })
     }
 
-    pub(crate) fn program(&self) -> &Path {
+    pub(super) fn program(&self) -> &Path {
         &self.program
     }
 
     /// The environment in which a program runs under this Wine.
     pub(super) fn configure(&self, command: &mut Command) {
         configure(command, &self.prefix);
-    }
-
-    pub(crate) fn describe(&self) -> String {
-        format!("{} with its prefix in {}", self.program.display(), self.prefix.display())
     }
 
     fn found() -> Result<Option<Self>> {

@@ -1,0 +1,75 @@
+//! `cargo xtask setup`: installs what the tests need and says what. It asks nothing.
+//!
+//! As root on Debian or Ubuntu it installs packages; otherwise it prints the command that does and fails. What is no
+//! package of the system goes to the user's cache folder, by version. Run again, it does nothing and says so.
+
+mod needs;
+mod packages;
+mod python;
+
+use std::process::Command;
+
+use crate::process::Result;
+use crate::windows::{StdLibrary, Wine};
+
+pub(crate) fn command(args: &[String]) -> Result<()> {
+    match args.first() {
+        None => install(true, true),
+        Some(unknown) => Err(format!("setup takes no {unknown}").into()),
+    }
+}
+
+/// Installs what is missing for the native half, and for the half that runs under Wine.
+pub(crate) fn install(native: bool, wine: bool) -> Result<()> {
+    let mut did = packages::install(&needs::missing(native, wine))?;
+    if native {
+        did |= python::install()?;
+    }
+    if wine {
+        did |= install_windows()?;
+    }
+    if !did {
+        println!("setup: nothing to do");
+    }
+    Ok(())
+}
+
+/// Fails with every missing thing and the command that installs it.
+pub(crate) fn demand(native: bool, wine: bool) -> Result<()> {
+    let mut missing: Vec<String> =
+        needs::missing(native, wine).iter().map(|need| format!("{} ({})", need.what, need.why)).collect();
+    if native && !python::is_installed()? {
+        missing.push("redis-py (a client nobody here wrote)".to_owned());
+    }
+    if wine && StdLibrary::installed()?.is_none() {
+        missing.push("the standard library for Windows".to_owned());
+    }
+    if wine && Wine::is_found()? && Wine::installed()?.is_none() {
+        missing.push("the tests' Wine prefix".to_owned());
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!("missing: {}\ninstall with: cargo xtask setup", missing.join(", ")).into())
+}
+
+/// Tells tests where the clients in other languages are.
+pub(crate) fn hand_to(tests: &mut Command) -> Result<()> {
+    if let Some(python) = python::interpreter()? {
+        tests.env("MODB_PYTHON", python);
+    }
+    Ok(())
+}
+
+/// The Windows library, from the first source that has it, and the Wine prefix. `true` if there was something to do.
+fn install_windows() -> Result<bool> {
+    let mut did = false;
+    if StdLibrary::installed()?.is_none() && !StdLibrary::add_with_rustup() {
+        println!("setup: rustup has no standard library for Windows here; Debian's sources have");
+        packages::install_by_name(needs::DEBIAN_RUST)?;
+        StdLibrary::build_from_debian()?;
+        did = true;
+    }
+    did |= Wine::prepare()?;
+    Ok(did)
+}

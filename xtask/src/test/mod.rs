@@ -1,0 +1,245 @@
+//! `cargo xtask test`: everything that must hold, on Linux and on Windows, a line and a time for each step.
+//!
+//! From Linux the Windows half is cross-built and runs under Wine; on Windows and macOS the host's half is all there is.
+//! What the integration tests start is built first and handed to them by path, so that nothing stale is tested.
+
+mod step;
+mod tally;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use crate::process::{self, Result};
+use crate::windows::{self, Kit};
+use crate::{setup, tidy, workspace};
+use tally::Tally;
+
+/// What the command line asks for.
+#[derive(Debug, Default)]
+struct Options {
+    setup: bool,
+    linux: bool,
+    windows: bool,
+    long: bool,
+    filter: Option<String>,
+}
+
+impl Options {
+    fn parse(args: &[String]) -> Result<Self> {
+        let mut options = Self::default();
+        for arg in args {
+            match arg.as_str() {
+                "--setup" => options.setup = true,
+                "--linux" => options.linux = true,
+                "--windows" => options.windows = true,
+                "--long" => options.long = true,
+                flag if flag.starts_with('-') => return Err(format!("test knows no {flag}").into()),
+                name if options.filter.is_none() => options.filter = Some(name.to_owned()),
+                name => return Err(format!("one filter only, not {name} too").into()),
+            }
+        }
+        // Neither named is both.
+        if options.linux == options.windows {
+            (options.linux, options.windows) = (true, true);
+        }
+        Ok(options)
+    }
+}
+
+pub(crate) fn command(args: &[String]) -> Result<()> {
+    let options = Options::parse(args)?;
+    let started = Instant::now();
+    let host = std::env::consts::OS;
+    let (native, crossed) = match host {
+        "linux" => (options.linux, options.windows),
+        _ => (true, false),
+    };
+    if options.setup {
+        setup::install(native, crossed)?;
+    } else {
+        setup::demand(native, crossed)?;
+    }
+    let mut run = Run { options, rows: Vec::new() };
+    if native {
+        run.native(host)?;
+    }
+    if crossed {
+        run.windows_under_wine(&Kit::installed()?)?;
+    }
+    run.report(started)
+}
+
+/// The steps done so far, by platform.
+struct Run {
+    options: Options,
+    rows: Vec<(String, Tally)>,
+}
+
+impl Run {
+    fn native(&mut self, host: &str) -> Result<()> {
+        let name = match host {
+            "linux" => "Linux",
+            "macos" => "macOS",
+            "windows" => "Windows",
+            other => other,
+        };
+        if self.options.filter.is_none() {
+            self.checks()?;
+        }
+        self.prepare(name, "build", process::cargo().args(["build", "--workspace", "--bins", "--examples"]))?;
+        let programs = Programs::of(&workspace::target_dir());
+        self.tests(name, "unit, property and model", process::cargo().args(UNIT))?;
+        let mut integration = process::cargo();
+        programs.hand_to(&mut integration)?;
+        self.tests(name, "integration and real clients", integration.args(INTEGRATION))?;
+        if host == "linux" {
+            // `polling`'s back end on the less common systems; it has faults of its own that must not reach us.
+            let mut other = process::cargo();
+            other.env("RUSTFLAGS", "--cfg polling_test_poll_backend");
+            other.args(["test", "--no-fail-fast", "--package", "modb-net", "--lib", "--tests"]);
+            self.tests(name, "modb-net on poll(2)", &mut other)?;
+        }
+        Ok(())
+    }
+
+    /// What does not depend on the platform, or only in that the compiler sees another half of `sys/`.
+    fn checks(&mut self) -> Result<()> {
+        self.check("Checks", "format", process::cargo().args(["fmt", "--all", "--check"]))?;
+        let tidy = || Ok(tidy::findings()?.iter().map(ToString::to_string).collect());
+        let tally = step::here("Checks", "tidy", tidy)?;
+        self.add("Checks", "tidy", tally);
+        self.check("Checks", "clippy", process::cargo().args(CLIPPY))?;
+        let mut docs = process::cargo();
+        docs.env("RUSTDOCFLAGS", "-D warnings").args([
+            "doc",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+        ]);
+        self.check("Checks", "documentation", &mut docs)
+    }
+
+    fn windows_under_wine(&mut self, kit: &Kit) -> Result<()> {
+        const NAME: &str = "Windows";
+        let _session = kit.session()?;
+        if self.options.filter.is_none() && kit.has_clippy() {
+            self.check("Checks", "clippy for Windows", kit.cargo().args(CLIPPY))?;
+        }
+        self.prepare(NAME, "build", kit.cargo().args(["build", "--workspace", "--bins", "--examples"]))?;
+        let programs = Programs::of(&windows::target_dir().join(windows::TARGET));
+        self.tests(NAME, "unit, property and model", kit.cargo().args(UNIT))?;
+        let mut integration = kit.cargo();
+        programs.hand_to(&mut integration)?;
+        self.tests(NAME, "integration", integration.args(INTEGRATION))?;
+
+        // The same list from a Linux process against the Windows server, and the clients of each against the other.
+        self.prepare(
+            "Crossed",
+            "build for Linux",
+            process::cargo().args(["build", "--workspace", "--bins"]),
+        )?;
+        let mut crossed = process::cargo();
+        Programs::of(&workspace::target_dir()).hand_to(&mut crossed)?;
+        kit.run_from(&mut crossed);
+        crossed.env("MODB_SERVER_BIN", &programs.server);
+        crossed
+            .env("MODB_WINDOWS_SERVER_BIN", &programs.server)
+            .env("MODB_WINDOWS_CLIENT_BIN", &programs.client);
+        self.tests("Crossed", "Linux clients, Windows server", crossed.args(INTEGRATION))?;
+        let mut other_way = process::cargo();
+        Programs::of(&workspace::target_dir()).hand_to(&mut other_way)?;
+        kit.run_from(&mut other_way);
+        other_way.env("MODB_WINDOWS_CLIENT_BIN", &programs.client).args(INTEGRATION);
+        other_way.args(["--", "a_windows_client_speaks_to_a_linux_server"]);
+        let tally = step::tests("Crossed", "Windows client, Linux server", &mut other_way, false)?;
+        self.add("Crossed", "Windows client, Linux server", tally);
+        Ok(())
+    }
+
+    fn check(&mut self, platform: &str, name: &str, command: &mut Command) -> Result<()> {
+        let tally = step::check(platform, name, command)?;
+        self.add(platform, name, tally);
+        Ok(())
+    }
+
+    fn prepare(&mut self, platform: &str, name: &str, command: &mut Command) -> Result<()> {
+        let tally = step::prepare(platform, name, command)?;
+        self.add(platform, name, tally);
+        Ok(())
+    }
+
+    fn tests(&mut self, platform: &str, name: &str, command: &mut Command) -> Result<()> {
+        let filter = self.options.filter.clone();
+        command.arg("--").args(&filter);
+        if self.options.long {
+            command.arg("--include-ignored");
+        }
+        let tally = step::tests(platform, name, command, filter.is_some())?;
+        self.add(platform, name, tally);
+        Ok(())
+    }
+
+    fn add(&mut self, platform: &str, step: &str, tally: Tally) {
+        let at = self.rows.iter().position(|(name, _)| name == platform).unwrap_or_else(|| {
+            self.rows.push((platform.to_owned(), Tally::default()));
+            self.rows.len() - 1
+        });
+        self.rows[at].1.add(step, tally);
+    }
+
+    /// The closing table, the reasons, and one line for who reads no table.
+    fn report(&self, started: Instant) -> Result<()> {
+        for (platform, tally) in self.rows.iter().filter(|(_, tally)| !tally.skipped.is_empty()) {
+            println!("\nskipped, {platform}:");
+            for (name, reason) in &tally.skipped {
+                println!("  {name}: {reason}");
+            }
+        }
+        for (platform, tally) in self.rows.iter().filter(|(_, tally)| !tally.failed.is_empty()) {
+            println!("\nFAILED, {platform}:");
+            tally.failed.iter().for_each(|name| println!("  {name}"));
+        }
+        println!("\n{:<10} {:>7} {:>7} {:>8}", "platform", "passed", "failed", "skipped");
+        let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+        for (platform, tally) in &self.rows {
+            println!(
+                "{platform:<10} {:>7} {:>7} {:>8}",
+                tally.passed,
+                tally.failed.len(),
+                tally.skipped.len()
+            );
+            passed += tally.passed;
+            failed += tally.failed.len();
+            skipped += tally.skipped.len();
+        }
+        println!("\nin {:.1} minutes\n", started.elapsed().as_secs_f64() / 60.0);
+        println!("{passed} passed, {failed} failed, {skipped} skipped");
+        if failed == 0 { Ok(()) } else { Err("not everything passed".into()) }
+    }
+}
+
+const UNIT: &[&str] = &["test", "--no-fail-fast", "--workspace", "--exclude", "modb-tests"];
+const INTEGRATION: &[&str] = &["test", "--no-fail-fast", "--package", "modb-tests"];
+const CLIPPY: &[&str] = &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+
+/// The programs under test, as built by the step before.
+struct Programs {
+    server: PathBuf,
+    client: PathBuf,
+}
+
+impl Programs {
+    fn of(target_dir: &Path) -> Self {
+        let suffix =
+            if target_dir.ends_with(windows::TARGET) { ".exe" } else { std::env::consts::EXE_SUFFIX };
+        let program = |name| target_dir.join("debug").join(format!("{name}{suffix}"));
+        Self { server: program("modb-server"), client: program("modb-client") }
+    }
+
+    /// Tells the tests where the programs are, and the clients in other languages.
+    fn hand_to(&self, tests: &mut Command) -> Result<()> {
+        tests.env("MODB_SERVER_BIN", &self.server).env("MODB_CLIENT_BIN", &self.client);
+        setup::hand_to(tests)
+    }
+}
