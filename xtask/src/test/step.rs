@@ -33,7 +33,7 @@ pub(super) fn check(platform: &str, name: &str, command: &mut Command) -> Result
 
 /// Runs a command that only prepares: it counts if it fails.
 pub(super) fn prepare(platform: &str, name: &str, command: &mut Command) -> Result<Tally> {
-    check(platform, name, command).map(|tally| Tally { passed: 0, ..tally })
+    Ok(Tally { passed: 0, ..check(platform, name, command)? })
 }
 
 /// Runs `cargo test`. That not a single test ran is a failure unless `filtered`.

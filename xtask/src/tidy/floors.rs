@@ -23,7 +23,7 @@ const CRATES: &[Crate] = &[
             &["limits", "buf", "token", "deadline", "resp"],
             &["sys", "socketpair", "poll", "notify"],
             &["service", "conn"],
-            &["core", "handoff"],
+            &["core", "handoff", "hub"],
             &["worker", "accept", "runtime"],
         ],
     },
