@@ -224,7 +224,7 @@ impl Store for FjallStore {
 
     fn backup(&self, target: &Path) -> Result<(), StoreError> {
         self.group.health.check_read()?;
-        let copy_folder = Folder::create(target, EngineKind::Fjall.name())?;
+        let copy_folder = Folder::create(target)?;
         let (copy, records, meta) = open_database(&copy_folder.path().join("fjall"), 16)?;
         let view = self.inner.database.snapshot();
         let mut from = vec![0];
@@ -244,7 +244,8 @@ impl Store for FjallStore {
             out.insert(&meta, key, value);
         }
         out.commit()?;
-        Ok(copy.persist(PersistMode::SyncAll)?)
+        copy.persist(PersistMode::SyncAll)?;
+        copy_folder.mark(EngineKind::Fjall.name())
     }
 
     fn check(&self) -> Result<(), StoreError> {

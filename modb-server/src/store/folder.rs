@@ -15,6 +15,7 @@ pub(crate) const FORMAT_VERSION: u32 = 1;
 
 const LOCK_FILE: &str = "LOCK";
 const FORMAT_FILE: &str = "FORMAT";
+const NEW_FORMAT_FILE: &str = "FORMAT.new";
 
 /// A data folder that this process holds.
 #[derive(Debug)]
@@ -27,6 +28,12 @@ pub(crate) struct Folder {
 impl Folder {
     /// Makes the folder if it is missing, takes it and checks that `engine` may open it.
     pub(crate) fn take(path: &Path, engine: &str) -> Result<Self, StoreError> {
+        let folder = Self::lock(path)?;
+        folder.check_format(engine)?;
+        Ok(folder)
+    }
+
+    fn lock(path: &Path) -> Result<Self, StoreError> {
         let shown = path.display();
         fs::create_dir_all(path)
             .map_err(|e| StoreError::io(format!("cannot make the data folder {shown}"), e))?;
@@ -43,19 +50,23 @@ impl Folder {
                 return Err(StoreError::io(format!("cannot lock the data folder {shown}"), e));
             }
         }
-        let folder = Self { path: path.to_path_buf(), _lock: lock };
-        folder.check_format(engine)?;
-        Ok(folder)
+        Ok(Self { path: path.to_path_buf(), _lock: lock })
     }
 
-    /// Makes and takes a folder that holds nothing yet.
-    pub(crate) fn create(path: &Path, engine: &str) -> Result<Self, StoreError> {
+    /// Makes and takes a folder that holds nothing yet, for a copy: [`Folder::mark`] ends it, and until then
+    /// nobody can take the folder for a whole one.
+    pub(crate) fn create(path: &Path) -> Result<Self, StoreError> {
         if let Some(entry) = fs::read_dir(path).ok().and_then(|mut entries| entries.next()) {
             let name = entry.map(|e| e.file_name().to_string_lossy().into_owned()).unwrap_or_default();
             let what = format!("{} is not empty, it holds {name}", path.display());
             return Err(StoreError::io(what, ErrorKind::AlreadyExists.into()));
         }
-        Self::take(path, engine)
+        Self::lock(path)
+    }
+
+    /// Says that the folder is whole and belongs to `engine`.
+    pub(crate) fn mark(&self, engine: &str) -> Result<(), StoreError> {
+        self.write_format(&self.path.join(FORMAT_FILE), &format_record(engine))
     }
 
     /// Where it is.
@@ -64,7 +75,7 @@ impl Folder {
     }
 
     fn check_format(&self, engine: &str) -> Result<(), StoreError> {
-        let expected = format!("modb {FORMAT_VERSION} {engine}\n");
+        let expected = format_record(engine);
         let file = self.path.join(FORMAT_FILE);
         let mut found = Vec::new();
         match File::open(&file).and_then(|f| f.take(256).read_to_end(&mut found)) {
@@ -74,36 +85,45 @@ impl Folder {
                 found: String::from_utf8_lossy(&found).trim().to_owned(),
                 expected: expected.trim().to_owned(),
             }),
-            Err(e) if e.kind() == ErrorKind::NotFound => self.write_format(&file, &expected),
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                self.check_unused(&expected)?;
+                self.write_format(&file, &expected)
+            }
             Err(e) => Err(StoreError::io(format!("cannot read {}", file.display()), e)),
         }
     }
 
-    /// Marks a new folder. A folder that holds files of somebody else is not ours to fill.
-    fn write_format(&self, file: &Path, content: &str) -> Result<(), StoreError> {
-        let shown = self.path.display();
-        let entries =
-            fs::read_dir(&self.path).map_err(|e| StoreError::io(format!("cannot list {shown}"), e))?;
-        let temporary = self.path.join("FORMAT.new");
-        for entry in entries {
-            let name = entry.map_err(|e| StoreError::io(format!("cannot list {shown}"), e))?.file_name();
-            if name != LOCK_FILE && name != "FORMAT.new" {
+    /// A folder that holds files of somebody else, or half a copy, is not ours to fill.
+    fn check_unused(&self, expected: &str) -> Result<(), StoreError> {
+        let failed = |e| StoreError::io(format!("cannot list {}", self.path.display()), e);
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            if name != LOCK_FILE && name != NEW_FORMAT_FILE {
                 return Err(StoreError::Format {
                     folder: self.path.clone(),
                     found: format!("no format record, but {}", name.to_string_lossy()),
-                    expected: content.trim().to_owned(),
+                    expected: expected.trim().to_owned(),
                 });
             }
         }
-        File::create(&temporary)
+        Ok(())
+    }
+
+    fn write_format(&self, file: &Path, content: &str) -> Result<(), StoreError> {
+        let new = self.path.join(NEW_FORMAT_FILE);
+        File::create(&new)
             .and_then(|mut f| {
                 f.write_all(content.as_bytes())?;
                 f.sync_all()
             })
-            .and_then(|()| fs::rename(&temporary, file))
+            .and_then(|()| fs::rename(&new, file))
             .and_then(|()| crate::sys::sync_folder(&self.path))
             .map_err(|e| StoreError::io(format!("cannot write {}", file.display()), e))
     }
+}
+
+fn format_record(engine: &str) -> String {
+    format!("modb {FORMAT_VERSION} {engine}\n")
 }
 
 #[cfg(test)]
@@ -134,6 +154,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("holiday.jpg"), "x").unwrap();
         assert!(matches!(Folder::take(dir.path(), "x"), Err(StoreError::Format { .. })));
+    }
+
+    #[test]
+    fn an_unfinished_copy_is_not_taken_for_a_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let copy = Folder::create(dir.path()).unwrap();
+        fs::write(dir.path().join("data"), "half").unwrap();
+        drop(copy);
+        assert!(matches!(Folder::take(dir.path(), "x"), Err(StoreError::Format { .. })));
+        assert!(Folder::create(dir.path()).is_err(), "nor overwritten");
     }
 
     #[test]

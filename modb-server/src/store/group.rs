@@ -31,6 +31,10 @@ pub(crate) trait Backing: Send + Sync + 'static {
     fn committed(&self) -> Seq;
     /// Syncs; everything up to the answer then survives a power cut.
     fn sync(&self) -> Result<Seq, StoreError>;
+    /// Tries again what the disk had no room for; true if something moved on.
+    fn retry(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
     /// Free space on the disk, in bytes.
     fn free_bytes(&self) -> std::io::Result<u64>;
 }
@@ -243,23 +247,31 @@ impl GroupCommit {
 
     fn run(&self, backing: &dyn Backing) {
         let mut next_tick = Instant::now() + TICK;
-        while let Some(synced) = self.wait_for_work(next_tick) {
+        let mut stuck = false;
+        while let Some(synced) = self.wait_for_work(next_tick, stuck) {
             let now = Instant::now();
             if now >= next_tick {
                 next_tick = now + TICK;
                 self.look_at_space(backing);
+                match backing.retry() {
+                    Ok(true) => self.call_hooks(),
+                    Ok(false) => {}
+                    Err(error) => self.fail(&error),
+                }
                 if self.mode == Durability::EverySecond {
                     self.wanted.fetch_max(backing.committed().0, Ordering::AcqRel);
                 }
             }
-            if self.wanted.load(Ordering::Acquire) > synced && self.health.poisoned().is_none() {
-                self.sync_once(backing);
+            let wanted = self.wanted.load(Ordering::Acquire);
+            if wanted > synced && self.health.poisoned().is_none() {
+                // Short of what was wanted: the disk is full. Tried again with the next tick.
+                stuck = self.sync_once(backing) < wanted;
             }
         }
     }
 
     /// Up to where is synced, once something is to be done; `None` is the end.
-    fn wait_for_work(&self, until: Instant) -> Option<u64> {
+    fn wait_for_work(&self, until: Instant, stuck: bool) -> Option<u64> {
         let mut state = lock(&self.state);
         loop {
             if state.stop {
@@ -268,27 +280,33 @@ impl GroupCommit {
             let wanted =
                 self.wanted.load(Ordering::Acquire) > state.synced && self.health.poisoned().is_none();
             let left = until.saturating_duration_since(Instant::now());
-            if wanted || left.is_zero() {
+            if (wanted && !stuck) || left.is_zero() {
                 return Some(state.synced);
             }
             state = self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    fn sync_once(&self, backing: &dyn Backing) {
+    /// Up to where is synced now.
+    fn sync_once(&self, backing: &dyn Backing) -> u64 {
         match backing.sync() {
             Ok(seq) => {
                 self.syncs.fetch_add(1, Ordering::Relaxed);
                 let mut state = lock(&self.state);
                 state.synced = state.synced.max(seq.0);
+                let synced = state.synced;
                 drop(state);
                 let grew = self.settled.fetch_max(seq.0, Ordering::AcqRel) < seq.0;
                 self.done.notify_all();
                 if grew {
                     self.call_hooks();
                 }
+                synced
             }
-            Err(error) => self.fail(&error),
+            Err(error) => {
+                self.fail(&error);
+                0
+            }
         }
     }
 

@@ -15,6 +15,7 @@
 mod fjall;
 mod folder;
 mod group;
+mod log;
 mod memory;
 mod open;
 #[cfg(test)]
@@ -91,7 +92,8 @@ pub type SettledHook = Arc<dyn Fn() + Send + Sync>;
 /// An ordered key-value store. All methods may be called from any thread.
 ///
 /// Routing: for keys whose first byte is `>= 0x10`, the eight bytes at `5..13` are uniformly distributed, so an
-/// engine may shard by them; records that share them are read together. No key begins with the byte `0xff`.
+/// engine may shard by them; records that share them are read together. No key begins with the
+/// byte `0x00` or `0xff`.
 pub trait Store: Send + Sync + 'static {
     /// Reads one record.
     ///
@@ -115,8 +117,8 @@ pub trait Store: Send + Sync + 'static {
     /// Callers keep two batches that touch the same record apart (by stripes); the store orders the rest.
     ///
     /// # Errors
-    /// [`StoreError::ReadOnly`] if the store is poisoned or the disk nearly full, [`StoreError::KeyLength`]
-    /// if a key is empty or too long; nothing was changed then. After any other error the store is poisoned.
+    /// [`StoreError::ReadOnly`] if the store is poisoned or the disk nearly full, [`StoreError::ImpossibleKey`]
+    /// if a key is; nothing was changed then. After any other error the store is poisoned.
     fn apply(&self, batch: Batch) -> Result<Seq, StoreError>;
 
     /// The end of a turn: starts, or does, what the durability mode promises for all commits so far, and says
@@ -180,18 +182,18 @@ pub trait Store: Send + Sync + 'static {
 }
 
 fn is_possible_key(key: &[u8]) -> bool {
-    (1..=MAX_STORE_KEY_BYTES).contains(&key.len())
+    (1..=MAX_STORE_KEY_BYTES).contains(&key.len()) && (1..0xff).contains(&key[0])
 }
 
 /// Refuses bounds of a scan that no engine can compare with.
 fn check_bounds(from: &[u8], to: &[u8]) -> Result<(), StoreError> {
     match [from, to].into_iter().find(|bound| bound.len() > MAX_STORE_KEY_BYTES) {
-        Some(bound) => Err(StoreError::KeyLength(bound.len())),
+        Some(bound) => Err(StoreError::ImpossibleKey(bound.len())),
         None => Ok(()),
     }
 }
 
-/// Above every key that starts with a byte below 0xff; keys do.
+/// Above every key.
 const AFTER_ALL_KEYS: &[u8] = &[0xff];
 
 /// [`Store::sweep`] for engines with nothing better.
@@ -234,9 +236,11 @@ pub enum StoreError {
         /// What is wrong.
         what: String,
     },
-    /// A key is empty or longer than [`MAX_STORE_KEY_BYTES`].
-    #[error("a record's key has {0} bytes, the store takes 1 to {MAX_STORE_KEY_BYTES}")]
-    KeyLength(usize),
+    /// A key is empty, longer than [`MAX_STORE_KEY_BYTES`], or begins with the byte 0x00 or 0xff.
+    #[error(
+        "a record's key of {0} bytes: the store takes 1 to {MAX_STORE_KEY_BYTES}, beginning with neither 0x00 nor 0xff"
+    )]
+    ImpossibleKey(usize),
     /// No write is taken any more, for this reason.
     #[error("{0}")]
     ReadOnly(String),
@@ -274,7 +278,7 @@ impl Batch {
             if let Write::Put(key, _) | Write::Delete(key) = write
                 && !is_possible_key(key)
             {
-                return Err(StoreError::KeyLength(key.len()));
+                return Err(StoreError::ImpossibleKey(key.len()));
             }
         }
         Ok(())

@@ -5,14 +5,17 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::fjall::FjallStore;
+use super::log::LogStore;
 use super::memory::MemoryStore;
 use super::{Durability, Store, StoreError};
 
 /// Which engine keeps the records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EngineKind {
-    /// The LSM tree of the `fjall` crate.
+    /// A log with group commit, recent records in memory, and an LSM tree behind them.
     #[default]
+    Log,
+    /// The LSM tree of the `fjall` crate.
     Fjall,
     /// Everything in memory, nothing on disk: for tests and for caches that may forget.
     Memory,
@@ -22,6 +25,7 @@ impl EngineKind {
     /// The name in the configuration and in the folder's format record.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Log => "log",
             Self::Fjall => "fjall",
             Self::Memory => "memory",
         }
@@ -33,9 +37,10 @@ impl FromStr for EngineKind {
 
     fn from_str(name: &str) -> Result<Self, String> {
         match name {
+            "log" => Ok(Self::Log),
             "fjall" => Ok(Self::Fjall),
             "memory" => Ok(Self::Memory),
-            _ => Err(format!("no such engine: {name}; there are: fjall, memory")),
+            _ => Err(format!("no such engine: {name}; there are: log, fjall, memory")),
         }
     }
 }
@@ -79,6 +84,7 @@ impl OpenOptions {
 /// The folder is taken, unreadable, of another format or engine, or damaged.
 pub fn open(options: &OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match options.engine {
+        EngineKind::Log => Arc::new(LogStore::open(options)?),
         EngineKind::Fjall => Arc::new(FjallStore::open(options)?),
         EngineKind::Memory => Arc::new(MemoryStore::new()),
     })

@@ -1,7 +1,8 @@
 //! What the operating systems do differently. Each platform module provides:
 //!
 //! - `free_bytes(path)`: what an unprivileged process may still write to the disk that holds `path`;
-//! - `sync_folder(path)`: makes created, renamed and deleted names in a folder survive a power cut.
+//! - `sync_folder(path)`: makes created, renamed and deleted names in a folder survive a power cut;
+//! - `lower_thread_priority()`: lets the threads that serve go first; does nothing where the system cannot.
 
 #[cfg(unix)]
 mod unix;
@@ -9,9 +10,9 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(crate) use self::unix::{free_bytes, sync_folder};
+pub(crate) use self::unix::{free_bytes, lower_thread_priority, sync_folder};
 #[cfg(windows)]
-pub(crate) use self::windows::{free_bytes, sync_folder};
+pub(crate) use self::windows::{free_bytes, lower_thread_priority, sync_folder};
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! Unix: `statvfs`, and folders that are synced through a descriptor.
+//! Unix: `statvfs`, folders that are synced through a descriptor, and `nice`, which on Linux is per thread.
 
 use std::fs::File;
 use std::io;
@@ -12,3 +12,15 @@ pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
+
+pub(crate) fn lower_thread_priority() {
+    // Elsewhere `nice` would slow down the whole process.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(BACKGROUND_NICE) {
+        tracing::debug!(%error, "cannot lower a background thread's priority");
+    }
+}
+
+/// Half the weight of a normal thread or less, yet enough to keep up on a busy machine.
+#[cfg(target_os = "linux")]
+const BACKGROUND_NICE: i32 = 5;

@@ -5,6 +5,9 @@ use std::os::windows::ffi::OsStrExt;
 use std::path::Path;
 
 use windows_sys::Win32::Storage::FileSystem::GetDiskFreeSpaceExW;
+use windows_sys::Win32::System::Threading::{
+    GetCurrentThread, SetThreadPriority, THREAD_PRIORITY_BELOW_NORMAL,
+};
 
 #[allow(unsafe_code)]
 pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
@@ -20,4 +23,13 @@ pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
 
 pub(crate) fn sync_folder(_path: &Path) -> io::Result<()> {
     Ok(())
+}
+
+#[allow(unsafe_code)]
+pub(crate) fn lower_thread_priority() {
+    // SAFETY: the pseudo handle of the calling thread is always valid.
+    let ok = unsafe { SetThreadPriority(GetCurrentThread(), THREAD_PRIORITY_BELOW_NORMAL) };
+    if ok == 0 {
+        tracing::debug!(error = %io::Error::last_os_error(), "cannot lower a background thread's priority");
+    }
 }

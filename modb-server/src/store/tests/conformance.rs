@@ -132,7 +132,7 @@ pub(super) fn impossible_keys_are_refused_and_harm_nothing(engine: EngineKind) {
     let too_long = "k".repeat(MAX_STORE_KEY_BYTES + 1);
     for bad in [too_long.as_str(), ""] {
         let refused = store.apply(batch([put("first", "1"), put(bad, "1")]));
-        assert!(matches!(refused, Err(StoreError::KeyLength(n)) if n == bad.len()));
+        assert!(matches!(refused, Err(StoreError::ImpossibleKey(n)) if n == bad.len()));
         assert_eq!(value(&*store, "first"), None, "nothing of a refused batch happens");
         assert_eq!(store.get(bad.as_bytes()).unwrap().value, None);
     }

@@ -22,6 +22,7 @@ macro_rules! for_each_engine {
 }
 
 for_each_engine! {
+    log: EngineKind::Log;
     fjall: EngineKind::Fjall;
 }
 

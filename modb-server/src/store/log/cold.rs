@@ -1,0 +1,274 @@
+//! Where records go that no longer need to be in memory: an LSM tree of the `lsm-tree` crate.
+//!
+//! Only two things are used of it: reading, and ingesting a sorted run, which it writes straight into a table file.
+//! Nothing goes through its memory tables and there is no journal: the log is in front. An ingestion is atomic and
+//! synced, and carries the log's position (the commit it covers and the counters there) as one more record, so that
+//! records and position never disagree.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use lsm_tree::compaction::Leveled;
+use lsm_tree::config::{BlockSizePolicy, RestartIntervalPolicy};
+use lsm_tree::{AbstractTree, AnyTree, Cache, Config, DescriptorTable, Guard, SeqNo, SequenceNumberCounter};
+
+use super::writer::Position;
+use crate::store::{Counter, StoreError};
+
+/// Below every record's key: those begin with at least 1.
+const POSITION_KEY: &[u8] = &[0];
+/// Size of table files, in bytes: the step of a compaction.
+const TABLE_BYTES: u64 = 32 << 20;
+/// Open table files; each is one descriptor.
+const OPEN_FILES: usize = 128;
+
+/// A record, or that there is none, for [`Cold::ingest`].
+pub(crate) type Record = (Bytes, Option<Bytes>);
+
+/// Ordered records on disk. One thread ingests, one compacts, all read.
+pub(crate) trait Cold: Send + Sync + 'static {
+    /// Reads a record.
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
+
+    /// Calls `f` for the records with `from <= key < to` in order until it answers false.
+    fn range(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        f: &mut dyn FnMut(Bytes, Bytes) -> bool,
+    ) -> Result<(), StoreError>;
+
+    /// The position stored with the last ingestion.
+    fn position(&self) -> Result<Position, StoreError>;
+
+    /// Writes ascending records and `position`, atomically and synced. `before_publish` runs when everything is
+    /// on the disk and nothing is visible yet; if it fails nothing ever is.
+    fn ingest(
+        &self,
+        position: &Position,
+        records: &mut dyn Iterator<Item = Record>,
+        before_publish: &mut dyn FnMut() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
+
+    /// Merges some tables if that is due; says whether it did.
+    fn compact_step(&self) -> Result<bool, StoreError>;
+
+    /// Merges everything.
+    fn compact_all(&self) -> Result<(), StoreError>;
+
+    /// Sorted runs that a read must look at before the levels: what compaction has to keep low.
+    fn runs(&self) -> usize;
+
+    /// Bytes of table files.
+    fn disk_bytes(&self) -> u64;
+}
+
+impl From<lsm_tree::Error> for StoreError {
+    fn from(error: lsm_tree::Error) -> Self {
+        match error {
+            lsm_tree::Error::Io(source) => Self::io("table files", source),
+            lsm_tree::Error::ChecksumMismatch { .. } | lsm_tree::Error::Unrecoverable => {
+                Self::Corrupt { place: "table files".to_owned(), what: error.to_string() }
+            }
+            other => Self::Engine(other.to_string()),
+        }
+    }
+}
+
+/// The LSM tree in a folder.
+pub(crate) struct LsmCold {
+    tree: AnyTree,
+    seqno: SequenceNumberCounter,
+    strategy: Arc<Leveled>,
+    /// While false, reads need not ask.
+    holds_records: AtomicBool,
+}
+
+impl LsmCold {
+    /// Opens or makes the tree; `cache_bytes` bounds its cache of file blocks.
+    pub(crate) fn open(folder: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+        let seqno = SequenceNumberCounter::new(1);
+        let visible = SequenceNumberCounter::new(1);
+        let tree = Config::new(folder, seqno.clone(), visible.clone())
+            .use_cache(Arc::new(Cache::with_capacity_bytes(cache_bytes)))
+            .use_descriptor_table(Some(Arc::new(DescriptorTable::new(OPEN_FILES))))
+            .data_block_size_policy(BlockSizePolicy::all(4096))
+            .data_block_restart_interval_policy(RestartIntervalPolicy::all(8))
+            .open()?;
+        if let Some(highest) = tree.get_highest_seqno() {
+            seqno.fetch_max(highest + 1);
+            visible.fetch_max(highest + 1);
+        }
+        let holds_records = AtomicBool::new(tree.table_count() > 0);
+        let strategy = Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES));
+        Ok(Self { tree, seqno, strategy, holds_records })
+    }
+}
+
+impl Cold for LsmCold {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        if !self.holds_records.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        Ok(self.tree.get(key, SeqNo::MAX)?.map(Bytes::from))
+    }
+
+    fn range(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        f: &mut dyn FnMut(Bytes, Bytes) -> bool,
+    ) -> Result<(), StoreError> {
+        let from = from.max(&[1]);
+        if from >= to || !self.holds_records.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        for entry in self.tree.range(from..to, SeqNo::MAX, None) {
+            let (key, value) = entry.into_inner()?;
+            if !f(key.into(), value.into()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn position(&self) -> Result<Position, StoreError> {
+        match self.tree.get(POSITION_KEY, SeqNo::MAX)? {
+            None => Ok(Position::default()),
+            Some(bytes) => decode_position(&bytes).ok_or_else(|| StoreError::Corrupt {
+                place: "table files".to_owned(),
+                what: "the position record has the wrong length".to_owned(),
+            }),
+        }
+    }
+
+    fn ingest(
+        &self,
+        position: &Position,
+        records: &mut dyn Iterator<Item = Record>,
+        before_publish: &mut dyn FnMut() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut ingestion = self.tree.ingestion()?;
+        ingestion.write(POSITION_KEY, encode_position(position))?;
+        for (key, value) in records {
+            match value {
+                Some(value) => ingestion.write(key, value)?,
+                None => ingestion.write_tombstone(key)?,
+            }
+        }
+        before_publish()?;
+        ingestion.finish()?;
+        self.holds_records.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn compact_step(&self) -> Result<bool, StoreError> {
+        let before = self.tree.current_version().id();
+        self.tree.compact(Arc::<Leveled>::clone(&self.strategy), self.seqno.get())?;
+        Ok(self.tree.current_version().id() != before)
+    }
+
+    fn compact_all(&self) -> Result<(), StoreError> {
+        Ok(self.tree.major_compact(TABLE_BYTES, self.seqno.get())?)
+    }
+
+    fn runs(&self) -> usize {
+        self.tree.l0_run_count()
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.tree.disk_space()
+    }
+}
+
+/// `seq u64`, then `counter u32, value i64` for each, ascending; little-endian.
+fn encode_position(position: &Position) -> Vec<u8> {
+    let mut bytes = position.seq.to_le_bytes().to_vec();
+    let mut counters: Vec<_> = position.counters.iter().collect();
+    counters.sort_unstable();
+    for (counter, value) in counters {
+        bytes.extend_from_slice(&counter.0.to_le_bytes());
+        bytes.extend_from_slice(&value.to_le_bytes());
+    }
+    bytes
+}
+
+fn decode_position(bytes: &[u8]) -> Option<Position> {
+    let (seq, rest) = bytes.split_first_chunk::<8>()?;
+    let (counters, []) = rest.as_chunks::<12>() else { return None };
+    let counters = counters.iter().filter_map(|entry| {
+        let (id, value) = (entry.first_chunk::<4>()?, entry.last_chunk::<8>()?);
+        Some((Counter(u32::from_le_bytes(*id)), i64::from_le_bytes(*value)))
+    });
+    Some(Position { seq: u64::from_le_bytes(*seq), counters: counters.collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(key: &str, value: Option<&str>) -> Record {
+        (Bytes::copy_from_slice(key.as_bytes()), value.map(|v| Bytes::copy_from_slice(v.as_bytes())))
+    }
+
+    fn ingest(cold: &LsmCold, seq: u64, records: Vec<Record>) {
+        let position = Position { seq, counters: [(Counter(1), -5)].into() };
+        cold.ingest(&position, &mut records.into_iter(), &mut || Ok(())).unwrap();
+    }
+
+    #[test]
+    fn later_runs_win_also_after_reopening_and_compaction() {
+        let dir = tempfile::tempdir().unwrap();
+        let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+        assert_eq!(cold.position().unwrap(), Position::default());
+        ingest(&cold, 10, vec![record("a", Some("1")), record("b", Some("1"))]);
+        ingest(&cold, 20, vec![record("a", Some("2")), record("b", None), record("c", Some("3"))]);
+        drop(cold);
+        let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+        ingest(&cold, 30, vec![record("c", Some("4"))]);
+        cold.compact_all().unwrap();
+        assert_eq!(cold.get(b"a").unwrap().as_deref(), Some(&b"2"[..]));
+        assert_eq!(cold.get(b"b").unwrap(), None);
+        assert_eq!(cold.get(b"c").unwrap().as_deref(), Some(&b"4"[..]));
+        assert_eq!(cold.position().unwrap().seq, 30);
+        assert_eq!(cold.position().unwrap().counters[&Counter(1)], -5);
+        let mut keys = Vec::new();
+        cold.range(&[0], &[0xff], &mut |k, _| {
+            keys.push(k);
+            true
+        })
+        .unwrap();
+        assert_eq!(keys, [&b"a"[..], &b"c"[..]], "the position is no record");
+    }
+
+    #[test]
+    fn nothing_of_an_ingestion_is_there_if_it_fails_before_publishing() {
+        let dir = tempfile::tempdir().unwrap();
+        let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+        let mut records = vec![record("a", Some("1"))].into_iter();
+        let refused = cold.ingest(&Position::default(), &mut records, &mut || Err(StoreError::Closed));
+        assert!(refused.is_err());
+        assert_eq!(cold.get(b"a").unwrap(), None);
+        drop(cold);
+        assert_eq!(LsmCold::open(dir.path(), 1 << 20).unwrap().get(b"a").unwrap(), None);
+    }
+
+    #[test]
+    fn overwriting_the_same_records_does_not_grow_the_disk_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+        let mut once = 0;
+        for round in 0..40 {
+            let value = format!("{round:0>1000}");
+            ingest(&cold, round, (0..1000).map(|n| record(&format!("k{n:05}"), Some(&value))).collect());
+            while cold.compact_step().unwrap() {}
+            if round == 0 {
+                once = cold.disk_bytes();
+            }
+        }
+        assert!(cold.runs() < 8, "{} runs", cold.runs());
+        assert!(cold.disk_bytes() < 8 * once, "{} bytes, {once} after one round", cold.disk_bytes());
+    }
+}

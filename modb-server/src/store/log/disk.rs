@@ -1,0 +1,102 @@
+//! The seam under the log: files of one folder. The real one is here; the tests have one that loses power.
+//!
+//! What the log relies on, and nothing more: bytes written before a `sync` that succeeded are there after a power
+//! cut; of bytes written after it any part may be; a name is there after `sync_names`.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The files of the log.
+pub(crate) trait Disk: Send + Sync + 'static {
+    /// The names of all files.
+    fn list(&self) -> io::Result<Vec<String>>;
+    /// Opens a file, made if it is missing.
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
+    /// Everything in a file.
+    fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+    /// Deletes a file.
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Makes created and deleted names survive a power cut.
+    fn sync_names(&self) -> io::Result<()>;
+    /// Space left, in bytes.
+    fn free_bytes(&self) -> io::Result<u64>;
+}
+
+/// One file. Only one thread writes at a time; a sync may run beside it.
+pub(crate) trait DiskFile: Send + Sync {
+    /// Writes all of `bytes` at `offset`. After an error any part of them may be there.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Makes everything written before survive a power cut.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// Whether an error says that the disk is full.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+/// A folder of the file system.
+#[derive(Debug)]
+pub(crate) struct RealDisk {
+    folder: PathBuf,
+}
+
+impl RealDisk {
+    /// Makes the folder if it is missing.
+    pub(crate) fn open(folder: PathBuf) -> io::Result<Self> {
+        fs::create_dir_all(&folder)?;
+        if let Some(parent) = folder.parent() {
+            crate::sys::sync_folder(parent)?;
+        }
+        Ok(Self { folder })
+    }
+}
+
+impl Disk for RealDisk {
+    fn list(&self) -> io::Result<Vec<String>> {
+        fs::read_dir(&self.folder)?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let file = File::options().create(true).truncate(false).write(true).open(self.folder.join(name))?;
+        Ok(Arc::new(RealFile { file }))
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(self.folder.join(name))?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.folder.join(name))
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        crate::sys::sync_folder(&self.folder)
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        crate::sys::free_bytes(&self.folder)
+    }
+}
+
+struct RealFile {
+    file: File,
+}
+
+impl DiskFile for RealFile {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(offset))?;
+        file.write_all(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}

@@ -1,0 +1,353 @@
+//! The engine without its threads: the log, the table and the cold store put together.
+//!
+//! A commit is in the log's buffer, then in the table; a read asks the table, then the cold store. A flush moves
+//! everything dirty to the cold store as one sorted run, and then the log before it is free.
+//!
+//! Why a crash at any moment leaves a prefix of the commits: a flush covers the commits up to the number that the log
+//! had when it began (`barrier`), but its records are as they are when the run reaches them, so some may be
+//! newer. Therefore the log is synced after the run was gathered and before it is published: whatever the cold
+//! store then holds, the log after its position leads to a state at least as new, commit by commit.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use modb_net::Seq;
+
+use super::chunk::{self, MAX_BODY_BYTES};
+use super::cold::{Cold, Record};
+use super::disk::{self, Disk};
+use super::recover;
+use super::table::{Lookup, Table};
+use super::writer::Log;
+use crate::store::group::{Backing, lock};
+use crate::store::{Batch, Counter, Got, MAX_STORE_KEY_BYTES, Page, StoreError, Write};
+
+/// The most a batch may hold, in bytes: twice the largest value of the protocol.
+const MAX_BATCH_BYTES: usize = 1 << 30;
+const _: () = assert!(2 * MAX_BATCH_BYTES < MAX_BODY_BYTES);
+/// The longest that one turn is slowed down while the flusher is behind.
+const MAX_THROTTLE: Duration = Duration::from_millis(20);
+/// Above this part of a hard limit turns are slowed down, the more the closer it is.
+const THROTTLE_FROM: f64 = 0.75;
+
+/// Sizes that follow from the configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tuning {
+    /// Size of a log file.
+    pub(crate) segment_bytes: u64,
+    /// Log behind the last flush that starts the next. Bounds what a restart replays.
+    pub(crate) log_bytes: u64,
+    /// Memory for recent records.
+    pub(crate) table_bytes: usize,
+}
+
+impl Tuning {
+    /// For `memory_mb` of records in memory.
+    pub(crate) fn new(memory_mb: u64) -> Self {
+        Self {
+            segment_bytes: 32 << 20,
+            log_bytes: 256 << 20,
+            table_bytes: usize::try_from(memory_mb << 20).unwrap_or(usize::MAX).max(4 << 20),
+        }
+    }
+
+    /// Dirty records that start a flush.
+    fn flush_bytes(&self) -> usize {
+        self.table_bytes / 4
+    }
+
+    /// Dirty records that stop the writers, nearly.
+    fn max_dirty_bytes(&self) -> usize {
+        self.table_bytes / 2
+    }
+
+    /// Log that stops the writers, nearly.
+    fn max_log_bytes(&self) -> u64 {
+        3 * self.log_bytes
+    }
+}
+
+/// The three parts.
+pub(crate) struct Engine {
+    pub(crate) log: Log,
+    pub(crate) table: Table,
+    pub(crate) cold: Arc<dyn Cold>,
+    pub(crate) disk: Arc<dyn Disk>,
+    tuning: Tuning,
+    /// The position of the cold store.
+    flushed: AtomicU64,
+    /// Held by whoever changes what the cold store holds, or needs that it does not change.
+    flushing: Mutex<()>,
+}
+
+impl Engine {
+    /// Recovers from what the disk holds.
+    pub(crate) fn recover(
+        disk: Arc<dyn Disk>,
+        cold: Arc<dyn Cold>,
+        tuning: Tuning,
+        accept_data_loss: bool,
+    ) -> Result<Self, StoreError> {
+        let table = Table::new(tuning.table_bytes);
+        let position = cold.position()?;
+        let flushed = AtomicU64::new(position.seq);
+        let found = recover::recover(&*disk, position, accept_data_loss, &mut |seq, writes| {
+            put_into(&table, seq, writes);
+            Ok(())
+        })?;
+        let log = Log::new(Arc::clone(&disk), tuning.segment_bytes, found);
+        // What a process left unsynced is acknowledged again by whoever reads it now.
+        log.sync()?;
+        Ok(Self { log, table, cold, disk, tuning, flushed, flushing: Mutex::new(()) })
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Got, StoreError> {
+        match self.table.get(key) {
+            Lookup::Found(value, seq) => Ok(Got { value, seq: Seq(seq) }),
+            Lookup::Unknown(ticket) => {
+                let value = self.cold.get(key)?;
+                if let Some(value) = &value {
+                    self.table.fill(key, value, ticket);
+                }
+                Ok(Got { value, seq: Seq::ZERO })
+            }
+        }
+    }
+
+    /// Merges the dirty records with the cold ones, in that order: a record that is flushed in between is in both.
+    pub(crate) fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Page, StoreError> {
+        let limit = limit.max(1);
+        let mut page = Page::default();
+        let mut from = from.to_vec();
+        loop {
+            // One more than the page takes, to know where the next begins.
+            let wanted = limit + 1 - page.records.len();
+            let mut dirty = self.table.dirty_range(&from, to, wanted + 1);
+            let rest = if dirty.len() > wanted { dirty.pop() } else { None };
+            let end = rest.as_ref().map_or(to, |(key, _)| key);
+            self.merge(&from, end, dirty, limit + 1, &mut page.records)?;
+            if page.records.len() > limit {
+                page.next = page.records.pop().map(|(key, _)| key.to_vec());
+                return Ok(page);
+            }
+            match rest {
+                Some((key, _)) => from = key.to_vec(),
+                None => return Ok(page),
+            }
+        }
+    }
+
+    /// Appends the records of `from <= key < to` until `out` holds `limit`; `dirty` are all dirty ones there.
+    fn merge(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        dirty: Vec<Record>,
+        limit: usize,
+        out: &mut Vec<(Bytes, Bytes)>,
+    ) -> Result<(), StoreError> {
+        let mut dirty = dirty.into_iter().peekable();
+        self.cold.range(from, to, &mut |key, value| {
+            while let Some((newer, value)) = dirty.next_if(|(newer, _)| *newer < key) {
+                out.extend(value.map(|value| (newer, value)));
+            }
+            match dirty.next_if(|(newer, _)| *newer == key) {
+                Some((_, newer)) => out.extend(newer.map(|value| (key, value))),
+                None => out.push((key, value)),
+            }
+            out.len() < limit
+        })?;
+        while out.len() < limit
+            && let Some((key, value)) = dirty.next()
+        {
+            out.extend(value.map(|value| (key, value)));
+        }
+        out.truncate(limit);
+        Ok(())
+    }
+
+    pub(crate) fn counter(&self, counter: Counter) -> i64 {
+        self.log.counter(counter)
+    }
+
+    /// Commits; the caller has checked the keys and the store's health.
+    pub(crate) fn apply(&self, batch: Batch) -> Result<Seq, StoreError> {
+        if self.log.is_full() {
+            return Err(StoreError::ReadOnly(
+                "the disk is full, no write is taken until there is space".to_owned(),
+            ));
+        }
+        let bytes = chunk::commit_bytes(&batch.writes);
+        if bytes > MAX_BATCH_BYTES {
+            return Err(StoreError::Unsupported("a batch of more than 1 GiB"));
+        }
+        let appended = loop {
+            match self.log.append(&batch.writes, bytes) {
+                Some(appended) => break appended,
+                None => {
+                    self.log.write_out()?;
+                }
+            }
+        };
+        let (seq, large) = (appended.seq, appended.buffer_is_large);
+        put_into(&self.table, seq, batch.writes);
+        drop(appended.in_flight);
+        if large {
+            self.log.write_out()?;
+        }
+        Ok(Seq(seq))
+    }
+
+    /// Whether a flush is due.
+    pub(crate) fn wants_flush(&self) -> bool {
+        self.table.dirty_bytes() > self.tuning.flush_bytes() || self.log.live_bytes() > self.tuning.log_bytes
+    }
+
+    /// How long a turn that wrote should be slowed down, so that the flusher keeps up.
+    #[allow(clippy::cast_precision_loss)]
+    pub(crate) fn throttle(&self) -> Duration {
+        let dirty = self.table.dirty_bytes() as f64 / self.tuning.max_dirty_bytes() as f64;
+        let log = self.log.live_bytes() as f64 / self.tuning.max_log_bytes() as f64;
+        let over = (dirty.max(log) - THROTTLE_FROM) / (1.0 - THROTTLE_FROM);
+        MAX_THROTTLE.mul_f64(over.clamp(0.0, 1.0))
+    }
+
+    /// Moves everything dirty to the cold store; `false` if the disk has no room for it.
+    pub(crate) fn flush(&self) -> Result<bool, StoreError> {
+        let _alone = lock(&self.flushing);
+        let position = self.log.barrier();
+        if position.seq == self.flushed.load(Ordering::Acquire) {
+            return Ok(true);
+        }
+        let mut run = self.table.flush_run();
+        let result = self.cold.ingest(&position, &mut run, &mut || {
+            let committed = self.log.committed();
+            self.log.write_out()?;
+            if self.log.sync()? < committed {
+                return Err(StoreError::io(
+                    "the log waits for space",
+                    std::io::ErrorKind::StorageFull.into(),
+                ));
+            }
+            Ok(())
+        });
+        match result {
+            Ok(()) => {
+                self.flushed.store(position.seq, Ordering::Release);
+                self.table.flushed();
+                self.log.release(position.seq)?;
+                Ok(true)
+            }
+            Err(StoreError::Io { source, what }) if disk::is_full(&source) => {
+                tracing::warn!(%what, "no room to flush, tried again later");
+                self.table.flush_failed();
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Verifies the cold store's records, their order, and that the log goes on from its position without a gap.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        let _alone = lock(&self.flushing);
+        let flushed = self.cold.position()?.seq;
+        let written = self.log.write_out()?;
+        recover::verify(&*self.disk, &self.log.live_segments(), flushed, written.0)?;
+        let mut last = Bytes::new();
+        let mut fault = None;
+        self.cold.range(&[0], &[0xff], &mut |key, _| {
+            if key <= last || key.len() > MAX_STORE_KEY_BYTES {
+                fault = Some(key.clone());
+            }
+            last = key;
+            fault.is_none()
+        })?;
+        match fault {
+            None => Ok(()),
+            Some(key) => Err(StoreError::Corrupt {
+                place: "table files".to_owned(),
+                what: format!("the record {key:?} is out of order"),
+            }),
+        }
+    }
+
+    /// Writes a copy that holds every commit made before the call.
+    pub(crate) fn copy_to(&self, cold: &dyn Cold, disk: &dyn Disk) -> Result<(), StoreError> {
+        let _alone = lock(&self.flushing);
+        self.log.write_out()?;
+        let segments = self.log.live_segments();
+        let mut pages =
+            ColdPages { cold: &*self.cold, page: Vec::new().into_iter(), from: vec![0], result: Ok(()) };
+        let position = self.cold.position()?;
+        cold.ingest(&position, &mut pages, &mut || Ok(()))?;
+        pages.result?;
+        recover::copy_segments(&*self.disk, disk, &segments)
+    }
+}
+
+impl Backing for Engine {
+    fn committed(&self) -> Seq {
+        self.log.committed()
+    }
+
+    fn sync(&self) -> Result<Seq, StoreError> {
+        self.log.write_out()?;
+        self.log.sync()
+    }
+
+    fn retry(&self) -> Result<bool, StoreError> {
+        if !self.log.is_full() {
+            return Ok(false);
+        }
+        self.log.write_out()?;
+        Ok(!self.log.is_full())
+    }
+
+    fn free_bytes(&self) -> std::io::Result<u64> {
+        self.disk.free_bytes()
+    }
+}
+
+fn put_into(table: &Table, seq: u64, writes: Vec<Write>) {
+    for write in writes {
+        match write {
+            Write::Put(key, value) => table.write(key, Some(value), seq),
+            Write::Delete(key) => table.write(key, None, seq),
+            Write::Add(..) => {}
+        }
+    }
+}
+
+/// The records of a cold store that does not change, page by page.
+struct ColdPages<'a> {
+    cold: &'a dyn Cold,
+    page: std::vec::IntoIter<(Bytes, Bytes)>,
+    /// Where the next page begins; empty after the last.
+    from: Vec<u8>,
+    result: Result<(), StoreError>,
+}
+
+impl Iterator for ColdPages<'_> {
+    type Item = Record;
+
+    fn next(&mut self) -> Option<Record> {
+        const PAGE_RECORDS: usize = 1024;
+        if self.page.len() == 0 && !self.from.is_empty() && self.result.is_ok() {
+            let mut page = Vec::with_capacity(PAGE_RECORDS);
+            let mut next = Vec::new();
+            self.result = self.cold.range(&self.from, &[0xff], &mut |key, value| {
+                if page.len() == PAGE_RECORDS {
+                    next = key.to_vec();
+                    return false;
+                }
+                page.push((key, value));
+                true
+            });
+            self.from = next;
+            self.page = page.into_iter();
+        }
+        self.page.next().map(|(key, value)| (key, Some(value)))
+    }
+}

@@ -1,0 +1,556 @@
+//! Recent records in memory: what was written and is not in the cold store yet (dirty), and what was read or
+//! flushed lately (clean). It is the write-back buffer and the cache in one.
+//!
+//! A record lies in a shard, chosen by the bytes that are uniformly distributed (see [`crate::store::Store`]): shard
+//! 0 holds what has none. Records with a common prefix are thus ordered across shards as well as within them. Each
+//! shard has a hash map for reads and an ordered index of its dirty records for scans and for the flusher; clean
+//! records need no order, since the cold store has them.
+//!
+//! Invariants:
+//! - What the table says of a record is newer than or equal to what the cold store says.
+//! - A dirty record, deleted ones included, is never dropped; it becomes clean once the cold store has it.
+//! - A record read from the cold store is put here only if its shard took no write since before that read:
+//!   otherwise a value that was overwritten, flushed and dropped meanwhile would come back.
+
+use std::cmp::Reverse;
+use std::collections::hash_map::Entry as MapEntry;
+use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::ops::{Bound, RangeInclusive};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+
+use super::cold::Record;
+use crate::store::group::lock;
+
+/// Shards of routed records; a power of two.
+const ROUTED_SHARDS: usize = 128;
+/// The first byte from which on records are routed, and where their routing bytes lie.
+const FIRST_ROUTED: u8 = 0x10;
+const ROUTING: std::ops::Range<usize> = 5..13;
+/// What a record costs beside its key and value: its place in the map and the index, and three allocations.
+const RECORD_BYTES: usize = 256;
+/// Clean records looked at for eviction per write or fill.
+const EVICTION_STEPS: usize = 8;
+/// Dirty records taken per hold of a shard's lock.
+const PAGE_RECORDS: usize = 128;
+
+/// A key as the index orders it: its first bytes as a number, so that most comparisons touch no other memory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct OrderedKey {
+    head: u128,
+    key: Bytes,
+}
+
+impl OrderedKey {
+    fn new(key: Bytes) -> Self {
+        let mut head = [0; 16];
+        let n = key.len().min(16);
+        head[..n].copy_from_slice(&key[..n]);
+        Self { head: u128::from_be_bytes(head), key }
+    }
+}
+
+struct Entry {
+    /// `None`: deleted.
+    value: Option<Bytes>,
+    seq: u64,
+    dirty: bool,
+    /// It is in the run that is being flushed, and was not written since.
+    in_flush: bool,
+    /// Read since the eviction's hand passed.
+    referenced: bool,
+    /// In the eviction's queue.
+    queued: bool,
+}
+
+#[derive(Default)]
+struct Shard {
+    records: HashMap<Bytes, Entry, RandomState>,
+    dirty: BTreeSet<OrderedKey>,
+    /// Clean records, next to be looked at first.
+    queue: VecDeque<Bytes>,
+    /// Grows with each write.
+    version: u64,
+}
+
+/// What the table knows of a record.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// Its value, or that it was deleted, and the commit that said so.
+    Found(Option<Bytes>, u64),
+    /// Nothing; ask the cold store, then [`Table::fill`] with this.
+    Unknown(Ticket),
+}
+
+/// A shard's version before a read of the cold store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(u64);
+
+/// All shards.
+pub(crate) struct Table {
+    shards: Box<[Mutex<Shard>]>,
+    bytes: AtomicUsize,
+    dirty_bytes: AtomicUsize,
+    budget_bytes: usize,
+}
+
+impl Table {
+    /// Drops clean records above `budget_bytes`.
+    pub(crate) fn new(budget_bytes: usize) -> Self {
+        Self {
+            shards: (0..=ROUTED_SHARDS).map(|_| Mutex::default()).collect(),
+            bytes: AtomicUsize::new(0),
+            dirty_bytes: AtomicUsize::new(0),
+            budget_bytes,
+        }
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Lookup {
+        let mut shard = lock(&self.shards[shard_of(key)]);
+        match shard.records.get_mut(key) {
+            Some(entry) => {
+                entry.referenced = true;
+                Lookup::Found(entry.value.clone(), entry.seq)
+            }
+            None => Lookup::Unknown(Ticket(shard.version)),
+        }
+    }
+
+    /// Takes the write of commit `seq`; a later commit's is kept.
+    pub(crate) fn write(&self, key: Bytes, value: Option<Bytes>, seq: u64) {
+        let bytes = record_bytes(&key, value.as_ref());
+        let mut guard = lock(&self.shards[shard_of(&key)]);
+        let shard = &mut *guard;
+        shard.version += 1;
+        match shard.records.entry(key) {
+            MapEntry::Occupied(mut occupied) => {
+                if occupied.get().seq > seq {
+                    return;
+                }
+                let before = record_bytes(occupied.key(), occupied.get().value.as_ref());
+                let entry = occupied.get_mut();
+                entry.value = value;
+                entry.seq = seq;
+                entry.in_flush = false;
+                if entry.dirty {
+                    self.dirty_bytes.fetch_sub(before, Ordering::Relaxed);
+                } else {
+                    entry.dirty = true;
+                    shard.dirty.insert(OrderedKey::new(occupied.key().clone()));
+                }
+                self.bytes.fetch_sub(before, Ordering::Relaxed);
+            }
+            MapEntry::Vacant(vacant) => {
+                shard.dirty.insert(OrderedKey::new(vacant.key().clone()));
+                vacant.insert(Entry {
+                    value,
+                    seq,
+                    dirty: true,
+                    in_flush: false,
+                    referenced: false,
+                    queued: false,
+                });
+            }
+        }
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.dirty_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.evict(shard);
+    }
+
+    /// Keeps what the cold store said, if nothing was written to the shard since `ticket`.
+    pub(crate) fn fill(&self, key: &[u8], value: &Bytes, ticket: Ticket) {
+        let bytes = record_bytes(key, Some(value));
+        if bytes > self.budget_bytes / 16 {
+            return;
+        }
+        let mut guard = lock(&self.shards[shard_of(key)]);
+        let shard = &mut *guard;
+        if Ticket(shard.version) != ticket || shard.records.contains_key(key) {
+            return;
+        }
+        // Copied, for the cold store's value may keep a whole block alive.
+        let (key, value) = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+        shard.queue.push_back(key.clone());
+        let entry = Entry {
+            value: Some(value),
+            seq: 0,
+            dirty: false,
+            in_flush: false,
+            referenced: false,
+            queued: true,
+        };
+        shard.records.insert(key, entry);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.evict(shard);
+    }
+
+    /// Up to `limit` dirty records with `from <= key < to`, ascending. If there are more, their keys are above the
+    /// last one's.
+    pub(crate) fn dirty_range(&self, from: &[u8], to: &[u8], limit: usize) -> Vec<Record> {
+        let (first, last) =
+            (OrderedKey::new(Bytes::copy_from_slice(from)), OrderedKey::new(Bytes::copy_from_slice(to)));
+        let mut records = Vec::new();
+        if first >= last {
+            return records;
+        }
+        self.page_of_shard(0, &first, &last, limit, &mut records);
+        match routed_shards(from, to) {
+            // One common prefix: the shards are consecutive parts of the range.
+            Some(shards) => {
+                let unrouted = records.len();
+                for shard in shards {
+                    let left = (limit + unrouted).saturating_sub(records.len());
+                    if left == 0 {
+                        break;
+                    }
+                    self.page_of_shard(shard, &first, &last, left, &mut records);
+                }
+                if unrouted > 0 {
+                    records.sort_by(|a, b| a.0.cmp(&b.0));
+                }
+            }
+            None => {
+                for shard in 1..self.shards.len() {
+                    self.page_of_shard(shard, &first, &last, limit, &mut records);
+                }
+                records.sort_by(|a, b| a.0.cmp(&b.0));
+            }
+        }
+        records.truncate(limit);
+        records
+    }
+
+    fn page_of_shard(
+        &self,
+        shard: usize,
+        from: &OrderedKey,
+        to: &OrderedKey,
+        limit: usize,
+        out: &mut Vec<Record>,
+    ) {
+        let shard = lock(&self.shards[shard]);
+        for key in shard.dirty.range(from..to).take(limit) {
+            if let Some(entry) = shard.records.get(&key.key) {
+                out.push((key.key.clone(), entry.value.clone()));
+            }
+        }
+    }
+
+    /// All dirty records in ascending order, each as it is when it is reached, marked as being flushed. Ends with
+    /// [`Table::flushed`] or [`Table::flush_failed`]; one flush at a time.
+    pub(crate) fn flush_run(&self) -> FlushRun<'_> {
+        let pages = self.shards.iter().map(|_| Vec::new().into_iter()).collect();
+        let mut run = FlushRun { table: self, pages, heads: BinaryHeap::new() };
+        for shard in 0..self.shards.len() {
+            run.advance(shard, None);
+        }
+        run
+    }
+
+    /// The run is in the cold store: its records are clean now, unless they were written since.
+    pub(crate) fn flushed(&self) {
+        for shard in &self.shards {
+            let keys: Vec<OrderedKey> = lock(shard).dirty.iter().cloned().collect();
+            for page in keys.chunks(PAGE_RECORDS) {
+                let mut guard = lock(shard);
+                for key in page {
+                    self.make_clean(&mut guard, key);
+                }
+                self.evict(&mut guard);
+            }
+        }
+    }
+
+    fn make_clean(&self, shard: &mut Shard, key: &OrderedKey) {
+        let Some(entry) = shard.records.get_mut(&key.key) else { return };
+        if !entry.in_flush {
+            return;
+        }
+        let bytes = record_bytes(&key.key, entry.value.as_ref());
+        entry.in_flush = false;
+        entry.dirty = false;
+        shard.dirty.remove(key);
+        self.dirty_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if entry.value.is_none() {
+            // The cold store says the same.
+            shard.records.remove(&key.key);
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        } else if !entry.queued {
+            entry.queued = true;
+            shard.queue.push_back(key.key.clone());
+        }
+    }
+
+    /// The run did not reach the cold store: its records stay dirty.
+    pub(crate) fn flush_failed(&self) {
+        for shard in &self.shards {
+            for entry in lock(shard).records.values_mut() {
+                entry.in_flush = false;
+            }
+        }
+    }
+
+    /// Bytes of all records here.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the dirty ones.
+    pub(crate) fn dirty_bytes(&self) -> usize {
+        self.dirty_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn budget_bytes(&self) -> usize {
+        self.budget_bytes
+    }
+
+    /// Second chance: drops clean records that were not read since they were last looked at.
+    fn evict(&self, shard: &mut Shard) {
+        for _ in 0..EVICTION_STEPS {
+            if self.bytes() <= self.budget_bytes {
+                return;
+            }
+            let Some(key) = shard.queue.pop_front() else { return };
+            let MapEntry::Occupied(mut occupied) = shard.records.entry(key) else { continue };
+            let entry = occupied.get_mut();
+            if entry.dirty {
+                entry.queued = false;
+            } else if std::mem::take(&mut entry.referenced) {
+                shard.queue.push_back(occupied.key().clone());
+            } else {
+                let bytes = record_bytes(occupied.key(), occupied.get().value.as_ref());
+                occupied.remove();
+                self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// The dirty records of all shards in ascending order, merged; see [`Table::flush_run`].
+pub(crate) struct FlushRun<'a> {
+    table: &'a Table,
+    pages: Vec<std::vec::IntoIter<(OrderedKey, Option<Bytes>)>>,
+    /// The next record of each shard that has one.
+    heads: BinaryHeap<Reverse<Head>>,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Head {
+    /// Unique, so that what follows never decides.
+    key: OrderedKey,
+    shard: usize,
+    value: Option<Bytes>,
+}
+
+impl FlushRun<'_> {
+    /// Puts the shard's next record, after `last`, among the heads.
+    fn advance(&mut self, shard: usize, last: Option<&OrderedKey>) {
+        let next = self.pages[shard].next().or_else(|| {
+            self.pages[shard] = self.take_page(shard, last).into_iter();
+            self.pages[shard].next()
+        });
+        if let Some((key, value)) = next {
+            self.heads.push(Reverse(Head { key, shard, value }));
+        }
+    }
+
+    fn take_page(&self, shard: usize, last: Option<&OrderedKey>) -> Vec<(OrderedKey, Option<Bytes>)> {
+        let mut guard = lock(&self.table.shards[shard]);
+        let Shard { records, dirty, .. } = &mut *guard;
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut page = Vec::with_capacity(PAGE_RECORDS.min(dirty.len()));
+        for key in dirty.range((from, Bound::Unbounded)).take(PAGE_RECORDS) {
+            if let Some(entry) = records.get_mut(&key.key) {
+                entry.in_flush = true;
+                page.push((key.clone(), entry.value.clone()));
+            }
+        }
+        page
+    }
+}
+
+impl Iterator for FlushRun<'_> {
+    type Item = Record;
+
+    fn next(&mut self) -> Option<Record> {
+        let Reverse(Head { key, shard, value }) = self.heads.pop()?;
+        self.advance(shard, Some(&key));
+        Some((key.key, value))
+    }
+}
+
+fn record_bytes(key: &[u8], value: Option<&Bytes>) -> usize {
+    RECORD_BYTES + key.len() + value.map_or(0, Bytes::len)
+}
+
+fn shard_of(key: &[u8]) -> usize {
+    match key.get(ROUTING) {
+        Some(routing) if key[0] >= FIRST_ROUTED => 1 + routed_shard(routing[0]),
+        _ => 0,
+    }
+}
+
+/// The shard by the first of the routing bytes.
+fn routed_shard(first: u8) -> usize {
+    usize::from(first) * ROUTED_SHARDS / 256
+}
+
+/// The routed shards with keys between the bounds, if both lie within one prefix.
+fn routed_shards(from: &[u8], to: &[u8]) -> Option<RangeInclusive<usize>> {
+    let prefix = from.get(..ROUTING.start)?;
+    let first = 1 + routed_shard(from.get(ROUTING.start).copied().unwrap_or(0));
+    let last = if to.starts_with(prefix) {
+        1 + routed_shard(to.get(ROUTING.start).copied().unwrap_or(0))
+    } else if is_successor(prefix, to) {
+        ROUTED_SHARDS
+    } else {
+        return None;
+    };
+    (prefix[0] >= FIRST_ROUTED).then_some(first..=last)
+}
+
+/// Whether `to` is the least key above all that start with `prefix`.
+fn is_successor(prefix: &[u8], to: &[u8]) -> bool {
+    let kept = prefix.iter().rposition(|byte| *byte < 0xff).map_or(0, |at| at + 1);
+    kept > 0
+        && to.len() == kept
+        && to[..kept - 1] == prefix[..kept - 1]
+        && to[kept - 1] == prefix[kept - 1] + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bytes(s: &str) -> Bytes {
+        Bytes::copy_from_slice(s.as_bytes())
+    }
+
+    fn routed(kind: u8, routing: u64, tail: &str) -> Bytes {
+        let mut key = vec![kind, 0, 0, 0, 7];
+        key.extend_from_slice(&routing.to_be_bytes());
+        key.extend_from_slice(tail.as_bytes());
+        Bytes::from(key)
+    }
+
+    fn found(table: &Table, key: &[u8]) -> Option<Option<Bytes>> {
+        match table.get(key) {
+            Lookup::Found(value, _) => Some(value),
+            Lookup::Unknown(_) => None,
+        }
+    }
+
+    #[test]
+    fn a_record_written_while_it_is_flushed_stays_dirty() {
+        let table = Table::new(1 << 20);
+        table.write(bytes("a"), Some(bytes("1")), 1);
+        table.write(bytes("b"), Some(bytes("1")), 2);
+        let mut run = table.flush_run();
+        assert_eq!(run.by_ref().count(), 2);
+        table.write(bytes("a"), Some(bytes("2")), 3);
+        table.flushed();
+        let left: Vec<_> = table.flush_run().collect();
+        assert_eq!(left, [(bytes("a"), Some(bytes("2")))]);
+    }
+
+    #[test]
+    fn a_failed_flush_leaves_all_dirty() {
+        let table = Table::new(1 << 20);
+        table.write(bytes("a"), Some(bytes("1")), 1);
+        assert_eq!(table.flush_run().count(), 1);
+        table.flush_failed();
+        table.flushed();
+        assert_eq!(table.flush_run().count(), 1);
+    }
+
+    #[test]
+    fn a_flushed_deletion_is_forgotten_and_its_bytes_given_back() {
+        let table = Table::new(1 << 20);
+        table.write(bytes("a"), Some(bytes("1")), 1);
+        table.write(bytes("a"), None, 2);
+        assert_eq!(found(&table, b"a"), Some(None));
+        assert_eq!(table.flush_run().count(), 1);
+        table.flushed();
+        assert_eq!(found(&table, b"a"), None);
+        assert_eq!((table.bytes(), table.dirty_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_read_that_began_before_a_write_does_not_fill() {
+        let table = Table::new(1 << 20);
+        let Lookup::Unknown(ticket) = table.get(b"a") else { panic!("empty") };
+        // Written, flushed and dropped while the reader was away with the old value.
+        table.write(bytes("a"), None, 1);
+        assert_eq!(table.flush_run().count(), 1);
+        table.flushed();
+        table.fill(b"a", &bytes("old"), ticket);
+        assert_eq!(found(&table, b"a"), None);
+        let Lookup::Unknown(ticket) = table.get(b"a") else { panic!("forgotten") };
+        table.fill(b"a", &bytes("current"), ticket);
+        assert_eq!(found(&table, b"a"), Some(Some(bytes("current"))));
+    }
+
+    #[test]
+    fn an_older_commit_does_not_overwrite_a_newer_one() {
+        let table = Table::new(1 << 20);
+        table.write(bytes("a"), Some(bytes("new")), 5);
+        table.write(bytes("a"), Some(bytes("old")), 4);
+        assert_eq!(found(&table, b"a"), Some(Some(bytes("new"))));
+    }
+
+    #[test]
+    fn clean_records_are_bounded_and_those_in_use_stay() {
+        let table = Table::new(64 << 10);
+        let value = Bytes::from(vec![0; 100]);
+        let hot = bytes("hot");
+        for n in 0..10_000 {
+            let key = if n == 0 { hot.clone() } else { bytes(&format!("k{n}")) };
+            let Lookup::Unknown(ticket) = table.get(&key) else { panic!("new") };
+            table.fill(&key, &value, ticket);
+            assert!(found(&table, &hot).is_some(), "evicted in use after {n}");
+        }
+        assert!(table.bytes() <= 64 << 10);
+        for n in 0..1000 {
+            table.write(bytes(&format!("d{n}")), Some(value.clone()), n);
+        }
+        assert_eq!(table.flush_run().count(), 1000, "dirty records are never dropped");
+    }
+
+    fn key() -> impl Strategy<Value = Bytes> {
+        prop_oneof![
+            (prop_oneof![Just(0x10u8), Just(0x11), Just(0xfe)], any::<u8>(), 0u8..3).prop_map(
+                |(kind, hash, tail)| { routed(kind, u64::from(hash) << 56, &"x".repeat(tail.into())) }
+            ),
+            proptest::collection::vec(
+                prop_oneof![Just(1u8), Just(0x10), Just(0), Just(7), Just(0xfe)],
+                1..15
+            )
+            .prop_map(Bytes::from),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_and_runs_are_ordered_whatever_the_shards(
+            keys in proptest::collection::btree_set(key(), 0..80),
+            from in key(), to in key(), limit in 1usize..100,
+        ) {
+            let table = Table::new(1 << 20);
+            for key in &keys {
+                table.write(key.clone(), Some(key.clone()), 1);
+            }
+            let run: Vec<Bytes> = table.flush_run().map(|(key, _)| key).collect();
+            prop_assert_eq!(&run, &keys.iter().cloned().collect::<Vec<_>>());
+            for to in [to, routed(0x10, 0, "").slice(..5), Bytes::from_static(&[0x10, 0, 0, 0, 8])] {
+                let got: Vec<Bytes> = table.dirty_range(&from, &to, limit).into_iter().map(|(key, _)| key).collect();
+                let want: Vec<Bytes> = keys.iter().filter(|k| **k >= from && **k < to).take(limit).cloned().collect();
+                prop_assert_eq!(got, want);
+            }
+        }
+    }
+}
