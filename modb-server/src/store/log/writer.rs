@@ -26,7 +26,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// A buffer that grew beyond this is given back after use.
 const KEPT_BUFFER_BYTES: usize = 4 << 20;
 /// How much is zeroed per write when a file is prepared or a torn end erased.
-pub(crate) const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+pub(crate) static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Counters and the commit up to which they count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
