@@ -217,7 +217,6 @@ impl<S: Service, T: Stream> Core<S, T> {
         }
         self.conns.touched = touched;
         self.stats.turns += 1;
-        self.stats.connections = self.conns.slab.len() as u64;
     }
 
     /// What is to be done to the poller and to closed sockets.
@@ -239,7 +238,7 @@ impl<S: Service, T: Stream> Core<S, T> {
     }
 
     pub(crate) fn stats(&self) -> WorkerStats {
-        self.stats
+        WorkerStats { connections: self.conns.slab.len() as u64, ..self.stats }
     }
 
     /// Whether no connection is left.

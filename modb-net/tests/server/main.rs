@@ -1,0 +1,10 @@
+//! A whole server over real sockets on 127.0.0.1, port 0: what only threads and a kernel can show.
+
+#![allow(clippy::unwrap_used)] // All of it is a test, the service included.
+
+mod descriptors;
+mod ends;
+mod lines;
+mod moving;
+mod pressure;
+mod spread;

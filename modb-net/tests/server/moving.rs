@@ -1,0 +1,176 @@
+//! Live connections that move between workers, and workers that are drained.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::thread;
+
+use modb_net::{Handoff, Limits, Server};
+
+use crate::lines::{self, Client, Running};
+
+fn places(clients: &mut [Client]) -> Vec<String> {
+    clients.iter_mut().map(|client| client.ask("where")).collect()
+}
+
+#[test]
+fn a_drained_worker_gives_its_connections_away_and_gets_no_new_ones() {
+    let running = lines::start(3, Limits::default());
+    let mut clients: Vec<Client> = (0..30).map(|_| running.connect()).collect();
+    assert_eq!(places(&mut clients).into_iter().collect::<HashSet<_>>().len(), 3);
+    let workers = running.server.workers();
+    workers.drain(1, true);
+    running.until("it is empty", |_| workers.stats(1).connections == 0);
+    clients.extend((0..10).map(|_| running.connect()));
+    assert!(!places(&mut clients).contains(&"1".to_owned()));
+    workers.drain(1, false);
+    let mut new: Vec<Client> = (0..3).map(|_| running.connect()).collect();
+    assert!(places(&mut new).contains(&"1".to_owned()));
+    assert_eq!(running.ledger.closed.load(SeqCst), 0);
+    running.end();
+}
+
+#[test]
+fn pinned_and_blocked_connections_stay() {
+    let running = lines::start(2, Limits::default());
+    let mut clients: Vec<Client> = (0..4).map(|_| running.connect()).collect();
+    let before = places(&mut clients);
+    clients[0].ask("pin");
+    clients[1].send("block");
+    clients[1].send("where");
+    let workers = running.server.workers();
+    for worker in 0..2 {
+        workers.drain(worker, true);
+        // The one of this worker that may move has moved; the other is still here.
+        running.until("half has moved", |_| workers.stats(worker).connections == 1);
+        workers.drain(worker, false);
+        running.assert_no_spin();
+    }
+    assert_eq!(clients[0].ask("where"), before[0]);
+    running.end();
+}
+
+#[test]
+fn a_pipeline_under_way_survives_any_number_of_moves() {
+    let running = lines::start(3, Limits { requests_per_turn: 3, ..Limits::default() });
+    let mut client = running.connect();
+    let workers = running.server.workers();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(SeqCst) {
+                for worker in 0..3 {
+                    workers.move_away(worker, 1);
+                    thread::yield_now();
+                }
+            }
+        });
+        let mut expected = 0;
+        for _ in 0..200 {
+            client.send(&vec!["count"; 50].join("\n"));
+            for _ in 0..50 {
+                expected += 1;
+                assert_eq!(client.line(), expected.to_string());
+            }
+        }
+        done.store(true, SeqCst);
+    });
+    assert!(running.ledger.moved.load(SeqCst) > 10, "{}", running.ledger.moved.load(SeqCst));
+    running.end();
+}
+
+#[test]
+fn held_replies_move_with_their_connection() {
+    let running = lines::start(2, Limits::default());
+    let mut client = running.connect();
+    let at: usize = client.ask("where").parse().unwrap();
+    client.send("hold 5\nwhere");
+    let workers = running.server.workers();
+    // Read before it moves: a second connection of the same worker is answered after it.
+    let reads = workers.stats(at).bytes_in;
+    running.until("it was read", |_| workers.stats(at).bytes_in > reads || reads >= 19);
+    workers.move_away(at, 1);
+    running.until("it has moved", |running| running.ledger.moved.load(SeqCst) == 1);
+    running.ledger.committed.store(5, SeqCst);
+    // Any turn of its new worker lets the reply go.
+    workers.move_away(1 - at, 0);
+    assert_eq!(client.line(), "held");
+    client.line();
+    assert_ne!(client.ask("where"), at.to_string());
+    running.end();
+}
+
+/// Clients come, ask and go while workers are drained one after another and connections are moved about.
+fn handed_over_while_all_moves(connections: u64, handoff: Handoff) {
+    const CLIENTS: u64 = 8;
+    const WORKERS: usize = 3;
+    let limits = Limits { mailbox_capacity: 4, ..Limits::default() };
+    let running = lines::start_with(Server::builder().workers(WORKERS).limits(limits).handoff(handoff));
+    let workers = running.server.workers();
+    let (done, answered) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for worker in (0..WORKERS).cycle() {
+                workers.drain(worker, true);
+                workers.move_away((worker + 1) % WORKERS, 2);
+                let turns = workers.stats(worker).turns;
+                while workers.stats(worker).turns == turns && !done.load(SeqCst) {
+                    thread::yield_now();
+                }
+                workers.drain(worker, false);
+                if done.load(SeqCst) {
+                    break;
+                }
+            }
+        });
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                scope.spawn(|| {
+                    while answered.fetch_add(1, SeqCst) < connections {
+                        let mut client = running.connect();
+                        client.send("count\ncount");
+                        assert_eq!(client.line(), "1");
+                        assert_eq!(client.line(), "2");
+                        client.reset();
+                    }
+                })
+            })
+            .collect();
+        let results: Vec<_> = clients.into_iter().map(|client| client.join()).collect();
+        done.store(true, SeqCst);
+        assert!(results.iter().all(Result::is_ok), "a client was not answered");
+    });
+    running.until("all have gone", |_| workers.connections() == 0);
+    assert_eq!(running.ledger.opened.load(SeqCst), connections);
+    assert_eq!(running.ledger.closed.load(SeqCst), connections);
+    assert_eq!(workers.acceptor_stats().accepted, connections);
+    assert_eq!(workers.acceptor_stats().unserved, 0);
+    report(&running, connections);
+    running.end();
+}
+
+fn report(running: &Running, connections: u64) {
+    let (moved, pauses) =
+        (running.ledger.moved.load(SeqCst), running.server.workers().acceptor_stats().pauses);
+    println!("{connections} connections, {moved} moves, {pauses} pauses of the acceptor");
+}
+
+#[test]
+fn none_of_twenty_thousand_is_lost_while_workers_migrate_and_drain() {
+    handed_over_while_all_moves(20_000, Handoff::RoundRobin);
+}
+
+#[test]
+fn none_of_fifteen_thousand_is_lost_by_load() {
+    handed_over_while_all_moves(15_000, Handoff::LeastConnections);
+}
+
+#[test]
+fn none_of_fifteen_thousand_is_lost_from_the_shared_queue() {
+    handed_over_while_all_moves(15_000, Handoff::Shared);
+}
+
+#[test]
+#[ignore = "minutes"]
+fn long_none_of_a_million_is_lost_while_workers_migrate_and_drain() {
+    handed_over_while_all_moves(1_000_000, Handoff::RoundRobin);
+}
