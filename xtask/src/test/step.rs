@@ -19,21 +19,26 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// So much of the log is shown when a step fails.
 const LINES_SHOWN: usize = 120;
 
-/// Runs a command that either succeeds or not.
-pub(super) fn check(platform: &str, name: &str, command: &mut Command) -> Result<Tally> {
+/// Runs a command that either succeeds or not; success counts `worth` tests.
+fn plain(platform: &str, name: &str, command: &mut Command, worth: usize) -> Result<Tally> {
     run(platform, name, command, |_, ended_well| {
         let mut tally = Tally::default();
         match ended_well {
-            true => tally.passed = 1,
+            true => tally.passed = worth,
             false => tally.failed.push("did not succeed".to_owned()),
         }
         tally
     })
 }
 
+/// Runs a command that is itself a check.
+pub(super) fn check(platform: &str, name: &str, command: &mut Command) -> Result<Tally> {
+    plain(platform, name, command, 1)
+}
+
 /// Runs a command that only prepares: it counts if it fails.
 pub(super) fn prepare(platform: &str, name: &str, command: &mut Command) -> Result<Tally> {
-    Ok(Tally { passed: 0, ..check(platform, name, command)? })
+    plain(platform, name, command, 0)
 }
 
 /// Runs `cargo test`. That not a single test ran is a failure unless `filtered`.
@@ -119,8 +124,12 @@ fn begin(platform: &str, name: &str) -> Instant {
 
 fn end(tally: &Tally, took: Duration) {
     let word = if tally.failed.is_empty() { "ok" } else { "FAILED" };
-    let counts =
-        format!("{} passed, {} failed, {} skipped", tally.passed, tally.failed.len(), tally.skipped.len());
+    let counts = match tally {
+        nothing if nothing.is_empty() => String::new(),
+        Tally { passed, failed, skipped } => {
+            format!("{passed} passed, {} failed, {} skipped", failed.len(), skipped.len())
+        }
+    };
     println!("{word:<6} {:>7.1} s   {counts}", took.as_secs_f64());
 }
 
