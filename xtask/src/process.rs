@@ -66,6 +66,22 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
+/// The same command once more; a `Command` cannot be cloned.
+pub(crate) fn again(first: &Command) -> Command {
+    let mut second = command(first.get_program());
+    second.args(first.get_args());
+    if let Some(folder) = first.get_current_dir() {
+        second.current_dir(folder);
+    }
+    for (name, value) in first.get_envs() {
+        match value {
+            Some(value) => second.env(name, value),
+            None => second.env_remove(name),
+        };
+    }
+    second
+}
+
 /// Runs to the end with the terminal's output; a status other than 0 is a failure.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().context(format_args!("cannot start {}", name(command)))?;

@@ -6,6 +6,7 @@
 mod needs;
 mod packages;
 mod python;
+mod toolchain;
 
 use std::process::Command;
 
@@ -22,6 +23,7 @@ pub(crate) fn command(args: &[String]) -> Result<()> {
 /// Installs what is missing for the native half, and for the half that runs under Wine.
 pub(crate) fn install(native: bool, wine: bool) -> Result<()> {
     let mut did = packages::install(&needs::missing(native, wine))?;
+    did |= toolchain::install()?;
     if native {
         did |= python::install()?;
     }
@@ -38,6 +40,7 @@ pub(crate) fn install(native: bool, wine: bool) -> Result<()> {
 pub(crate) fn demand(native: bool, wine: bool) -> Result<()> {
     let mut missing: Vec<String> =
         needs::missing(native, wine).iter().map(|need| format!("{} ({})", need.what, need.why)).collect();
+    missing.extend(toolchain::missing().iter().map(|part| format!("{part} (a part of the Rust toolchain)")));
     if native && !python::is_installed()? {
         missing.push("redis-py (a client nobody here wrote)".to_owned());
     }
@@ -63,13 +66,11 @@ pub(crate) fn hand_to(tests: &mut Command) -> Result<()> {
 
 /// The Windows library, from the first source that has it, and the Wine prefix. `true` if there was something to do.
 fn install_windows() -> Result<bool> {
-    let mut did = false;
-    if StdLibrary::installed()?.is_none() && !StdLibrary::add_with_rustup() {
-        println!("setup: rustup has no standard library for Windows here; Debian's sources have");
+    let has_library = StdLibrary::installed()?.is_some();
+    if !has_library && !StdLibrary::add_with_rustup() {
+        println!("setup: no standard library for Windows from rustup; Debian's sources have it");
         packages::install_by_name(needs::DEBIAN_RUST)?;
         StdLibrary::build_from_debian()?;
-        did = true;
     }
-    did |= Wine::prepare()?;
-    Ok(did)
+    Ok(Wine::prepare()? || !has_library)
 }

@@ -169,13 +169,19 @@ impl Run {
         Ok(())
     }
 
+    /// Tests that take minutes are ignored and named `long_`; what is ignored for another reason stays so.
     fn tests(&mut self, platform: &str, name: &str, command: &mut Command) -> Result<()> {
+        command.arg("--");
         let filter = self.options.filter.clone();
-        command.arg("--").args(&filter);
-        if self.options.long {
-            command.arg("--include-ignored");
+        let mut long = self.options.long.then(|| process::again(command));
+        let mut tally = step::tests(platform, name, command.args(&filter), filter.is_some())?;
+        if let Some(long) = &mut long {
+            tally.skipped.retain(|name, _| !is_long(name));
+            let mut minutes =
+                step::tests(platform, &format!("{name}, long"), long.args(["--ignored", "long_"]), true)?;
+            minutes.skipped.retain(|name, _| is_long(name));
+            tally.merge(minutes);
         }
-        let tally = step::tests(platform, name, command, filter.is_some())?;
         self.add(platform, name, tally);
         Ok(())
     }
@@ -219,6 +225,10 @@ impl Run {
     }
 }
 
+fn is_long(test: &str) -> bool {
+    test.rsplit("::").next().is_some_and(|name| name.starts_with("long_"))
+}
+
 const UNIT: &[&str] = &["test", "--no-fail-fast", "--workspace", "--exclude", "modb-tests"];
 const INTEGRATION: &[&str] = &["test", "--no-fail-fast", "--package", "modb-tests"];
 const CLIPPY: &[&str] = &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
@@ -241,5 +251,36 @@ impl Programs {
     fn hand_to(&self, tests: &mut Command) -> Result<()> {
         tests.env("MODB_SERVER_BIN", &self.server).env("MODB_CLIENT_BIN", &self.client);
         setup::hand_to(tests)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Options, is_long};
+
+    fn parse(line: &str) -> Result<Options, String> {
+        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        Options::parse(&args).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn without_a_platform_both_run() {
+        let options = parse("").expect("no arguments are fine");
+        assert!(options.linux && options.windows && !options.setup && !options.long);
+        let options = parse("--windows --setup expire").expect("these are known");
+        assert!(!options.linux && options.windows && options.setup);
+        assert_eq!(options.filter.as_deref(), Some("expire"));
+    }
+
+    #[test]
+    fn what_it_does_not_know_is_refused_by_name() {
+        assert!(parse("--fast").expect_err("unknown").contains("--fast"));
+        assert!(parse("one two").expect_err("two filters").contains("two"));
+    }
+
+    #[test]
+    fn a_long_test_is_known_by_its_own_name() {
+        assert!(is_long("many::long_idle"));
+        assert!(!is_long("long_module::short"));
     }
 }

@@ -46,6 +46,13 @@ impl Tally {
         self.skipped.entry(name.to_owned()).or_insert_with(|| reason.to_owned());
     }
 
+    /// Adds what another run of the same step came to.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed.extend(other.failed);
+        self.skipped.extend(other.skipped);
+    }
+
     /// Adds what another step came to. The same test may be skipped in several: it counts in each.
     pub(crate) fn add(&mut self, step: &str, other: Self) {
         self.passed += other.passed;
