@@ -182,6 +182,11 @@ impl Connection {
         !self.broken && self.awaited == 0 && self.start == self.end && !self.decoder.is_mid_reply()
     }
 
+    /// The socket, for a program that goes on by itself. What was received and not given is lost.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// The next value of any kind that nobody asked for; `None` if none came within `timeout`.
     pub(crate) fn next_unasked(&mut self, timeout: Option<Duration>) -> Result<Option<Value>> {
         self.usable()?;

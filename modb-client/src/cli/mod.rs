@@ -3,16 +3,22 @@
 //! Exit status: 0, all went well; 1, the server answered with an error; 2, wrong usage, no connection, or
 //! a connection that was lost.
 
+mod bench;
+mod bigkeys;
 mod format;
+mod latency;
 mod once;
 mod options;
+mod pipe;
+mod scan;
+mod stat;
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use modb_client::Error;
-use options::{Mode, Parsed};
+use modb_client::{Error, Value};
+use options::{Mode, Options, Parsed};
 
 /// The server answered with an error.
 const SERVER_ERROR: u8 = 1;
@@ -21,23 +27,14 @@ const FAILURE: u8 = 2;
 
 /// Does what the arguments ask for.
 pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let options = match options::parse(args) {
-        Ok(Parsed::Run(options)) => options,
-        Ok(Parsed::Help) => {
-            print!("{}", options::HELP);
-            return ExitCode::SUCCESS;
-        }
-        Ok(Parsed::Version) => {
-            println!("modb-client {}", env!("CARGO_PKG_VERSION"));
-            return ExitCode::SUCCESS;
-        }
+    let done = match options::parse(args) {
+        Ok(Parsed::Run(options)) => run_mode(&options),
+        Ok(Parsed::Bench(options)) => bench::run(&options),
+        Ok(Parsed::Print(text)) => print(text.as_bytes()).map(|()| Outcome::Ok),
         Err(error) => {
             eprintln!("modb-client: {error}\nTry `modb-client --help`.");
             return ExitCode::from(FAILURE);
         }
-    };
-    let done = match &options.mode {
-        Mode::Once => once::run(&options),
     };
     match done {
         Ok(Outcome::Ok) => ExitCode::SUCCESS,
@@ -51,6 +48,18 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
+fn run_mode(options: &Options) -> Result<Outcome, Failure> {
+    match options.mode {
+        Mode::Once => once::run(options),
+        Mode::Prompt => pipe::run(options),
+        Mode::Pipe => pipe::run(options),
+        Mode::Scan => scan::run(options),
+        Mode::BigKeys => bigkeys::run(options),
+        Mode::Stat => stat::run(options),
+        Mode::Latency => latency::run(options),
+    }
+}
+
 /// How it went, if it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -58,6 +67,22 @@ pub(crate) enum Outcome {
     Ok,
     /// At least one reply was an error.
     ServerError,
+}
+
+impl Outcome {
+    /// What `reply` says.
+    fn of(reply: &Value) -> Self {
+        match reply {
+            Value::Error(_) => Self::ServerError,
+            Value::Attributed { value, .. } => Self::of(value),
+            _ => Self::Ok,
+        }
+    }
+
+    /// An error stays one.
+    fn and(self, other: Self) -> Self {
+        if self == Self::Ok { other } else { self }
+    }
 }
 
 /// Why it did not go.
@@ -72,4 +97,10 @@ pub(crate) enum Failure {
     /// The input cannot be read.
     #[error("cannot read the input: {0}")]
     Input(#[source] io::Error),
+}
+
+/// Writes to standard output, at once.
+fn print(text: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text).and_then(|()| stdout.flush()).map_err(Failure::Output)
 }

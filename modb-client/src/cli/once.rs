@@ -1,13 +1,13 @@
-//! One command, one reply.
+//! The command of the arguments, once or several times.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 
-use modb_client::{Connection, Value};
+use modb_client::Connection;
 
 use super::options::Options;
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, print};
 
-/// Sends the command and prints its reply.
+/// Sends the command and prints its reply, as often as the options say.
 pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
     let mut command = options.command.clone();
     if options.last_argument_from_stdin {
@@ -16,9 +16,18 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
         command.push(argument);
     }
     let mut connection = Connection::open(&options.config)?;
-    let reply = connection.call_value(&command)?;
-    let mut text = Vec::new();
-    options.format.write(&mut text, &reply);
-    io::stdout().write_all(&text).map_err(Failure::Output)?;
-    Ok(if matches!(reply.without_attributes(), Value::Error(_)) { Outcome::ServerError } else { Outcome::Ok })
+    let mut outcome = Outcome::Ok;
+    let mut done = 0;
+    while options.repeat.is_none_or(|times| done < times) {
+        if let (Some(interval), 1..) = (options.interval, done) {
+            std::thread::sleep(interval);
+        }
+        let reply = connection.call_value(&command)?;
+        let mut text = Vec::new();
+        options.format.write(&mut text, &reply);
+        print(&text)?;
+        outcome = outcome.and(Outcome::of(&reply));
+        done += 1;
+    }
+    Ok(outcome)
 }
