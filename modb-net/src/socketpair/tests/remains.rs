@@ -36,7 +36,7 @@ fn soon() -> Instant {
 #[test]
 fn no_file_remains_whether_the_pair_is_made_or_not() {
     let folder = Folder::new("remains");
-    let made = unix_path::pair_in(&[folder.0.clone()], soon());
+    let made = unix_path::pair_in(std::slice::from_ref(&folder.0), soon());
     assert_eq!(made.is_ok(), working().contains(&Strategy::UnixPath));
     assert!(folder.is_empty(), "after success");
     let late = Instant::now();
@@ -51,7 +51,7 @@ fn a_path_that_is_too_long_is_named_and_another_is_tried() {
     let folder = Folder::new("long");
     let deep = folder.0.join("d".repeat(120));
     std::fs::create_dir(&deep).unwrap();
-    let error = unix_path::pair_in(&[deep.clone()], soon()).unwrap_err();
+    let error = unix_path::pair_in(std::slice::from_ref(&deep), soon()).unwrap_err();
     assert_eq!(error.step, Step::Bind);
     assert!(matches!(error.cause, Cause::PathTooLong), "{error}");
     assert!(error.to_string().contains("ddd"), "{error}");
@@ -72,7 +72,7 @@ fn a_folder_that_cannot_be_written_is_named_and_another_is_tried() {
     // A file where a folder should be: refused to root too.
     let file = folder.0.join("file");
     std::fs::write(&file, "").unwrap();
-    let error = unix_path::pair_in(&[file.clone()], soon()).unwrap_err();
+    let error = unix_path::pair_in(std::slice::from_ref(&file), soon()).unwrap_err();
     assert_eq!(error.step, Step::Directory);
     assert!(error.to_string().contains("file"), "{error}");
     unix_path::pair_in(&[file, folder.0.clone()], soon()).unwrap();

@@ -23,8 +23,10 @@ const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 struct Target {
     name: &'static str,
     address: SockAddr,
-    make: Box<dyn FnOnce(Duration) -> Result<(Socket, Socket), StepError>>,
+    make: Box<Make>,
 }
+
+type Make = dyn FnOnce(Duration) -> Result<(Socket, Socket), StepError>;
 
 fn tcp() -> Target {
     let strategy = Strategy::LoopbackV4;
