@@ -1,10 +1,75 @@
 //! `modb-net` moves bytes between sockets and a [`Service`].
 //!
 //! It knows no command, no storage engine, and no protocol outside [`resp`], which is a module that
-//! servers and clients call and nothing else in this crate uses.
+//! servers and clients call and nothing else in this crate uses. A server for another protocol takes the
+//! rest alone: `examples/echo.rs` is one in forty lines, `examples/chat.rs` one whose connections talk to
+//! each other.
 //!
-//! Floors, imports only downward: `limits buf resp deadline token` (pure) -> `sys socketpair poll notify`
-//! (the OS) -> `service conn` (one connection) -> `core handoff hub` (many) -> `worker accept runtime` (threads).
+//! # Threads
+//!
+//! ```text
+//!                          mailbox (bounded) + notifier        worker 0
+//!  clients      acceptor  +--------------------------+   +---------------------------------------+
+//! ---------->  listeners  | connection, message, ... |-->| poller   connections   your Service   |
+//! ---------->  poller  ---+--------------------------+   |   wait -> mail -> input -> messages   |
+//!                 ^       |                              |        -> timer -> end_turn -> flush  |
+//!                 |       |        ...                   +---------------------------------------+
+//!                 |       |                                ^  post(message), moved connections  |
+//!                 |       |                                |                                    v
+//!                 |       +--------------------------+   +---------------------------------------+
+//!                 |       |                          |-->| worker n                              |
+//!                 |       +--------------------------+   +---------------------------------------+
+//!                 +----- "there is room again" -------------------------+
+//! ```
+//!
+//! One thread accepts; each worker thread owns its connections, its poller and one value of the service.
+//! Nothing is shared but the mailboxes. A worker that sleeps is woken by one byte in a socket pair, one
+//! that is awake by nothing at all ([`notify`]). Which worker gets a connection is a [`Handoff`]; a live
+//! connection can move to another worker later ([`Workers::move_away`], [`Workers::drain`]).
+//!
+//! # One turn of a worker
+//!
+//! It waits, takes its mail, lets every connection with input execute within its budget, and then asks
+//! [`Service::end_turn`] how far the turn's work is safe. Only then are replies sent: one write per
+//! connection. What was marked with [`Out::hold_until`] stays until a later turn releases it. A
+//! connection whose client does not read is neither read nor executed until its output has drained.
+//!
+//! # Starting
+//!
+//! ```
+//! use modb_net::{Flow, In, Opening, Out, Peer, Server, Service, Token, Turn};
+//!
+//! struct Echo;
+//!
+//! impl Service for Echo {
+//!     type Session = ();
+//!     type Message = ();
+//!
+//!     fn open(&mut self, _: Token, _: Peer, _: &mut Out<'_>, _: &Turn<'_, Self>) -> Opening<()> {
+//!         Opening::Serve(())
+//!     }
+//!
+//!     fn on_input(&mut self, _: &mut (), input: &mut In<'_>, out: &mut Out<'_>, _: &Turn<'_, Self>) -> Flow {
+//!         out.buffer().extend_from_slice(input.bytes());
+//!         input.consume(input.bytes().len());
+//!         if out.is_full() { Flow::Yield } else { Flow::NeedInput }
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! let server = Server::builder().listen(listener).workers(2).start(|_| Echo)?;
+//! println!("echo on {}", server.local_addrs()[0]);
+//! server.shutdown(); // Or not: `join` waits until somebody does.
+//! server.join()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Floors
+//!
+//! Imports only downward: `limits buf resp deadline token` (pure) -> `sys socketpair poll notify` (the
+//! OS) -> `service conn` (one connection) -> `core handoff hub` (many) -> `worker accept runtime` (threads).
 
 mod accept;
 pub mod buf;

@@ -39,21 +39,10 @@ pub(crate) struct Mailbox<T> {
     waker: Waker,
 }
 
-#[derive(Debug)]
-struct State<T> {
-    queue: VecDeque<T>,
-    capacity: usize,
-    open: bool,
-    /// A sender was refused and asked to be told when there is room.
-    room_awaited: bool,
-}
-
 impl<T> Mailbox<T> {
     /// Holds up to `capacity` items (at least one).
     pub(crate) fn new(capacity: usize, waker: Waker) -> Self {
-        let state =
-            State { queue: VecDeque::new(), capacity: capacity.max(1), open: true, room_awaited: false };
-        Self { state: Mutex::new(state), waker }
+        Self { state: Mutex::new(State::new(capacity)), waker }
     }
 
     /// Puts `item` in and wakes the worker.
@@ -75,18 +64,12 @@ impl<T> Mailbox<T> {
 
     /// Moves up to `at_most` items to `into`.
     pub(crate) fn take(&self, at_most: usize, into: &mut Vec<T>) -> Taken {
-        let mut state = self.lock();
-        let n = at_most.min(state.queue.len());
-        into.extend(state.queue.drain(..n));
-        let room_awaited = n > 0 && std::mem::take(&mut state.room_awaited);
-        Taken { emptied: state.queue.is_empty(), room_awaited }
+        self.lock().take(at_most, into)
     }
 
     /// Refuses everything from now on, and gives back what is left.
     pub(crate) fn close(&self) -> VecDeque<T> {
-        let mut state = self.lock();
-        state.open = false;
-        std::mem::take(&mut state.queue)
+        self.lock().close()
     }
 
     /// Wakes the worker without an item.
@@ -100,8 +83,22 @@ impl<T> Mailbox<T> {
     }
 }
 
+/// What the lock guards. Pure, so that a model checker can put its own lock around it.
+#[derive(Debug)]
+pub(super) struct State<T> {
+    queue: VecDeque<T>,
+    capacity: usize,
+    open: bool,
+    /// A sender was refused and asked to be told when there is room.
+    room_awaited: bool,
+}
+
 impl<T> State<T> {
-    fn push(&mut self, item: T, await_room: bool) -> Result<(), Refused<T>> {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { queue: VecDeque::new(), capacity: capacity.max(1), open: true, room_awaited: false }
+    }
+
+    pub(super) fn push(&mut self, item: T, await_room: bool) -> Result<(), Refused<T>> {
         if !self.open {
             return Err(Refused::Closed(item));
         }
@@ -111,5 +108,17 @@ impl<T> State<T> {
         }
         self.queue.push_back(item);
         Ok(())
+    }
+
+    pub(super) fn take(&mut self, at_most: usize, into: &mut Vec<T>) -> Taken {
+        let n = at_most.min(self.queue.len());
+        into.extend(self.queue.drain(..n));
+        let room_awaited = n > 0 && std::mem::take(&mut self.room_awaited);
+        Taken { emptied: self.queue.is_empty(), room_awaited }
+    }
+
+    pub(super) fn close(&mut self) -> VecDeque<T> {
+        self.open = false;
+        std::mem::take(&mut self.queue)
     }
 }

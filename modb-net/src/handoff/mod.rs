@@ -4,6 +4,8 @@
 //! for all. Invariant: whatever is refused is given back to whoever tried; nothing is dropped silently.
 
 pub(crate) mod mailbox;
+#[cfg(test)]
+mod model;
 pub(crate) mod shared;
 
 use std::fmt;

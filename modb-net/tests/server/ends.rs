@@ -9,7 +9,7 @@ use crate::lines;
 
 #[test]
 fn a_half_closed_client_gets_every_answer_and_then_the_end() {
-    let running = lines::start(1, Limits { requests_per_turn: 7, ..Limits::default() });
+    let running = lines::start(1, Limits { requests_per_turn: 7, ..lines::limits() });
     let mut client = running.connect();
     client.send(&vec!["echo x"; 1000].join("\n"));
     client.stream.shutdown(Shutdown::Write).unwrap();
@@ -33,7 +33,7 @@ fn the_last_reply_arrives_though_input_was_left_unread() {
 
 #[test]
 fn a_shutdown_answers_what_was_read() {
-    let running = lines::start(1, Limits { requests_per_turn: 1, ..Limits::default() });
+    let running = lines::start(1, Limits { requests_per_turn: 1, ..lines::limits() });
     let mut client = running.connect();
     client.send(&vec!["echo x"; 1000].join("\n"));
     assert_eq!(client.line(), "x", "it has been read");
@@ -47,7 +47,7 @@ fn a_shutdown_closes_the_idle_and_the_blocked_and_does_not_wait_for_who_never_re
     let limits = Limits {
         shutdown_timeout: Duration::from_millis(200),
         linger_timeout: Duration::from_millis(100),
-        ..Limits::default()
+        ..lines::limits()
     };
     let running = lines::start(2, limits);
     let mut idle = running.connect();
@@ -71,7 +71,7 @@ fn a_shutdown_closes_the_idle_and_the_blocked_and_does_not_wait_for_who_never_re
 
 #[test]
 fn dropping_a_server_ends_it() {
-    let running = lines::start(2, Limits::default());
+    let running = lines::start(2, lines::limits());
     let mut client = running.connect();
     client.ask("echo x");
     let workers = running.server.workers();
@@ -83,7 +83,7 @@ fn dropping_a_server_ends_it() {
 
 #[test]
 fn a_panic_in_a_worker_ends_the_server_and_comes_out_of_join() {
-    let running = lines::start(2, Limits::default());
+    let running = lines::start(2, lines::limits());
     let mut clients: Vec<_> = (0..4).map(|_| running.connect()).collect();
     for client in &mut clients {
         client.ask("echo x");
@@ -115,7 +115,7 @@ fn a_panic_while_a_service_is_made_comes_out_too() {
 
 #[test]
 fn an_idle_client_is_closed_and_one_that_speaks_is_not() {
-    let running = lines::start(1, Limits { idle_timeout: None, ..Limits::default() });
+    let running = lines::start(1, Limits { idle_timeout: None, ..lines::limits() });
     let idle = running.connect();
     let mut busy = running.connect();
     busy.ask("echo x");

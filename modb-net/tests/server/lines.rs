@@ -150,6 +150,11 @@ pub(crate) struct Running {
     pub(crate) ledger: Arc<Ledger>,
 }
 
+/// The defaults, but without a second of patience for clients that are still there when the test ends.
+pub(crate) fn limits() -> Limits {
+    Limits { linger_timeout: Duration::from_millis(100), ..Limits::default() }
+}
+
 pub(crate) fn start(workers: usize, limits: Limits) -> Running {
     start_with(Server::builder().workers(workers).limits(limits))
 }

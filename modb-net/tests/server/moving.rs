@@ -14,7 +14,7 @@ fn places(clients: &mut [Client]) -> Vec<String> {
 
 #[test]
 fn a_drained_worker_gives_its_connections_away_and_gets_no_new_ones() {
-    let running = lines::start(3, Limits::default());
+    let running = lines::start(3, lines::limits());
     let mut clients: Vec<Client> = (0..30).map(|_| running.connect()).collect();
     assert_eq!(places(&mut clients).into_iter().collect::<HashSet<_>>().len(), 3);
     let workers = running.server.workers();
@@ -31,7 +31,7 @@ fn a_drained_worker_gives_its_connections_away_and_gets_no_new_ones() {
 
 #[test]
 fn pinned_and_blocked_connections_stay() {
-    let running = lines::start(2, Limits::default());
+    let running = lines::start(2, lines::limits());
     let mut clients: Vec<Client> = (0..4).map(|_| running.connect()).collect();
     let before = places(&mut clients);
     clients[0].ask("pin");
@@ -51,7 +51,7 @@ fn pinned_and_blocked_connections_stay() {
 
 #[test]
 fn a_pipeline_under_way_survives_any_number_of_moves() {
-    let running = lines::start(3, Limits { requests_per_turn: 3, ..Limits::default() });
+    let running = lines::start(3, Limits { requests_per_turn: 3, ..lines::limits() });
     let mut client = running.connect();
     let workers = running.server.workers();
     let done = AtomicBool::new(false);
@@ -80,7 +80,7 @@ fn a_pipeline_under_way_survives_any_number_of_moves() {
 
 #[test]
 fn held_replies_move_with_their_connection() {
-    let running = lines::start(2, Limits::default());
+    let running = lines::start(2, lines::limits());
     let mut client = running.connect();
     let at: usize = client.ask("where").parse().unwrap();
     client.send("hold 5\nwhere");
@@ -103,7 +103,7 @@ fn held_replies_move_with_their_connection() {
 fn handed_over_while_all_moves(connections: u64, handoff: Handoff) {
     const CLIENTS: u64 = 8;
     const WORKERS: usize = 3;
-    let limits = Limits { mailbox_capacity: 4, ..Limits::default() };
+    let limits = Limits { mailbox_capacity: 4, ..lines::limits() };
     let running = lines::start_with(Server::builder().workers(WORKERS).limits(limits).handoff(handoff));
     let workers = running.server.workers();
     let (done, answered) = (AtomicBool::new(false), AtomicU64::new(0));

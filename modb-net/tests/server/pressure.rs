@@ -11,7 +11,7 @@ use crate::lines::{self, Client};
 
 #[test]
 fn a_pipeline_costs_one_write_per_turn() {
-    let running = lines::start(1, Limits::default());
+    let running = lines::start(1, lines::limits());
     let mut client = running.connect();
     client.ask("echo warm");
     running.until("that is counted", |running| running.server.workers().stats(0).bytes_out == 5);
@@ -36,7 +36,7 @@ fn a_pipeline_costs_one_write_per_turn() {
 #[test]
 fn a_slow_reader_gets_everything_and_the_others_do_not_wait() {
     const BYTES: usize = 50_000_000;
-    let running = lines::start(1, Limits { output_high_water_bytes: 64 << 10, ..Limits::default() });
+    let running = lines::start(1, Limits { output_high_water_bytes: 64 << 10, ..lines::limits() });
     let mut slow = running.connect();
     slow.send(&format!("large {BYTES}"));
     let mut other = running.connect();
@@ -53,7 +53,7 @@ fn a_client_that_never_reads_is_stopped_and_costs_nothing() {
     let limits = Limits {
         output_high_water_bytes: 64 << 10,
         shutdown_timeout: Duration::from_millis(200),
-        ..Limits::default()
+        ..lines::limits()
     };
     let running = lines::start(1, limits);
     let client = running.connect();
@@ -71,7 +71,7 @@ fn a_client_that_never_reads_is_stopped_and_costs_nothing() {
 
 #[test]
 fn a_reset_while_paused_is_noticed_and_does_not_spin() {
-    let running = lines::start(1, Limits { output_high_water_bytes: 64 << 10, ..Limits::default() });
+    let running = lines::start(1, Limits { output_high_water_bytes: 64 << 10, ..lines::limits() });
     let mut client = running.connect();
     client.send("large 100000000");
     running.until("it is paused", |running| running.server.workers().stats(0).bytes_out > 0);
@@ -85,7 +85,7 @@ fn a_reset_while_paused_is_noticed_and_does_not_spin() {
 
 #[test]
 fn a_hundred_thousand_requests_in_one_write_leave_the_others_their_turn() {
-    let running = lines::start(1, Limits::default());
+    let running = lines::start(1, lines::limits());
     let mut greedy = running.connect();
     let mut sender = greedy.stream.try_clone().unwrap();
     let sending = std::thread::spawn(move || {
@@ -104,7 +104,7 @@ fn a_hundred_thousand_requests_in_one_write_leave_the_others_their_turn() {
 
 #[test]
 fn one_too_many_reads_why_and_is_closed() {
-    let running = lines::start(2, Limits { max_connections: 3, ..Limits::default() });
+    let running = lines::start(2, Limits { max_connections: 3, ..lines::limits() });
     let mut served: Vec<Client> = (0..3).map(|_| running.connect()).collect();
     for client in &mut served {
         assert_eq!(client.ask("echo x"), "x");
@@ -118,7 +118,7 @@ fn one_too_many_reads_why_and_is_closed() {
 
 #[test]
 fn a_full_mailbox_gives_the_message_back() {
-    let running = lines::start(1, Limits { mailbox_capacity: 1, ..Limits::default() });
+    let running = lines::start(1, Limits { mailbox_capacity: 1, ..lines::limits() });
     let mut client = running.connect();
     // Within one turn the worker cannot take its own mail.
     client.send("post 0 one\npost 0 two\necho end");
@@ -147,7 +147,7 @@ proptest! {
     ) {
         let limits = Limits {
             mailbox_capacity, mail_per_turn, accepts_per_turn, requests_per_turn,
-            output_high_water_bytes, read_bytes_per_turn, ..Limits::default()
+            output_high_water_bytes, read_bytes_per_turn, ..lines::limits()
         };
         let builder = Server::builder().workers(workers).limits(limits).handoff(handoff);
         let running = lines::start_with(builder);

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::mpsc;
 
-use modb_net::{Handoff, Limits, Server};
+use modb_net::{Handoff, Server};
 
 use crate::lines::{self, Client};
 
@@ -77,7 +77,7 @@ fn several_listeners_lead_to_the_same_workers() {
 
 #[test]
 fn messages_reach_the_other_workers() {
-    let running = lines::start(2, Limits::default());
+    let running = lines::start(2, lines::limits());
     let (mut one, mut two) = (running.connect(), running.connect());
     let (at, other) = (one.ask("where"), two.ask("where"));
     assert_ne!(at, other);
