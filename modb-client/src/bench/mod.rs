@@ -1,0 +1,158 @@
+//! `modb-client bench`: loads a server and measures how it answers.
+//!
+//! Floors, imports only downward: `keys template replies schedule text histogram` (pure) -> `options error
+//! tally sys` -> `connect progress report` -> `worker` (one thread) -> `phase` (all threads) -> this file.
+//!
+//! What it measures with one thread is meant to be the server, so the loop of a worker is short: requests are
+//! templates patched in place, replies are counted and not built, one write and as a rule one read per batch.
+
+mod connect;
+mod error;
+mod histogram;
+mod keys;
+mod options;
+mod phase;
+mod progress;
+mod replies;
+mod report;
+mod schedule;
+mod sys;
+mod tally;
+mod template;
+#[cfg(test)]
+mod tests;
+mod text;
+mod worker;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use error::BenchError;
+use keys::{Keys, Rng};
+use options::{HELP, Json, Limit, Options, Parsed};
+use phase::Phase;
+use progress::Timeline;
+use report::Report;
+use tally::Tally;
+use template::{Load, Values};
+use worker::Worker;
+
+/// Bytes that one connection sends at once while the key space is filled.
+const PRELOAD_BATCH_BYTES: u64 = 64 << 10;
+
+/// Where a password may stand so that other users do not see it.
+const PASSWORD_VARIABLES: [&str; 2] = ["MODB_PASSWORD", "REDISCLI_AUTH"];
+
+/// Exit status if nothing was measured.
+const FAILURE: u8 = 2;
+
+/// Runs `modb-client bench` with the arguments behind that word.
+pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let options = match Options::parse(args, password_in_environment()) {
+        Ok(Parsed::Run(options)) => options,
+        Ok(Parsed::Help) => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => return failure(&error),
+    };
+    match measure(&options).and_then(|(tally, timeline)| {
+        publish(&Report { options: &options, tally: &tally, timeline: &timeline })?;
+        Ok(tally.is_clean())
+    }) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => failure(&error),
+    }
+}
+
+fn failure(error: &BenchError) -> ExitCode {
+    eprintln!("modb-client bench: {error}");
+    ExitCode::from(FAILURE)
+}
+
+fn password_in_environment() -> Option<String> {
+    PASSWORD_VARIABLES.iter().find_map(|name| std::env::var(name).ok())
+}
+
+/// Fills, warms up and measures.
+fn measure(options: &Options) -> Result<(Tally, Timeline), BenchError> {
+    let mut workers = workers(options)?;
+    if options.preload {
+        preload(&mut workers, options)?;
+    }
+    let load = |worker| load(options, options.seed.wrapping_add(worker));
+    let mut phase = Phase {
+        name: "warming up",
+        limit: Limit::Duration(options.warm_up),
+        pipeline: options.pipeline,
+        requests_per_s: options.requests_per_s,
+        load: &load,
+    };
+    if !options.warm_up.is_zero() {
+        phase.run(&mut workers, options)?;
+    }
+    (phase.name, phase.limit) = ("measuring", options.limit);
+    phase.run(&mut workers, options)
+}
+
+/// Connects, and deals the connections out to the threads.
+fn workers(options: &Options) -> Result<Vec<Worker>, BenchError> {
+    let mut ready = connect::connect_all(options)?;
+    let mut workers = Vec::with_capacity(options.threads);
+    for left in (1..=options.threads).rev() {
+        let share = ready.split_off(ready.len() - ready.len() / left);
+        workers.push(Worker::new(share)?);
+    }
+    Ok(workers)
+}
+
+/// Stores every key once.
+fn preload(workers: &mut [Worker], options: &Options) -> Result<(), BenchError> {
+    let store = options.store_template();
+    let step = workers.len() as u64;
+    let load = |worker| {
+        let mut rng = Rng::new(options.seed.wrapping_add(worker));
+        let values = Values::new(options.value_bytes, &mut rng);
+        Load::mix(store.clone(), store.clone(), 0.0, Keys::Sequential { next: worker, step }, values, rng)
+    };
+    let phase = Phase {
+        name: "filling",
+        limit: Limit::Requests(options.keys),
+        pipeline: (PRELOAD_BATCH_BYTES / store.len_bytes() as u64).max(1),
+        requests_per_s: None,
+        load: &load,
+    };
+    let (tally, _) = phase.run(workers, options)?;
+    if tally.is_clean() {
+        return Ok(());
+    }
+    let reason = tally.error.or(tally.loss);
+    Err(BenchError::Preload(reason.unwrap_or_else(|| "requests were not answered".to_owned())))
+}
+
+/// What one worker sends.
+fn load(options: &Options, seed: u64) -> Load {
+    let mut rng = Rng::new(seed);
+    let values = Values::new(options.value_bytes, &mut rng);
+    let (read, write) = options.templates();
+    Load::mix(read, write, options.read_ratio, Keys::new(options.keys, options.distribution), values, rng)
+}
+
+fn publish(report: &Report<'_>) -> Result<(), BenchError> {
+    let failed = |path: &str| {
+        let path = path.into();
+        move |source| BenchError::WriteResult { path, source }
+    };
+    let text = match &report.options.json {
+        Some(Json::Stdout) => report.json(),
+        Some(Json::File(path)) => {
+            std::fs::write(path, report.json())
+                .map_err(|source| BenchError::WriteResult { path: path.clone(), source })?;
+            report.text()
+        }
+        None => report.text(),
+    };
+    std::io::stdout().write_all(text.as_bytes()).map_err(failed("standard output"))
+}
