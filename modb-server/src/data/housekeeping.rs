@@ -1,0 +1,180 @@
+//! The database's own thread: removes expired keys, sweeps dropped namespaces, settles what it wrote.
+//!
+//! Invariant: it does a bounded amount of work at a time and holds stripes only for one small batch, so the
+//! workers never wait for it noticeably. It is the only place of this floor that reads the clock.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::layout::{self, Place};
+use super::{Data, DataError, Tally, expiring_counter, keys_counter};
+use crate::store::{Batch, Write};
+
+/// How often expired keys are looked for (Redis: `hz 10`).
+const TICK: Duration = Duration::from_millis(100);
+
+/// Entries of the expiry index looked at in one go; more follow at once if all of them were due.
+const EXPIRED_PER_GO: usize = 512;
+
+/// Records of a dropped namespace looked at in one go.
+const SWEPT_PER_GO: usize = 1024;
+
+/// Whether another tick is wanted, and whether there is something to sweep.
+#[derive(Default)]
+pub(super) struct Chores {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    stop: bool,
+    sweep: bool,
+}
+
+impl Chores {
+    /// A namespace was dropped.
+    pub(super) fn sweep_soon(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).sweep = true;
+        self.changed.notify_all();
+    }
+
+    fn stop(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for the next tick or for something to sweep. `None`: stop.
+    fn wait(&self) -> Option<bool> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = |state: &mut State| !state.stop && !state.sweep;
+        let (mut state, _) =
+            self.changed.wait_timeout_while(state, TICK, idle).unwrap_or_else(PoisonError::into_inner);
+        if state.stop { None } else { Some(std::mem::take(&mut state.sweep)) }
+    }
+
+    fn stopped(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).stop
+    }
+}
+
+/// The running thread; ends when this is dropped.
+pub struct Housekeeper {
+    data: Arc<Data>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Housekeeper {
+    /// Starts the thread for `data`; counts what it removes in `tally`.
+    ///
+    /// # Errors
+    /// If the system has no thread left.
+    pub fn start(data: Arc<Data>, tally: Arc<Tally>) -> std::io::Result<Self> {
+        // A sweep may have been interrupted by the end of the last process.
+        data.chores.sweep_soon();
+        let its = Arc::clone(&data);
+        let thread =
+            std::thread::Builder::new().name("modb-housekeeper".into()).spawn(move || run(&its, &tally))?;
+        Ok(Self { data, thread: Some(thread) })
+    }
+}
+
+impl Drop for Housekeeper {
+    fn drop(&mut self) {
+        self.data.chores.stop();
+        if let Some(thread) = self.thread.take() {
+            // A panic there was reported by the panic hook; the data is consistent whatever it was.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(data: &Data, tally: &Tally) {
+    while let Some(sweep) = data.chores.wait() {
+        let done = expire(data, tally).and_then(|()| if sweep { data.sweep_dropped() } else { Ok(()) });
+        if let Err(error) = done {
+            // The store says the same to every writer; it is not repeated here ten times a second.
+            tracing::debug!(%error, "housekeeping");
+        }
+    }
+}
+
+fn expire(data: &Data, tally: &Tally) -> Result<(), DataError> {
+    let before = tally.expired.get();
+    while data.remove_expired(now_ms(), EXPIRED_PER_GO, tally)? && !data.chores.stopped() {}
+    if tally.expired.get() != before {
+        data.store.settle()?;
+    }
+    Ok(())
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Data {
+    /// Removes the records of all dropped namespaces. May be interrupted and begun again at any point.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub fn sweep_dropped(&self) -> Result<(), DataError> {
+        let (from, to) = layout::dropped_range();
+        // What does not fit the page is swept in the next go.
+        let notes = self.store.scan(&from, &to, SWEPT_PER_GO)?;
+        if notes.next.is_some() {
+            self.chores.sweep_soon();
+        }
+        for (key, _) in notes.records {
+            let namespace = layout::number_in(&key).ok_or(DataError::Corrupt("a dropped namespace"))?;
+            if !self.sweep_expiry_entries(namespace)? {
+                return Ok(());
+            }
+            self.store.sweep(&layout::records_from(namespace, 0), &layout::records_to(namespace))?;
+            let mut writes = vec![Write::Delete(key)];
+            for counter in [keys_counter(namespace), expiring_counter(namespace)] {
+                let value = self.store.counter(counter);
+                if value != 0 {
+                    writes.push(Write::Add(counter, -value));
+                }
+            }
+            self.store.apply(Batch { writes })?;
+            self.store.settle()?;
+        }
+        Ok(())
+    }
+
+    /// Removes the expiry entries that a dropped namespace left; `false` if it was told to stop.
+    fn sweep_expiry_entries(&self, namespace: u32) -> Result<bool, DataError> {
+        if self.store.counter(expiring_counter(namespace)) == 0 {
+            return Ok(true);
+        }
+        let to = layout::records_to(namespace);
+        let mut cursor = Some(layout::records_from(namespace, 0));
+        while let Some(from) = cursor {
+            let page = self.store.scan(&from, &to, SWEPT_PER_GO)?;
+            let mut writes = Vec::new();
+            for (key, value) in &page.records {
+                let place =
+                    Place::from_record_key(key).ok_or(DataError::Corrupt("a record key is too short"))?;
+                let record = layout::Record::decode(value.clone());
+                if let Some(at) = record.and_then(|record| record.head.expires_at_ms) {
+                    let mut entry = Vec::new();
+                    place.expiry_key(at, &mut entry);
+                    writes.push(Write::Delete(entry.into()));
+                }
+            }
+            if !writes.is_empty() {
+                self.store.apply(Batch { writes })?;
+                self.store.settle()?;
+            }
+            if self.chores.stopped() {
+                return Ok(false);
+            }
+            cursor = page.next;
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,305 @@
+//! How keys, databases and expiry map to the records of a store. Pure; docs/FORMAT.md draws it.
+//!
+//! Invariants: integers in store keys are big-endian, so that byte order is number order; for spaces from 0x10
+//! on, the bytes 5..13 are the hash of the user key, which is what engines may shard by; a record without a
+//! version of its own belongs to [`FORMAT_VERSION`].
+
+use bytes::Bytes;
+
+/// The version of everything on this page. A folder with another one is refused.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The longest key a client may use, in bytes: the store's limit less the largest prefix (25), rounded down.
+pub const MAX_KEY_BYTES: usize = 65_500;
+
+/// The longest value, in bytes, as Redis's `proto-max-bulk-len`.
+pub const MAX_VALUE_BYTES: usize = 512 << 20;
+
+/// First bytes of store keys.
+mod space {
+    pub(super) const FACTS: u8 = 0x01;
+    pub(super) const DATABASES: u8 = 0x02;
+    pub(super) const DROPPED: u8 = 0x03;
+    pub(super) const KEYS: u8 = 0x10;
+    pub(super) const EXPIRY: u8 = 0x20;
+}
+
+/// Milliseconds per bucket of the expiry index, as a shift: 1,024 ms.
+const BUCKET_SHIFT: u32 = 10;
+
+/// What a key holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// A string of bytes.
+    String = 0,
+    /// A list.
+    List = 1,
+    /// A set.
+    Set = 2,
+    /// A sorted set.
+    SortedSet = 3,
+    /// A hash.
+    Hash = 4,
+    /// A stream.
+    Stream = 5,
+}
+
+impl Kind {
+    /// The name that `TYPE` answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::List => "list",
+            Self::Set => "set",
+            Self::SortedSet => "zset",
+            Self::Hash => "hash",
+            Self::Stream => "stream",
+        }
+    }
+
+    fn from_bits(bits: u8) -> Option<Self> {
+        Some(match bits {
+            0 => Self::String,
+            1 => Self::List,
+            2 => Self::Set,
+            3 => Self::SortedSet,
+            4 => Self::Hash,
+            5 => Self::Stream,
+            _ => return None,
+        })
+    }
+}
+
+const KIND_BITS: u8 = 0x0f;
+const HAS_EXPIRY: u8 = 0x10;
+const EDITED: u8 = 0x20;
+
+/// What stands before the payload of a key record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// What the key holds.
+    pub kind: Kind,
+    /// The string was built by editing it in place (`APPEND`, `SETRANGE`, ...): its encoding is "raw" for ever.
+    pub edited: bool,
+    /// When the key ceases to exist, in milliseconds since 1970.
+    pub expires_at_ms: Option<u64>,
+}
+
+impl Head {
+    /// A string that was set as a whole.
+    pub const STRING: Self = Self { kind: Kind::String, edited: false, expires_at_ms: None };
+
+    /// The same with another expiry.
+    pub fn expiring(self, expires_at_ms: Option<u64>) -> Self {
+        Self { expires_at_ms, ..self }
+    }
+}
+
+/// A key record: `[tag][expires_at_ms, if the tag says so][payload]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Type and expiry.
+    pub head: Head,
+    /// For a string, its bytes.
+    pub payload: Bytes,
+}
+
+impl Record {
+    /// Writes the record of `head` and the payload that `parts` make in sequence.
+    pub fn encode(head: Head, parts: &[&[u8]]) -> Bytes {
+        let payload: usize = parts.iter().map(|part| part.len()).sum();
+        let mut out = Vec::with_capacity(9 + payload);
+        let mut tag = head.kind as u8;
+        if head.edited {
+            tag |= EDITED;
+        }
+        match head.expires_at_ms {
+            None => out.push(tag),
+            Some(at) => {
+                out.push(tag | HAS_EXPIRY);
+                out.extend_from_slice(&at.to_be_bytes());
+            }
+        }
+        for part in parts {
+            out.extend_from_slice(part);
+        }
+        Bytes::from(out)
+    }
+
+    /// Reads a record; the payload shares the memory of `bytes`. `None`: not a record of this format.
+    pub fn decode(mut bytes: Bytes) -> Option<Self> {
+        let tag = *bytes.first()?;
+        let kind = Kind::from_bits(tag & KIND_BITS)?;
+        let expires_at_ms = if tag & HAS_EXPIRY == 0 {
+            None
+        } else {
+            Some(u64::from_be_bytes(*bytes.get(1..)?.first_chunk()?))
+        };
+        let head = Head { kind, edited: tag & EDITED != 0, expires_at_ms };
+        let start = if expires_at_ms.is_some() { 9 } else { 1 };
+        bytes::Buf::advance(&mut bytes, start);
+        Some(Self { head, payload: bytes })
+    }
+}
+
+/// Where a user key is: its namespace and its hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'k> {
+    /// The generation of a database that holds it.
+    pub namespace: u32,
+    /// The seeded hash of the key.
+    pub hash: u64,
+    /// The key as the client wrote it.
+    pub key: &'k [u8],
+}
+
+impl<'k> Place<'k> {
+    /// Writes the store key of the key record into `buf`, replacing what it held.
+    pub fn record_key(&self, buf: &mut Vec<u8>) {
+        buf.clear();
+        buf.push(space::KEYS);
+        buf.extend_from_slice(&self.namespace.to_be_bytes());
+        buf.extend_from_slice(&self.hash.to_be_bytes());
+        buf.extend_from_slice(self.key);
+    }
+
+    /// Writes the store key of its entry in the expiry index into `buf`, replacing what it held.
+    pub fn expiry_key(&self, expires_at_ms: u64, buf: &mut Vec<u8>) {
+        buf.clear();
+        buf.push(space::EXPIRY);
+        buf.extend_from_slice(&bucket(expires_at_ms).to_be_bytes());
+        buf.extend_from_slice(&self.hash.to_be_bytes());
+        buf.extend_from_slice(&expires_at_ms.to_be_bytes());
+        buf.extend_from_slice(&self.namespace.to_be_bytes());
+        buf.extend_from_slice(self.key);
+    }
+
+    /// Reads the store key of a key record.
+    pub fn from_record_key(bytes: &'k [u8]) -> Option<Self> {
+        let (&[space::KEYS, a, b, c, d], rest) = bytes.split_first_chunk()? else { return None };
+        let (hash, key) = rest.split_first_chunk()?;
+        Some(Self { namespace: u32::from_be_bytes([a, b, c, d]), hash: u64::from_be_bytes(*hash), key })
+    }
+
+    /// Reads an entry of the expiry index: the place, and when it expires.
+    pub fn from_expiry_key(bytes: &'k [u8]) -> Option<(Self, u64)> {
+        let (&[space::EXPIRY, ..], rest) = bytes.split_first_chunk::<5>()? else { return None };
+        let (hash, rest) = rest.split_first_chunk()?;
+        let (at, rest) = rest.split_first_chunk()?;
+        let (namespace, key) = rest.split_first_chunk()?;
+        let place = Self { namespace: u32::from_be_bytes(*namespace), hash: u64::from_be_bytes(*hash), key };
+        Some((place, u64::from_be_bytes(*at)))
+    }
+}
+
+/// The bucket of the expiry index that holds `expires_at_ms`; the last one holds all that is later.
+pub fn bucket(expires_at_ms: u64) -> u32 {
+    u32::try_from(expires_at_ms >> BUCKET_SHIFT).unwrap_or(u32::MAX)
+}
+
+/// The first store key of the expiry index from `bucket` on.
+pub fn expiry_from(bucket: u32) -> Vec<u8> {
+    let mut key = vec![space::EXPIRY];
+    key.extend_from_slice(&bucket.to_be_bytes());
+    key
+}
+
+/// The first store key behind all expiry entries of `bucket` and before.
+pub fn expiry_to(bucket: u32) -> Vec<u8> {
+    bucket.checked_add(1).map_or_else(|| vec![space::EXPIRY + 1], expiry_from)
+}
+
+/// The first store key of `namespace` with a hash of at least `hash`.
+pub fn records_from(namespace: u32, hash: u64) -> Vec<u8> {
+    let mut key = Vec::new();
+    Place { namespace, hash, key: b"" }.record_key(&mut key);
+    key
+}
+
+/// The first store key behind all key records of `namespace`.
+pub fn records_to(namespace: u32) -> Vec<u8> {
+    namespace.checked_add(1).map_or_else(|| vec![space::KEYS + 1], |next| records_from(next, 0))
+}
+
+/// Store key of a fact about the whole folder: `[0x01][name]`.
+pub fn fact_key(name: &str) -> Bytes {
+    [&[space::FACTS], name.as_bytes()].concat().into()
+}
+
+/// Store key of the namespace that database `index` has now: `[0x02][index]`. Without one it is its index.
+pub fn database_key(index: u32) -> Bytes {
+    [&[space::DATABASES][..], &index.to_be_bytes()].concat().into()
+}
+
+/// Store key of the note that `namespace` was dropped and awaits its sweep: `[0x03][namespace]`.
+pub fn dropped_key(namespace: u32) -> Bytes {
+    [&[space::DROPPED][..], &namespace.to_be_bytes()].concat().into()
+}
+
+/// The ranges of all [`database_key`]s and all [`dropped_key`]s.
+pub fn databases_range() -> ([u8; 1], [u8; 1]) {
+    ([space::DATABASES], [space::DATABASES + 1])
+}
+
+/// The range of all [`dropped_key`]s.
+pub fn dropped_range() -> ([u8; 1], [u8; 1]) {
+    ([space::DROPPED], [space::DROPPED + 1])
+}
+
+/// Reads the number at the end of a [`database_key`] or [`dropped_key`].
+pub fn number_in(key: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(*key.get(1..)?.first_chunk()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn records_round_trip(
+            kind in 0u8..6, edited: bool, expires_at_ms: Option<u64>, payload: Vec<u8>, cut in 0usize..64,
+        ) {
+            let kind = Kind::from_bits(kind).unwrap();
+            let head = Head { kind, edited, expires_at_ms };
+            let cut = cut.min(payload.len());
+            let bytes = Record::encode(head, &[&payload[..cut], &payload[cut..]]);
+            prop_assert_eq!(Record::decode(bytes), Some(Record { head, payload: payload.into() }));
+        }
+
+        #[test]
+        fn store_keys_round_trip_and_carry_the_hash_at_5_to_13(
+            namespace: u32, hash: u64, key: Vec<u8>, at: u64,
+        ) {
+            let place = Place { namespace, hash, key: &key };
+            let mut buf = Vec::new();
+            place.record_key(&mut buf);
+            prop_assert_eq!(&buf[5..13], &hash.to_be_bytes());
+            prop_assert_eq!(Place::from_record_key(&buf), Some(place));
+            prop_assert!(records_from(namespace, hash) <= buf && buf < records_to(namespace));
+            place.expiry_key(at, &mut buf);
+            prop_assert_eq!(&buf[5..13], &hash.to_be_bytes());
+            prop_assert_eq!(Place::from_expiry_key(&buf), Some((place, at)));
+            prop_assert!(expiry_from(bucket(at)) <= buf && buf < expiry_to(bucket(at)));
+        }
+
+        #[test]
+        fn bytes_that_are_no_record_are_refused_not_misread(bytes: Vec<u8>) {
+            if let Some(record) = Record::decode(bytes.clone().into()) {
+                prop_assert_eq!(Record::encode(record.head, &[&record.payload])[1..].to_vec(), bytes[1..].to_vec());
+            }
+            let _ = (Place::from_record_key(&bytes), Place::from_expiry_key(&bytes), number_in(&bytes));
+        }
+    }
+
+    #[test]
+    fn the_longest_key_fits_the_store_in_every_space() {
+        let key = vec![0; MAX_KEY_BYTES];
+        let mut buf = Vec::new();
+        Place { namespace: 0, hash: 0, key: &key }.expiry_key(0, &mut buf);
+        assert!(buf.len() <= crate::store::MAX_STORE_KEY_BYTES);
+    }
+}

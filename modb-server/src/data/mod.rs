@@ -1,0 +1,192 @@
+//! How types, expiry and databases map to records, and how commands are kept apart.
+//!
+//! [`Data`] is what one data folder holds; a [`Tx`] is one command's (or one closure's) view of it. This floor
+//! knows no connection and no wire format, and reads no clock: time is an argument.
+//!
+//! Invariants: every write of a command is in one batch; the counters of a namespace are changed in the same
+//! batch as its records, so `DBSIZE` is exact through crashes; a record with an expiry has exactly one entry in
+//! the expiry index; an expired record is absent for every command, whether or not it is already removed.
+
+mod catalog;
+mod expiry;
+mod glob;
+mod hash;
+mod housekeeping;
+pub mod layout;
+mod scan;
+pub mod strings;
+mod stripes;
+mod tally;
+mod tx;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use catalog::DEFAULT_DATABASES;
+pub use glob::matches as glob_matches;
+pub use housekeeping::Housekeeper;
+pub use layout::{Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record};
+pub use scan::KeyPage;
+pub use stripes::Held;
+pub use tally::Tally;
+pub use tx::{Committed, Entry, Tx};
+
+use crate::store::{Batch, Counter, Store, StoreError, Write};
+use catalog::Catalog;
+use hash::Seed;
+use stripes::Stripes;
+
+/// What a data operation can fail with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The key holds a type that the operation does not take.
+    #[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
+    WrongType,
+    /// The key is longer than [`MAX_KEY_BYTES`].
+    #[error("ERR key is longer than {MAX_KEY_BYTES} bytes")]
+    KeyTooLong,
+    /// The value would be longer than [`MAX_VALUE_BYTES`].
+    #[error("ERR string exceeds maximum allowed size (proto-max-bulk-len)")]
+    ValueTooLong,
+    /// The value, or an argument, is no 64-bit integer.
+    #[error("ERR value is not an integer or out of range")]
+    NotAnInteger,
+    /// The sum leaves the range of a 64-bit integer.
+    #[error("ERR increment or decrement would overflow")]
+    Overflow,
+    /// The value is no number.
+    #[error("ERR value is not a valid float")]
+    NotAFloat,
+    /// The sum is not finite.
+    #[error("ERR increment would produce NaN or Infinity")]
+    NotFinite,
+    /// There is no database of that index.
+    #[error("ERR DB index is out of range")]
+    NoSuchDatabase,
+    /// No generation is left for a flushed database: there were 2³¹ of them.
+    #[error("ERR no namespace is left for a flushed database")]
+    NoNamespaceLeft,
+    /// A record is not what the format says.
+    #[error("ERR corrupt record: {0}")]
+    Corrupt(&'static str),
+    /// The store failed.
+    #[error("ERR {0}")]
+    Store(#[from] StoreError),
+}
+
+/// The databases of one data folder: records, stripes and the map of namespaces.
+pub struct Data {
+    store: Arc<dyn Store>,
+    seed: Seed,
+    stripes: Stripes,
+    catalog: Catalog,
+    expiry_floor: expiry::Floor,
+    /// Mixed by the seed into the choices of `RANDOMKEY`.
+    dice: AtomicU64,
+    chores: housekeeping::Chores,
+}
+
+impl Data {
+    /// Opens the data in `store` with `databases` databases, and writes the first facts into an empty one.
+    ///
+    /// # Errors
+    /// [`StoreError::Format`] if another version wrote it; whatever the store fails with.
+    pub fn open(store: Arc<dyn Store>, databases: u32) -> Result<Self, StoreError> {
+        let seed = read_or_write_facts(&*store)?;
+        let catalog = Catalog::read(&*store, databases)?;
+        Ok(Self {
+            store,
+            seed,
+            stripes: Stripes::default(),
+            catalog,
+            expiry_floor: expiry::Floor::default(),
+            dice: AtomicU64::new(0),
+            chores: housekeeping::Chores::default(),
+        })
+    }
+
+    /// The engine below.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// How many databases there are; their indexes are below it.
+    pub fn databases(&self) -> u32 {
+        self.catalog.databases()
+    }
+
+    /// The hash that orders `key` among the records, and that chooses its stripe.
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        self.seed.hash(key)
+    }
+
+    /// Holds the stripe of one key.
+    pub fn hold_one(&self, key: &[u8]) -> Held<'_> {
+        self.stripes.one(self.hash(key))
+    }
+
+    /// Holds the stripes of all of `keys`; `hashes` is scratch space.
+    pub fn hold_many<'k>(&self, keys: impl Iterator<Item = &'k [u8]>, hashes: &mut Vec<u64>) -> Held<'_> {
+        hashes.clear();
+        hashes.extend(keys.map(|key| self.hash(key)));
+        self.stripes.many(hashes)
+    }
+
+    /// Holds every stripe.
+    pub fn hold_all(&self) -> Held<'_> {
+        self.stripes.all()
+    }
+
+    /// How many keys the database has, and how many of them have an expiry; expired keys count until removed.
+    pub fn sizes(&self, database: u32) -> (u64, u64) {
+        let namespace = self.catalog.namespace(database);
+        let read = |counter| u64::try_from(self.store.counter(counter)).unwrap_or(0);
+        (read(keys_counter(namespace)), read(expiring_counter(namespace)))
+    }
+
+    fn roll(&self) -> u64 {
+        self.seed.hash(&self.dice.fetch_add(1, Ordering::Relaxed).to_le_bytes())
+    }
+}
+
+/// The records of a namespace.
+fn keys_counter(namespace: u32) -> Counter {
+    Counter(namespace << 1)
+}
+
+/// Those of them that have an expiry.
+fn expiring_counter(namespace: u32) -> Counter {
+    Counter(namespace << 1 | 1)
+}
+
+fn read_or_write_facts(store: &dyn Store) -> Result<Seed, StoreError> {
+    let corrupt =
+        |what: &str| StoreError::Corrupt { place: "the facts of the folder".into(), what: what.into() };
+    let (format_key, seed_key) = (layout::fact_key("format"), layout::fact_key("seed"));
+    if let Some(format) = store.get(&format_key)?.value {
+        let found = u32::from_be_bytes(
+            format.as_ref().try_into().map_err(|_| corrupt("the format version is not four bytes"))?,
+        );
+        if found != layout::FORMAT_VERSION {
+            return Err(StoreError::Format {
+                folder: "given".into(),
+                found: found.to_string(),
+                expected: layout::FORMAT_VERSION.to_string(),
+            });
+        }
+        let seed = store.get(&seed_key)?.value.ok_or_else(|| corrupt("the seed is missing"))?;
+        let seed = seed.as_ref().try_into().map_err(|_| corrupt("the seed is not 16 bytes"))?;
+        return Ok(Seed::from_bytes(seed));
+    }
+    if !store.scan(&[], &[0xff; 8], 1)?.records.is_empty() {
+        return Err(corrupt("there are records, but no format version"));
+    }
+    let seed = Seed::random();
+    let put = |key, value: &[u8]| Write::Put(key, bytes::Bytes::copy_from_slice(value));
+    store.apply(Batch {
+        writes: vec![put(format_key, &layout::FORMAT_VERSION.to_be_bytes()), put(seed_key, &seed.to_bytes())],
+    })?;
+    store.sync()?;
+    Ok(seed)
+}

@@ -1,0 +1,110 @@
+//! Walking over the keys of a database, in the order of their hashes.
+//!
+//! The cursor of `SCAN` is the upper 53 bits of a hash: it needs no memory in the server, survives restarts, and
+//! fits a JavaScript number and a signed 64-bit integer, which clients keep it in. Invariant: keys that share
+//! these bits are returned together, so a key that is there throughout always appears, and appears once.
+
+use bytes::Bytes;
+
+use super::layout::{self, Place, Record};
+use super::{Data, DataError};
+
+/// The bits of a hash that a cursor leaves out.
+const CURSOR_SHIFT: u32 = 11;
+
+/// Records read at once when a whole database is walked.
+const PAGE_RECORDS: usize = 1024;
+
+/// Some keys of a database.
+#[derive(Debug, Default)]
+pub struct KeyPage {
+    /// The keys that have not expired, with their records.
+    pub keys: Vec<(Bytes, Record)>,
+    /// Where to go on; 0: all were seen.
+    pub cursor: u64,
+}
+
+impl Data {
+    /// Reads about `count` keys from `cursor` on (0: from the beginning). Takes no lock: see [`KeyPage`] for
+    /// what is promised to a walk while others write.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn scan(&self, database: u32, cursor: u64, count: usize, now_ms: u64) -> Result<KeyPage, DataError> {
+        let namespace = self.catalog.namespace(database);
+        let Some(hash) = cursor.checked_mul(1 << CURSOR_SHIFT) else { return Ok(KeyPage::default()) };
+        let to = layout::records_to(namespace);
+        let mut from = layout::records_from(namespace, hash);
+        let mut page = KeyPage::default();
+        let mut group = None;
+        loop {
+            // One more than asked for: the first key of the next group ends this one.
+            let records = self.store.scan(&from, &to, count.saturating_add(1))?;
+            for (key, value) in records.records {
+                let (user_key, hash) = split(&key)?;
+                let at = hash >> CURSOR_SHIFT;
+                if page.keys.len() >= count && group != Some(at) {
+                    page.cursor = at;
+                    return Ok(page);
+                }
+                group = Some(at);
+                let record = decode(value)?;
+                if record.head.expires_at_ms.is_none_or(|at| at > now_ms) {
+                    page.keys.push((user_key, record));
+                }
+            }
+            match records.next {
+                Some(next) => from = next,
+                None => return Ok(page),
+            }
+        }
+    }
+
+    /// Calls `visit` with every key that has not expired, until it answers `false`.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn for_each_key(
+        &self,
+        database: u32,
+        now_ms: u64,
+        mut visit: impl FnMut(Bytes, Record) -> bool,
+    ) -> Result<(), DataError> {
+        let mut cursor = 0;
+        loop {
+            let page = self.scan(database, cursor, PAGE_RECORDS, now_ms)?;
+            for (key, record) in page.keys {
+                if !visit(key, record) {
+                    return Ok(());
+                }
+            }
+            if page.cursor == 0 {
+                return Ok(());
+            }
+            cursor = page.cursor;
+        }
+    }
+
+    /// A key chosen by a random hash, if there is one. Keys behind a wide gap between hashes come more often.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn random_key(&self, database: u32, now_ms: u64) -> Result<Option<Bytes>, DataError> {
+        for cursor in [(self.roll() >> CURSOR_SHIFT).max(1), 0] {
+            let page = self.scan(database, cursor, 1, now_ms)?;
+            if let Some((key, _)) = page.keys.into_iter().next() {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn split(store_key: &Bytes) -> Result<(Bytes, u64), DataError> {
+    let place = Place::from_record_key(store_key).ok_or(DataError::Corrupt("a record key is too short"))?;
+    Ok((store_key.slice_ref(place.key), place.hash))
+}
+
+fn decode(value: Bytes) -> Result<Record, DataError> {
+    Record::decode(value).ok_or(DataError::Corrupt("a key record has an unknown tag"))
+}

@@ -1,0 +1,105 @@
+//! Strings: what commands and embedding programs do with them.
+
+use bytes::Bytes;
+use modb_net::resp::{parse_i64, push_i64};
+
+use super::layout::{Head, Kind, Record};
+use super::{DataError, Entry, Tx};
+
+impl Entry<'_> {
+    /// The string of the key, if there is one.
+    ///
+    /// # Errors
+    /// [`DataError::WrongType`].
+    pub fn string(&self) -> Result<Option<&Record>, DataError> {
+        match self.live() {
+            Some(record) if record.head.kind != Kind::String => Err(DataError::WrongType),
+            record => Ok(record),
+        }
+    }
+
+    /// The bytes of the string; none if there is no key.
+    ///
+    /// # Errors
+    /// [`DataError::WrongType`].
+    pub fn string_bytes(&self) -> Result<Bytes, DataError> {
+        Ok(self.string()?.map_or_else(Bytes::new, |record| record.payload.clone()))
+    }
+
+    /// A string set as a whole, with the expiry that the key has now.
+    pub fn string_head(&self) -> Head {
+        Head::STRING.expiring(self.live().and_then(|record| record.head.expires_at_ms))
+    }
+
+    /// A string edited in place, with the expiry that the key has now.
+    pub fn edited_head(&self) -> Head {
+        Head { edited: true, ..self.string_head() }
+    }
+}
+
+impl Tx<'_> {
+    /// Reads a string.
+    ///
+    /// # Errors
+    /// [`DataError::WrongType`], and as [`Tx::read`].
+    pub fn get(&mut self, database: u32, key: &[u8]) -> Result<Option<Bytes>, DataError> {
+        match self.read(database, key)? {
+            Some(record) if record.head.kind != Kind::String => Err(DataError::WrongType),
+            record => Ok(record.map(|record| record.payload)),
+        }
+    }
+
+    /// Sets a string, whatever the key held before.
+    ///
+    /// # Errors
+    /// As [`Tx::entry`] and [`Tx::put`].
+    pub fn set(
+        &mut self,
+        database: u32,
+        key: &[u8],
+        value: &[u8],
+        expires_at_ms: Option<u64>,
+    ) -> Result<(), DataError> {
+        let entry = self.entry(database, key)?;
+        self.put(&entry, Head::STRING.expiring(expires_at_ms), &[value])
+    }
+
+    /// Adds to the integer that a string holds (0 if there is no key), and gives the sum.
+    ///
+    /// # Errors
+    /// [`DataError::NotAnInteger`], [`DataError::Overflow`], and as [`Tx::set`].
+    pub fn increment(&mut self, database: u32, key: &[u8], by: i64) -> Result<i64, DataError> {
+        let entry = self.entry(database, key)?;
+        let now = match entry.string()? {
+            None => 0,
+            Some(record) => parse_i64(&record.payload).ok_or(DataError::NotAnInteger)?,
+        };
+        let sum = now.checked_add(by).ok_or(DataError::Overflow)?;
+        let mut digits = Vec::with_capacity(20);
+        push_i64(&mut digits, sum);
+        self.put(&entry, entry.string_head(), &[&digits])?;
+        Ok(sum)
+    }
+
+    /// Adds bytes to the end of a string, and gives its new length in bytes.
+    ///
+    /// # Errors
+    /// As [`Tx::set`].
+    pub fn append(&mut self, database: u32, key: &[u8], tail: &[u8]) -> Result<usize, DataError> {
+        let entry = self.entry(database, key)?;
+        match entry.string()? {
+            None => self.put(&entry, Head::STRING, &[tail])?,
+            Some(record) => self.put(&entry, entry.edited_head(), &[&record.payload, tail])?,
+        }
+        Ok(entry.string_bytes()?.len() + tail.len())
+    }
+
+    /// Removes a key of any type; says whether it was there.
+    ///
+    /// # Errors
+    /// As [`Tx::entry`].
+    pub fn delete(&mut self, database: u32, key: &[u8]) -> Result<bool, DataError> {
+        let entry = self.entry(database, key)?;
+        Ok(self.remove(&entry))
+    }
+}

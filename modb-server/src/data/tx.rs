@@ -1,0 +1,352 @@
+//! One command's view of the data: reads go through to the store, writes are gathered and applied as one batch.
+//!
+//! The caller holds the stripes that the rule in docs/ARCHITECTURE.md asks for, from before the first read
+//! until [`Tx::commit`] has returned. Invariants: a `Tx` sees its own writes; a key is written at most once per
+//! batch (the last write counts); dropped without a commit, it has changed nothing.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use modb_net::Seq;
+
+use super::layout::{self, Head, MAX_KEY_BYTES, MAX_VALUE_BYTES, Place, Record};
+use super::{Data, DataError, Tally, expiring_counter, keys_counter};
+use crate::store::{Batch, Counter, Write};
+
+/// Up to this many pending writes are searched one by one; above, through a map.
+const SEARCHED_WRITES: usize = 8;
+
+/// A key as a `Tx` found it. Stale once the same key was written.
+#[derive(Debug)]
+pub struct Entry<'k> {
+    place: Place<'k>,
+    stored: Option<Record>,
+    expired: bool,
+}
+
+impl<'k> Entry<'k> {
+    /// The record, unless there is none or it has expired.
+    pub fn live(&self) -> Option<&Record> {
+        if self.expired { None } else { self.stored.as_ref() }
+    }
+
+    /// As [`Entry::live`], taken out.
+    pub fn into_live(self) -> Option<Record> {
+        if self.expired { None } else { self.stored }
+    }
+
+    /// The expiry of what is stored, expired or not.
+    pub(super) fn expires_at_ms(&self) -> Option<u64> {
+        self.stored.as_ref()?.head.expires_at_ms
+    }
+
+    /// The key.
+    pub fn key(&self) -> &'k [u8] {
+        self.place.key
+    }
+}
+
+/// What [`Tx::commit`] answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// The commit, or [`Seq::ZERO`] if nothing was written.
+    pub written: Seq,
+    /// The latest commit among those that wrote what was read.
+    pub read: Seq,
+}
+
+/// One command's view of the data.
+pub struct Tx<'a> {
+    data: &'a Data,
+    tally: &'a Tally,
+    key_buf: &'a mut Vec<u8>,
+    now_ms: u64,
+    writes: Vec<Write>,
+    /// Where each key is in `writes`, once there are more than [`SEARCHED_WRITES`].
+    places: HashMap<Bytes, usize, std::hash::BuildHasherDefault<std::hash::DefaultHasher>>,
+    added: Vec<(Counter, i64)>,
+    /// Databases that get another namespace at the commit.
+    remapped: Vec<(u32, u32)>,
+    drops: bool,
+    /// The earliest expiry that was set, in milliseconds since 1970.
+    soonest: u64,
+    read: Seq,
+}
+
+impl<'a> Tx<'a> {
+    /// Begins, at `now_ms` milliseconds since 1970; `key_buf` is scratch space.
+    pub fn new(data: &'a Data, tally: &'a Tally, key_buf: &'a mut Vec<u8>, now_ms: u64) -> Self {
+        Self {
+            data,
+            tally,
+            key_buf,
+            now_ms,
+            writes: Vec::new(),
+            places: HashMap::default(),
+            added: Vec::new(),
+            remapped: Vec::new(),
+            drops: false,
+            soonest: u64::MAX,
+            read: Seq::ZERO,
+        }
+    }
+
+    /// The time of this command, in milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// Sets the time of the next command of the same batch.
+    pub fn set_now_ms(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+    }
+
+    /// The data that this is a view of.
+    pub fn data(&self) -> &'a Data {
+        self.data
+    }
+
+    /// The counts of the worker that executes this.
+    pub fn tally(&self) -> &'a Tally {
+        self.tally
+    }
+
+    /// The latest commit that wrote what was read so far.
+    pub fn read_seq(&self) -> Seq {
+        self.read
+    }
+
+    /// Whether anything is to be written.
+    pub fn has_writes(&self) -> bool {
+        !self.writes.is_empty()
+    }
+
+    /// Looks a key up in order to read it; counts as a hit or a miss.
+    ///
+    /// # Errors
+    /// [`DataError::Store`], [`DataError::Corrupt`].
+    pub fn read(&mut self, database: u32, key: &[u8]) -> Result<Option<Record>, DataError> {
+        if key.len() > MAX_KEY_BYTES {
+            self.tally.looked_up(false);
+            return Ok(None);
+        }
+        let entry = self.entry(database, key)?;
+        self.tally.looked_up(entry.live().is_some());
+        Ok(entry.into_live())
+    }
+
+    /// Looks a key up in order to write it.
+    ///
+    /// # Errors
+    /// [`DataError::KeyTooLong`], [`DataError::Store`], [`DataError::Corrupt`].
+    pub fn entry<'k>(&mut self, database: u32, key: &'k [u8]) -> Result<Entry<'k>, DataError> {
+        if key.len() > MAX_KEY_BYTES {
+            return Err(DataError::KeyTooLong);
+        }
+        let place = Place { namespace: self.namespace(database), hash: self.data.hash(key), key };
+        self.entry_at(place)
+    }
+
+    pub(super) fn entry_at<'k>(&mut self, place: Place<'k>) -> Result<Entry<'k>, DataError> {
+        place.record_key(self.key_buf);
+        let value = match self.pending(self.key_buf) {
+            Some(pending) => pending,
+            None => {
+                let got = self.data.store.get(self.key_buf)?;
+                self.read = self.read.max(got.seq);
+                got.value
+            }
+        };
+        let stored = value
+            .map(|bytes| Record::decode(bytes).ok_or(DataError::Corrupt("a key record has an unknown tag")))
+            .transpose()?;
+        let expired =
+            stored.as_ref().and_then(|record| record.head.expires_at_ms).is_some_and(|at| at <= self.now_ms);
+        Ok(Entry { place, stored, expired })
+    }
+
+    /// Sets the key of `entry` to `head` and the payload that `parts` make. An expiry that has passed removes it.
+    ///
+    /// # Errors
+    /// [`DataError::ValueTooLong`].
+    pub fn put(&mut self, entry: &Entry<'_>, head: Head, parts: &[&[u8]]) -> Result<(), DataError> {
+        let payload: usize = parts.iter().map(|part| part.len()).sum();
+        if payload > MAX_VALUE_BYTES {
+            return Err(DataError::ValueTooLong);
+        }
+        if head.expires_at_ms.is_some_and(|at| at <= self.now_ms) {
+            self.remove(entry);
+            return Ok(());
+        }
+        let before = entry.stored.as_ref().map(|record| record.head.expires_at_ms);
+        self.account(&entry.place, before, Some(head.expires_at_ms));
+        if entry.expired {
+            self.tally.expired.bump();
+        }
+        entry.place.record_key(self.key_buf);
+        let key = Bytes::copy_from_slice(self.key_buf);
+        self.write(Write::Put(key, Record::encode(head, parts)));
+        Ok(())
+    }
+
+    /// Removes the key of `entry`; says whether it was there.
+    pub fn remove(&mut self, entry: &Entry<'_>) -> bool {
+        let Some(stored) = &entry.stored else { return false };
+        self.account(&entry.place, Some(stored.head.expires_at_ms), None);
+        if entry.expired {
+            self.tally.expired.bump();
+        }
+        entry.place.record_key(self.key_buf);
+        let key = Bytes::copy_from_slice(self.key_buf);
+        self.write(Write::Delete(key));
+        !entry.expired
+    }
+
+    /// How many keys the database has, with what this `Tx` adds.
+    pub fn size(&self, database: u32) -> u64 {
+        let counter = keys_counter(self.namespace(database));
+        let pending: i64 = self.added.iter().filter(|(at, _)| *at == counter).map(|(_, by)| by).sum();
+        u64::try_from(self.data.store.counter(counter) + pending).unwrap_or(0)
+    }
+
+    /// Empties a database: it gets a new namespace, and the old one is swept later. Every stripe is held.
+    ///
+    /// # Errors
+    /// [`DataError::NoNamespaceLeft`].
+    pub fn flush_database(&mut self, database: u32) -> Result<(), DataError> {
+        let old = self.namespace(database);
+        if self.data.store.counter(keys_counter(old)) == 0 && !self.has_writes() {
+            return Ok(());
+        }
+        let new = self.data.catalog.generation().ok_or(DataError::NoNamespaceLeft)?;
+        self.write(Write::Put(
+            layout::fact_key("next-namespace"),
+            Bytes::copy_from_slice(&(new + 1).to_be_bytes()),
+        ));
+        self.write(Write::Put(layout::dropped_key(old), Bytes::new()));
+        self.drops = true;
+        self.remap(database, new);
+        Ok(())
+    }
+
+    /// Exchanges two databases. Every stripe is held.
+    pub fn swap_databases(&mut self, a: u32, b: u32) {
+        let (was_a, was_b) = (self.namespace(a), self.namespace(b));
+        if a != b {
+            self.remap(a, was_b);
+            self.remap(b, was_a);
+        }
+    }
+
+    /// Applies what was written, as one batch.
+    ///
+    /// # Errors
+    /// [`DataError::Store`]; nothing was changed then.
+    pub fn commit(&mut self) -> Result<Committed, DataError> {
+        let mut written = Seq::ZERO;
+        if !self.writes.is_empty() {
+            let mut writes = std::mem::take(&mut self.writes);
+            writes.extend(
+                self.added.drain(..).filter(|(_, by)| *by != 0).map(|(counter, by)| Write::Add(counter, by)),
+            );
+            self.places.clear();
+            written = self.data.store.apply(Batch { writes })?;
+            self.data.expiry_floor.lower(self.soonest, self.now_ms);
+            self.soonest = u64::MAX;
+            for (database, namespace) in self.remapped.drain(..) {
+                self.data.catalog.publish(database, namespace);
+            }
+            if std::mem::take(&mut self.drops) {
+                self.data.chores.sweep_soon();
+            }
+        }
+        Ok(Committed { written, read: self.read })
+    }
+
+    pub(super) fn namespace(&self, database: u32) -> u32 {
+        let remapped = self.remapped.iter().rev().find(|(at, _)| *at == database);
+        remapped.map_or_else(|| self.data.catalog.namespace(database), |(_, namespace)| *namespace)
+    }
+
+    fn remap(&mut self, database: u32, namespace: u32) {
+        self.write(Write::Put(
+            layout::database_key(database),
+            Bytes::copy_from_slice(&namespace.to_be_bytes()),
+        ));
+        self.remapped.push((database, namespace));
+    }
+
+    /// Keeps the counters and the expiry index in step with a record that changes from `before` to `after`,
+    /// each the expiry of a record, if there is one.
+    fn account(&mut self, place: &Place<'_>, before: Option<Option<u64>>, after: Option<Option<u64>>) {
+        let keys = i64::from(after.is_some()) - i64::from(before.is_some());
+        self.add(keys_counter(place.namespace), keys);
+        let (before, after) = (before.flatten(), after.flatten());
+        if before == after {
+            return;
+        }
+        self.add(expiring_counter(place.namespace), i64::from(after.is_some()) - i64::from(before.is_some()));
+        if let Some(at) = before {
+            place.expiry_key(at, self.key_buf);
+            let key = Bytes::copy_from_slice(self.key_buf);
+            self.write(Write::Delete(key));
+        }
+        if let Some(at) = after {
+            self.soonest = self.soonest.min(at);
+            place.expiry_key(at, self.key_buf);
+            let key = Bytes::copy_from_slice(self.key_buf);
+            self.write(Write::Put(key, Bytes::new()));
+        }
+    }
+
+    fn add(&mut self, counter: Counter, by: i64) {
+        if by == 0 {
+            return;
+        }
+        match self.added.iter_mut().find(|(at, _)| *at == counter) {
+            Some((_, sum)) => *sum += by,
+            None => self.added.push((counter, by)),
+        }
+    }
+
+    pub(super) fn write(&mut self, write: Write) {
+        let Some(key) = key_of(&write) else { return };
+        match self.find(key) {
+            Some(at) => self.writes[at] = write,
+            None => {
+                if self.writes.len() >= SEARCHED_WRITES {
+                    if self.places.is_empty() {
+                        let keys = self.writes.iter().enumerate();
+                        self.places.extend(keys.filter_map(|(at, write)| Some((key_of(write)?.clone(), at))));
+                    }
+                    self.places.insert(key.clone(), self.writes.len());
+                }
+                self.writes.push(write);
+            }
+        }
+    }
+
+    /// What this `Tx` has written for a store key: `None` nothing, `Some(None)` it removed it.
+    fn pending(&self, key: &[u8]) -> Option<Option<Bytes>> {
+        match &self.writes[self.find(key)?] {
+            Write::Put(_, value) => Some(Some(value.clone())),
+            Write::Delete(_) => Some(None),
+            Write::Add(..) => None,
+        }
+    }
+
+    fn find(&self, key: &[u8]) -> Option<usize> {
+        if self.places.is_empty() {
+            self.writes.iter().position(|write| key_of(write).is_some_and(|at| at == key))
+        } else {
+            self.places.get(key).copied()
+        }
+    }
+}
+
+fn key_of(write: &Write) -> Option<&Bytes> {
+    match write {
+        Write::Put(key, _) | Write::Delete(key) => Some(key),
+        Write::Add(..) => None,
+    }
+}
