@@ -1,0 +1,35 @@
+//! `CONFIG` and its subcommands.
+
+use modb_net::resp::Args;
+
+use super::parse::{int_or, lossy};
+use super::server::config_failed;
+use super::{CommandError, Ctx, Reply};
+use crate::data::glob_matches;
+
+pub(super) fn get(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    let wanted = |name: &str| args.iter().skip(2).any(|pattern| glob_matches(pattern, name.as_bytes(), true));
+    let all = ctx.instance.settings.all().into_iter().filter(|(name, _)| wanted(name));
+    Ok(Reply::Map(all.map(|(name, value)| (Reply::text(name), Reply::string(value))).collect()))
+}
+
+pub(super) fn set(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    if !args.len().is_multiple_of(2) {
+        return Err("ERR wrong number of arguments for 'config|set' command".to_owned().into());
+    }
+    let words: Vec<String> = args.iter().skip(2).map(lossy).collect();
+    let pairs: Vec<(&str, &str)> = words.chunks_exact(2).map(|pair| (&*pair[0], &*pair[1])).collect();
+    ctx.instance.settings.set_live(&pairs).map_err(|(name, error)| config_failed(&name, &error))?;
+    for (name, value) in pairs {
+        if name.eq_ignore_ascii_case("maxclients") {
+            let max = int_or(value.as_bytes(), "")?;
+            ctx.network.set_max_connections(usize::try_from(max).unwrap_or(usize::MAX));
+        }
+    }
+    Ok(Reply::Ok)
+}
+
+pub(super) fn resetstat(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    ctx.instance.reset_counts();
+    Ok(Reply::Ok)
+}

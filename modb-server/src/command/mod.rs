@@ -1,0 +1,192 @@
+//! The commands: one table, one file per group, and how one of them is executed.
+//!
+//! This floor parses arguments and makes replies; it knows no socket. Invariants: a command takes no stripe
+//! itself (the rule of docs/ARCHITECTURE.md is applied here, for all); its writes are one batch, applied
+//! before its stripes are given back; its reply is encoded only after that.
+
+mod client;
+mod client_commands;
+mod clients;
+mod config;
+mod connection;
+mod error;
+mod expire;
+mod info;
+mod instance;
+mod introspect;
+mod keys;
+mod numbers;
+mod parse;
+mod reply;
+mod server;
+mod slowlog;
+pub mod spec;
+mod strings;
+mod syntax;
+mod table;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use modb_net::Seq;
+use modb_net::resp::Args;
+
+pub use client::{Client, ReplyMode};
+pub use clients::{ClientInfo, Pause, Registry};
+pub use error::CommandError;
+pub use instance::{Instance, Network, NoNetwork};
+pub use reply::Reply;
+pub use slowlog::SlowLog;
+pub use spec::{Flags, Spec};
+pub use table::{COMMANDS, lookup};
+
+use crate::data::{Committed, Data, Held, Tally, Tx};
+
+/// What a command works with.
+pub struct Ctx<'c, 'd> {
+    /// The data, as this command sees it.
+    pub tx: &'c mut Tx<'d>,
+    /// Who asks.
+    pub client: &'c mut Client,
+    /// What all connections share.
+    pub instance: &'c Instance,
+    /// The other connections.
+    pub network: &'c dyn Network,
+}
+
+impl Ctx<'_, '_> {
+    /// The database that the client has selected.
+    pub fn db(&self) -> u32 {
+        self.client.database
+    }
+}
+
+/// Space that is used again for every command of a worker.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    key: Vec<u8>,
+    hashes: Vec<u64>,
+}
+
+/// The outcome of a command.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What to answer.
+    pub reply: Result<Reply, CommandError>,
+    /// What the reply has to wait for.
+    pub committed: Committed,
+}
+
+/// A request whose command was found.
+#[derive(Clone, Copy, Debug)]
+pub struct Resolved {
+    /// The command or subcommand.
+    pub spec: &'static Spec,
+    /// Its number, for [`ClientInfo`].
+    number: u32,
+}
+
+/// Finds the command of a request, or says why it cannot be executed.
+///
+/// # Errors
+/// The error reply for an unknown command or a wrong number of arguments.
+pub fn resolve(args: Args<'_>) -> Result<Resolved, CommandError> {
+    let Some(index) = table::index_of(&args[0]) else { return Err(unknown(args)) };
+    let spec = COMMANDS[index];
+    if spec.subcommands.is_empty() || args.len() < 2 {
+        if !spec.takes(args.len()) {
+            return Err(wrong_arity(spec.name));
+        }
+        return Ok(Resolved { spec, number: table::number(index, None) });
+    }
+    let Some(sub) = spec.subcommands.iter().position(|sub| parse::is(&args[1], sub.name)) else {
+        let name: String = parse::lossy(&args[1]).chars().take(ECHOED_BYTES).collect();
+        let command = spec.name.to_ascii_uppercase();
+        return Err(format!("ERR unknown subcommand '{name}'. Try {command} HELP.").into());
+    };
+    let subcommand = &spec.subcommands[sub];
+    if !subcommand.takes(args.len()) {
+        return Err(wrong_arity(&format!("{}|{}", spec.name, subcommand.name)));
+    }
+    Ok(Resolved { spec: subcommand, number: table::number(index, Some(sub)) })
+}
+
+/// What a command is executed with, besides its arguments and the client.
+#[derive(Clone, Copy)]
+pub struct Env<'e> {
+    /// What all clients share.
+    pub instance: &'e Instance,
+    /// The other connections.
+    pub network: &'e dyn Network,
+    /// The counts of this worker.
+    pub tally: &'e Tally,
+    /// The time, in milliseconds since 1970.
+    pub now_ms: u64,
+}
+
+/// Executes a resolved command: takes the stripes it needs, runs it, commits, gives them back.
+pub fn execute(
+    resolved: Resolved,
+    args: Args<'_>,
+    client: &mut Client,
+    env: Env<'_>,
+    scratch: &mut Scratch,
+) -> Outcome {
+    let Resolved { spec, number } = resolved;
+    let Env { instance, network, tally, now_ms } = env;
+    tally.commands.bump();
+    client.info.touch(number, now_ms);
+    let held = hold(spec, args, &instance.data, &mut scratch.hashes);
+    let mut tx = Tx::new(&instance.data, tally, &mut scratch.key, now_ms);
+    let mut reply = (spec.run)(&mut Ctx { tx: &mut tx, client, instance, network }, args);
+    let mut committed = Committed { read: tx.read_seq(), written: Seq::ZERO };
+    if reply.is_ok() {
+        match tx.commit() {
+            Ok(done) => committed = done,
+            Err(error) => reply = Err(error.into()),
+        }
+    }
+    drop(held);
+    if reply.is_err() {
+        tally.errors.bump();
+    }
+    Outcome { reply, committed }
+}
+
+/// Takes the stripes that the rule asks for.
+fn hold<'d>(spec: &Spec, args: Args<'_>, data: &'d Data, hashes: &mut Vec<u64>) -> Held<'d> {
+    if spec.flags.has(Flags::ALL_KEYS) {
+        return data.hold_all();
+    }
+    if let [only] = spec.keys
+        && let Some(index) = only.single()
+    {
+        let one_record = spec.flags.has(Flags::READONLY) && !spec.flags.has(Flags::MANY_RECORDS);
+        return if one_record { Held::None } else { data.hold_one(&args[index]) };
+    }
+    let mut places = Vec::new();
+    spec.for_each_key(args, |index, _| places.push(index));
+    data.hold_many(places.into_iter().map(|index| &args[index]), hashes)
+}
+
+fn wrong_arity(name: &str) -> CommandError {
+    format!("ERR wrong number of arguments for '{name}' command").into()
+}
+
+/// Longest part of an unknown command that is repeated in the error, in bytes, as in Redis.
+const ECHOED_BYTES: usize = 128;
+
+fn unknown(args: Args<'_>) -> CommandError {
+    let cut = |arg: &[u8], left: usize| parse::lossy(&arg[..arg.len().min(left)]);
+    let mut text =
+        format!("ERR unknown command '{}', with args beginning with: ", cut(&args[0], ECHOED_BYTES));
+    let mut written = 0;
+    for arg in args.iter().skip(1) {
+        if written >= ECHOED_BYTES {
+            break;
+        }
+        let word = format!("'{}' ", cut(arg, ECHOED_BYTES - written));
+        written += word.len();
+        text.push_str(&word);
+    }
+    text.into()
+}

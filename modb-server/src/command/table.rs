@@ -1,0 +1,136 @@
+//! The table of commands, and how one is found in it. Pure.
+
+use super::Spec;
+
+/// The tables of the groups.
+static GROUPS: [&[Spec]; 8] = [
+    &super::strings::COMMANDS,
+    &super::numbers::COMMANDS,
+    &super::keys::COMMANDS,
+    &super::expire::COMMANDS,
+    &super::connection::COMMANDS,
+    &super::server::COMMANDS,
+    &super::introspect::COMMANDS,
+    &super::slowlog::COMMANDS,
+];
+
+const COUNT: usize = {
+    let mut count = 0;
+    let mut group = 0;
+    while group < GROUPS.len() {
+        count += GROUPS[group].len();
+        group += 1;
+    }
+    count
+};
+
+/// Every command, group by group.
+pub static COMMANDS: [&Spec; COUNT] = {
+    let mut all = [&GROUPS[0][0]; COUNT];
+    let (mut group, mut at) = (0, 0);
+    while group < GROUPS.len() {
+        let mut index = 0;
+        while index < GROUPS[group].len() {
+            all[at] = &GROUPS[group][index];
+            index += 1;
+            at += 1;
+        }
+        group += 1;
+    }
+    all
+};
+
+/// Slots of the hash table: a power of two, four times the commands of Redis 7.2.
+const SLOTS: usize = 1024;
+
+/// An empty slot.
+const NONE: u16 = u16::MAX;
+
+/// Indexes of [`COMMANDS`] by the hash of the name, with linear probing; made at compile time.
+static BY_NAME: [u16; SLOTS] = {
+    let mut slots = [NONE; SLOTS];
+    let mut at = 0;
+    while at < COUNT {
+        let mut slot = hash(COMMANDS[at].name.as_bytes());
+        while slots[slot] != NONE {
+            slot = (slot + 1) % SLOTS;
+        }
+        slots[slot] = at as u16;
+        at += 1;
+    }
+    slots
+};
+
+/// FNV-1a over the letters, in lower case.
+const fn hash(name: &[u8]) -> usize {
+    let mut hash: u32 = 0x811c_9dc5;
+    let mut at = 0;
+    while at < name.len() {
+        hash = (hash ^ name[at].to_ascii_lowercase() as u32).wrapping_mul(0x0100_0193);
+        at += 1;
+    }
+    (hash ^ hash >> 15) as usize % SLOTS
+}
+
+/// The longest name worth looking up, in bytes.
+const MAX_NAME_BYTES: usize = 32;
+
+/// Finds a command by its name in any case.
+pub fn lookup(name: &[u8]) -> Option<&'static Spec> {
+    index_of(name).map(|index| COMMANDS[index])
+}
+
+/// The index of a command in [`COMMANDS`], by its name in any case.
+pub(super) fn index_of(name: &[u8]) -> Option<usize> {
+    if name.len() > MAX_NAME_BYTES {
+        return None;
+    }
+    let mut slot = hash(name);
+    loop {
+        let index = usize::from(BY_NAME[slot]);
+        let spec = COMMANDS.get(index)?;
+        if name.eq_ignore_ascii_case(spec.name.as_bytes()) {
+            return Some(index);
+        }
+        slot = (slot + 1) % SLOTS;
+    }
+}
+
+/// A number for a command or one of its subcommands, to be kept in an atomic.
+pub(super) fn number(index: usize, subcommand: Option<usize>) -> u32 {
+    (index as u32) << 8 | subcommand.map_or(0, |sub| sub as u32 + 1)
+}
+
+/// The full name of a command by its number, such as `client|list`.
+pub(super) fn by_number(number: u32) -> Option<String> {
+    let spec = COMMANDS.get((number >> 8) as usize)?;
+    match (number & 0xff).checked_sub(1) {
+        None => Some(spec.name.to_owned()),
+        Some(sub) => Some(format!("{}|{}", spec.name, spec.subcommands.get(sub as usize)?.name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_found_in_any_case_and_nothing_else_is() {
+        for spec in COMMANDS {
+            assert!(std::ptr::eq(lookup(spec.name.as_bytes()).unwrap(), spec));
+            assert!(std::ptr::eq(lookup(spec.name.to_uppercase().as_bytes()).unwrap(), spec));
+        }
+        for name in [&b""[..], b"ge", b"gett", b"\0", &[b'a'; 4096]] {
+            assert!(lookup(name).is_none());
+        }
+    }
+
+    #[test]
+    fn numbers_name_commands_and_subcommands() {
+        let client = index_of(b"client").unwrap();
+        let sub = COMMANDS[client].subcommands[1].name;
+        assert_eq!(by_number(number(client, None)).unwrap(), "client");
+        assert_eq!(by_number(number(client, Some(1))).unwrap(), format!("client|{sub}"));
+        assert_eq!(by_number(u32::MAX), None);
+    }
+}

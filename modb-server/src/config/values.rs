@@ -1,0 +1,75 @@
+//! Checking values, and the form in which they are kept. Pure.
+
+use crate::store::EngineKind;
+
+use super::{ConfigError, Kind, Param};
+
+/// The value in the form in which `CONFIG GET` shows it.
+pub(super) fn check(param: &'static Param, value: &str) -> Result<String, ConfigError> {
+    let invalid = |why: String| Err(ConfigError::Invalid { name: param.name, why });
+    match param.kind {
+        Kind::Text => Ok(value.to_owned()),
+        Kind::YesNo => match value.to_ascii_lowercase().as_str() {
+            word @ ("yes" | "no") => Ok(word.to_owned()),
+            "true" => Ok("yes".to_owned()),
+            "false" => Ok("no".to_owned()),
+            _ => invalid("must be yes or no".into()),
+        },
+        Kind::Number { min, max } => match value.parse::<i64>() {
+            Ok(number) if (min..=max).contains(&number) => Ok(number.to_string()),
+            _ => invalid(format!("must be a number from {min} to {max}")),
+        },
+        Kind::Memory { min, max } => match memory(value) {
+            Some(bytes) if (min..=max).contains(&bytes) => Ok(bytes.to_string()),
+            _ => invalid(format!("must be an amount of memory from {min} to {max}, such as 16mb")),
+        },
+        Kind::OneOf(words) => {
+            let value = value.to_ascii_lowercase();
+            if words.contains(&value.as_str()) {
+                Ok(value)
+            } else {
+                invalid(format!("must be one of {}", words.join(", ")))
+            }
+        }
+        Kind::Engine if value.is_empty() => Ok(EngineKind::default().name().to_owned()),
+        Kind::Engine => match value.parse::<EngineKind>() {
+            Ok(engine) => Ok(engine.name().to_owned()),
+            Err(why) => invalid(why),
+        },
+        Kind::OnlyZero(why) => match memory(value) {
+            Some(0) => Ok("0".to_owned()),
+            _ => invalid(why.to_owned()),
+        },
+    }
+}
+
+/// Bytes, as Redis reads amounts of memory: `1k` is 1,000 and `1kb` is 1,024.
+fn memory(value: &str) -> Option<i64> {
+    let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    let unit = match value[digits..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" => 1000,
+        "kb" => 1 << 10,
+        "m" => 1_000_000,
+        "mb" => 1 << 20,
+        "g" => 1_000_000_000,
+        "gb" => 1 << 30,
+        _ => return None,
+    };
+    value[..digits].parse::<i64>().ok()?.checked_mul(unit)
+}
+
+/// How many letters must be changed, added or removed to make `b` of `a` (Levenshtein's distance).
+pub(super) fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let replace = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replace.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
