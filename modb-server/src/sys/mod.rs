@@ -3,12 +3,19 @@
 //! - `free_bytes(path)`: what an unprivileged process may still write to the disk that holds `path`;
 //! - `sync_folder(path)`: makes created, renamed and deleted names in a folder survive a power cut;
 //! - `lower_thread_priority()`: lets the threads that serve go first; does nothing where the system cannot.
+//!
+//! [`process`] has what concerns the process as a whole.
 
+mod process;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
 mod windows;
 
+#[cfg(feature = "cli")]
+pub use self::process::on_end;
+pub(crate) use self::process::prepare_listener;
+pub use self::process::{cpu_seconds, memory_bytes};
 #[cfg(unix)]
 pub(crate) use self::unix::{free_bytes, lower_thread_priority, sync_folder};
 #[cfg(windows)]

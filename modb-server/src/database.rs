@@ -1,0 +1,209 @@
+//! A database as a handle: opened once, shared by as many threads and servers as like.
+//!
+//! Invariants: no global state; when the last handle is dropped (or [`Database::close`] was called) the
+//! housekeeping thread has ended and the store is synced and closed.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use modb_net::Seq;
+use modb_net::notify::Waker;
+
+use crate::command::Instance;
+use crate::config::{ConfigError, Settings};
+use crate::data::{Data, Housekeeper};
+use crate::session::now_ms;
+use crate::store::{self, Durability, EngineKind, OpenOptions, StoreError};
+
+/// Why a database could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// An option has a wrong value.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system has no thread left.
+    #[error("no thread for housekeeping: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// How a database is opened. Begin with [`Options::new`].
+#[derive(Debug, Default)]
+pub struct Options {
+    settings: Settings,
+}
+
+impl Options {
+    /// The defaults, for the data folder `path`, which is made if it is missing.
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        let options = Self::default();
+        // Text is always taken.
+        let _ = options.settings.set("dir", &path.as_ref().to_string_lossy());
+        options
+    }
+
+    /// Takes all options from a configuration.
+    pub fn from_settings(settings: Settings) -> Self {
+        Self { settings }
+    }
+
+    /// Sets an option by the name it has on the command line.
+    ///
+    /// # Errors
+    /// If there is no such option, or the value does not fit.
+    pub fn set(self, name: &str, value: &str) -> Result<Self, ConfigError> {
+        self.settings.set(name, value)?;
+        Ok(self)
+    }
+
+    /// Opens the database.
+    ///
+    /// # Errors
+    /// The folder is used by another process, unreadable, damaged or of another version.
+    pub fn open(self) -> Result<Database, OpenError> {
+        Database::from_settings(self.settings)
+    }
+}
+
+/// An open database. Cloning gives another handle to the same one.
+#[derive(Clone)]
+pub struct Database {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    instance: Arc<Instance>,
+    settled: Arc<Settled>,
+    housekeeper: Mutex<Option<Housekeeper>>,
+}
+
+/// Who is told when more commits are safe.
+#[derive(Default)]
+pub(crate) struct Settled {
+    wakers: Mutex<Vec<(u64, Waker)>>,
+    /// For threads of embedding programs that wait for a commit.
+    grown: Condvar,
+    lock: Mutex<()>,
+}
+
+impl Settled {
+    fn announce(&self) {
+        for (_, waker) in self.wakers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            // A worker that has ended needs no waking.
+            let _ = waker.wake();
+        }
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
+        self.grown.notify_all();
+    }
+
+    /// Wakes `waker` from now on; it belongs to the server with this number.
+    pub(crate) fn add(&self, server: u64, waker: Waker) {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner).push((server, waker));
+    }
+
+    /// Forgets the wakers of a server.
+    pub(crate) fn remove(&self, server: u64) {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner).retain(|(owner, _)| *owner != server);
+    }
+}
+
+impl Database {
+    /// Opens the database in the folder `path` with the defaults; the folder is made if it is missing.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Options::new(path).open()
+    }
+
+    fn from_settings(settings: Settings) -> Result<Self, OpenError> {
+        let store = store::open(&open_options(&settings))?;
+        let databases = u32::try_from(settings.number("databases")).unwrap_or(crate::data::DEFAULT_DATABASES);
+        let data = Arc::new(Data::open(store, databases)?);
+        let instance = Arc::new(Instance::new(data, settings, now_ms()));
+        let settled = Arc::new(Settled::default());
+        let told = Arc::clone(&settled);
+        instance.data.store().on_settled(Arc::new(move || told.announce()));
+        let housekeeper = Housekeeper::start(Arc::clone(&instance.data), instance.new_tally());
+        let housekeeper = Mutex::new(Some(housekeeper.map_err(OpenError::Thread)?));
+        Ok(Self { inner: Arc::new(Inner { instance, settled, housekeeper }) })
+    }
+
+    /// The shared state behind the commands.
+    pub fn instance(&self) -> &Arc<Instance> {
+        &self.inner.instance
+    }
+
+    pub(crate) fn settled(&self) -> &Arc<Settled> {
+        &self.inner.settled
+    }
+
+    /// Stops housekeeping, syncs, and closes. Other handles and servers get errors from then on.
+    ///
+    /// # Errors
+    /// If the last sync fails.
+    pub fn close(&self) -> Result<(), StoreError> {
+        self.inner.close()
+    }
+
+    /// Makes a commit as safe as the durability mode promises, and waits until it is.
+    ///
+    /// # Errors
+    /// If it cannot be made safe; its outcome is unknown then.
+    pub fn wait_for(&self, seq: Seq) -> Result<(), StoreError> {
+        /// A hook may be missed between the look and the wait; so look again after this long.
+        const LOOK_AGAIN: Duration = Duration::from_millis(10);
+        let store = self.inner.instance.data.store();
+        let mut reached = store.settle()?;
+        while reached < seq {
+            let settled = &self.inner.settled;
+            let lock = settled.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            drop(settled.grown.wait_timeout(lock, LOOK_AGAIN).unwrap_or_else(PoisonError::into_inner));
+            reached = store.settle()?;
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn close(&self) -> Result<(), StoreError> {
+        drop(self.housekeeper.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.instance.data.store().close()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        match self.close() {
+            Ok(()) | Err(StoreError::Closed) => {}
+            Err(error) => tracing::error!(%error, "the database could not be closed cleanly"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database")
+            .field("dir", &self.inner.instance.settings.get("dir"))
+            .finish_non_exhaustive()
+    }
+}
+
+fn open_options(settings: &Settings) -> OpenOptions {
+    OpenOptions {
+        folder: PathBuf::from(settings.get("dir")),
+        engine: settings.get("store").parse().unwrap_or(EngineKind::default()),
+        durability: match settings.get("durability").as_str() {
+            "always" => Durability::Always,
+            "os" => Durability::Os,
+            _ => Durability::EverySecond,
+        },
+        cache_mb: u64::try_from(settings.number("cache-mb")).unwrap_or(256),
+        min_free_bytes: u64::try_from(settings.number("min-free-mb")).unwrap_or(256) << 20,
+        accept_data_loss: settings.is_yes("accept-data-loss"),
+    }
+}

@@ -1,0 +1,356 @@
+//! One worker's service: decode a request, find its command, execute it, encode the reply.
+//!
+//! Invariants: a reply is appended only after its command's batch was committed and after the output was marked
+//! with that commit; nothing here blocks; the clock is read once per turn, and once per command to time it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use modb_net::resp::{Decoded, Encoder, Limits, ProtocolError, RequestDecoder};
+use modb_net::{
+    CloseReason, Connections, Flow, In, Opening, Out, Peer, Release, Seq, Service, Token, Turn, WorkerStats,
+};
+
+use crate::command::{self, Client, ClientInfo, Env, Flags, Instance, Network, Reply, Scratch};
+use crate::data::Tally;
+
+/// What workers post to each other.
+#[derive(Debug)]
+pub enum Message {
+    /// Close the connection of this client, if it is still there.
+    Kill {
+        /// Where it is.
+        token: Token,
+        /// Who it is: the token may have passed to someone else.
+        client: u64,
+    },
+    /// Let paused connections go on.
+    Resume,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Session {
+    client: Client,
+    decoder: RequestDecoder,
+    token: Token,
+}
+
+/// The service of one worker.
+pub struct Worker {
+    instance: Arc<Instance>,
+    tally: Arc<Tally>,
+    scratch: Scratch,
+    clock: Clock,
+    /// Whether a read must wait for the write it saw (durability `always`).
+    reads_wait: bool,
+    /// Whether anything was committed in this turn.
+    wrote: bool,
+    /// Connections that wait for the end of a pause.
+    paused: Vec<Token>,
+    resume_at: Option<Instant>,
+}
+
+/// The time of day, read once per turn.
+struct Clock {
+    turn: Option<Instant>,
+    now_ms: u64,
+}
+
+impl Clock {
+    fn now_ms(&mut self, turn: Instant) -> u64 {
+        if self.turn != Some(turn) {
+            self.turn = Some(turn);
+            self.now_ms = now_ms();
+        }
+        self.now_ms
+    }
+}
+
+/// Milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Worker {
+    /// A worker that serves `instance`.
+    pub fn new(instance: Arc<Instance>) -> Self {
+        let reads_wait = instance.settings.get("durability") == "always";
+        Self {
+            tally: instance.new_tally(),
+            instance,
+            scratch: Scratch::default(),
+            clock: Clock { turn: None, now_ms: 0 },
+            reads_wait,
+            wrote: false,
+            paused: Vec::new(),
+            resume_at: None,
+        }
+    }
+
+    fn limits(&self, client: &Client) -> Limits {
+        Limits {
+            max_bulk_bytes: self.instance.settings.max_bulk_bytes(),
+            authenticated: client.authenticated,
+            ..Limits::default()
+        }
+    }
+
+    /// Executes one request and appends its reply. `Some`: what stops the connection for now.
+    fn request(
+        &mut self,
+        session: &mut Session,
+        bytes: &[u8],
+        out: &mut Out<'_>,
+        turn: &Turn<'_, Self>,
+        started: &mut Option<Instant>,
+    ) -> Option<Flow> {
+        let Session { client, decoder, token } = session;
+        let args = decoder.args(bytes);
+        let now_ms = self.clock.now_ms(turn.now);
+        let resolved = match command::resolve(args) {
+            Ok(resolved) if client.authenticated || resolved.spec.flags.has(Flags::NO_AUTH) => resolved,
+            Ok(_) => {
+                self.error(client, out, b"NOAUTH Authentication required.");
+                return None;
+            }
+            Err(error) => {
+                self.error(client, out, error.text().as_bytes());
+                return None;
+            }
+        };
+        if let Some(until_ms) = self.instance.clients.paused_until(resolved.spec, now_ms) {
+            let at = turn.now + std::time::Duration::from_millis(until_ms - now_ms);
+            self.resume_at = Some(self.resume_at.map_or(at, |first| first.min(at)));
+            self.paused.push(*token);
+            return Some(Flow::Blocked);
+        }
+        let network = Net { turn };
+        let env = Env { instance: &self.instance, network: &network, tally: &self.tally, now_ms };
+        let outcome = command::execute(resolved, args, client, env, &mut self.scratch);
+        self.time(args, client, now_ms, started);
+        let committed = outcome.committed;
+        self.wrote |= committed.written > Seq::ZERO;
+        let wait_for =
+            if self.reads_wait { committed.written.max(committed.read) } else { committed.written };
+        if wait_for > Seq::ZERO {
+            out.hold_until(wait_for);
+        }
+        match outcome.reply {
+            Ok(Reply::Nothing) => {}
+            Ok(reply) => {
+                if client.wants_reply() {
+                    reply.encode(&mut Encoder::new(out.buffer(), client.protocol));
+                }
+            }
+            Err(error) => {
+                if client.wants_reply() {
+                    Encoder::new(out.buffer(), client.protocol).error(error.text().as_bytes());
+                }
+            }
+        }
+        client.closing.then_some(Flow::Close)
+    }
+
+    fn error(&self, client: &mut Client, out: &mut Out<'_>, text: &[u8]) {
+        self.tally.errors.bump();
+        if client.wants_reply() {
+            Encoder::new(out.buffer(), client.protocol).error(text);
+        }
+    }
+
+    /// Notes the command if it was slow. The end of one command is taken as the start of the next.
+    fn time(
+        &self,
+        args: modb_net::resp::Args<'_>,
+        client: &Client,
+        now_ms: u64,
+        started: &mut Option<Instant>,
+    ) {
+        let threshold = self.instance.settings.slowlog_us();
+        if threshold < 0 {
+            return;
+        }
+        let now = Instant::now();
+        let micros = started.map_or(0, |at| now.duration_since(at).as_micros() as i64);
+        *started = Some(now);
+        if micros >= threshold {
+            let keep = self.instance.settings.number("slowlog-max-len");
+            let keep = usize::try_from(keep).unwrap_or(0);
+            self.instance.slowlog.add(args, micros, &client.info, now_ms, keep);
+        }
+    }
+
+    fn resume_all(&mut self, connections: &mut dyn Connections<Session>) {
+        self.resume_at = None;
+        for token in std::mem::take(&mut self.paused) {
+            connections.resume(token);
+        }
+    }
+
+    /// Why a connection is refused, as the error to send.
+    fn refusal(&self, peer: Peer, turn: &Turn<'_, Self>) -> Option<&'static [u8]> {
+        if turn.workers.connections() > turn.workers.max_connections() {
+            return Some(b"ERR max number of clients reached");
+        }
+        let settings = &self.instance.settings;
+        let local = match peer.remote.ip() {
+            IpAddr::V4(ip) => ip.is_loopback(),
+            IpAddr::V6(ip) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback()),
+        };
+        (!local && !settings.has_password() && settings.is_yes("protected-mode")).then_some(
+            b"DENIED Modb is running in protected mode because protected mode is enabled and no password is set. In \
+              this mode connections are only accepted from the loopback interface. To connect from elsewhere, set a \
+              password with --requirepass or CONFIG SET requirepass from the same machine, or turn protected mode \
+              off with --protected-mode no.",
+        )
+    }
+}
+
+impl Service for Worker {
+    type Session = Session;
+    type Message = Message;
+
+    fn open(
+        &mut self,
+        token: Token,
+        peer: Peer,
+        out: &mut Out<'_>,
+        turn: &Turn<'_, Self>,
+    ) -> Opening<Session> {
+        if let Some(text) = self.refusal(peer, turn) {
+            self.instance.clients.count_rejected();
+            Encoder::new(out.buffer(), Default::default()).error(text);
+            return Opening::Refused;
+        }
+        let now_ms = self.clock.now_ms(turn.now);
+        let info = self.instance.clients.add(Some(peer.remote), Some(peer.local), now_ms);
+        info.set_place(turn.worker, token);
+        let client = Client::new(info, !self.instance.settings.has_password());
+        Opening::Serve(Session { client, decoder: RequestDecoder::new(), token })
+    }
+
+    fn on_input(
+        &mut self,
+        session: &mut Session,
+        input: &mut In<'_>,
+        out: &mut Out<'_>,
+        turn: &Turn<'_, Self>,
+    ) -> Flow {
+        let mut started = (self.instance.settings.slowlog_us() >= 0).then(Instant::now);
+        let mut limits = self.limits(&session.client);
+        loop {
+            let bytes = input.bytes();
+            if bytes.is_empty() {
+                return Flow::NeedInput;
+            }
+            if out.is_full() || !input.spend() {
+                return Flow::Yield;
+            }
+            match session.decoder.decode(bytes, &limits) {
+                Ok(Decoded::Incomplete { wanted_bytes }) => {
+                    input.want(wanted_bytes);
+                    return Flow::NeedInput;
+                }
+                Ok(Decoded::Nothing { consumed }) => input.consume(consumed),
+                Ok(Decoded::Request { consumed }) => {
+                    let flow = self.request(session, bytes, out, turn, &mut started);
+                    if flow == Some(Flow::Blocked) {
+                        return Flow::Blocked;
+                    }
+                    input.consume(consumed);
+                    limits.authenticated = session.client.authenticated;
+                    if let Some(flow) = flow {
+                        return flow;
+                    }
+                }
+                Err(error) => {
+                    protocol_error(&session.client, out, error);
+                    return Flow::Close;
+                }
+            }
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        message: Message,
+        connections: &mut dyn Connections<Session>,
+        _: &Turn<'_, Self>,
+    ) {
+        match message {
+            Message::Kill { token, client } => {
+                let there =
+                    connections.get(token).is_some_and(|(session, _)| session.client.info.id == client);
+                if there {
+                    connections.close(token);
+                }
+            }
+            Message::Resume => self.resume_all(connections),
+        }
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        self.resume_at
+    }
+
+    fn on_timer(&mut self, connections: &mut dyn Connections<Session>, _: &Turn<'_, Self>) {
+        self.resume_all(connections);
+    }
+
+    fn end_turn(&mut self, _: &Turn<'_, Self>) -> Release {
+        let store = self.instance.data.store();
+        if !std::mem::take(&mut self.wrote) {
+            return Release::Upto(store.settled());
+        }
+        store.settle().map_or_else(|_| Release::Failed { after: store.settled() }, Release::Upto)
+    }
+
+    fn on_moved_here(&mut self, token: Token, session: &mut Session, turn: &Turn<'_, Self>) {
+        session.token = token;
+        session.client.info.set_place(turn.worker, token);
+    }
+
+    fn on_close(&mut self, session: Session, _: CloseReason, _: &Turn<'_, Self>) {
+        self.instance.clients.remove(session.client.info.id);
+    }
+}
+
+fn protocol_error(client: &Client, out: &mut Out<'_>, error: ProtocolError) {
+    Encoder::new(out.buffer(), client.protocol).error(format!("ERR {error}"));
+}
+
+/// The other connections, as a command sees them during a turn.
+struct Net<'t, 'w> {
+    turn: &'t Turn<'w, Worker>,
+}
+
+impl Network for Net<'_, '_> {
+    fn kill(&self, client: &ClientInfo) {
+        let (worker, token) = client.place();
+        if self.turn.workers.post(worker, Message::Kill { token, client: client.id }).is_err() {
+            tracing::warn!(client = client.id, worker, "could not be told to close: its mailbox is full");
+        }
+    }
+
+    fn resume(&self) {
+        for worker in 0..self.turn.workers.count() {
+            // A worker that cannot be told resumes by its timer.
+            let _ = self.turn.workers.post(worker, Message::Resume);
+        }
+    }
+
+    fn shutdown(&self) {
+        self.turn.workers.shutdown();
+    }
+
+    fn set_max_connections(&self, max: usize) {
+        self.turn.workers.set_max_connections(max);
+    }
+
+    fn workers(&self) -> Vec<WorkerStats> {
+        (0..self.turn.workers.count()).map(|worker| self.turn.workers.stats(worker)).collect()
+    }
+}

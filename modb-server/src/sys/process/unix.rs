@@ -1,0 +1,49 @@
+//! Unix: signals, and what the process uses.
+
+use std::io;
+
+/// Calls `end` on a thread of its own when the process is asked to end (SIGINT, SIGTERM). A second signal ends
+/// it at once. For programs; a library never takes signals.
+///
+/// # Errors
+/// If the handlers cannot be installed.
+#[cfg(feature = "cli")]
+pub fn on_end(end: impl Fn() + Send + 'static) -> io::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal sets the flag that makes the second one final.
+        signal_hook::flag::register_conditional_shutdown(signal, 1, std::sync::Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, std::sync::Arc::clone(&stop))?;
+    }
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    std::thread::Builder::new().name("modb-signals".into()).spawn(move || {
+        if signals.forever().next().is_some() {
+            end();
+        }
+    })?;
+    Ok(())
+}
+
+/// Memory the process has in use, in bytes, where the system says so in `/proc`.
+pub fn memory_bytes() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+/// Processor time used in the system and in the program, in seconds, where the system says so in `/proc`.
+pub fn cpu_seconds() -> Option<(f64, f64)> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name of the program, in parentheses, may contain anything.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let ticks = rustix::param::clock_ticks_per_second() as f64;
+    let user: f64 = fields.next()?.parse().ok()?;
+    let system: f64 = fields.next()?.parse().ok()?;
+    Some((system / ticks, user / ticks))
+}
+
+/// A port whose last user has just ended can be listened on again.
+pub(crate) fn prepare_listener(socket: &socket2::Socket) -> io::Result<()> {
+    socket.set_reuse_address(true)
+}
