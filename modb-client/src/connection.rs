@@ -136,10 +136,7 @@ impl Connection {
     /// # Errors
     /// Those that lose the connection; a reply that nobody asked for is [`Error::UnexpectedReply`].
     pub fn next_push(&mut self, timeout: Option<Duration>) -> Result<Option<Vec<Value>>> {
-        if let Some(push) = self.pushes.pop_front() {
-            return Ok(Some(push));
-        }
-        match self.next_unasked(timeout)? {
+        match self.receive_any(timeout)? {
             None => Ok(None),
             Some(Value::Push(items)) => Ok(Some(items)),
             Some(other) => Err(self.give_up(crate::from_value::unexpected("a push message", &other))),
@@ -187,9 +184,25 @@ impl Connection {
         self.stream
     }
 
-    /// The next value of any kind that nobody asked for; `None` if none came within `timeout`.
-    pub(crate) fn next_unasked(&mut self, timeout: Option<Duration>) -> Result<Option<Value>> {
+    /// The next reply or push message (as [`Value::Push`]), whichever comes first; `None` if none came within `timeout`
+    /// (whose `None` means: wait for ever). What has come of it by then is kept, so waiting can go on.
+    ///
+    /// # Errors
+    /// Those that lose the connection.
+    pub fn receive_any(&mut self, timeout: Option<Duration>) -> Result<Option<Value>> {
         self.usable()?;
+        if let Some(push) = self.pushes.pop_front() {
+            return Ok(Some(Value::Push(push)));
+        }
+        let value = self.wait_up_to(timeout)?;
+        if value.as_ref().is_some_and(|value| !matches!(value, Value::Push(_))) {
+            self.awaited = self.awaited.saturating_sub(1);
+        }
+        Ok(value)
+    }
+
+    /// The next value of any kind; `None` if none came within `timeout`.
+    fn wait_up_to(&mut self, timeout: Option<Duration>) -> Result<Option<Value>> {
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         if let Some(value) = self.decode()? {
             return Ok(Some(value));
@@ -201,7 +214,6 @@ impl Connection {
         }
         match result {
             Ok(value) => Ok(Some(value)),
-            // What has come of the next value is kept.
             Err(ReadError::Timeout) => Ok(None),
             Err(ReadError::Lost(error)) => Err(error),
         }

@@ -60,7 +60,7 @@ impl Subscriber {
     /// [`crate::Error::Server`] for a refusal; those that lose the connection. Nothing is subscribed on a new one.
     pub fn next_message(&mut self, timeout: Option<Duration>) -> Result<Option<Message>> {
         loop {
-            let Some(value) = self.connection.next_unasked(timeout)? else { return Ok(None) };
+            let Some(value) = self.connection.receive_any(timeout)? else { return Ok(None) };
             let items = match value.without_attributes() {
                 Value::Push(items) | Value::Array(items) => items,
                 Value::Error(text) => return Err(ServerError::new(&text).into()),

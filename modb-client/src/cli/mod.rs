@@ -10,6 +10,7 @@ mod latency;
 mod once;
 mod options;
 mod pipe;
+mod prompt;
 mod scan;
 mod stat;
 
@@ -51,7 +52,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
 fn run_mode(options: &Options) -> Result<Outcome, Failure> {
     match options.mode {
         Mode::Once => once::run(options),
-        Mode::Prompt => pipe::run(options),
+        Mode::Prompt => prompt::run(options),
         Mode::Pipe => pipe::run(options),
         Mode::Scan => scan::run(options),
         Mode::BigKeys => bigkeys::run(options),

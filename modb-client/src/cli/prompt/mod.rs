@@ -1,0 +1,112 @@
+//! The prompt: lines with history, completion and hints from the server's own documentation.
+//!
+//! Ctrl-C clears a line that is being typed, and gives up a command that is running (its connection is closed, since
+//! the reply may still come). Ctrl-D, `exit` and `quit` leave. A server that has gone does not end the prompt: each
+//! command tries to connect again.
+//!
+//! Floors: `docs history` -> `syntax` -> `helper` (all pure) -> `session` -> here.
+
+mod docs;
+mod helper;
+mod history;
+mod session;
+mod syntax;
+
+use rustyline::config::{BellStyle, Config};
+use rustyline::error::ReadlineError;
+use rustyline::history::DefaultHistory;
+use rustyline::{CompletionType, Editor};
+
+use self::helper::Assistant;
+use self::session::Session;
+use super::options::Options;
+use super::{Failure, Outcome, pipe, print};
+
+/// Lines kept in the history.
+const HISTORY_LINES: usize = 1000;
+
+/// Asks for commands until the user leaves.
+pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
+    let mut session = Session::new(options)?;
+    if let Err(error) = session.connect() {
+        eprintln!("{error}");
+    }
+    let mut editor = editor().map_err(input_failure)?;
+    let assistant = Assistant {
+        docs: session.load_docs(),
+        has_colors: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    };
+    editor.set_helper(Some(assistant));
+    let history = history::path();
+    if let Some(path) = &history {
+        // There is none the first time.
+        let _ = editor.load_history(path);
+    }
+    loop {
+        let line = match editor.readline(&session.prompt()) {
+            Ok(line) => line,
+            Err(ReadlineError::Interrupted) => continue,
+            Err(ReadlineError::Eof) => return Ok(Outcome::Ok),
+            Err(error) => return Err(input_failure(error)),
+        };
+        let Some(words) = pipe::words(line.as_bytes()) else {
+            eprintln!("Invalid argument(s): unbalanced quotes");
+            continue;
+        };
+        if words.is_empty() {
+            continue;
+        }
+        let is_kept = !history::is_secret(&words) && editor.add_history_entry(line.as_str()).unwrap_or(false);
+        if let Some(path) = history.as_ref().filter(|_| is_kept) {
+            // A prompt without a home still works.
+            let _ = editor.append_history(path);
+        }
+        match words[0].to_ascii_lowercase().as_slice() {
+            b"exit" | b"quit" if words.len() == 1 => return Ok(Outcome::Ok),
+            b"clear" if words.len() == 1 => editor.clear_screen().map_err(input_failure)?,
+            b"help" | b"?" => print(help(&editor, &words[1..]).as_bytes())?,
+            _ => {
+                session.execute(words)?;
+                if let Some(assistant) = editor.helper_mut().filter(|assistant| assistant.docs.len() == 0) {
+                    assistant.docs = session.load_docs();
+                }
+            }
+        }
+    }
+}
+
+fn editor() -> rustyline::Result<Editor<Assistant, DefaultHistory>> {
+    let config = Config::builder()
+        .completion_type(CompletionType::List)
+        .completion_show_all_if_ambiguous(true)
+        .bell_style(BellStyle::None)
+        .history_ignore_space(true)
+        .history_ignore_dups(true)?
+        .max_history_size(HISTORY_LINES)?
+        .build();
+    Editor::with_config(config)
+}
+
+fn input_failure(error: ReadlineError) -> Failure {
+    Failure::Input(std::io::Error::other(error))
+}
+
+/// What is known of a command, or how the prompt works.
+fn help(editor: &Editor<Assistant, DefaultHistory>, words: &[Vec<u8>]) -> String {
+    if words.is_empty() {
+        return "help COMMAND tells about a command, Tab completes, a number before a command repeats it.\n\
+                Ctrl-C gives up a command, Ctrl-D or exit leaves.\n"
+            .to_owned();
+    }
+    let Some((name, doc, _)) = editor.helper().and_then(|assistant| assistant.docs.find(words)) else {
+        return "The server does not tell about this command.\n".to_owned();
+    };
+    let mut text = format!("\n  {} {}\n", name.to_uppercase(), syntax::syntax(&doc.arguments));
+    let facts =
+        [("summary", &doc.summary), ("since", &doc.since), ("group", &doc.group), ("cost", &doc.complexity)];
+    for (label, fact) in facts.iter().filter(|(_, fact)| !fact.is_empty()) {
+        text.push_str(&format!("  {label:<8} {fact}\n"));
+    }
+    text.push('\n');
+    text
+}
