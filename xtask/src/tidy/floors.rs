@@ -30,7 +30,13 @@ const CRATES: &[Crate] = &[
     Crate {
         folder: "modb-server",
         may_use: &["modb_net"],
-        floors: &[&["sys", "store"], &["data"], &["command"], &["session"], &["config", "server"]],
+        floors: &[
+            &["sys", "store"],
+            &["config", "data"],
+            &["command"],
+            &["session"],
+            &["database", "server"],
+        ],
     },
     Crate { folder: "modb-client", may_use: &["modb_net"], floors: &[] },
     Crate { folder: "xtask", may_use: &[], floors: &[] },
