@@ -13,9 +13,13 @@
 
 mod chunk;
 mod cold;
+#[cfg(test)]
+mod crash_tests;
 mod disk;
 mod engine;
 mod recover;
+#[cfg(test)]
+mod sim;
 mod table;
 mod writer;
 

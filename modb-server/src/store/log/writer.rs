@@ -280,6 +280,7 @@ impl Log {
 
     /// Makes sure that the next segment has a file that is written through and synced, so that its syncs change
     /// no metadata. Called ahead of need, from a thread that may wait.
+    #[allow(clippy::cast_possible_truncation)] // at most the zeros' length
     pub(crate) fn prepare_file(&self) -> Result<(), StoreError> {
         let mut tail = lock(&self.tail);
         if !tail.free.is_empty() {
@@ -291,8 +292,9 @@ impl Log {
         let file = self.disk.open(&name).map_err(failed)?;
         let mut at = 0;
         while at < self.segment_bytes {
-            file.write_at(at, &ZEROS).map_err(failed)?;
-            at += ZEROS.len() as u64;
+            let bytes = (self.segment_bytes - at).min(ZEROS.len() as u64);
+            file.write_at(at, &ZEROS[..bytes as usize]).map_err(failed)?;
+            at += bytes;
         }
         file.sync().and_then(|()| self.disk.sync_names()).map_err(failed)?;
         lock(&self.tail).free.push(name);

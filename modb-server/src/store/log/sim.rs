@@ -1,0 +1,322 @@
+//! A disk that loses power, and a cold store in memory beside it, for the crash tests.
+//!
+//! What it does worse than most disks: of everything not synced, any part may be there after the cut, sector by
+//! sector, in any combination; names as well. What was synced is there, unless [`SimDisk::lie_about_syncs`] was
+//! called. The cold store keeps what the real one promises: an ingestion is there as a whole or not at all.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+
+use super::cold::{Cold, Record};
+use super::disk::{Disk, DiskFile};
+use super::writer::Position;
+use crate::store::StoreError;
+use crate::store::group::lock;
+
+const SECTOR_BYTES: usize = 512;
+
+/// splitmix64: the same seed, the same run.
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(super) fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+}
+
+#[derive(Default)]
+struct Inode {
+    durable: Vec<u8>,
+    now: Vec<u8>,
+    pending: Vec<(usize, Vec<u8>)>,
+}
+
+#[derive(Default)]
+struct State {
+    inodes: Vec<Inode>,
+    names: BTreeMap<String, usize>,
+    durable_names: BTreeMap<String, usize>,
+    calls: u64,
+    power_ends_at: Option<u64>,
+    fails_at: Option<u64>,
+    syncs_lie: bool,
+    capacity: Option<usize>,
+}
+
+/// The disk; clones are the same one.
+#[derive(Clone, Default)]
+pub(super) struct SimDisk(Arc<Mutex<State>>);
+
+impl SimDisk {
+    /// Every call from the `n`th on fails.
+    pub(super) fn end_power_at(&self, n: u64) {
+        lock(&self.0).power_ends_at = Some(n);
+    }
+
+    /// The `n`th call fails, those after it do not.
+    pub(super) fn fail_at(&self, n: u64) {
+        lock(&self.0).fails_at = Some(n);
+    }
+
+    /// Syncs succeed and do nothing.
+    pub(super) fn lie_about_syncs(&self) {
+        lock(&self.0).syncs_lie = true;
+    }
+
+    /// Writes fail once the files hold this much.
+    pub(super) fn set_capacity(&self, bytes: Option<usize>) {
+        lock(&self.0).capacity = bytes;
+    }
+
+    pub(super) fn used_bytes(&self) -> usize {
+        lock(&self.0).used_bytes()
+    }
+
+    /// Changes one bit of what is durably there.
+    pub(super) fn flip_bit(&self, name: &str, at: usize, bit: u8) {
+        let mut state = lock(&self.0);
+        let inode = state.names[name];
+        state.inodes[inode].now[at] ^= 1 << bit;
+        state.inodes[inode].durable = state.inodes[inode].now.clone();
+    }
+
+    /// What the next process finds after a power cut now.
+    pub(super) fn after_power_cut(&self, random: &mut Random) -> Self {
+        let state = lock(&self.0);
+        let mut names = state.durable_names.clone();
+        for (name, inode) in &state.names {
+            if random.below(2) == 0 {
+                names.insert(name.clone(), *inode);
+            }
+        }
+        names.retain(|name, _| state.names.contains_key(name) || random.below(2) == 0);
+        let inodes = state.inodes.iter().map(|inode| inode.after_power_cut(random)).collect();
+        Self(Arc::new(Mutex::new(State { inodes, durable_names: names.clone(), names, ..State::default() })))
+    }
+
+    /// What the next process finds after a kill now: everything written.
+    pub(super) fn after_kill(&self) -> Self {
+        let state = lock(&self.0);
+        let whole =
+            |inode: &Inode| Inode { durable: inode.now.clone(), now: inode.now.clone(), pending: vec![] };
+        let inodes = state.inodes.iter().map(whole).collect();
+        let names = state.names.clone();
+        Self(Arc::new(Mutex::new(State { inodes, durable_names: names.clone(), names, ..State::default() })))
+    }
+
+    fn call(&self) -> io::Result<()> {
+        lock(&self.0).call()
+    }
+}
+
+impl State {
+    fn call(&mut self) -> io::Result<()> {
+        self.calls += 1;
+        if self.power_ends_at.is_some_and(|n| self.calls >= n) || self.fails_at == Some(self.calls) {
+            return Err(io::Error::other("the simulated disk failed"));
+        }
+        Ok(())
+    }
+
+    fn used_bytes(&self) -> usize {
+        self.names.values().map(|inode| self.inodes[*inode].now.len()).sum()
+    }
+}
+
+impl Inode {
+    fn after_power_cut(&self, random: &mut Random) -> Self {
+        let mut bytes = self.durable.clone();
+        // Nothing, everything, or any part of what was not synced.
+        let luck = random.below(4);
+        for (at, data) in &self.pending {
+            for (n, sector) in data.chunks(SECTOR_BYTES).enumerate() {
+                if luck == 1 || luck > 1 && random.below(2) == 0 {
+                    put(&mut bytes, at + n * SECTOR_BYTES, sector);
+                }
+            }
+        }
+        Self { durable: bytes.clone(), now: bytes, pending: Vec::new() }
+    }
+}
+
+fn put(bytes: &mut Vec<u8>, at: usize, data: &[u8]) {
+    if bytes.len() < at + data.len() {
+        bytes.resize(at + data.len(), 0);
+    }
+    bytes[at..at + data.len()].copy_from_slice(data);
+}
+
+impl Disk for SimDisk {
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.call()?;
+        Ok(lock(&self.0).names.keys().cloned().collect())
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = lock(&self.0);
+        state.call()?;
+        let inode = match state.names.get(name) {
+            Some(inode) => *inode,
+            None => {
+                state.inodes.push(Inode::default());
+                let inode = state.inodes.len() - 1;
+                state.names.insert(name.to_owned(), inode);
+                inode
+            }
+        };
+        Ok(Arc::new(SimFile { disk: self.clone(), inode }))
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        self.call()?;
+        let state = lock(&self.0);
+        let inode = state.names.get(name).ok_or(ErrorKind::NotFound)?;
+        Ok(state.inodes[*inode].now.clone())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut state = lock(&self.0);
+        state.call()?;
+        state.names.remove(name).map(drop).ok_or_else(|| ErrorKind::NotFound.into())
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        let mut state = lock(&self.0);
+        state.call()?;
+        if !state.syncs_lie {
+            state.durable_names = state.names.clone();
+        }
+        Ok(())
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let state = lock(&self.0);
+        Ok(state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.used_bytes()) as u64))
+    }
+}
+
+struct SimFile {
+    disk: SimDisk,
+    inode: usize,
+}
+
+impl DiskFile for SimFile {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut state = lock(&self.disk.0);
+        let failed = state.call();
+        let at = usize::try_from(offset).expect("small");
+        let used = state.used_bytes() - state.inodes[self.inode].now.len();
+        let room = state.capacity.map_or(usize::MAX, |capacity| capacity.saturating_sub(used + at));
+        let fits = bytes.len().min(room);
+        let inode = &mut state.inodes[self.inode];
+        put(&mut inode.now, at, &bytes[..fits]);
+        // Also what failed may have reached the disk.
+        inode.pending.push((at, bytes[..fits].to_vec()));
+        failed?;
+        if fits < bytes.len() { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = lock(&self.disk.0);
+        state.call()?;
+        if !state.syncs_lie {
+            let inode = &mut state.inodes[self.inode];
+            inode.durable = inode.now.clone();
+            inode.pending.clear();
+        }
+        Ok(())
+    }
+}
+
+/// A cold store in memory, on the power of a disk.
+pub(super) struct SimCold {
+    disk: SimDisk,
+    kept: Mutex<(BTreeMap<Bytes, Bytes>, Position)>,
+}
+
+impl SimCold {
+    pub(super) fn new(disk: SimDisk) -> Self {
+        Self { disk, kept: Mutex::default() }
+    }
+
+    /// What the next process finds, on the next process's disk.
+    pub(super) fn on(&self, disk: SimDisk) -> Self {
+        Self { disk, kept: Mutex::new(lock(&self.kept).clone()) }
+    }
+}
+
+impl Cold for SimCold {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        Ok(lock(&self.kept).0.get(key).cloned())
+    }
+
+    fn range(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        f: &mut dyn FnMut(Bytes, Bytes) -> bool,
+    ) -> Result<(), StoreError> {
+        if from < to {
+            let kept = lock(&self.kept);
+            for (key, value) in kept.0.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to))) {
+                if !f(key.clone(), value.clone()) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn position(&self) -> Result<Position, StoreError> {
+        Ok(lock(&self.kept).1.clone())
+    }
+
+    fn ingest(
+        &self,
+        position: &Position,
+        records: &mut dyn Iterator<Item = Record>,
+        before_publish: &mut dyn FnMut() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let records: Vec<Record> = records.collect();
+        assert!(records.windows(2).all(|pair| pair[0].0 < pair[1].0), "a run is sorted");
+        before_publish()?;
+        self.disk.call().map_err(|e| StoreError::io("ingest", e))?;
+        let mut kept = lock(&self.kept);
+        for (key, value) in records {
+            match value {
+                Some(value) => kept.0.insert(key, value),
+                None => kept.0.remove(&key),
+            };
+        }
+        kept.1 = position.clone();
+        Ok(())
+    }
+
+    fn compact_step(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    fn compact_all(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn runs(&self) -> usize {
+        0
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        0
+    }
+}
