@@ -244,16 +244,25 @@ impl DiskFile for SimFile {
 pub(super) struct SimCold {
     disk: SimDisk,
     kept: Mutex<(BTreeMap<Bytes, Bytes>, Position)>,
+    /// Called between the records of an ingestion: what other threads do meanwhile.
+    meanwhile: Mutex<Option<Meanwhile>>,
 }
+
+type Meanwhile = Box<dyn FnMut() + Send>;
 
 impl SimCold {
     pub(super) fn new(disk: SimDisk) -> Self {
-        Self { disk, kept: Mutex::default() }
+        Self { disk, kept: Mutex::default(), meanwhile: Mutex::default() }
     }
 
     /// What the next process finds, on the next process's disk.
     pub(super) fn on(&self, disk: SimDisk) -> Self {
-        Self { disk, kept: Mutex::new(lock(&self.kept).clone()) }
+        Self { disk, kept: Mutex::new(lock(&self.kept).clone()), meanwhile: Mutex::default() }
+    }
+
+    /// Lets `f` happen between the records of each ingestion from now on.
+    pub(super) fn meanwhile(&self, f: impl FnMut() + Send + 'static) {
+        *lock(&self.meanwhile) = Some(Box::new(f));
     }
 }
 
@@ -289,7 +298,14 @@ impl Cold for SimCold {
         records: &mut dyn Iterator<Item = Record>,
         before_publish: &mut dyn FnMut() -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let records: Vec<Record> = records.collect();
+        let mut taken: Vec<Record> = Vec::new();
+        for record in records {
+            taken.push(record);
+            if let Some(meanwhile) = &mut *lock(&self.meanwhile) {
+                meanwhile();
+            }
+        }
+        let records = taken;
         assert!(records.windows(2).all(|pair| pair[0].0 < pair[1].0), "a run is sorted");
         before_publish()?;
         self.disk.call().map_err(|e| StoreError::io("ingest", e))?;

@@ -78,6 +78,15 @@ struct Tail {
     unsynced: Vec<Arc<dyn DiskFile>>,
     names_changed: bool,
     next_name: u64,
+    /// A write or sync has failed: what the files hold is unknown, so nothing is written behind it any more.
+    failed: bool,
+}
+
+impl Tail {
+    fn check(&self) -> Result<(), StoreError> {
+        let reason = "an earlier write to the log failed";
+        if self.failed { Err(StoreError::ReadOnly(reason.to_owned())) } else { Ok(()) }
+    }
 }
 
 /// A commit that has its number but is not in the table yet; see [`Log::barrier`].
@@ -142,6 +151,7 @@ impl Log {
                 unsynced,
                 names_changed: false,
                 next_name,
+                failed: false,
             }),
             syncing: Mutex::new(()),
             in_flight: [AtomicUsize::new(0), AtomicUsize::new(0)],
@@ -227,6 +237,7 @@ impl Log {
             return Ok(self.written());
         }
         let mut tail = lock(&self.tail);
+        tail.check()?;
         while self.written() < target {
             let sealed = match tail.waiting.take() {
                 Some(sealed) => sealed,
@@ -243,15 +254,15 @@ impl Log {
     pub(crate) fn sync(&self) -> Result<Seq, StoreError> {
         let _alone = lock(&self.syncing);
         let mut tail = lock(&self.tail);
+        tail.check()?;
         let upto = self.written();
         let files = std::mem::take(&mut tail.unsynced);
         let names_changed = std::mem::take(&mut tail.names_changed);
         drop(tail);
-        if names_changed {
-            self.disk.sync_names().map_err(|e| StoreError::io("cannot sync the log's folder", e))?;
-        }
-        for file in files {
-            file.sync().map_err(|e| StoreError::io("cannot sync the log", e))?;
+        let names = if names_changed { self.disk.sync_names() } else { Ok(()) };
+        if let Err(error) = names.and_then(|()| files.iter().try_for_each(|file| file.sync())) {
+            lock(&self.tail).failed = true;
+            return Err(StoreError::io("cannot sync the log", error));
         }
         self.synced.fetch_max(upto.0, Ordering::AcqRel);
         Ok(upto)
@@ -307,6 +318,7 @@ impl Log {
         self.write_out()?;
         self.sync()?;
         let mut tail = lock(&self.tail);
+        tail.check()?;
         if tail.current.is_some() && tail.waiting.is_none() {
             let sealed = self.seal(&mut tail);
             self.write_chunk(&mut tail, sealed)?;
@@ -376,7 +388,10 @@ impl Log {
                 tail.spare_buffer = vec![0; HEADER_BYTES];
                 Ok(false)
             }
-            Err(error) => Err(StoreError::io("cannot write the log", error)),
+            Err(error) => {
+                tail.failed = true;
+                Err(StoreError::io("cannot write the log", error))
+            }
         }
     }
 
