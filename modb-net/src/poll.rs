@@ -18,8 +18,13 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use polling::{AsSource, PollMode};
+/// What the system watches: a descriptor or socket that can be borrowed.
+pub use polling::AsSource;
+use polling::PollMode;
+
 use socket2::Socket;
+
+use crate::sys::EventFd;
 
 /// A key the poller keeps for itself (`polling` uses it for its own notification).
 pub const RESERVED_KEY: usize = usize::MAX;
@@ -37,11 +42,13 @@ mod sealed {
     impl Sealed for std::net::TcpListener {}
     impl Sealed for std::net::TcpStream {}
     impl Sealed for socket2::Socket {}
+    impl Sealed for crate::sys::EventFd {}
 }
 
 impl Source for TcpListener {}
 impl Source for TcpStream {}
 impl Source for Socket {}
+impl Source for EventFd {}
 
 /// What to be told about a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Waking a poll loop from another thread, with wake-ups that coalesce.
 //!
 //! One [`Notifier`] belongs to a loop; any number of [`Waker`]s belong to other threads. The notifier is a
-//! socket that any `select`, `poll`, `epoll`, `kqueue` or IOCP loop can wait on. While the loop is awake a
-//! wake-up costs no system call; while it sleeps, one byte is written, however many wake it.
+//! socket (or an eventfd) that any `select`, `poll`, `epoll`, `kqueue` or IOCP loop can wait on. While the loop
+//! is awake a wake-up costs no system call; while it sleeps, there is one write, however many wake it.
 //!
 //! The queue is the caller's. The producer publishes its item, then calls [`Waker::wake`]. The loop does,
 //! in this order (see [`Wait`], which keeps it):
@@ -29,29 +29,27 @@
 //! read. A write that keeps failing breaks the notifier for good and wakes the loop to be told so, since
 //! another waker may already have relied on that byte.
 
+mod channel;
 mod state;
 
 use std::cell::Cell;
 use std::io;
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
-use std::net::Shutdown;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use socket2::Socket;
 
+use crate::poll::Source;
 use crate::socketpair::{self, PairError};
 use crate::sys;
+use channel::{Receiver, Sender};
 use state::State;
 
 /// How often a failing write is tried before the notifier counts as broken. What can pass (a lack of
 /// kernel memory) passes quickly or not at all, and the caller must not be held.
 const WRITE_ATTEMPTS: u32 = 16;
-
-/// Bytes taken from the socket at once. There is one per sleep; a few may have gathered.
-const DRAIN_BYTES: usize = 64;
 
 /// A wake-up cannot be delivered, now or ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,16 +71,14 @@ const CLOSED: u8 = 2;
 struct Shared {
     state: State,
     fate: AtomicU8,
-    sender: Socket,
-    /// To end the stream from this side if the sender has failed. Weak: wakers do not keep it open.
-    receiver: Weak<Socket>,
+    sender: Sender,
 }
 
 /// The receiving half: belongs to one loop, on one thread at a time.
 #[derive(Debug)]
 pub struct Notifier {
     shared: Arc<Shared>,
-    receiver: Arc<Socket>,
+    receiver: Receiver,
     /// Two threads in a wait on one notifier would break the protocol: not `Sync`.
     one_thread: PhantomData<Cell<()>>,
 }
@@ -90,23 +86,22 @@ pub struct Notifier {
 sys::impl_as_socket!(Notifier, receiver);
 
 impl Notifier {
-    /// A notifier over [`socketpair::pair`].
+    /// A notifier over what is fastest here: an `eventfd` on Linux, [`socketpair::pair`] elsewhere.
     ///
     /// # Errors
-    /// If no pair can be had.
+    /// If neither can be had.
     pub fn new() -> Result<Self, PairError> {
-        Ok(Self::over(socketpair::pair()?))
+        // Where there is no eventfd, as in some sandboxes, the pair will do or say what is wrong.
+        channel::of_event().map_or_else(|_| Ok(Self::over(socketpair::pair()?)), |ends| Ok(Self::on(ends)))
     }
 
     /// A notifier over a pair of the caller's choice: connected, non-blocking stream sockets.
     pub fn over((receiver, sender): (Socket, Socket)) -> Self {
-        let receiver = Arc::new(receiver);
-        let shared = Arc::new(Shared {
-            state: State::new(),
-            fate: AtomicU8::new(LIVE),
-            sender,
-            receiver: Arc::downgrade(&receiver),
-        });
+        Self::on(channel::of_pair(receiver, sender))
+    }
+
+    fn on((receiver, sender): (Receiver, Sender)) -> Self {
+        let shared = Arc::new(Shared { state: State::new(), fate: AtomicU8::new(LIVE), sender });
         Self { shared, receiver, one_thread: PhantomData }
     }
 
@@ -116,8 +111,8 @@ impl Notifier {
     }
 
     /// What to add to a poller, to be told when it is readable.
-    pub fn source(&self) -> Arc<Socket> {
-        self.receiver.clone()
+    pub fn source(&self) -> Arc<dyn Source> {
+        self.receiver.source()
     }
 
     /// Begins a wait. `drained`: whether the queue was emptied since the last wait and nothing else was
@@ -127,29 +122,14 @@ impl Notifier {
         Wait { notifier: self, may_block: drained && live && self.shared.state.try_sleep(), ended: false }
     }
 
-    /// Empties the socket, then makes what was published visible: in this order.
+    /// Empties the channel, then makes what was published visible: in this order.
     fn end_wait(&self, readable: bool) -> Result<(), NotifyError> {
-        let emptied = if readable { self.empty_socket() } else { Ok(()) };
+        let emptied = if readable { self.receiver.empty() } else { Ok(()) };
         self.shared.state.wake();
         if emptied.is_err() {
             self.shared.break_down();
         }
         self.shared.check()
-    }
-
-    fn empty_socket(&self) -> io::Result<()> {
-        let mut bytes = [MaybeUninit::uninit(); DRAIN_BYTES];
-        loop {
-            match self.receiver.recv(&mut bytes) {
-                // The sending socket lives as long as `shared`: only a failed one ends the stream.
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                // Once is enough: if there is more, the socket stays readable.
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
     }
 }
 
@@ -228,32 +208,26 @@ impl Shared {
         }
     }
 
-    /// Writes the byte, and if that is impossible makes sure that everybody learns it.
+    /// Writes, and if that is impossible makes sure that everybody learns it.
     fn write(&self) -> Result<(), NotifyError> {
         for _ in 0..WRITE_ATTEMPTS {
-            match self.sender.send_with_flags(&[1], sys::SEND_FLAGS) {
-                // A full buffer means bytes to read: the loop wakes.
-                Ok(1..) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            match self.sender.write() {
+                Ok(()) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(0) | Err(_) => std::thread::yield_now(),
+                Err(_) => std::thread::yield_now(),
             }
             // The notifier has gone meanwhile: that is why.
             self.check()?;
         }
-        // Putting the state back to ASLEEP would not do: others may have coalesced onto this byte.
+        // Putting the state back to ASLEEP would not do: others may have coalesced onto this write.
         self.break_down();
         self.check()
     }
 
-    /// Ends the notifier for good, and its stream, so that a sleeping loop finds its socket readable.
+    /// Ends the notifier for good, and its stream, so that a sleeping loop finds it readable.
     fn break_down(&self) {
         self.fate.fetch_max(BROKEN, Ordering::AcqRel);
-        // Whichever end has failed, the other will do. If neither can, the loop learns it when it wakes.
-        let _ = self.sender.shutdown(Shutdown::Write);
-        if let Some(receiver) = self.receiver.upgrade() {
-            let _ = receiver.shutdown(Shutdown::Both);
-        }
+        self.sender.end_stream();
     }
 }
 

@@ -1,10 +1,12 @@
-//! The notifier over the system's pair, on real threads.
+//! The notifier on real threads: each test runs over every kind of channel that there is here.
 
+use std::mem::MaybeUninit;
 use std::sync::mpsc;
 use std::time::Instant;
 
 use super::*;
 use crate::poll::{Events, Interest, Poller};
+use crate::socketpair::Strategy;
 
 /// Far longer than any wake-up takes.
 const LONG: Duration = Duration::from_secs(20);
@@ -16,9 +18,17 @@ struct Loop {
     events: Events,
 }
 
+/// One notifier of each kind.
+fn notifiers() -> Vec<Notifier> {
+    let pair = |strategy| socketpair::pair_by(strategy, socketpair::DEFAULT_DEADLINE).unwrap();
+    let strategies: [&[Strategy]; 2] = [Strategy::DEFAULT, &[Strategy::LoopbackV4]];
+    let pairs = strategies.into_iter().map(|strategy| Notifier::over(pair(strategy)));
+    pairs.chain([Notifier::new().unwrap()]).collect()
+}
+
 impl Loop {
-    fn new() -> Self {
-        let (notifier, mut poller) = (Notifier::new().unwrap(), Poller::new().unwrap());
+    fn new(notifier: Notifier) -> Self {
+        let mut poller = Poller::new().unwrap();
         poller.add(0, notifier.source(), Interest::READ).unwrap();
         Self { notifier, poller, events: Events::new() }
     }
@@ -32,30 +42,45 @@ impl Loop {
     }
 }
 
-fn pending_bytes(notifier: &Notifier) -> usize {
-    notifier.receiver.peek(&mut [MaybeUninit::uninit(); 64]).unwrap_or(0)
+/// How many writes nobody has read yet.
+fn pending_writes(notifier: &Notifier) -> usize {
+    match (&notifier.receiver, &notifier.shared.sender) {
+        (Receiver::Socket(socket), Sender::Socket { .. }) => {
+            // A byte over TCP may still be on its way.
+            let watch = sys::Watch { socket, write: false };
+            sys::poll_sockets(&[watch], Duration::from_millis(20)).unwrap();
+            socket.peek(&mut [MaybeUninit::uninit(); 64]).unwrap_or(0)
+        }
+        (Receiver::Event(event), sender) => {
+            let count = event.take().unwrap_or(0);
+            (0..count).for_each(|_| sender.write().unwrap());
+            count as usize
+        }
+        ends => panic!("{ends:?}"),
+    }
 }
 
 #[test]
-fn awake_nothing_is_written_asleep_exactly_one_byte() {
-    let notifier = Notifier::new().unwrap();
-    let waker = notifier.waker();
-    for _ in 0..1000 {
-        waker.wake().unwrap();
-    }
-    assert_eq!(pending_bytes(&notifier), 0);
-    let wait = notifier.begin_wait(true);
-    assert!(!wait.may_block(), "there were wake-ups while it was awake");
-    wait.end(false).unwrap();
+fn awake_nothing_is_written_asleep_there_is_exactly_one_write() {
+    for notifier in notifiers() {
+        let waker = notifier.waker();
+        for _ in 0..1000 {
+            waker.wake().unwrap();
+        }
+        assert_eq!(pending_writes(&notifier), 0);
+        let wait = notifier.begin_wait(true);
+        assert!(!wait.may_block(), "there were wake-ups while it was awake");
+        wait.end(false).unwrap();
 
-    let wait = notifier.begin_wait(true);
-    assert!(wait.may_block());
-    for _ in 0..1000 {
-        waker.wake().unwrap();
+        let wait = notifier.begin_wait(true);
+        assert!(wait.may_block());
+        for _ in 0..1000 {
+            waker.wake().unwrap();
+        }
+        assert_eq!(pending_writes(&notifier), 1);
+        wait.end(true).unwrap();
+        assert_eq!(pending_writes(&notifier), 0);
     }
-    assert_eq!(pending_bytes(&notifier), 1);
-    wait.end(true).unwrap();
-    assert_eq!(pending_bytes(&notifier), 0);
 }
 
 #[test]
@@ -67,35 +92,39 @@ fn a_loop_with_something_left_undone_does_not_sleep() {
 
 #[test]
 fn a_wait_that_is_dropped_has_ended() {
-    let notifier = Notifier::new().unwrap();
-    drop(notifier.begin_wait(true));
-    notifier.waker().wake().unwrap();
-    assert_eq!(pending_bytes(&notifier), 0, "it is awake");
+    for notifier in notifiers() {
+        drop(notifier.begin_wait(true));
+        notifier.waker().wake().unwrap();
+        assert_eq!(pending_writes(&notifier), 0, "it is awake");
+    }
 }
 
 #[test]
 fn a_sleeping_loop_is_woken() {
-    let mut looping = Loop::new();
-    let waker = looping.notifier.waker();
-    let waking = std::thread::spawn(move || waker.wake());
-    // Either the wake-up comes first and the wait does not block, or it wakes the wait.
-    looping.wait().unwrap();
-    waking.join().unwrap().unwrap();
+    for notifier in notifiers() {
+        let mut looping = Loop::new(notifier);
+        let waker = looping.notifier.waker();
+        let waking = std::thread::spawn(move || waker.wake());
+        // Either the wake-up comes first and the wait does not block, or it wakes the wait.
+        looping.wait().unwrap();
+        waking.join().unwrap().unwrap();
+    }
 }
 
 #[test]
 fn wakers_outlive_the_notifier() {
-    let notifier = Notifier::new().unwrap();
-    let waker = notifier.waker();
-    let other = waker.clone();
-    drop(notifier);
-    assert_eq!(waker.wake(), Err(NotifyError::Closed));
-    assert_eq!(std::thread::spawn(move || other.wake()).join().unwrap(), Err(NotifyError::Closed));
+    for notifier in notifiers() {
+        let waker = notifier.waker();
+        let other = waker.clone();
+        drop(notifier);
+        assert_eq!(waker.wake(), Err(NotifyError::Closed));
+        assert_eq!(std::thread::spawn(move || other.wake()).join().unwrap(), Err(NotifyError::Closed));
+    }
 }
 
 /// Producers push numbers through a channel and wake; the loop counts what arrives.
-fn count_at_both_ends(producers: u64, each: u64) {
-    let mut looping = Loop::new();
+fn count_at_both_ends(notifier: Notifier, producers: u64, each: u64) {
+    let mut looping = Loop::new(notifier);
     let (send, receive) = mpsc::channel::<u64>();
     let threads: Vec<_> = (0..producers)
         .map(|_| {
@@ -123,7 +152,9 @@ fn count_at_both_ends(producers: u64, each: u64) {
 #[test]
 fn nothing_is_lost_between_threads() {
     for producers in [1, 2, 4] {
-        count_at_both_ends(producers, 1_000_000 / 3 / producers);
+        for notifier in notifiers() {
+            count_at_both_ends(notifier, producers, 1_000_000 / 9 / producers);
+        }
     }
 }
 
@@ -131,6 +162,8 @@ fn nothing_is_lost_between_threads() {
 #[ignore = "minutes"]
 fn long_nothing_is_lost_in_ten_million() {
     for producers in [1, 2, 4] {
-        count_at_both_ends(producers, 10_000_000 / producers);
+        for notifier in notifiers() {
+            count_at_both_ends(notifier, producers, 10_000_000 / producers);
+        }
     }
 }

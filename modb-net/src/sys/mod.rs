@@ -10,10 +10,21 @@
 //! - [`poll_sockets`]: waits for a few sockets without holding a descriptor for it.
 //! - [`is_connecting`]: whether an error of `connect` means that the system is still at it.
 //! - [`raise_descriptor_limit`]: as many open sockets as asked for, or as the system allows.
-//! - `impl_as_socket!`: makes a type with a socket in it usable in loops that are not ours.
+//! - [`EventFd`]: a counter that can be waited for; does not exist everywhere.
+//! - `impl_as_socket!`: makes a type with a receiver in it usable in loops that are not ours.
 //! - `model_tests!`: tests that loom runs, ignored where it cannot.
 //!
 //! Sockets come from `socket2` and `std`, which create them closed on exec and not inheritable.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::EventFd;
+
+#[cfg(not(target_os = "linux"))]
+mod no_event_fd;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use no_event_fd::EventFd;
 
 #[cfg(unix)]
 mod unix;

@@ -91,22 +91,39 @@ pub fn raise_descriptor_limit(wanted: u64) -> io::Result<u64> {
     Ok(target)
 }
 
-/// `AsFd` and `AsRawFd` by a field.
+/// `AsFd` and `AsRawFd` by a field that is a notifier's receiver.
 macro_rules! impl_as_socket {
     ($type:ty, $field:ident) => {
         impl std::os::fd::AsFd for $type {
             fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-                std::os::fd::AsFd::as_fd(&*self.$field)
+                self.$field.as_source()
             }
         }
         impl std::os::fd::AsRawFd for $type {
             fn as_raw_fd(&self) -> std::os::fd::RawFd {
-                std::os::fd::AsRawFd::as_raw_fd(&*self.$field)
+                std::os::fd::AsRawFd::as_raw_fd(&self.$field.as_source())
             }
         }
     };
 }
 pub(crate) use impl_as_socket;
+
+/// `AsFd` for a type without values.
+#[cfg(not(target_os = "linux"))]
+macro_rules! impl_as_nothing {
+    ($type:ty) => {
+        impl std::os::fd::AsFd for $type {
+            fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+                match *self {}
+            }
+        }
+    };
+}
+#[cfg(not(target_os = "linux"))]
+pub(crate) use impl_as_nothing;
+
+/// What a poller borrows from a source.
+pub(crate) type BorrowedSource<'a> = std::os::fd::BorrowedFd<'a>;
 
 /// Tests that run a model under loom.
 #[cfg(test)]
@@ -115,3 +132,36 @@ macro_rules! model_tests {
 }
 #[cfg(test)]
 pub(crate) use model_tests;
+
+#[cfg(test)]
+mod tests {
+    #![allow(unsafe_code)] // Signals.
+
+    use super::*;
+    use std::os::unix::thread::JoinHandleExt;
+
+    extern "C" fn do_nothing(_: libc::c_int) {}
+
+    #[test]
+    fn a_signal_ends_the_wait_without_an_error() {
+        let handler: extern "C" fn(libc::c_int) = do_nothing;
+        // SAFETY: the handler does nothing, and the structure is complete (zero: no SA_RESTART).
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = handler as libc::sighandler_t;
+            assert_eq!(libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()), 0);
+        }
+        let waiting = std::thread::spawn(|| {
+            let (silent, _other) = native_pair().unwrap();
+            poll_sockets(&[Watch { socket: &silent, write: false }], Duration::from_secs(20))
+        });
+        let begun = std::time::Instant::now();
+        while !waiting.is_finished() {
+            // SAFETY: the thread has not been joined, so its handle is valid.
+            unsafe { libc::pthread_kill(waiting.as_pthread_t(), libc::SIGUSR1) };
+            std::thread::yield_now();
+        }
+        waiting.join().unwrap().unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+}

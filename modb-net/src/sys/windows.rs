@@ -95,22 +95,37 @@ pub fn raise_descriptor_limit(wanted: u64) -> io::Result<u64> {
     Ok(wanted)
 }
 
-/// `AsSocket` and `AsRawSocket` by a field.
+/// `AsSocket` and `AsRawSocket` by a field that is a notifier's receiver.
 macro_rules! impl_as_socket {
     ($type:ty, $field:ident) => {
         impl std::os::windows::io::AsSocket for $type {
             fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
-                std::os::windows::io::AsSocket::as_socket(&*self.$field)
+                self.$field.as_source()
             }
         }
         impl std::os::windows::io::AsRawSocket for $type {
             fn as_raw_socket(&self) -> std::os::windows::io::RawSocket {
-                std::os::windows::io::AsRawSocket::as_raw_socket(&*self.$field)
+                std::os::windows::io::AsRawSocket::as_raw_socket(&self.$field.as_source())
             }
         }
     };
 }
 pub(crate) use impl_as_socket;
+
+/// `AsSocket` for a type without values.
+macro_rules! impl_as_nothing {
+    ($type:ty) => {
+        impl std::os::windows::io::AsSocket for $type {
+            fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
+                match *self {}
+            }
+        }
+    };
+}
+pub(crate) use impl_as_nothing;
+
+/// What a poller borrows from a source.
+pub(crate) type BorrowedSource<'a> = std::os::windows::io::BorrowedSocket<'a>;
 
 /// Tests that run a model under loom.
 #[cfg(test)]

@@ -13,6 +13,14 @@ pub(crate) const LONG: Duration = Duration::from_secs(20);
 pub(crate) const PRODUCERS: usize = 3;
 pub(crate) const ITEMS_EACH: usize = 20_000;
 
+/// One notifier of each kind.
+pub(crate) fn notifiers() -> Vec<Notifier> {
+    let pair = |strategy| socketpair::pair_by(strategy, socketpair::DEFAULT_DEADLINE).unwrap();
+    let strategies: [&[Strategy]; 2] = [Strategy::DEFAULT, &[Strategy::LoopbackV4]];
+    let pairs = strategies.into_iter().map(|strategy| Notifier::over(pair(strategy)));
+    pairs.chain([Notifier::new().unwrap()]).collect()
+}
+
 /// Threads that send numbers and wake the loop after each.
 pub(crate) fn produce(waker: &Waker) -> (mpsc::Receiver<usize>, Vec<JoinHandle<()>>) {
     let (send, receive) = mpsc::channel();
@@ -31,9 +39,7 @@ pub(crate) fn produce(waker: &Waker) -> (mpsc::Receiver<usize>, Vec<JoinHandle<(
 /// Every item arrives in a loop that waits by `readable`: given the notifier and how long to wait at most,
 /// it says whether the socket can be read.
 pub(crate) fn runs_in(mut readable: impl FnMut(&Notifier, Duration) -> bool) {
-    for strategy in [Strategy::DEFAULT, &[Strategy::LoopbackV4]] {
-        let pair = socketpair::pair_by(strategy, socketpair::DEFAULT_DEADLINE).unwrap();
-        let notifier = Notifier::over(pair);
+    for notifier in notifiers() {
         let (items, threads) = produce(&notifier.waker());
         let mut count = 0;
         while count < PRODUCERS * ITEMS_EACH {

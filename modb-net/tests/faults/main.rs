@@ -2,7 +2,7 @@
 //! here is mocked. What exists on one platform only is in `sys/`.
 //!
 //! Some faults belong to a whole process (its descriptor limit, its signals): those tests run again in a
-//! child, see `child.rs`. Tests named `root_` need root and are ignored unless asked for.
+//! child, see `child.rs`.
 
 #![allow(clippy::unwrap_used)] // The helpers of tests are tests.
 
