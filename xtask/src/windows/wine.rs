@@ -64,7 +64,11 @@ impl Wine {
         self.configure(&mut server);
         // It stays in the background; with our output in its hands, whoever reads that would wait for it.
         server.arg("-p").stdout(Stdio::null()).stderr(Stdio::null());
-        process::run(&mut server)?;
+        let status = server.status().context(format_args!("cannot start {}", self.server.display()))?;
+        // 2: one is up already, that of another session or what a killed one left behind. It will do.
+        if !matches!(status.code(), Some(0 | 2)) {
+            return Err(format!("{} ended with {status}", self.server.display()).into());
+        }
         Ok(Session { server: self.server.clone(), prefix: self.prefix.clone(), lock })
     }
 
