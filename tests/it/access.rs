@@ -1,0 +1,115 @@
+//! Who may speak to the server, how many, and for how long.
+
+use std::net::{IpAddr, UdpSocket};
+use std::time::Duration;
+
+use modb_tests::peer::encode;
+use modb_tests::wait::DEADLINE;
+use modb_tests::{Launch, Peer, Platform, Reply, skip, wait};
+
+const WRONG: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+
+pub(crate) fn without_the_password_nothing_is_served(platform: &Platform) {
+    let server = Launch::new(platform).with_password("secret").start();
+    let mut stranger = Peer::connect(server.addr());
+    for words in ["GET a", "SET a 1", "PING", "SHUTDOWN", "CONFIG GET requirepass", "FLUSHALL"] {
+        let refusal = stranger.ask(words).error();
+        assert_eq!(refusal.as_deref(), Some("NOAUTH Authentication required."), "{words}");
+    }
+    assert_eq!(stranger.ask("AUTH secret"), Reply::ok());
+    assert_eq!(stranger.ask("SET a 1"), Reply::ok());
+    assert_eq!(stranger.ask("RESET"), Reply::Simple(b"RESET".to_vec()));
+    assert!(stranger.ask("GET a").error().is_some(), "RESET forgets who it was");
+}
+
+pub(crate) fn a_wrong_password_is_refused(platform: &Platform) {
+    let server = Launch::new(platform).with_password("secret").start();
+    let mut stranger = Peer::connect(server.addr());
+    for words in ["AUTH wrong", "AUTH secre", "AUTH secrets", "AUTH other secret", "AUTH default wrong"] {
+        assert_eq!(stranger.ask(words).error().as_deref(), Some(WRONG), "{words}");
+    }
+    assert_eq!(stranger.ask("AUTH default secret"), Reply::ok());
+}
+
+pub(crate) fn hello_can_authenticate(platform: &Platform) {
+    let server = Launch::new(platform).with_password("secret").start();
+    let mut stranger = Peer::connect(server.addr());
+    let refusal = stranger.ask("HELLO 3").error().expect("a refusal");
+    assert!(
+        refusal.starts_with("NOAUTH HELLO must be called with the client already authenticated"),
+        "{refusal}"
+    );
+    assert_eq!(stranger.ask("HELLO 3 AUTH default wrong").error().as_deref(), Some(WRONG));
+    assert!(matches!(stranger.ask("HELLO 3 AUTH default secret SETNAME me"), Reply::Map(_)));
+    assert_eq!(stranger.ask("CLIENT GETNAME"), Reply::bulk("me"));
+}
+
+pub(crate) fn unauthenticated_clients_may_not_announce_large_requests(platform: &Platform) {
+    let server = Launch::new(platform).with_password("secret").start();
+    let cases: [(&[u8], &str); 2] = [
+        (b"*11\r\n", "-ERR Protocol error: unauthenticated multibulk length\r\n"),
+        (b"*2\r\n$4\r\nAUTH\r\n$16385\r\n", "-ERR Protocol error: unauthenticated bulk length\r\n"),
+    ];
+    for (sent, answer) in cases {
+        let mut stranger = Peer::connect(server.addr());
+        stranger.send(sent);
+        assert_eq!(String::from_utf8_lossy(&stranger.read_to_close()), answer);
+    }
+}
+
+pub(crate) fn without_a_password_clients_from_elsewhere_are_refused(platform: &Platform) {
+    let Some(own) = own_address() else { skip!("this machine has no address but the loopback one") };
+    let server = Launch::new(platform).with("--bind", "0.0.0.0").start();
+    assert_eq!(server.peer().ask("PING"), Reply::Simple(b"PONG".to_vec()));
+    let mut elsewhere = Peer::connect((own, server.addr().port()).into());
+    let got = String::from_utf8_lossy(&elsewhere.read_to_close()).into_owned();
+    assert!(got.starts_with("-DENIED "), "{got:?}");
+    drop(server);
+
+    let server = Launch::new(platform).with("--bind", "0.0.0.0").with_password("secret").start();
+    let mut elsewhere = Peer::connect((own, server.addr().port()).into());
+    assert_eq!(elsewhere.ask("AUTH secret"), Reply::ok());
+}
+
+/// An address of this machine that is not loopback. Connecting a UDP socket only asks for the route; nothing is sent.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip)
+}
+
+pub(crate) fn one_client_too_many_is_told_and_closed_and_the_others_stay(platform: &Platform) {
+    const MAX: usize = 5;
+    let server = Launch::new(platform).with("--maxclients", &MAX.to_string()).start();
+    let mut peers: Vec<Peer> = (0..MAX).map(|_| server.peer()).collect();
+    for peer in &mut peers {
+        assert_eq!(peer.ask("PING"), Reply::Simple(b"PONG".to_vec()));
+    }
+    for _ in 0..3 {
+        let mut extra = server.peer();
+        let got = String::from_utf8_lossy(&extra.read_to_close()).into_owned();
+        assert_eq!(got, "-ERR max number of clients reached\r\n");
+    }
+    for peer in &mut peers {
+        assert_eq!(peer.ask("PING"), Reply::Simple(b"PONG".to_vec()));
+    }
+    peers.pop();
+    wait::until("the free place is given to a new client", || {
+        let mut peer = server.peer();
+        peer.try_send(&encode(["PING"])).ok()?;
+        peer.try_reply().ok().filter(|reply| reply.error().is_none())
+    });
+}
+
+pub(crate) fn an_idle_client_is_closed_and_a_busy_one_is_not(platform: &Platform) {
+    let server = Launch::new(platform).with("--timeout", "1").start();
+    let (mut idle, mut busy) = (server.peer(), server.peer());
+    assert_eq!(idle.ask("PING"), Reply::Simple(b"PONG".to_vec()));
+    let waiter = std::thread::spawn(move || idle.is_closed_within(DEADLINE));
+    while !waiter.is_finished() {
+        assert_eq!(busy.ask("PING"), Reply::Simple(b"PONG".to_vec()));
+        std::thread::sleep(Duration::from_millis(20)); // busy enough, not a flood
+    }
+    assert!(waiter.join().expect("it does not panic"), "the idle client was never closed");
+}

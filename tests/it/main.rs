@@ -1,0 +1,136 @@
+//! The integration scenarios: one list for Linux and Windows, against a server in a process of its own.
+//!
+//! The platform is the parameter. A scenario that cannot run somewhere says where and why in this list; whoever
+//! runs the suite counts it as skipped. `long_` scenarios take minutes and run only when asked for.
+
+mod access;
+mod command_line;
+mod crash;
+mod cross;
+mod durable;
+mod keys;
+mod limits;
+mod many;
+mod serve;
+mod shutdown;
+mod start;
+
+use modb_tests::{Platform, Where, skip};
+
+/// Makes a test of each scenario: `module::name, unless Place: "reason";`
+macro_rules! scenarios {
+    ($($(#[$long:meta])? $module:ident::$name:ident $(, unless $place:ident: $reason:literal)*;)*) => {
+        $(
+            #[test]
+            $(#[$long])?
+            fn $name() {
+                let platform = Platform::here();
+                let unless: &[(Where, &str)] = &[$((Where::$place, $reason)),*];
+                for &(place, reason) in unless {
+                    if platform.is(place) {
+                        skip::note(stringify!($name), reason);
+                        return;
+                    }
+                }
+                $module::$name(&platform);
+            }
+        )*
+    };
+}
+
+scenarios! {
+    start::the_start_up_line_says_what_serves_where, unless Redis: "the line is Modb's own";
+    start::an_unknown_flag_is_refused_with_its_name;
+    start::a_value_that_makes_no_sense_is_refused_with_its_flag, unless Redis: "Redis words it differently";
+    start::a_taken_port_is_refused_and_damages_nothing;
+    start::a_locked_folder_is_refused_and_the_owner_goes_on, unless Redis: "Redis does not lock its folder";
+    start::a_folder_that_cannot_be_read_is_refused, unless Redis: "Redis makes no folder",
+        unless WindowsHost: "rights are lists there, not bits";
+    start::a_file_in_place_of_the_folder_is_refused;
+    start::a_full_disk_is_one_clear_line_and_nothing_is_damaged, unless Redis: "Redis starts all the same",
+        unless Windows: "no memory disk without a driver";
+    start::a_file_gives_the_same_options_as_flags, unless Redis: "the file is Modb's own";
+
+    serve::a_value_that_was_set_is_got;
+    serve::hello_3_changes_the_types_of_replies;
+    serve::inline_commands_are_served;
+    serve::protocol_errors_are_answered_as_redis_does_and_close;
+    serve::errors_of_commands_keep_the_connection;
+    serve::a_pipeline_of_100_000_commands_in_one_write_is_answered_in_order;
+    serve::a_command_split_anywhere_is_one_command;
+    serve::databases_are_apart;
+    serve::quit_answers_and_closes;
+    serve::half_close_after_the_request_still_gets_the_reply;
+
+    limits::an_endless_inline_line_is_refused_in_bounded_memory;
+    limits::a_bulk_length_of_2_to_the_63_is_refused;
+    limits::nesting_a_million_deep_is_refused;
+    limits::a_key_of_70_kb_is_kept_or_refused_with_a_reason;
+    limits::a_large_bulk_that_never_comes_costs_no_memory;
+    limits::a_client_that_sends_a_byte_at_a_time_is_served_and_others_unharmed;
+    limits::a_slow_reader_gets_everything;
+    limits::a_client_that_never_reads_is_bounded_and_others_unharmed, unless Redis: "Redis buffers without a limit";
+    limits::a_reset_while_paused_frees_the_connection_without_a_spin;
+    limits::half_a_request_and_gone_leaves_nothing;
+    limits::random_bytes_never_harm_the_others;
+    limits::descriptors_used_up_stop_accepting_without_a_spin, unless Redis: "Redis lowers maxclients instead",
+        unless Windows: "no descriptor limit", unless WindowsHost: "no descriptor limit";
+
+    access::without_the_password_nothing_is_served;
+    access::a_wrong_password_is_refused;
+    access::hello_can_authenticate;
+    access::unauthenticated_clients_may_not_announce_large_requests;
+    access::without_a_password_clients_from_elsewhere_are_refused;
+    access::one_client_too_many_is_told_and_closed_and_the_others_stay;
+    access::an_idle_client_is_closed_and_a_busy_one_is_not;
+
+    durable::a_value_survives_kill_in_every_mode;
+    durable::a_pipeline_answered_before_the_kill_is_all_there;
+    durable::counters_and_lengths_are_exact_after_a_kill;
+    durable::times_to_live_continue_over_a_restart;
+    durable::what_expired_while_down_stays_gone;
+    durable::a_hundred_restarts_of_nothing_change_nothing, unless Redis: "proven with Modb only";
+    durable::a_disk_that_fills_refuses_writes_and_serves_again_when_freed, unless Redis: "Redis exits instead",
+        unless Windows: "no memory disk without a driver";
+
+    shutdown::a_signal_ends_it_with_status_0_and_keeps_the_data, unless Windows: "no signals",
+        unless WindowsHost: "no signals";
+    shutdown::ctrl_c_ends_it_like_a_termination_signal, unless Windows: "Wine delivers no console events",
+        unless WindowsHost: "Wine delivers no console events";
+    shutdown::the_command_ends_it_with_status_0_and_keeps_the_data;
+    shutdown::what_was_read_is_answered_before_the_end, unless Redis: "Redis drops what is buffered";
+    shutdown::idle_clients_do_not_delay_the_end;
+    shutdown::a_client_that_never_reads_delays_the_end_only_so_long, unless Redis: "Redis does not wait",
+        unless Windows: "asked by command; the signal is what this shows",
+        unless WindowsHost: "no signals";
+
+    many::ten_thousand_idle_connections_cost_at_most_1_kib_each, unless Redis: "Redis takes 10 KiB",
+        unless Windows: "Wine keeps the memory of sockets in a process of its own",
+        unless WindowsHost: "Wine keeps the memory of sockets in a process of its own";
+    many::a_thousand_busy_connections_are_spread_over_all_workers;
+    many::idle_connections_cost_no_processor_time;
+    #[ignore = "a minute of idling"]
+    many::long_idle_for_a_minute_costs_less_than_one_percent;
+    many::connections_come_and_go_without_a_leak;
+
+    keys::scan_returns_every_key_that_was_there_throughout;
+    keys::scan_goes_on_over_a_restart, unless Redis: "Redis's cursor ends with the process";
+    keys::an_expired_key_is_gone_the_moment_it_is_asked_for;
+    keys::expired_keys_are_removed_without_being_asked_for;
+    keys::concurrent_increments_are_all_counted;
+    keys::flushing_under_load_leaves_a_database_that_counts_right;
+
+    command_line::one_shot_commands_print_the_reply, unless Redis: "needs modb-server beside it";
+    command_line::the_exit_status_tells_errors, unless Redis: "needs modb-server beside it";
+    command_line::a_dead_server_is_one_clear_line, unless Redis: "needs modb-server beside it";
+    command_line::the_password_and_the_database_can_be_given, unless Redis: "needs modb-server beside it";
+
+    cross::a_windows_client_speaks_to_a_linux_server, unless Redis: "needs modb-server beside it",
+        unless Windows: "the server under test is not the Linux one", unless WindowsHost: "needs both systems";
+    cross::linux_clients_speak_to_a_windows_server, unless Redis: "needs modb-server beside it",
+        unless WindowsHost: "needs both systems";
+
+    crash::acknowledged_writes_survive_25_kills;
+    #[ignore = "500 restarts"]
+    crash::long_acknowledged_writes_survive_500_kills;
+}

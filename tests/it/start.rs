@@ -1,0 +1,160 @@
+//! How a server begins, and how it refuses to: one clear line, a status that is not 0, nothing damaged.
+
+use std::fs;
+use std::net::TcpListener;
+
+use modb_tests::server::Refusal;
+use modb_tests::sys::{self, SmallDisk};
+use modb_tests::{Launch, Platform, Reply, skip};
+
+/// A refusal says these words, in few lines, without a panic.
+fn assert_clear(refusal: &Refusal, words: &[&str]) {
+    assert!(!refusal.status.success(), "refused with status 0: {}", refusal.output);
+    for word in words {
+        assert!(refusal.output.contains(word), "{word:?} is not in:\n{}", refusal.output);
+    }
+    assert!(!refusal.output.contains("panicked"), "{}", refusal.output);
+}
+
+pub(crate) fn the_start_up_line_says_what_serves_where(platform: &Platform) {
+    let launch = Launch::new(platform).with("--workers", "3").with_durability("always");
+    let server = launch.start();
+    let output = server.output();
+    let line = output
+        .lines()
+        .find(|line| line.contains(&server.addr().to_string()))
+        .unwrap_or_else(|| panic!("no line names the address:\n{output}"));
+    let folder = launch.folder().file_name().expect("a folder has a name").to_string_lossy();
+    for part in [env!("CARGO_PKG_VERSION"), "always", "3", &folder] {
+        assert!(line.contains(part), "{part:?} is not in {line:?}");
+    }
+}
+
+pub(crate) fn an_unknown_flag_is_refused_with_its_name(platform: &Platform) {
+    let refusal = Launch::new(platform).with("--no-such-flag", "1").start_expecting_refusal();
+    assert_clear(&refusal, &["no-such-flag"]);
+}
+
+pub(crate) fn a_value_that_makes_no_sense_is_refused_with_its_flag(platform: &Platform) {
+    let wrong = [
+        ("--maxclients", "many"),
+        ("--maxclients", "-1"),
+        ("--timeout", "-5"),
+        ("--databases", "0"),
+        ("--workers", "three"),
+        ("--durability", "sometimes"),
+        ("--bind", "not an address"),
+    ];
+    for (flag, value) in wrong {
+        let refusal = Launch::new(platform).with(flag, value).start_expecting_refusal();
+        assert_clear(&refusal, &[flag.trim_start_matches('-'), value]);
+    }
+}
+
+pub(crate) fn a_taken_port_is_refused_and_damages_nothing(platform: &Platform) {
+    let launch = Launch::new(platform).with_durability("always");
+    let mut server = launch.start();
+    assert_eq!(server.peer().ask("SET a 1"), Reply::ok());
+    server.stop();
+
+    let taken = TcpListener::bind("127.0.0.1:0").expect("the system has a free port");
+    let port = taken.local_addr().expect("it is bound").port();
+    let refusal = launch.start_on_port_expecting_refusal(port);
+    assert_clear(&refusal, &[&port.to_string()]);
+
+    assert_eq!(launch.start().peer().ask("GET a"), Reply::bulk("1"));
+}
+
+pub(crate) fn a_locked_folder_is_refused_and_the_owner_goes_on(platform: &Platform) {
+    let launch = Launch::new(platform);
+    let server = launch.start();
+    assert_eq!(server.peer().ask("SET a 1"), Reply::ok());
+
+    let refusal = launch.start_expecting_refusal();
+    let folder = launch.folder().file_name().expect("a folder has a name").to_string_lossy();
+    assert_clear(&refusal, &[&folder]);
+
+    assert_eq!(server.peer().ask("GET a"), Reply::bulk("1"));
+    assert_eq!(server.kill_and_restart().peer().ask("GET a"), Reply::bulk("1"));
+}
+
+pub(crate) fn a_folder_that_cannot_be_read_is_refused(platform: &Platform) {
+    if sys::is_root() {
+        skip!("permissions mean nothing to root");
+    }
+    let launch = Launch::new(platform);
+    let mut server = launch.start();
+    assert_eq!(server.peer().ask("SET a 1"), Reply::ok());
+    server.stop();
+
+    sys::set_accessible(launch.folder(), false);
+    let refusal = launch.start_expecting_refusal();
+    sys::set_accessible(launch.folder(), true);
+    let folder = launch.folder().file_name().expect("a folder has a name").to_string_lossy();
+    assert_clear(&refusal, &[&folder]);
+
+    assert_eq!(launch.start().peer().ask("GET a"), Reply::bulk("1"));
+}
+
+pub(crate) fn a_file_in_place_of_the_folder_is_refused(platform: &Platform) {
+    let around = tempfile::tempdir().expect("a folder can be made");
+    let file = around.path().join("not-a-folder");
+    fs::write(&file, b"mine").expect("a test may write its own folder");
+    let refusal = Launch::new(platform).in_folder(&file).start_expecting_refusal();
+    assert_clear(&refusal, &["not-a-folder"]);
+    assert_eq!(fs::read(&file).expect("it is still there"), b"mine");
+}
+
+pub(crate) fn a_full_disk_is_one_clear_line_and_nothing_is_damaged(platform: &Platform) {
+    /// Enough for an empty store; the rest is filled by the test.
+    const DISK_BYTES: u64 = 64 << 20;
+    let Some(disk) = SmallDisk::mount(DISK_BYTES) else { skip!("mounting a small disk needs root") };
+    let launch = Launch::new(platform).in_folder(disk.path().join("data"));
+    let mut server = launch.start();
+    assert_eq!(server.peer().ask("SET a 1"), Reply::ok());
+    server.stop();
+
+    let ballast = disk.path().join("ballast");
+    fill(&ballast);
+    // It may refuse to start, or start and refuse writes; either way with a reason.
+    let mut unsure = launch.clone().with("--workers", "1");
+    unsure = unsure.in_folder(disk.path().join("data"));
+    match std::panic::catch_unwind(|| unsure.start()) {
+        Ok(server) => {
+            let reply = server.peer().ask("SET b 2");
+            assert!(reply.error().is_some(), "a write on a full disk was answered {reply:?}");
+            assert_eq!(server.peer().ask("GET a"), Reply::bulk("1"));
+        }
+        Err(_) => assert_clear(&unsure.start_expecting_refusal(), &["space"]),
+    }
+
+    fs::remove_file(&ballast).expect("a test may remove its own file");
+    let server = launch.start();
+    assert_eq!(server.peer().ask("GET a"), Reply::bulk("1"));
+    assert_eq!(server.peer().ask("SET b 2"), Reply::ok());
+}
+
+/// Writes zeros until the disk is full.
+pub(crate) fn fill(ballast: &std::path::Path) {
+    use std::io::Write as _;
+    let mut file = fs::File::create(ballast).expect("a test may write its own disk");
+    let zeros = vec![0; 64 << 10];
+    while file.write_all(&zeros).is_ok() {}
+    while file.write_all(&zeros[..1]).is_ok() {}
+}
+
+pub(crate) fn a_file_gives_the_same_options_as_flags(platform: &Platform) {
+    let around = tempfile::tempdir().expect("a folder can be made");
+    let file = around.path().join("modb.toml");
+    fs::write(&file, "databases = 3\nrequirepass = \"from the file\"\n")
+        .expect("a test may write its folder");
+    let server = Launch::new(platform).with("--config", &file.to_string_lossy()).start();
+    let mut peer = modb_tests::Peer::connect(server.addr());
+    assert_eq!(peer.call(["AUTH", "from the file"]), Reply::ok());
+    assert_eq!(peer.ask("SELECT 2"), Reply::ok());
+    assert_eq!(peer.ask("SELECT 3").error().as_deref(), Some("ERR DB index is out of range"));
+
+    fs::write(&file, "databases = 3\nno-such-option = 1\n").expect("a test may write its folder");
+    let refusal = Launch::new(platform).with("--config", &file.to_string_lossy()).start_expecting_refusal();
+    assert_clear(&refusal, &["no-such-option"]);
+}

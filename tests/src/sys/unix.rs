@@ -1,0 +1,124 @@
+//! Unix: signals and limits through `rustix`, memory and time from `/proc`.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+
+/// A signal that asks a program to end.
+#[derive(Clone, Copy, Debug)]
+pub enum Ask {
+    /// SIGTERM.
+    Terminate,
+    /// SIGINT, what Ctrl-C sends.
+    Interrupt,
+}
+
+/// Sends the signal to a child; `false` if the system has no signals.
+pub fn ask_to_end(pid: u32, ask: Ask) -> bool {
+    let signal = match ask {
+        Ask::Terminate => Signal::TERM,
+        Ask::Interrupt => Signal::INT,
+    };
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a child's id is a process id");
+    kill_process(pid, signal).is_ok()
+}
+
+/// Resident memory of a process, in bytes.
+pub fn rss_bytes(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+}
+
+/// Processor time a process has used, in user and kernel together.
+pub fn cpu_time(pid: u32) -> Option<Duration> {
+    /// `sysconf(_SC_CLK_TCK)`: 100 on every Linux.
+    const TICKS_PER_SECOND: u64 = 100;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in brackets may hold spaces; utime and stime are the 12th and 13th field after it.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    Some(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+}
+
+/// Raises this process's own limit of open descriptors; what is allowed now.
+pub fn raise_descriptor_limit(wanted: u64) -> u64 {
+    let now = getrlimit(Resource::Nofile);
+    let allowed = now.maximum.unwrap_or(u64::MAX).min(wanted);
+    if now.current.is_some_and(|current| current < allowed) {
+        let raised = Rlimit { current: Some(allowed), maximum: now.maximum };
+        if setrlimit(Resource::Nofile, raised).is_err() {
+            return now.current.unwrap_or(u64::MAX);
+        }
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Whether file permissions mean nothing to this user.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Whether this is Wine: never on Unix.
+pub fn under_wine() -> bool {
+    false
+}
+
+/// Takes the right to enter or read a folder away from its owner, or gives it back.
+///
+/// # Panics
+/// If the system does not allow it.
+pub fn set_accessible(folder: &Path, accessible: bool) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = if accessible { 0o700 } else { 0 };
+    fs::set_permissions(folder, fs::Permissions::from_mode(mode)).expect("an owner may change permissions");
+}
+
+/// A file system of its own that is soon full. Unmounted when dropped.
+#[derive(Debug)]
+pub struct SmallDisk {
+    folder: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    /// Mounts one of `bytes` bytes; `None` if this user may not, or the system has no such thing.
+    pub fn mount(bytes: u64) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let size = format!("size={bytes}");
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(folder.path())
+            .output()
+            .ok()?;
+        mount.status.success().then_some(Self { folder })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily, since a server that was just killed may still hold a file for a moment.
+        let _ = Command::new("umount").arg("-l").arg(self.folder.path()).status();
+    }
+}
+
+/// Lowers the descriptor limit of a child to `limit`; the limit, if the system can do that.
+#[cfg(target_os = "linux")]
+pub fn lower_descriptor_limit_of(pid: u32, limit: u64) -> Option<u64> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
+    let lower = Rlimit { current: Some(limit), maximum: Some(limit) };
+    rustix::process::prlimit(Some(pid), Resource::Nofile, lower).ok().map(|_| limit)
+}
+
+/// Only Linux changes the limits of another process.
+#[cfg(not(target_os = "linux"))]
+pub fn lower_descriptor_limit_of(_pid: u32, _limit: u64) -> Option<u64> {
+    None
+}
