@@ -1,0 +1,102 @@
+//! The oracle: the same random programs to Modb and to Debian's redis-server, and every reply compared.
+//!
+//! A program is a series of bursts by three clients, each speaking RESP2 or RESP3, with restarts of Modb (only of
+//! Modb: its data must outlive them) and keys that run out in between. What cannot be compared stands in
+//! `exceptions`, each with its reason. Runs are the same each time: the first seed is fixed, or given by
+//! `MODB_ORACLE_SEED`; a difference is shrunk to the shortest program that still shows it.
+
+mod commands;
+mod exceptions;
+mod grammar;
+mod program;
+mod run;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+
+use modb_tests::platform::Product;
+use modb_tests::{Launch, Platform, Reply, Where, binary, skip};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+
+use run::Pair;
+
+/// How long a difference may be shrunk, in milliseconds. What is left then is shown.
+const MAX_SHRINK_MS: u32 = 60_000;
+
+#[test]
+fn two_hundred_thousand_random_commands_get_the_same_replies() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_run(&platform) {
+        skip!("{reason}");
+    }
+    compare(&platform, 200_000);
+}
+
+#[test]
+#[ignore = "ten times the commands"]
+fn long_two_million_random_commands_get_the_same_replies() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_run(&platform) {
+        skip!("{reason}");
+    }
+    compare(&platform, 2_000_000);
+}
+
+fn cannot_run(platform: &Platform) -> Option<&'static str> {
+    if platform.is(Where::WindowsHost) {
+        return Some("there is no redis-server on Windows: that is why Modb is");
+    }
+    (!binary::is_installed("redis-server")).then_some("redis-server is not installed (Debian: redis-server)")
+}
+
+fn compare(platform: &Platform, commands: u64) {
+    let first_seed: u64 = match std::env::var("MODB_ORACLE_SEED") {
+        Ok(seed) => seed.parse().expect("MODB_ORACLE_SEED is a number"),
+        Err(_) => 20_261_123,
+    };
+    let pair =
+        Pair::start(&Launch::new(platform).with_durability("everysec"), &Launch::product(Product::Redis));
+    let known = known_commands(&pair);
+    let missing = commands::missing(&known);
+    if !missing.is_empty() {
+        skip::note("oracle", &format!("commands that the server does not know yet: {}", missing.join(" ")));
+    }
+
+    let pair = RefCell::new(pair);
+    let compared = Cell::new(0);
+    let programs = program::programs(&known);
+    let config = Config {
+        failure_persistence: None,
+        max_shrink_iters: 4000,
+        max_shrink_time: MAX_SHRINK_MS,
+        cases: 1,
+        ..Config::default()
+    };
+    // Each program has a seed of its own, so that it can be run again alone.
+    let mut seed = first_seed;
+    while compared.get() < commands {
+        let mut seed_bytes = [0; 32];
+        seed_bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed_bytes);
+        let result = TestRunner::new_with_rng(config.clone(), rng).run(&programs, |program| {
+            let count = pair.borrow_mut().run(&program).map_err(TestCaseError::fail)?;
+            compared.set(compared.get() + count);
+            Ok(())
+        });
+        match result {
+            Ok(()) => seed += 1,
+            Err(TestError::Fail(difference, program)) => panic!(
+                "after {} commands, MODB_ORACLE_SEED={seed}: {difference}\nin:\n{program}",
+                compared.get()
+            ),
+            Err(abort) => panic!("{abort}"),
+        }
+    }
+    println!("{} commands, 0 differences, seeds {first_seed} to {}", compared.get(), seed - 1);
+}
+
+/// What `COMMAND LIST` of the server under test names, in lower case.
+fn known_commands(pair: &Pair) -> HashSet<String> {
+    let reply = pair.subject().peer().ask("COMMAND LIST");
+    reply.items().iter().map(Reply::text).map(|name| name.to_ascii_lowercase()).collect()
+}

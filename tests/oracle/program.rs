@@ -1,0 +1,100 @@
+//! A random program: what it consists of, how it is generated, how it reads when it shows a difference.
+
+use std::collections::HashSet;
+use std::fmt::{self, Write as _};
+
+use proptest::prelude::*;
+
+use crate::commands;
+use crate::grammar::Arg;
+
+/// How many clients take part.
+pub(crate) const CLIENTS: usize = 3;
+
+/// A series of steps by several clients.
+#[derive(Clone)]
+pub(crate) struct Program {
+    /// Whether each client speaks RESP3.
+    pub(crate) resp3: [bool; CLIENTS],
+    pub(crate) steps: Vec<Step>,
+}
+
+/// What happens next.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// One client sends commands in one pipeline.
+    Burst { client: usize, commands: Vec<Vec<Arg>> },
+    /// One client reads all keys with SCAN.
+    Scan { client: usize, options: Vec<Arg> },
+    /// A key's time runs out.
+    RunOut { client: usize, key: Arg },
+    /// Modb ends, by a kill or in order, and starts again; all clients connect anew.
+    Restart { kill: bool },
+}
+
+/// All programs of commands that the server under test knows.
+pub(crate) fn programs(known: &HashSet<String>) -> BoxedStrategy<Program> {
+    let client = || 0..CLIENTS;
+    let bursts = (client(), proptest::collection::vec(commands::commands(known), 1..24))
+        .prop_map(|(client, commands)| Step::Burst { client, commands });
+    let scan_options = proptest::sample::select(
+        &["", "COUNT 1", "COUNT 100", "MATCH k* COUNT 3", "TYPE string", "MATCH *1 TYPE string", "TYPE list"]
+            [..],
+    );
+    let scans = (client(), scan_options).prop_map(|(client, options)| Step::Scan {
+        client,
+        options: options.split_whitespace().map(|word| word.as_bytes().to_vec()).collect(),
+    });
+    let run_outs =
+        (client(), 0..6u8).prop_map(|(client, n)| Step::RunOut { client, key: vec![b'k', b'0' + n] });
+    let restarts = any::<bool>().prop_map(|kill| Step::Restart { kill });
+    let steps = prop_oneof![600 => bursts, 20 => scans, 10 => run_outs, 2 => restarts];
+    (any::<[bool; CLIENTS]>(), proptest::collection::vec(steps, 1..24))
+        .prop_map(|(resp3, steps)| Program { resp3, steps })
+        .boxed()
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "clients speak {:?}", self.resp3.map(|three| if three { "RESP3" } else { "RESP2" }))?;
+        for step in &self.steps {
+            match step {
+                Step::Burst { client, commands } => {
+                    for command in commands {
+                        writeln!(f, "{client}> {}", written(command))?;
+                    }
+                }
+                Step::Scan { client, options } => writeln!(f, "{client}> (whole scan) {}", written(options))?,
+                Step::RunOut { client, key } => {
+                    writeln!(f, "{client}> (runs out) {}", written(std::slice::from_ref(key)))?;
+                }
+                Step::Restart { kill } => {
+                    writeln!(f, "({})", if *kill { "killed, restarted" } else { "ended, restarted" })?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A command as one would type it.
+pub(crate) fn written(command: &[Arg]) -> String {
+    let mut line = String::new();
+    for (n, arg) in command.iter().enumerate() {
+        if n > 0 {
+            line.push(' ');
+        }
+        if !arg.is_empty() && arg.iter().all(|b| b.is_ascii_graphic() && !b"\"'\\".contains(b)) {
+            line.push_str(&String::from_utf8_lossy(arg));
+        } else {
+            let _ = write!(line, "\"{}\"", arg.escape_ascii());
+        }
+    }
+    line
+}
