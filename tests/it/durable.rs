@@ -6,7 +6,7 @@ use modb_tests::peer::encode;
 use modb_tests::sys::SmallDisk;
 use modb_tests::{Launch, Platform, Reply, skip, wait};
 
-use crate::start::fill;
+use crate::start::{SMALL_DISK_BYTES, fill};
 
 const MODES: [&str; 3] = ["always", "everysec", "os"];
 
@@ -102,8 +102,7 @@ pub(crate) fn a_hundred_restarts_of_nothing_change_nothing(platform: &Platform) 
 }
 
 pub(crate) fn a_disk_that_fills_refuses_writes_and_serves_again_when_freed(platform: &Platform) {
-    const DISK_BYTES: u64 = 256 << 20;
-    let Some(disk) = SmallDisk::mount(DISK_BYTES) else { skip!("mounting a small disk needs root") };
+    let Some(disk) = SmallDisk::mount(SMALL_DISK_BYTES) else { skip!("mounting a small disk needs root") };
     let server = Launch::new(platform).in_folder(disk.path().join("data")).start();
     let mut peer = server.peer();
     assert_eq!(peer.ask("SET before 1"), Reply::ok());
