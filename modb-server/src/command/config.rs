@@ -2,6 +2,7 @@
 
 use modb_net::resp::Args;
 
+use super::error::err;
 use super::parse::{int_or, lossy};
 use super::server::config_failed;
 use super::{CommandError, Ctx, Reply};
@@ -27,6 +28,16 @@ pub(super) fn set(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comman
         }
     }
     Ok(Reply::Ok)
+}
+
+pub(super) fn rewrite(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    let Some(path) = ctx.instance.config_file.get() else {
+        return err("ERR The server is running without a config file");
+    };
+    match ctx.instance.settings.rewrite(path) {
+        Ok(()) => Ok(Reply::Ok),
+        Err(error) => Err(format!("ERR Rewriting config file: {error}").into()),
+    }
 }
 
 pub(super) fn resetstat(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {

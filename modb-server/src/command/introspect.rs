@@ -275,7 +275,7 @@ mod tests {
             "COMMAND GETKEYS FOO" => "-ERR Invalid command specified", "COMMAND GETKEYS GET" => "-ERR Invalid number of arguments specified for command",
             "COMMAND GETKEYSANDFLAGS GET a" => "[[a [+RO +access]]]", "COMMAND INFO nope" => "[nil]",
             "COMMAND INFO get" => "[[get :2 [+readonly +fast] :1 :1 :1 [+@string +@read +@fast] [] [[flags [+RO +access] begin_search [type index spec [index :1]] find_keys [type range spec [lastkey :0 keystep :1 limit :0]]]] []]]",
-            "COMMAND LIST FILTERBY PATTERN incr*" => "[incr incrby]", "COMMAND LIST FILTERBY" => "-ERR syntax error", "COMMAND DOCS nope" => "[]"
+            "COMMAND LIST FILTERBY PATTERN incr*" => "[incr incrby incrbyfloat]", "COMMAND LIST FILTERBY" => "-ERR syntax error", "COMMAND DOCS nope" => "[]"
         }
     }
 }

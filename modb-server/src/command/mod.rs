@@ -4,6 +4,9 @@
 //! itself (the rule of docs/ARCHITECTURE.md is applied here, for all); its writes are one batch, applied
 //! before its stripes are given back; its reply is encoded only after that.
 
+mod admin;
+mod bitfield;
+mod bits;
 mod client;
 mod client_commands;
 mod clients;
@@ -15,6 +18,7 @@ mod info;
 mod instance;
 mod introspect;
 mod keys;
+mod lcs;
 mod numbers;
 mod parse;
 mod reply;

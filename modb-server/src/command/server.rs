@@ -39,6 +39,7 @@ pub(super) static COMMANDS: [Spec; 11] = [
         .with(&[
             Spec::new("server", "get", config::get, -3).flags(ADMIN).docs("parameter...", "2.0.0", "O(N) with N parameters", "Returns parameters whose names match."),
             Spec::new("server", "set", config::set, -4).flags(ADMIN).docs("(parameter value)...", "2.0.0", "O(N) with N parameters", "Sets parameters, all of them or none."),
+            Spec::new("server", "rewrite", config::rewrite, 2).flags(ADMIN).docs("", "2.8.0", "O(N) with N parameters", "Writes the configuration into its file."),
             Spec::new("server", "resetstat", config::resetstat, 2).flags(ADMIN).docs("", "2.0.0", "O(1)", "Sets the counts of INFO to 0."),
             Spec::new("server", "help", config_help, 2).flags(&[Flags::LOADING, Flags::STALE]).docs("", "5.0.0", "O(1)", "Says what the subcommands do."),
         ]),

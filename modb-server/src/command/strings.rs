@@ -5,7 +5,7 @@ use modb_net::resp::Args;
 use super::error::err;
 use super::expire::{Deadline, deadline};
 use super::parse::{Options, int, int_or, is};
-use super::spec::{Access, Flags, Spec, key, keys};
+use super::spec::{Access, Find, Flags, KeySpec, Spec, key, keys};
 use super::{CommandError, Ctx, Reply};
 use crate::data::{DataError, Head, MAX_VALUE_BYTES};
 
@@ -16,7 +16,7 @@ const GROW: &[Flags] = &[Flags::WRITE, Flags::DENYOOM];
 const GROW_FAST: &[Flags] = &[Flags::WRITE, Flags::DENYOOM, Flags::FAST];
 
 #[rustfmt::skip]
-pub(super) static COMMANDS: [Spec; 16] = [
+pub(super) static COMMANDS: [Spec; 17] = [
     Spec::new("string", "get", get, 2).flags(READ_FAST).keys(&[key(Access::Read, 1)])
         .docs("key", "1.0.0", "O(1)", "Returns the string at a key."),
     Spec::new("string", "set", set, -3).flags(GROW).keys(&[key(Access::Update, 1)])
@@ -51,6 +51,10 @@ pub(super) static COMMANDS: [Spec; 16] = [
         .docs("key start end", "1.0.0", "O(N) with the length of the reply", "Returns a part of a string (an older name of GETRANGE)."),
     Spec::new("string", "setrange", setrange, 4).flags(GROW).keys(&[key(Access::Change, 1)])
         .docs("key offset value", "2.2.0", "O(N) with the length of the string", "Overwrites a part of a string."),
+    Spec::new("string", "lcs", super::lcs::lcs, -3).flags(READ).keys(&[KeySpec {
+        access: Access::Read, find: Find::Range { first: 1, last: 2, step: 1 } }])
+        .docs("key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]", "7.0.0", "O(N*M) with the lengths of both strings",
+            "Finds the longest common subsequence of two strings."),
 ];
 
 fn get(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {

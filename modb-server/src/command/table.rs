@@ -3,15 +3,17 @@
 use super::Spec;
 
 /// The tables of the groups.
-static GROUPS: [&[Spec]; 8] = [
+static GROUPS: [&[Spec]; 10] = [
     &super::strings::COMMANDS,
     &super::numbers::COMMANDS,
+    &super::bits::COMMANDS,
     &super::keys::COMMANDS,
     &super::expire::COMMANDS,
     &super::connection::COMMANDS,
     &super::server::COMMANDS,
     &super::introspect::COMMANDS,
     &super::slowlog::COMMANDS,
+    &super::admin::COMMANDS,
 ];
 
 const COUNT: usize = {

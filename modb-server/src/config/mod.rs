@@ -166,6 +166,17 @@ impl Settings {
         all
     }
 
+    /// Writes what differs from the defaults into the configuration file.
+    ///
+    /// # Errors
+    /// If the file cannot be read or replaced, or this build reads no files.
+    pub fn rewrite(&self, path: &std::path::Path) -> Result<(), ConfigError> {
+        #[cfg(feature = "cli")]
+        return file::rewrite(path, self);
+        #[cfg(not(feature = "cli"))]
+        Err(ConfigError::Source(format!("{}: built without configuration files", path.display())))
+    }
+
     /// Whether clients must give a password.
     pub fn has_password(&self) -> bool {
         self.hot.has_password.load(Ordering::Acquire)

@@ -13,6 +13,7 @@ mod glob;
 mod hash;
 mod housekeeping;
 pub mod layout;
+pub mod long_double;
 mod scan;
 pub mod strings;
 mod stripes;

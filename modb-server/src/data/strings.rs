@@ -4,6 +4,7 @@ use bytes::Bytes;
 use modb_net::resp::{parse_i64, push_i64};
 
 use super::layout::{Head, Kind, Record};
+use super::long_double::{self, Parsed};
 use super::{DataError, Entry, Tx};
 
 impl Entry<'_> {
@@ -78,6 +79,21 @@ impl Tx<'_> {
         let mut digits = Vec::with_capacity(20);
         push_i64(&mut digits, sum);
         self.put(&entry, entry.string_head(), &[&digits])?;
+        Ok(sum)
+    }
+
+    /// Adds to the number that a string holds (0 if there is no key), as `INCRBYFLOAT` does; gives the sum.
+    ///
+    /// # Errors
+    /// [`DataError::NotAFloat`], [`DataError::NotFinite`], and as [`Tx::set`].
+    pub fn increment_float(&mut self, database: u32, key: &[u8], by: &[u8]) -> Result<String, DataError> {
+        let entry = self.entry(database, key)?;
+        let now = entry.string()?.map_or(&b"0"[..], |record| &record.payload);
+        let now = long_double::parse(now).ok_or(DataError::NotAFloat)?;
+        let by = long_double::parse(by).ok_or(DataError::NotAFloat)?;
+        let (Parsed::Finite(now), Parsed::Finite(by)) = (now, by) else { return Err(DataError::NotFinite) };
+        let sum = now.add(by).ok_or(DataError::NotFinite)?.print();
+        self.put(&entry, entry.string_head(), &[sum.as_bytes()])?;
         Ok(sum)
     }
 
