@@ -1,9 +1,9 @@
 //! The buffers of one connection and the pool they come from. Pure.
 //!
-//! [`OutBuf`] carries the marks that hold replies back; [`InBuf`] keeps what a session has not consumed.
+//! [`OutBuf`] carries the marks that hold replies back; the input buffer keeps what a session has not consumed.
 //! Invariants: output leaves in the order in which it was written and never past a mark; a buffer grows
 //! with the bytes that came, never from a length that a peer announced; an empty one owns no memory
-//! beyond the turn, since it goes back to the worker's [`Pool`].
+//! beyond the turn, since it goes back to the worker's pool.
 
 use std::collections::VecDeque;
 
