@@ -35,6 +35,8 @@ pub struct Session {
     client: Client,
     decoder: RequestDecoder,
     token: Token,
+    /// The last commit that its replies wait for.
+    awaited: Seq,
 }
 
 /// The service of one worker.
@@ -47,6 +49,8 @@ pub struct Worker {
     reads_wait: bool,
     /// Whether anything was committed in this turn.
     wrote: bool,
+    /// The last commit that any reply of this worker waits for.
+    awaited: Seq,
     /// Connections that wait for the end of a pause.
     paused: Vec<Token>,
     resume_at: Option<Instant>,
@@ -85,6 +89,7 @@ impl Worker {
             clock: Clock { turn: None, now_ms: 0 },
             reads_wait,
             wrote: false,
+            awaited: Seq::ZERO,
             paused: Vec::new(),
             resume_at: None,
         }
@@ -107,7 +112,7 @@ impl Worker {
         turn: &Turn<'_, Self>,
         started: &mut Option<Instant>,
     ) -> Option<Flow> {
-        let Session { client, decoder, token } = session;
+        let Session { client, decoder, token, awaited } = session;
         let args = decoder.args(bytes);
         let now_ms = self.clock.now_ms(turn.now);
         let resolved = match command::resolve(args) {
@@ -137,6 +142,8 @@ impl Worker {
             if self.reads_wait { committed.written.max(committed.read) } else { committed.written };
         if wait_for > Seq::ZERO {
             out.hold_until(wait_for);
+            *awaited = wait_for.max(*awaited);
+            self.awaited = wait_for.max(self.awaited);
         }
         match outcome.reply {
             Ok(Reply::Nothing) => {}
@@ -229,7 +236,7 @@ impl Service for Worker {
         let info = self.instance.clients.add(Some(peer.remote), Some(peer.local), now_ms);
         info.set_place(turn.worker, token);
         let client = Client::new(info, !self.instance.settings.has_password());
-        Opening::Serve(Session { client, decoder: RequestDecoder::new(), token })
+        Opening::Serve(Session { client, decoder: RequestDecoder::new(), token, awaited: Seq::ZERO })
     }
 
     fn on_input(
@@ -302,14 +309,17 @@ impl Service for Worker {
 
     fn end_turn(&mut self, _: &Turn<'_, Self>) -> Release {
         let store = self.instance.data.store();
-        if !std::mem::take(&mut self.wrote) {
-            return Release::Upto(store.settled());
+        let settled = store.settled();
+        // Asked even if this turn wrote nothing, while replies wait: only the answer tells of a failed sync.
+        if !std::mem::take(&mut self.wrote) && settled >= self.awaited {
+            return Release::Upto(settled);
         }
         store.settle().map_or_else(|_| Release::Failed { after: store.settled() }, Release::Upto)
     }
 
     fn on_moved_here(&mut self, token: Token, session: &mut Session, turn: &Turn<'_, Self>) {
         session.token = token;
+        self.awaited = self.awaited.max(session.awaited);
         session.client.info.set_place(turn.worker, token);
     }
 
