@@ -1,6 +1,7 @@
 //! A small RESP server on a free port, which does what a test tells it to with the names of commands.
 
 #![allow(clippy::unwrap_used)] // a helper of tests outside of a test function
+#![allow(dead_code)] // each test program uses a part of it
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -85,6 +86,17 @@ fn answer(stream: &mut TcpStream, args: &[String]) -> Option<()> {
         "BIG" => reply.bulk(&vec![b'x'; args[1].parse().unwrap()]),
         "FAIL" => reply.error("ERR failed"),
         "SILENT" => {}
+        "SCAN" => {
+            let (next, keys): (&[u8], &[&[u8]]) = match args {
+                [_, _, _, _, name, pattern] if name == "MATCH" && pattern == "x*" => (b"0", &[b"x"]),
+                [_, cursor, ..] if cursor == "0" => (b"7", &[b"a", b"b"]),
+                _ => (b"0", &[b"c"]),
+            };
+            reply.array(2);
+            reply.bulk(next);
+            reply.array(keys.len());
+            keys.iter().for_each(|key| reply.bulk(key));
+        }
         "CLOSE" => return None,
         "DRIP" => {
             // A byte at a time, slower than any test waits for.
