@@ -3,6 +3,7 @@
 //! Each command is a file; what several share stands in `process`, `workspace` and `windows/`. The crate uses the
 //! standard library only, so that it builds in seconds on a machine that has nothing else.
 
+mod bench;
 mod cross;
 mod process;
 mod setup;
@@ -24,6 +25,7 @@ cargo xtask COMMAND
   setup                 install what the tests need, or print the commands that do
   tidy                  check the layout's promises: floors, platform code, headers, links
   cross ARGS            cargo ARGS for Windows, on this machine: cross -- test -p modb-net
+  bench compare ARGS    Modb beside other servers: throughput, latency and processor time, as ratios
   help                  this page
 ";
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
     let command = args.next().unwrap_or_else(|| "help".to_owned());
     let args: Vec<String> = args.collect();
     let done = match command.as_str() {
+        "bench" => bench::command(&args),
         "setup" => setup::command(&args),
         "test" => test::command(&args),
         "tidy" => tidy::command(&args),

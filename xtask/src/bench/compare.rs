@@ -1,0 +1,248 @@
+//! `cargo xtask bench compare`: Modb beside redis-server (append-only file on) and memcached, on this machine.
+//!
+//! One server runs at a time. Rounds alternate between the servers, so that a machine whose speed drifts
+//! drifts for all of them; each figure is the median of its rounds, and what counts is the ratio within one
+//! run. Processor time per request stands beside throughput: it does not depend on what the load generator,
+//! which shares the cores, leaves over.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::load::{Generator, Load, Operation, Outcome};
+use super::report;
+use super::servers::{Durability, Kind, Running, Setting, SlowDisk};
+use crate::process::{Context as _, Result};
+
+pub(crate) const USAGE: &str =
+    "cargo xtask bench compare [--quick] [--rounds N] [--workers N,N] [--durability MODE,MODE]
+    [--only SET|GET|90/10] [--memcached] [--sync-delay-ms N] [--redis-benchmark] [--json FILE] [--html FILE] [-- OPTIONS FOR modb-server]";
+
+/// Keys that a load draws from: as many as redis-benchmark users choose, and all of them fit every cache.
+const KEYS: u32 = 100_000;
+
+/// Which server under which promise.
+pub(crate) type Subject = (Kind, Durability);
+
+/// All rounds of one load on one subject.
+#[derive(Default)]
+pub(crate) struct Samples {
+    pub(crate) requests_per_s: Vec<f64>,
+    pub(crate) cpu_us_per_request: Vec<f64>,
+    pub(crate) p50_ms: Vec<f64>,
+    pub(crate) p99_ms: Vec<f64>,
+    pub(crate) max_ms: Vec<f64>,
+    pub(crate) rss_mib: Vec<f64>,
+}
+
+/// Everything measured, by subject and load.
+pub(crate) type Results = BTreeMap<(Load, Subject), Samples>;
+
+struct Options {
+    quick: bool,
+    rounds: usize,
+    workers: Vec<usize>,
+    durabilities: Vec<Durability>,
+    only: Option<Operation>,
+    memcached: bool,
+    redis_benchmark: bool,
+    sync_delay_ms: u32,
+    json: Option<PathBuf>,
+    html: Option<PathBuf>,
+    server_options: Vec<String>,
+}
+
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let options = parse(arguments)?;
+    let modb_server = super::build("modb-server")?;
+    let modb_client = super::build("modb-client")?;
+    let generator = match options.redis_benchmark {
+        true => Generator::RedisBenchmark,
+        false => Generator::ModbClient(&modb_client),
+    };
+    let slow_disk = match options.sync_delay_ms {
+        0 => None,
+        delay => Some(SlowDisk::build(delay)?),
+    };
+    let setting = Setting {
+        modb_server: &modb_server,
+        modb_options: &options.server_options,
+        slow_disk: slow_disk.as_ref(),
+    };
+    let subjects = subjects(&options);
+    let loads = loads(&options);
+    println!("{} loads on {} subjects, {} rounds", loads.len(), subjects.len(), options.rounds);
+
+    let mut results = Results::new();
+    for round in 1..=options.rounds {
+        for &(kind, durability) in &subjects {
+            println!("round {round}/{}: {} {}", options.rounds, kind.name(), durability.modb_name());
+            let server = Running::start(kind, durability, &setting)?;
+            for load in loads.iter().filter(|load| generator.can(kind, load.operation)) {
+                if load.operation != Operation::Set {
+                    generator.preload(load, kind, server.port)?;
+                }
+                let samples = results.entry((*load, (kind, durability))).or_default();
+                measure(&generator, &server, load, (kind, durability), samples)?;
+            }
+        }
+    }
+    print!("{}", report::table(&results));
+    if let Some(path) = &options.json {
+        std::fs::write(path, report::json(&results)).context(format_args!("{}", path.display()))?;
+    }
+    if let Some(path) = &options.html {
+        std::fs::write(path, report::html(&results)).context(format_args!("{}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn parse(arguments: &[String]) -> Result<Options> {
+    let mut options = Options {
+        quick: false,
+        rounds: 3,
+        workers: vec![1, 2],
+        durabilities: vec![Durability::EverySecond],
+        only: None,
+        memcached: false,
+        redis_benchmark: false,
+        sync_delay_ms: 0,
+        json: None,
+        html: None,
+        server_options: Vec::new(),
+    };
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let mut value = || rest.next().ok_or_else(|| format!("{argument} needs a value\n{USAGE}"));
+        match argument.as_str() {
+            "--quick" => options.quick = true,
+            "--rounds" => options.rounds = number(value()?)?.max(1),
+            "--workers" => options.workers = value()?.split(',').map(number).collect::<Result<_>>()?,
+            "--durability" => {
+                options.durabilities = value()?.split(',').map(durability).collect::<Result<_>>()?;
+            }
+            "--only" => {
+                let name = value()?;
+                let known = Operation::ALL.into_iter().find(|op| op.name().eq_ignore_ascii_case(name));
+                options.only =
+                    Some(known.ok_or_else(|| format!("--only {name}: SET, GET or 90/10\n{USAGE}"))?);
+            }
+            "--memcached" => options.memcached = true,
+            "--redis-benchmark" => options.redis_benchmark = true,
+            "--sync-delay-ms" => options.sync_delay_ms = number(value()?)? as u32,
+            "--json" => options.json = Some(PathBuf::from(value()?)),
+            "--html" => options.html = Some(PathBuf::from(value()?)),
+            "--" => {
+                options.server_options = rest.cloned().collect();
+                break;
+            }
+            other => return Err(format!("unknown option {other}\n{USAGE}").into()),
+        }
+    }
+    Ok(options)
+}
+
+fn number(text: &str) -> Result<usize> {
+    text.trim().parse().map_err(|_| format!("{text:?} is not a number\n{USAGE}").into())
+}
+
+fn durability(text: &str) -> Result<Durability> {
+    let known = Durability::ALL.into_iter().find(|durability| durability.modb_name() == text);
+    known.ok_or_else(|| format!("--durability {text}: always, everysec or os\n{USAGE}").into())
+}
+
+/// Modb with each number of workers beside Redis, under each promise; memcached promises nothing.
+fn subjects(options: &Options) -> Vec<Subject> {
+    let mut subjects = Vec::new();
+    for &durability in &options.durabilities {
+        subjects.extend(options.workers.iter().map(|&workers| (Kind::Modb { workers }, durability)));
+        subjects.push((Kind::Redis, durability));
+    }
+    if options.memcached {
+        subjects.push((Kind::Memcached, Durability::Os));
+    }
+    subjects
+}
+
+/// The loads of a run: the baseline (50 connections, 100 B, pipelines 1, 16, 100), or the whole matrix.
+fn loads(options: &Options) -> Vec<Load> {
+    let connections: &[u32] = if options.quick { &[50] } else { &[1, 50, 500] };
+    let value_sizes: &[u32] = if options.quick { &[100] } else { &[100, 4096] };
+    let mut loads = Vec::new();
+    for operation in Operation::ALL {
+        let left_out = options.quick && operation == Operation::Mixed;
+        if options.only.map_or(left_out, |only| only != operation) {
+            continue;
+        }
+        for &value_bytes in value_sizes {
+            for &connections in connections {
+                for pipeline in [1, 16, 100] {
+                    let requests = requests_for(connections, pipeline, value_bytes);
+                    loads.push(Load { operation, connections, pipeline, value_bytes, keys: KEYS, requests });
+                }
+            }
+        }
+    }
+    loads
+}
+
+/// About two seconds of a server like these: enough for a steady figure, short enough for many rounds.
+fn requests_for(connections: u32, pipeline: u32, value_bytes: u32) -> u64 {
+    let per_second = match (connections, pipeline) {
+        (1, 1) => 20_000,
+        (1, 16) => 200_000,
+        (_, 1) => 100_000,
+        (_, 16) => 700_000,
+        _ => 1_000_000,
+    };
+    if value_bytes > 1024 { per_second / 2 } else { per_second * 2 }
+}
+
+fn measure(
+    generator: &Generator<'_>,
+    server: &Running,
+    load: &Load,
+    (kind, durability): Subject,
+    samples: &mut Samples,
+) -> Result<()> {
+    let mut load = *load;
+    if durability == Durability::Always && load.operation == Operation::Set && load.pipeline == 1 {
+        load.requests /= 4; // each waits for the disk
+    }
+    let cpu_before_ns = server.cpu_ns()?;
+    let Outcome { requests_per_s, p50_ms, p99_ms, max_ms } = generator.run(&load, kind, server.port)?;
+    let cpu_ns = server.cpu_ns()? - cpu_before_ns;
+    samples.requests_per_s.push(requests_per_s);
+    samples.cpu_us_per_request.push(cpu_ns as f64 / 1000.0 / load.requests as f64);
+    samples.p50_ms.push(p50_ms);
+    samples.p99_ms.push(p99_ms);
+    samples.max_ms.push(max_ms);
+    samples.rss_mib.push(server.rss_bytes()? as f64 / f64::from(1 << 20));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(String::from).collect()
+    }
+
+    #[test]
+    fn the_quick_run_is_the_baseline_and_the_full_one_the_matrix() {
+        let quick = parse(&words("--quick --only SET")).expect("valid");
+        assert_eq!(loads(&quick).len(), 3);
+        let full = parse(&[]).expect("valid");
+        assert_eq!(loads(&full).len(), 3 * 2 * 3 * 3);
+    }
+
+    #[test]
+    fn a_wrong_option_is_named() {
+        for wrong in
+            ["--rounds x", "--durability never", "--only DEL", "--workers 1,a", "--nonsense", "--json"]
+        {
+            let message = parse(&words(wrong)).err().expect("refused").to_string();
+            assert!(message.contains("cargo xtask bench compare"), "{message}");
+        }
+    }
+}

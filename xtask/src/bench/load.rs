@@ -1,0 +1,175 @@
+//! The load: what is sent, and what came out of it.
+//!
+//! The generator is `modb-client bench`, the same for every server, memcached included; or `redis-benchmark`,
+//! for whoever does not want to take our word for it.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::servers::Kind;
+use crate::process::{self, Result};
+
+/// What is asked of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Operation {
+    Set,
+    Get,
+    /// 90 % GET, 10 % SET.
+    Mixed,
+}
+
+impl Operation {
+    pub(crate) const ALL: [Self; 3] = [Self::Set, Self::Get, Self::Mixed];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Set => "SET",
+            Self::Get => "GET",
+            Self::Mixed => "90/10",
+        }
+    }
+
+    fn read_ratio(self) -> &'static str {
+        match self {
+            Self::Set => "0",
+            Self::Get => "1",
+            Self::Mixed => "0.9",
+        }
+    }
+}
+
+/// One measured load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Load {
+    pub(crate) operation: Operation,
+    pub(crate) value_bytes: u32,
+    pub(crate) connections: u32,
+    pub(crate) pipeline: u32,
+    /// Keys are drawn evenly from this many.
+    pub(crate) keys: u32,
+    pub(crate) requests: u64,
+}
+
+/// What one run of a load gave.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) requests_per_s: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) max_ms: f64,
+}
+
+/// What sends the load.
+pub(crate) enum Generator<'a> {
+    /// The path of `modb-client`.
+    ModbClient(&'a Path),
+    RedisBenchmark,
+}
+
+impl Generator<'_> {
+    /// Whether it can make this load at all.
+    pub(crate) fn can(&self, kind: Kind, operation: Operation) -> bool {
+        match self {
+            Self::ModbClient(_) => true,
+            Self::RedisBenchmark => kind != Kind::Memcached && operation != Operation::Mixed,
+        }
+    }
+
+    /// Stores every key once.
+    pub(crate) fn preload(&self, load: &Load, kind: Kind, port: u16) -> Result<()> {
+        let load = Load { operation: Operation::Set, connections: 50, pipeline: 16, ..*load };
+        // Drawing at random leaves few keys out (e⁻⁵: one in 150).
+        let load = Load { requests: u64::from(load.keys) * 5, ..load };
+        self.run(&load, kind, port).map(drop)
+    }
+
+    /// Sends `load` and waits for its end.
+    pub(crate) fn run(&self, load: &Load, kind: Kind, port: u16) -> Result<Outcome> {
+        match self {
+            Self::ModbClient(program) => modb_client(program, load, kind, port),
+            Self::RedisBenchmark => redis_benchmark(load, port),
+        }
+    }
+}
+
+fn modb_client(program: &Path, load: &Load, kind: Kind, port: u16) -> Result<Outcome> {
+    let protocol = if kind == Kind::Memcached { "memcached" } else { "resp" };
+    let text = output(
+        process::command(program)
+            .args(["bench", "--quiet", "--json", "-", "--protocol", protocol])
+            .args(["-h", "127.0.0.1", "-p", &port.to_string()])
+            .args(["-c", &load.connections.to_string(), "-P", &load.pipeline.to_string()])
+            .args(["-d", &load.value_bytes.to_string(), "--keys", &load.keys.to_string()])
+            .args(["--requests", &load.requests.to_string(), "--timeout", "60"])
+            .args(["--read-ratio", load.operation.read_ratio()]),
+    )?;
+    let field = |name: &str| {
+        number_in(&text, name).ok_or_else(|| format!("modb-client bench told no {name}: {text}"))
+    };
+    Ok(Outcome {
+        requests_per_s: field("requests_per_s")?,
+        p50_ms: field("p50_us")? / 1000.0,
+        p99_ms: field("p99_us")? / 1000.0,
+        max_ms: field("max_us")? / 1000.0,
+    })
+}
+
+/// The number behind `"name":` in a flat JSON object.
+fn number_in(json: &str, name: &str) -> Option<f64> {
+    let (_, rest) = json.split_once(&format!("\"{name}\":"))?;
+    rest.split([',', '}', '\n']).next()?.trim().parse().ok()
+}
+
+fn redis_benchmark(load: &Load, port: u16) -> Result<Outcome> {
+    let text = output(
+        process::command("redis-benchmark")
+            .args(["-h", "127.0.0.1", "-p", &port.to_string(), "--csv"])
+            .args(["-t", &load.operation.name().to_lowercase()])
+            .args(["-c", &load.connections.to_string(), "-P", &load.pipeline.to_string()])
+            .args(["-d", &load.value_bytes.to_string(), "-r", &load.keys.to_string()])
+            .args(["-n", &load.requests.to_string()]),
+    )?;
+    parse_csv(&text).ok_or_else(|| format!("redis-benchmark said {text:?}").into())
+}
+
+fn output(command: &mut Command) -> Result<String> {
+    process::run_quietly(command).map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Reads the last row of `"test","rps","avg_latency_ms","min","p50","p95","p99","max"`.
+fn parse_csv(text: &str) -> Option<Outcome> {
+    let row = text.lines().rev().find(|line| !line.trim().is_empty())?;
+    let fields: Vec<f64> =
+        row.split(',').skip(1).filter_map(|field| field.trim().trim_matches('"').parse().ok()).collect();
+    match fields[..] {
+        [requests_per_s, _avg, _min, p50_ms, _p95, p99_ms, max_ms] => {
+            Some(Outcome { requests_per_s, p50_ms, p99_ms, max_ms })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_last_row_of_the_csv() {
+        let text = "\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\",\"p50_latency_ms\",\"p95_latency_ms\",\
+                    \"p99_latency_ms\",\"max_latency_ms\"\n\"GET\",\"100000.5\",\"0.2\",\"0.1\",\"0.15\",\"0.3\",\"0.4\",\"2.5\"\n";
+        let outcome = parse_csv(text).expect("the row is whole");
+        assert_eq!(outcome.requests_per_s, 100_000.5);
+        assert_eq!(outcome.max_ms, 2.5);
+        assert!(parse_csv("").is_none());
+        assert!(parse_csv("\"GET\",\"nan\"").is_none());
+    }
+
+    #[test]
+    fn reads_numbers_by_name() {
+        let json = "{\n  \"requests_per_s\": 143432,\n  \"p50_us\": 4452.351,\n  \"rate\": null}";
+        assert_eq!(number_in(json, "requests_per_s"), Some(143_432.0));
+        assert_eq!(number_in(json, "p50_us"), Some(4452.351));
+        assert_eq!(number_in(json, "rate"), None);
+        assert_eq!(number_in(json, "p99_us"), None);
+    }
+}

@@ -1,0 +1,27 @@
+//! `cargo xtask bench`: the benchmarks, each kept beside what it measures; here they are built, run and shown.
+
+mod compare;
+mod load;
+mod report;
+mod servers;
+
+use std::path::PathBuf;
+
+use crate::process::{self, Result};
+use crate::workspace;
+
+/// `cargo xtask bench NAME ARGS`.
+pub(crate) fn command(args: &[String]) -> Result<()> {
+    match args.first().map(String::as_str) {
+        Some("compare") => compare::run(&args[1..]),
+        _ => Err(format!("which benchmark?\n{}", compare::USAGE).into()),
+    }
+}
+
+/// Builds a program of the workspace as it is released, and says where it is.
+fn build(package: &str) -> Result<PathBuf> {
+    process::run(process::cargo().args(["build", "--release", "--quiet", "-p", package, "--bin", package]))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let file = format!("{package}{}", std::env::consts::EXE_SUFFIX);
+    Ok(workspace::root().join(target).join("release").join(file))
+}
