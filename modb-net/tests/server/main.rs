@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // All of it is a test, the service included.
 
+mod cost;
 mod descriptors;
 mod ends;
 mod lines;

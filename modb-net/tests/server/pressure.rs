@@ -84,6 +84,21 @@ fn a_reset_while_paused_is_noticed_and_does_not_spin() {
 }
 
 #[test]
+fn a_reset_while_output_is_held_is_noticed_and_does_not_spin() {
+    let running = lines::start(1, Limits { output_high_water_bytes: 1000, ..lines::limits() });
+    let mut client = running.connect();
+    // Over the mark, and none of it may leave: there is nothing to wait for but the commit.
+    client.send("echo x\nhold 1\nlarge 100000");
+    assert_eq!(client.line(), "x");
+    running.assert_no_spin();
+    client.reset();
+    running
+        .until("the reset is noticed", |running| running.ledger.reasons().contains(&CloseReason::PeerReset));
+    running.assert_no_spin();
+    running.end();
+}
+
+#[test]
 fn a_hundred_thousand_requests_in_one_write_leave_the_others_their_turn() {
     let running = lines::start(1, lines::limits());
     let mut greedy = running.connect();
