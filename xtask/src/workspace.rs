@@ -31,6 +31,16 @@ pub(crate) fn make_folder(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).context(format_args!("cannot make {}", folder.display()))
 }
 
+/// Removes a folder with everything in it; that there is none is as well.
+pub(crate) fn remove_folder(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).context(format_args!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Copies a folder with everything in it.
 pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     make_folder(to)?;

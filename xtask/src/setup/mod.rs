@@ -8,10 +8,12 @@ mod packages;
 mod python;
 mod toolchain;
 
+use std::fs::File;
 use std::process::Command;
 
-use crate::process::Result;
+use crate::process::{Context as _, Result};
 use crate::windows::{StdLibrary, Wine};
+use crate::workspace;
 
 pub(crate) fn command(args: &[String]) -> Result<()> {
     match args.first() {
@@ -22,6 +24,7 @@ pub(crate) fn command(args: &[String]) -> Result<()> {
 
 /// Installs what is missing for the native half, and for the half that runs under Wine.
 pub(crate) fn install(native: bool, wine: bool) -> Result<()> {
+    let _alone = wait_for_others()?;
     let mut did = packages::install(&needs::missing(native, wine))?;
     did |= toolchain::install()?;
     if native {
@@ -34,6 +37,17 @@ pub(crate) fn install(native: bool, wine: bool) -> Result<()> {
         println!("setup: nothing to do");
     }
     Ok(())
+}
+
+/// Two setups at once would build the same things in the same place: the second waits, then finds them there. The
+/// system gives the lock back when the process ends, however it ends.
+fn wait_for_others() -> Result<File> {
+    let folder = workspace::cache()?;
+    workspace::make_folder(&folder)?;
+    let path = folder.join("setup.lock");
+    let file = File::create(&path).context(format_args!("cannot write {}", path.display()))?;
+    file.lock().context(format_args!("cannot lock {}", path.display()))?;
+    Ok(file)
 }
 
 /// Fails with every missing thing and the command that installs it.

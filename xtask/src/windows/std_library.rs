@@ -120,10 +120,11 @@ impl Debian {
     }
 
     /// Builds in a folder of its own and renames at the end, so that an interrupted build leaves nothing that
-    /// looks complete.
+    /// looks complete; the next one takes its place.
     fn build(&self) -> Result<()> {
         println!("setup: building the standard library for Windows (once, about two minutes)");
-        let work = self.sysroot.with_extension(format!("building-{}", std::process::id()));
+        let work = self.sysroot.with_file_name("unfinished");
+        workspace::remove_folder(&work)?;
         let (library, lib) =
             (work.join("library"), work.join("sysroot/lib/rustlib").join(TARGET).join("lib"));
         workspace::make_folder(&lib)?;
@@ -167,10 +168,10 @@ impl Debian {
         }
         self.borrow_host(&work.join("sysroot/lib/rustlib").join(HOST))?;
 
-        if std::fs::rename(work.join("sysroot"), &self.sysroot).is_err() && !self.is_built() {
-            return Err(format!("cannot move the finished library to {}", self.sysroot.display()).into());
-        }
-        std::fs::remove_dir_all(&work).context(format_args!("cannot remove {}", work.display()))
+        workspace::remove_folder(&self.sysroot)?;
+        std::fs::rename(work.join("sysroot"), &self.sysroot)
+            .context(format_args!("cannot move the finished library to {}", self.sysroot.display()))?;
+        workspace::remove_folder(&work)
     }
 
     /// Build scripts and macros run on the host: its library is linked into the sysroot, not copied.

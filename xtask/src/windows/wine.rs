@@ -44,6 +44,8 @@ impl Wine {
             return Ok(false);
         }
         println!("setup: making a Wine prefix in {}", wine.prefix.display());
+        // What an interrupted run left is not worth a guess.
+        workspace::remove_folder(&wine.prefix)?;
         workspace::make_folder(&wine.prefix)?;
         wine.run(&["wineboot.exe", "--init"])?;
         wine.wait_for_server()?;
