@@ -1,7 +1,7 @@
 //! The configuration: one table of parameters, their values, and where they come from.
 //!
 //! The command line, the file, `CONFIG GET`, `CONFIG SET` and `CONFIG REWRITE` all read the table in
-//! [`params`]. Pure, but for the `cli` feature, whose modules read arguments and a file.
+//! `params`. Pure, but for the `cli` feature, whose modules read arguments and a file.
 //! Invariant: every value that is kept has passed its parameter's check.
 
 #[cfg(feature = "cli")]

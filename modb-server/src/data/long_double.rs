@@ -1,7 +1,7 @@
 //! The x87 extended number that Redis adds with in `INCRBYFLOAT`: 64 bits of mantissa, 15 of exponent. Pure.
 //!
 //! Written out in software so that sums are the same on every platform (Windows has no such type), digit for
-//! digit what Redis answers. Exact decimal conversion needs large integers; [`Big`] has the few operations.
+//! digit what Redis answers. Exact decimal conversion needs large integers; `Big` has the few operations.
 
 use std::cmp::Ordering;
 

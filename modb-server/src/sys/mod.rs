@@ -4,7 +4,7 @@
 //! - `sync_folder(path)`: makes created, renamed and deleted names in a folder survive a power cut;
 //! - `lower_thread_priority()`: lets the threads that serve go first; does nothing where the system cannot.
 //!
-//! [`process`] has what concerns the process as a whole.
+//! `process` has what concerns the process as a whole.
 
 mod process;
 #[cfg(unix)]
