@@ -1,5 +1,6 @@
 //! Turns of a core over sockets that are scripts: no thread, no clock, no system.
 
+mod any;
 mod ends;
 mod fake;
 mod flow;
