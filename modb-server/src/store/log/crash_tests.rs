@@ -315,3 +315,19 @@ fn check_notices_a_flipped_bit_while_open() {
     life.disk.flip_bit(&name, used as usize / 2, 3);
     assert!(matches!(life.engine.check(), Err(StoreError::Corrupt { .. })));
 }
+
+#[test]
+fn a_value_larger_than_the_log_leaves_nothing_to_flush_behind_it() {
+    let life = Life::first();
+    let large = Bytes::from(vec![7; 5 * TUNING.log_bytes as usize]);
+    life.engine.apply(Batch { writes: vec![Write::Put(Bytes::from("large"), large.clone())] }).unwrap();
+    life.engine.log.write_out().unwrap();
+    assert!(life.engine.wants_flush());
+    assert!(life.engine.flush().unwrap());
+    assert!(!life.engine.wants_flush(), "its segment is free as well");
+    life.engine.apply(Batch { writes: vec![Write::Put(Bytes::from("next"), Bytes::new())] }).unwrap();
+    life.engine.log.write_out().unwrap();
+    let again = recover(&life.disk.after_kill(), &life.cold, false).unwrap();
+    assert_eq!(again.get(b"large").unwrap().value, Some(large));
+    assert_eq!(again.get(b"next").unwrap().value, Some(Bytes::new()));
+}

@@ -27,6 +27,8 @@ use crate::store::{Batch, Counter, Got, MAX_STORE_KEY_BYTES, Page, StoreError, W
 /// The most a batch may hold, in bytes: twice the largest value of the protocol.
 const MAX_BATCH_BYTES: usize = 1 << 30;
 const _: () = assert!(2 * MAX_BATCH_BYTES < MAX_BODY_BYTES);
+/// Why no write is taken while a chunk waits for space.
+pub(crate) const DISK_FULL: &str = "the disk is full, no write is taken until there is space";
 /// The longest that one turn is slowed down while the flusher is behind.
 const MAX_THROTTLE: Duration = Duration::from_millis(20);
 /// Above this part of a hard limit turns are slowed down, the more the closer it is.
@@ -55,12 +57,12 @@ impl Tuning {
 
     /// Dirty records that start a flush.
     fn flush_bytes(&self) -> usize {
-        self.table_bytes / 4
+        self.table_bytes / 8 * 3
     }
 
     /// Dirty records that stop the writers, nearly.
     fn max_dirty_bytes(&self) -> usize {
-        self.table_bytes / 2
+        self.table_bytes / 4 * 3
     }
 
     /// Log that stops the writers, nearly.
@@ -174,21 +176,17 @@ impl Engine {
 
     /// Commits; the caller has checked the keys and the store's health.
     pub(crate) fn apply(&self, batch: Batch) -> Result<Seq, StoreError> {
-        if self.log.is_full() {
-            return Err(StoreError::ReadOnly(
-                "the disk is full, no write is taken until there is space".to_owned(),
-            ));
-        }
         let bytes = chunk::commit_bytes(&batch.writes);
         if bytes > MAX_BATCH_BYTES {
             return Err(StoreError::Unsupported("a batch of more than 1 GiB"));
         }
         let appended = loop {
+            if self.log.is_full() {
+                return Err(StoreError::ReadOnly(DISK_FULL.to_owned()));
+            }
             match self.log.append(&batch.writes, bytes) {
                 Some(appended) => break appended,
-                None => {
-                    self.log.write_out()?;
-                }
+                None => drop(self.log.write_out()?),
             }
         };
         let (seq, large) = (appended.seq, appended.buffer_is_large);

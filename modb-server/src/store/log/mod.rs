@@ -33,7 +33,7 @@ use modb_net::Seq;
 
 use self::cold::{Cold, LsmCold};
 use self::disk::{Disk, RealDisk};
-use self::engine::{Engine, Tuning};
+use self::engine::{DISK_FULL, Engine, Tuning};
 use super::folder::Folder;
 use super::group::{GroupCommit, lock};
 use super::open::{EngineKind, OpenOptions};
@@ -275,8 +275,8 @@ impl Store for LogStore {
     }
 
     fn read_only_reason(&self) -> Option<String> {
-        let full = || "the disk is full, no write is taken until there is space".to_owned();
-        self.group.health.reason().or_else(|| self.engine.log.is_full().then(full))
+        let full = || self.engine.log.is_full().then(|| DISK_FULL.to_owned());
+        self.group.health.reason().or_else(full)
     }
 
     fn stats(&self) -> Vec<(&'static str, String)> {

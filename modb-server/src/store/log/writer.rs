@@ -19,8 +19,8 @@ use super::disk::{self, Disk, DiskFile};
 use crate::store::group::lock;
 use crate::store::{Counter, StoreError, Write};
 
-/// Unused files that are kept for the next segments.
-const SPARE_FILES: usize = 4;
+/// Unused files that are kept for the next segments: about as many as a flush frees.
+const SPARE_FILES: usize = 8;
 /// The buffer is handed over within a turn once it holds this much, so that a turn is bounded in memory.
 const BUFFER_BYTES: usize = 1 << 20;
 /// A buffer that grew beyond this is given back after use.
@@ -272,6 +272,12 @@ impl Log {
     pub(crate) fn release(&self, seq: u64) -> Result<(), StoreError> {
         let mut tail = lock(&self.tail);
         let mut surplus = Vec::new();
+        // One value can fill a segment many times over.
+        let done = |segment: &mut Segment| segment.last_seq <= seq && segment.bytes >= self.segment_bytes;
+        if tail.waiting.is_none() {
+            let current = tail.current.take_if(done);
+            tail.live.extend(current);
+        }
         while tail.live.front().is_some_and(|segment| segment.last_seq <= seq) {
             let Some(segment) = tail.live.pop_front() else { break };
             self.live_bytes.fetch_sub(segment.bytes, Ordering::Relaxed);
