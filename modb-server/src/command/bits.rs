@@ -6,7 +6,7 @@ use super::error::err;
 use super::parse::{int, is};
 use super::spec::{Access, Flags, Spec, key, keys};
 use super::{CommandError, Ctx, Reply};
-use crate::data::{Head, MAX_VALUE_BYTES};
+use crate::data::{Form, Head, MAX_VALUE_BYTES};
 
 const READ: &[Flags] = &[Flags::READONLY];
 const READ_FAST: &[Flags] = &[Flags::READONLY, Flags::FAST];
@@ -93,9 +93,6 @@ impl Range {
     fn bits_of(self, len: usize) -> Option<std::ops::Range<usize>> {
         let units = if self.bits { len as i64 * 8 } else { len as i64 };
         let (start, end) = (self.start, self.end.unwrap_or(-1));
-        if start < 0 && end < 0 && start > end {
-            return None;
-        }
         let from_end = |at: i64| if at < 0 { at.saturating_add(units).max(0) } else { at };
         let (start, end) = (from_end(start), from_end(end).min(units - 1));
         if start > end {
@@ -113,7 +110,9 @@ fn bitcount(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
     let range = Range::read(args, 2)?;
     let db = ctx.db();
     let value = ctx.tx.get(db, &args[1])?.unwrap_or_default();
-    let Some(bits) = range.bits_of(value.len()) else { return Ok(Reply::Int(0)) };
+    let backwards = range.start < 0 && range.end.is_some_and(|end| end < range.start);
+    let bits = range.bits_of(value.len()).filter(|_| !backwards);
+    let Some(bits) = bits else { return Ok(Reply::Int(0)) };
     let ones = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(byte.count_ones())).sum::<u64>();
     // Whole bytes, less what is outside of the range in the first and the last one.
     let (first, last) = (bits.start / 8, (bits.end - 1) / 8);
@@ -191,7 +190,7 @@ fn bitop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     if len == 0 {
         ctx.tx.remove(&entry);
     } else {
-        ctx.tx.put(&entry, Head { edited: true, ..Head::STRING }, &[&result])?;
+        ctx.tx.put(&entry, Head { form: Form::Raw, ..Head::STRING }, &[&result])?;
     }
     Ok(Reply::count(len))
 }

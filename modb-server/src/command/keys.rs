@@ -1,6 +1,6 @@
 //! Keys of any type: existence, names, walks.
 
-use modb_net::resp::{Args, parse_i64};
+use modb_net::resp::Args;
 
 use super::error::err;
 use super::introspect::{help_for, unreachable_parent};
@@ -57,7 +57,7 @@ pub(super) static COMMANDS: [Spec; 13] = [
             Spec::new("generic", "encoding", object_encoding, 3).flags(READ).keys(&[OBJECT_KEY])
                 .docs("key", "2.2.3", "O(1)", "Returns how Redis would keep the value in memory."),
             Spec::new("generic", "refcount", object_refcount, 3).flags(READ).keys(&[OBJECT_KEY])
-                .docs("key", "2.2.3", "O(1)", "Returns how many references Redis would hold to the value."),
+                .docs("key", "2.2.3", "O(1)", "Returns how many references there are to the value.").differs("always 1: values are not shared"),
             Spec::new("generic", "idletime", object_idletime, 3).flags(READ).keys(&[OBJECT_KEY])
                 .docs("key", "2.2.3", "O(1)", "Returns how long the value was not used.").differs("always 0: uses are not recorded"),
             Spec::new("generic", "freq", object_freq, 3).flags(READ).keys(&[OBJECT_KEY])
@@ -110,7 +110,13 @@ fn all_keys(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
 }
 
 fn scan(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    let cursor = std::str::from_utf8(&args[1]).ok().and_then(|text| text.parse::<u64>().ok());
+    // As `strtoul` has it: nothing at all is 0, and negative numbers are beyond the last cursor.
+    let cursor = match &args[1] {
+        b"" => Some(0),
+        arg => std::str::from_utf8(arg)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok().or_else(|| text.parse::<i64>().ok().map(|n| n as u64))),
+    };
     let Some(cursor) = cursor else { return err("ERR invalid cursor") };
     let (mut pattern, mut count, mut only) = (None, 10, None);
     let mut options = Options::from(args, 2);
@@ -220,13 +226,8 @@ fn object_encoding(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comma
 }
 
 fn object_refcount(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    /// Redis shares the objects of these integers, and shows the highest count for them.
-    const SHARED: std::ops::Range<i64> = 0..10_000;
     let db = ctx.db();
-    let Some(record) = ctx.tx.read(db, &args[2])? else { return Ok(Reply::Null) };
-    let string = record.head.kind == Kind::String && !record.head.edited;
-    let shared = string && parse_i64(&record.payload).is_some_and(|n| SHARED.contains(&n));
-    Ok(Reply::Int(if shared { i64::from(i32::MAX) } else { 1 }))
+    Ok(ctx.tx.read(db, &args[2])?.map_or(Reply::Null, |_| Reply::Int(1)))
 }
 
 fn object_idletime(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {

@@ -7,7 +7,7 @@ use super::expire::{Deadline, deadline};
 use super::parse::{Options, int, int_or, is};
 use super::spec::{Access, Find, Flags, KeySpec, Spec, key, keys};
 use super::{CommandError, Ctx, Reply};
-use crate::data::{DataError, Head, MAX_VALUE_BYTES};
+use crate::data::{DataError, Form, Head, MAX_VALUE_BYTES};
 
 const READ: &[Flags] = &[Flags::READONLY];
 const READ_FAST: &[Flags] = &[Flags::READONLY, Flags::FAST];
@@ -82,7 +82,7 @@ fn set(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
             get = true;
         } else if is(word, "keepttl") && expires.is_none() {
             keep = true;
-        } else if let Some(kind) = Deadline::named(word).filter(|_| expires.is_none() && !keep) {
+        } else if let Some(kind) = Deadline::named(word).filter(|kind| !keep && same(expires, *kind)) {
             expires = Some((kind, options.value()?));
         } else {
             return Err(CommandError::Syntax);
@@ -112,6 +112,11 @@ fn set(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let head = if keep { entry.string_head() } else { Head::STRING.expiring(expires_at_ms) };
     ctx.tx.put(&entry, head, &[&args[2]])?;
     Ok(old.unwrap_or(Reply::Ok))
+}
+
+/// The same option may come again, and its last value counts; another one may not.
+fn same(given: Option<(Deadline, &[u8])>, kind: Deadline) -> bool {
+    given.is_none_or(|(first, _)| first == kind)
 }
 
 fn setnx(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
@@ -168,7 +173,7 @@ fn getex(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     while let Some(word) = options.next() {
         if is(word, "persist") && expires.is_none() {
             persist = true;
-        } else if let Some(kind) = Deadline::named(word).filter(|_| expires.is_none() && !persist) {
+        } else if let Some(kind) = Deadline::named(word).filter(|kind| !persist && same(expires, *kind)) {
             expires = Some((kind, options.value()?));
         } else {
             return Err(CommandError::Syntax);
@@ -282,14 +287,11 @@ fn setrange(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
 pub(super) fn encoding(record: &crate::data::Record) -> &'static str {
     /// The longest string that Redis keeps in one piece with its object.
     const EMBEDDED_BYTES: usize = 44;
-    if record.head.edited {
-        "raw"
-    } else if int_or(&record.payload, "").is_ok() {
-        "int"
-    } else if record.payload.len() <= EMBEDDED_BYTES {
-        "embstr"
-    } else {
-        "raw"
+    match record.head.form {
+        Form::Raw => "raw",
+        Form::Plain if int_or(&record.payload, "").is_ok() => "int",
+        _ if record.payload.len() <= EMBEDDED_BYTES => "embstr",
+        _ => "raw",
     }
 }
 

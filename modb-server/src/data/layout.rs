@@ -73,22 +73,35 @@ impl Kind {
 
 const KIND_BITS: u8 = 0x0f;
 const HAS_EXPIRY: u8 = 0x10;
-const EDITED: u8 = 0x20;
+const RAW: u8 = 0x20;
+const TEXT: u8 = 0x40;
+
+/// How a string came to be, which decides what `OBJECT ENCODING` says of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// It was set as a whole: an integer if it looks like one.
+    #[default]
+    Plain,
+    /// It is the sum of an `INCRBYFLOAT`: never an integer.
+    Text,
+    /// It was edited in place (`APPEND`, `SETRANGE`, `SETBIT`, ...): never short.
+    Raw,
+}
 
 /// What stands before the payload of a key record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// What the key holds.
     pub kind: Kind,
-    /// The string was built by editing it in place (`APPEND`, `SETRANGE`, ...): its encoding is "raw" for ever.
-    pub edited: bool,
+    /// For a string, how it came to be.
+    pub form: Form,
     /// When the key ceases to exist, in milliseconds since 1970.
     pub expires_at_ms: Option<u64>,
 }
 
 impl Head {
     /// A string that was set as a whole.
-    pub const STRING: Self = Self { kind: Kind::String, edited: false, expires_at_ms: None };
+    pub const STRING: Self = Self { kind: Kind::String, form: Form::Plain, expires_at_ms: None };
 
     /// The same with another expiry.
     pub fn expiring(self, expires_at_ms: Option<u64>) -> Self {
@@ -111,9 +124,11 @@ impl Record {
         let payload: usize = parts.iter().map(|part| part.len()).sum();
         let mut out = Vec::with_capacity(9 + payload);
         let mut tag = head.kind as u8;
-        if head.edited {
-            tag |= EDITED;
-        }
+        tag |= match head.form {
+            Form::Plain => 0,
+            Form::Text => TEXT,
+            Form::Raw => RAW,
+        };
         match head.expires_at_ms {
             None => out.push(tag),
             Some(at) => {
@@ -136,7 +151,13 @@ impl Record {
         } else {
             Some(u64::from_be_bytes(*bytes.get(1..)?.first_chunk()?))
         };
-        let head = Head { kind, edited: tag & EDITED != 0, expires_at_ms };
+        let form = match tag & (RAW | TEXT) {
+            0 => Form::Plain,
+            TEXT => Form::Text,
+            RAW => Form::Raw,
+            _ => return None,
+        };
+        let head = Head { kind, form, expires_at_ms };
         let start = if expires_at_ms.is_some() { 9 } else { 1 };
         bytes::Buf::advance(&mut bytes, start);
         Some(Self { head, payload: bytes })
@@ -261,10 +282,10 @@ mod tests {
     proptest! {
         #[test]
         fn records_round_trip(
-            kind in 0u8..6, edited: bool, expires_at_ms: Option<u64>, payload: Vec<u8>, cut in 0usize..64,
+            kind in 0u8..6, raw: bool, expires_at_ms: Option<u64>, payload: Vec<u8>, cut in 0usize..64,
         ) {
             let kind = Kind::from_bits(kind).unwrap();
-            let head = Head { kind, edited, expires_at_ms };
+            let head = Head { kind, form: if raw { Form::Raw } else { Form::Text }, expires_at_ms };
             let cut = cut.min(payload.len());
             let bytes = Record::encode(head, &[&payload[..cut], &payload[cut..]]);
             prop_assert_eq!(Record::decode(bytes), Some(Record { head, payload: payload.into() }));

@@ -146,7 +146,7 @@ fn round(negative: bool, wide: u128, exponent: i32) -> Option<LongDouble> {
 
 impl LongDouble {
     /// The sum, to the nearest, ties to even; none if it is out of range.
-    pub fn add(self, other: Self) -> Option<Self> {
+    pub fn plus(self, other: Self) -> Option<Self> {
         /// Room below the mantissa, so that what is shifted out keeps the rounding right.
         const GUARD_BITS: u32 = 62;
         let (large, small) = if (other.mantissa != 0 && other.exponent > self.exponent) || self.mantissa == 0
@@ -362,7 +362,7 @@ mod tests {
             Some(Parsed::Finite(number)) => number,
             other => panic!("{text}: {other:?}"),
         };
-        read(a).add(read(b)).map_or_else(|| "none".into(), LongDouble::print)
+        read(a).plus(read(b)).map_or_else(|| "none".into(), LongDouble::print)
     }
 
     #[test]

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use catalog::DEFAULT_DATABASES;
 pub use glob::matches as glob_matches;
 pub use housekeeping::Housekeeper;
-pub use layout::{Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record};
+pub use layout::{Form, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record};
 pub use scan::KeyPage;
 pub use stripes::Held;
 pub use tally::Tally;

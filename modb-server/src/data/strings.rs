@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use modb_net::resp::{parse_i64, push_i64};
 
-use super::layout::{Head, Kind, Record};
+use super::layout::{Form, Head, Kind, Record};
 use super::long_double::{self, Parsed};
 use super::{DataError, Entry, Tx};
 
@@ -34,7 +34,7 @@ impl Entry<'_> {
 
     /// A string edited in place, with the expiry that the key has now.
     pub fn edited_head(&self) -> Head {
-        Head { edited: true, ..self.string_head() }
+        Head { form: Form::Raw, ..self.string_head() }
     }
 }
 
@@ -92,8 +92,8 @@ impl Tx<'_> {
         let now = long_double::parse(now).ok_or(DataError::NotAFloat)?;
         let by = long_double::parse(by).ok_or(DataError::NotAFloat)?;
         let (Parsed::Finite(now), Parsed::Finite(by)) = (now, by) else { return Err(DataError::NotFinite) };
-        let sum = now.add(by).ok_or(DataError::NotFinite)?.print();
-        self.put(&entry, entry.string_head(), &[sum.as_bytes()])?;
+        let sum = now.plus(by).ok_or(DataError::NotFinite)?.print();
+        self.put(&entry, Head { form: Form::Text, ..entry.string_head() }, &[sum.as_bytes()])?;
         Ok(sum)
     }
 
