@@ -8,10 +8,19 @@ pub mod command;
 pub mod config;
 pub mod data;
 pub mod database;
+pub mod embed;
 pub mod server;
 pub mod session;
 pub mod store;
 pub mod sys;
 
+pub use data::DataError;
 pub use database::{Database, OpenError, Options};
+pub use embed::{Keys, Keyspace, LocalClient};
+pub use modb_net::resp::Value;
 pub use server::{ServeError, Server, Shutdown};
+
+/// The examples of the README, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

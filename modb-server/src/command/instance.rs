@@ -55,12 +55,15 @@ pub struct Instance {
     pub port: OnceLock<u16>,
     /// The file that `CONFIG REWRITE` writes.
     pub config_file: OnceLock<PathBuf>,
+    /// The counts of the program that embeds the database.
+    pub embedded: Arc<Tally>,
     tallies: Mutex<Vec<Arc<Tally>>>,
 }
 
 impl Instance {
     /// Shares `data`, opened at `started_ms`.
     pub fn new(data: Arc<Data>, settings: Settings, started_ms: u64) -> Self {
+        let embedded = Arc::new(Tally::default());
         Self {
             data,
             settings,
@@ -70,7 +73,8 @@ impl Instance {
             run_id: random_hex(),
             port: OnceLock::new(),
             config_file: OnceLock::new(),
-            tallies: Mutex::default(),
+            tallies: Mutex::new(vec![Arc::clone(&embedded)]),
+            embedded,
         }
     }
 
