@@ -10,6 +10,8 @@
 //! unless it moved away.
 
 mod conns;
+mod serve;
+mod settle;
 #[cfg(test)]
 mod tests;
 
@@ -17,9 +19,9 @@ use std::time::{Duration, Instant};
 
 pub(crate) use conns::{Action, Conns};
 
-use crate::conn::{Conn, Phase, ReadEnd, Stream, Waits};
+use crate::conn::{Conn, Stream, Waits};
 use crate::deadline::Wheel;
-use crate::{CloseReason, In, Limits, Opening, Out, Peer, Release, Seq, Service, Token, Turn, WorkerStats};
+use crate::{CloseReason, Limits, Opening, Out, Peer, Release, Seq, Service, Token, Turn, WorkerStats};
 
 /// Bytes read at once, in the one buffer that all connections of a worker share: a pipeline of a thousand
 /// small requests fits, and it stays in the second-level cache.
@@ -272,229 +274,6 @@ impl<S: Service, T: Stream> Core<S, T> {
     pub(crate) fn abort(&mut self, slot: u32, reason: CloseReason, turn: &Turn<'_, S>) {
         if let Some(session) = self.conns.remove(slot) {
             self.service.on_close(session, reason, turn);
-        }
-    }
-
-    /// Reads and executes one connection within its budgets.
-    fn serve(&mut self, slot: u32, mut readable: bool, turn: &Turn<'_, S>) {
-        self.conns.touch(slot);
-        let Self { service, conns, scratch, stats, .. } = self;
-        let Conns { slab, pool, limits, .. } = conns;
-        let conn = &mut slab[slot as usize];
-        conn.queued = false;
-        if conn.phase != Phase::Serving {
-            self.drain(slot, turn);
-            return;
-        }
-        let high_water = limits.output_high_water_bytes;
-        let mut requests = limits.requests_per_turn;
-        let mut bytes_left = limits.read_bytes_per_turn.max(1);
-        pool.lend(&mut conn.output);
-        // Where the loop ends with the socket still readable, level mode reports it again.
-        while !conn.paused {
-            let mut fresh: &[u8] = &[];
-            if conn.waits != Waits::Turn {
-                if !readable || bytes_left == 0 || !conn.may_read() {
-                    break;
-                }
-                let room = scratch.len().min(bytes_left);
-                stats.reads += 1;
-                match conn.read(&mut scratch[..room], turn.now) {
-                    ReadEnd::Bytes(n) => {
-                        fresh = &scratch[..n];
-                        stats.bytes_in += n as u64;
-                        bytes_left -= n;
-                        readable = n == room;
-                    }
-                    ReadEnd::Nothing | ReadEnd::Closed => break,
-                    ReadEnd::Broken => return self.abort(slot, CloseReason::PeerReset, turn),
-                }
-            }
-            if conn.waits == Waits::Resume {
-                conn.input.append(fresh, 0, pool);
-                continue;
-            }
-            let Some(session) = conn.session.as_mut() else { break };
-            let mut out = Out::new(&mut conn.output, high_water);
-            let flow = if conn.input.is_empty() {
-                let mut input = In::new(fresh, &mut requests);
-                let flow = service.on_input(session, &mut input, &mut out, turn);
-                let (consumed, wanted) = (input.consumed(), input.wanted());
-                conn.input.append(&fresh[consumed..], wanted, pool);
-                flow
-            } else {
-                conn.input.append(fresh, conn.input.wanted(), pool);
-                if conn.waits == Waits::Input && conn.input.is_short() {
-                    crate::Flow::NeedInput
-                } else {
-                    let mut input = In::new(conn.input.bytes(), &mut requests);
-                    let flow = service.on_input(session, &mut input, &mut out, turn);
-                    let (consumed, wanted) = (input.consumed(), input.wanted());
-                    conn.input.consume(consumed, wanted);
-                    flow
-                }
-            };
-            match flow {
-                crate::Flow::NeedInput => {
-                    conn.waits = Waits::Input;
-                    if conn.input.len() > limits.max_input_bytes {
-                        conn.doomed = Some(CloseReason::InputLimit);
-                        break;
-                    }
-                }
-                crate::Flow::Yield => {
-                    conn.waits = Waits::Turn;
-                    break;
-                }
-                crate::Flow::Blocked => {
-                    conn.waits = Waits::Resume;
-                    break;
-                }
-                crate::Flow::Close => {
-                    conn.doomed = Some(CloseReason::Requested);
-                    break;
-                }
-            }
-            conn.update_pause(limits);
-        }
-        pool.reclaim_input(&mut conn.input);
-    }
-
-    /// Reads what a closed connection's peer still sends, and throws it away.
-    fn drain(&mut self, slot: u32, turn: &Turn<'_, S>) {
-        let conn = &mut self.conns.slab[slot as usize];
-        let Phase::Lingering { mut drained_bytes } = conn.phase else { return };
-        self.stats.reads += 1;
-        match conn.read(&mut self.scratch, turn.now) {
-            ReadEnd::Bytes(n) => {
-                self.stats.bytes_in += n as u64;
-                drained_bytes += n;
-                conn.phase = Phase::Lingering { drained_bytes };
-                conn.ended = drained_bytes > self.conns.limits.linger_bytes;
-            }
-            ReadEnd::Nothing => {}
-            ReadEnd::Closed | ReadEnd::Broken => conn.ended = true,
-        }
-    }
-
-    /// Before the end of the turn: whoever has nothing more to ask, or was told to go, is no longer served.
-    fn end_serving_if_due(&mut self, slot: u32, turn: &Turn<'_, S>) {
-        let Some(conn) = self.conns.slab.get_mut(slot as usize) else { return };
-        if conn.phase != Phase::Serving {
-            return;
-        }
-        let reason = match (conn.doomed, conn.waits) {
-            (Some(reason), _) => reason,
-            (None, Waits::Turn) => return,
-            // A blocked session is not waited for either: nobody may be there to receive what it takes.
-            (None, Waits::Input | Waits::Resume) if conn.ended => CloseReason::PeerClosed,
-            (None, Waits::Input | Waits::Resume) if self.shutdown_at.is_some() => CloseReason::Shutdown,
-            (None, Waits::Input | Waits::Resume) => return,
-        };
-        self.end_serving(slot, reason, turn);
-    }
-
-    fn end_serving(&mut self, slot: u32, reason: CloseReason, turn: &Turn<'_, S>) {
-        let conn = &mut self.conns.slab[slot as usize];
-        let session = conn.finish(turn.now);
-        self.conns.pool.reclaim_input(&mut conn.input);
-        self.linger.schedule(slot, turn.now + self.conns.limits.linger_timeout);
-        if let Some(session) = session {
-            self.service.on_close(session, reason, turn);
-        }
-    }
-
-    /// After the end of the turn: sends what may leave, and decides what the connection waits for.
-    fn settle(&mut self, slot: u32, failed: Option<Seq>, turn: &Turn<'_, S>) {
-        let Some(conn) = self.conns.slab.get_mut(slot as usize) else { return };
-        if !std::mem::take(&mut conn.touched) {
-            return;
-        }
-        if failed.is_some_and(|after| conn.output.fail_after(after)) && conn.phase == Phase::Serving {
-            self.end_serving(slot, CloseReason::CommitFailed, turn);
-        }
-        let conn = &mut self.conns.slab[slot as usize];
-        match conn.write(self.released, turn.now) {
-            None => {}
-            Some(Ok(n)) => {
-                self.stats.writes += 1;
-                self.stats.bytes_out += n as u64;
-            }
-            Some(Err(reason)) => return self.abort(slot, reason, turn),
-        }
-        if conn.output.len() > self.conns.limits.max_output_bytes {
-            return self.abort(slot, CloseReason::OutputLimit, turn);
-        }
-        match conn.phase {
-            Phase::Serving => conn.update_pause(&self.conns.limits),
-            Phase::Finishing if conn.output.is_empty() => {
-                if conn.ended || conn.stream.shutdown_write().is_err() {
-                    self.conns.remove(slot);
-                    return;
-                }
-                conn.phase = Phase::Lingering { drained_bytes: 0 };
-                conn.stamp = turn.now;
-            }
-            Phase::Finishing => {}
-            Phase::Lingering { .. } if conn.ended => {
-                self.conns.remove(slot);
-                return;
-            }
-            Phase::Lingering { .. } => {}
-        }
-        self.conns.pool.reclaim_output(&mut conn.output);
-        if conn.output.is_held() && !conn.held {
-            conn.held = true;
-            self.conns.held.push(slot);
-        }
-        let wanted = conn.wanted_interest();
-        if wanted != conn.interest {
-            conn.interest = wanted;
-            let token = Token { slot, generation: conn.generation };
-            self.conns.actions.push(Action::Modify(token, wanted));
-        }
-        if conn.phase == Phase::Serving && conn.waits == Waits::Turn && !conn.paused {
-            self.conns.queue(slot);
-        }
-    }
-
-    fn watch_idle(&mut self, slot: u32, now: Instant) {
-        if let Some(timeout) = self.idle_timeout {
-            self.idle.schedule(slot, now + timeout);
-        }
-    }
-
-    fn check_idle(&mut self, slot: u32, now: Instant) {
-        let (Some(timeout), Some(conn)) = (self.idle_timeout, self.conns.slab.get_mut(slot as usize)) else {
-            return;
-        };
-        let Some(session) = conn.session.as_ref().filter(|_| conn.is_serving()) else { return };
-        let exempt = conn.waits == Waits::Resume || !self.service.may_time_out(session);
-        let due = conn.stamp + timeout;
-        if !exempt && due <= now {
-            conn.doomed = Some(CloseReason::Idle);
-            self.conns.touch(slot);
-        } else {
-            self.idle.schedule(slot, if exempt { now + timeout } else { due });
-        }
-    }
-
-    /// A closing connection that makes no progress is cut off.
-    fn check_closing(&mut self, slot: u32, now: Instant) {
-        let limits = &self.conns.limits;
-        let Some(conn) = self.conns.slab.get_mut(slot as usize) else { return };
-        let due = conn.stamp
-            + match conn.phase {
-                // The slot has a new owner.
-                Phase::Serving => return,
-                Phase::Finishing => limits.shutdown_timeout,
-                Phase::Lingering { .. } => limits.linger_timeout,
-            };
-        if due <= now {
-            // Its session has gone already: there is nobody to tell.
-            self.conns.remove(slot);
-        } else {
-            self.linger.schedule(slot, due);
         }
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::poll::{Event, Interest};
-use crate::{AcceptorStats, Connections, Flow, Undelivered, Workers};
+use crate::{AcceptorStats, Connections, Flow, In, Undelivered, Workers};
 use fake::{Fake, Wire};
 
 /// A line protocol with everything that a service can do.
