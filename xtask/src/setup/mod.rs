@@ -17,19 +17,17 @@ use crate::workspace;
 
 pub(crate) fn command(args: &[String]) -> Result<()> {
     match args.first() {
-        None => install(true, true),
+        None => install(std::env::consts::OS == "linux"),
         Some(unknown) => Err(format!("setup takes no {unknown}").into()),
     }
 }
 
-/// Installs what is missing for the native half, and for the half that runs under Wine.
-pub(crate) fn install(native: bool, wine: bool) -> Result<()> {
+/// Installs what is missing; with what runs Windows programs, if there will be any under `wine`.
+pub(crate) fn install(wine: bool) -> Result<()> {
     let _alone = wait_for_others()?;
-    let mut did = packages::install(&needs::missing(native, wine))?;
+    let mut did = packages::install(&needs::missing(wine))?;
     did |= toolchain::install()?;
-    if native {
-        did |= python::install()?;
-    }
+    did |= python::install()?;
     if wine {
         did |= install_windows()?;
     }
@@ -51,11 +49,11 @@ fn wait_for_others() -> Result<File> {
 }
 
 /// Fails with every missing thing and the command that installs it.
-pub(crate) fn demand(native: bool, wine: bool) -> Result<()> {
+pub(crate) fn demand(wine: bool) -> Result<()> {
     let mut missing: Vec<String> =
-        needs::missing(native, wine).iter().map(|need| format!("{} ({})", need.what, need.why)).collect();
+        needs::missing(wine).iter().map(|need| format!("{} ({})", need.what, need.why)).collect();
     missing.extend(toolchain::missing().iter().map(|part| format!("{part} (a part of the Rust toolchain)")));
-    if native && !python::is_installed()? {
+    if !python::is_installed()? {
         missing.push("redis-py (a client nobody here wrote)".to_owned());
     }
     if wine && StdLibrary::installed()?.is_none() {

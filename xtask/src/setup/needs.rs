@@ -68,12 +68,11 @@ const WINE: &[Need] = &[
 /// The compiler and the sources of its library, from which a Windows library is built where rustup has none.
 pub(super) const DEBIAN_RUST: &[&str] = &["rustc-web", "rust-web-src"];
 
-/// What is missing for the halves that will run.
-pub(super) fn missing(native: bool, wine: bool) -> Vec<&'static Need> {
-    let on_linux = std::env::consts::OS == "linux";
-    let native = if native && on_linux { LINUX } else { &[] };
-    let wine = if wine && on_linux { WINE } else { &[] };
-    native.iter().chain(wine).filter(|need| !(need.is_there)()).collect()
+/// What is missing, with what runs Windows programs under `wine`. Other systems than Linux need nothing beside Rust.
+pub(super) fn missing(wine: bool) -> Vec<&'static Need> {
+    let linux = if std::env::consts::OS == "linux" { LINUX } else { &[] };
+    let wine = if wine { WINE } else { &[] };
+    linux.iter().chain(wine).filter(|need| !(need.is_there)()).collect()
 }
 
 fn on_path(program: &str) -> bool {

@@ -56,9 +56,9 @@ pub(crate) fn command(args: &[String]) -> Result<()> {
         _ => (true, false),
     };
     if options.setup {
-        setup::install(native, crossed)?;
+        setup::install(crossed)?;
     } else {
-        setup::demand(native, crossed)?;
+        setup::demand(crossed)?;
     }
     let mut run = Run { options, rows: Vec::new() };
     if native {
