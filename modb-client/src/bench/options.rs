@@ -177,32 +177,39 @@ impl Options {
         let (mut port, mut requests, mut duration) = (None, None, None);
         let mut parser = lexopt::Parser::from_args(args);
         while let Some(arg) = parser.next().map_err(usage)? {
+            let name = match arg {
+                Short(letter) => format!("-{letter}"),
+                Long(name) => format!("--{name}"),
+                Value(_) => String::new(),
+            };
             match arg {
                 Long("help") => return Ok(Parsed::Help),
-                Short('h') | Long("host") => options.host = text(&mut parser)?,
-                Short('p') | Long("port") => port = Some(number(&mut parser, 1, u16::MAX)?),
-                Short('a') | Long("pass") => options.password = Some(text(&mut parser)?),
-                Long("user") => options.user = Some(text(&mut parser)?),
-                Short('n') | Long("database") => options.database = number(&mut parser, 0, u32::MAX)?,
-                Long("protocol") => options.wire = wire(&text(&mut parser)?)?,
+                Short('h') | Long("host") => options.host = text(&mut parser, &name)?,
+                Short('p') | Long("port") => port = Some(number(&mut parser, &name, 1, u16::MAX)?),
+                Short('a') | Long("pass") => options.password = Some(text(&mut parser, &name)?),
+                Long("user") => options.user = Some(text(&mut parser, &name)?),
+                Short('n') | Long("database") => options.database = number(&mut parser, &name, 0, u32::MAX)?,
+                Long("protocol") => options.wire = wire(&text(&mut parser, &name)?)?,
                 Short('c') | Long("connections") => {
-                    options.connections = number(&mut parser, 1, MAX_CONNECTIONS)?;
+                    options.connections = number(&mut parser, &name, 1, MAX_CONNECTIONS)?;
                 }
-                Short('P') | Long("pipeline") => options.pipeline = number(&mut parser, 1, u64::MAX)?,
-                Long("keys") => options.keys = number(&mut parser, 1, MAX_KEYS)?,
-                Long("skew") => options.distribution = skew(&text(&mut parser)?)?,
+                Short('P') | Long("pipeline") => options.pipeline = number(&mut parser, &name, 1, u64::MAX)?,
+                Long("keys") => options.keys = number(&mut parser, &name, 1, MAX_KEYS)?,
+                Long("skew") => options.distribution = skew(&text(&mut parser, &name)?)?,
                 Short('d') | Long("value-size") => {
-                    options.value_bytes = number(&mut parser, 0, MAX_VALUE_BYTES)?;
+                    options.value_bytes = number(&mut parser, &name, 0, MAX_VALUE_BYTES)?;
                 }
-                Long("read-ratio") => options.read_ratio = number(&mut parser, 0.0, 1.0)?,
-                Long("rate") => options.requests_per_s = Some(number(&mut parser, 1, MAX_RATE)?),
-                Long("threads") => options.threads = number(&mut parser, 1, MAX_THREADS)?,
-                Long("seed") => options.seed = number(&mut parser, 0, u64::MAX)?,
+                Long("read-ratio") => options.read_ratio = number(&mut parser, &name, 0.0, 1.0)?,
+                Long("rate") => options.requests_per_s = Some(number(&mut parser, &name, 1, MAX_RATE)?),
+                Long("threads") => options.threads = number(&mut parser, &name, 1, MAX_THREADS)?,
+                Long("seed") => options.seed = number(&mut parser, &name, 0, u64::MAX)?,
                 Long("preload") => options.preload = true,
-                Long("warm-up") => options.warm_up = seconds(&mut parser, 0.0)?,
-                Long("duration") => duration = Some(Limit::Duration(seconds(&mut parser, 0.001)?)),
-                Long("requests") => requests = Some(Limit::Requests(number(&mut parser, 1, u64::MAX)?)),
-                Long("timeout") => options.reply_timeout = seconds(&mut parser, 0.001)?,
+                Long("warm-up") => options.warm_up = seconds(&mut parser, &name, 0.0)?,
+                Long("duration") => duration = Some(Limit::Duration(seconds(&mut parser, &name, 0.001)?)),
+                Long("requests") => {
+                    requests = Some(Limit::Requests(number(&mut parser, &name, 1, u64::MAX)?));
+                }
+                Long("timeout") => options.reply_timeout = seconds(&mut parser, &name, 0.001)?,
                 Long("json") => {
                     let path = parser.value().map_err(usage)?;
                     options.json = Some(if path == "-" { Json::Stdout } else { Json::File(path.into()) });
@@ -286,22 +293,24 @@ fn usage(reason: impl ToString) -> BenchError {
     BenchError::Usage(reason.to_string())
 }
 
-fn text(parser: &mut lexopt::Parser) -> Result<String, BenchError> {
-    parser.value().and_then(|value| value.string()).map_err(usage)
+/// The value of the option `name`.
+fn text(parser: &mut lexopt::Parser, name: &str) -> Result<String, BenchError> {
+    let value = parser.value().and_then(|value| value.string());
+    value.map_err(|error| usage(format!("{name}: {error}")))
 }
 
-fn number<T>(parser: &mut lexopt::Parser, min: T, max: T) -> Result<T, BenchError>
+fn number<T>(parser: &mut lexopt::Parser, name: &str, min: T, max: T) -> Result<T, BenchError>
 where
     T: FromStr + PartialOrd + std::fmt::Display,
 {
-    let text = text(parser)?;
+    let text = text(parser, name)?;
     let number: Option<T> = text.parse().ok();
     let in_range = number.filter(|n| *n >= min && *n <= max);
-    in_range.ok_or_else(|| usage(format!("{text:?} is not a number from {min} to {max}")))
+    in_range.ok_or_else(|| usage(format!("{name}: {text:?} is not a number from {min} to {max}")))
 }
 
-fn seconds(parser: &mut lexopt::Parser, min: f64) -> Result<Duration, BenchError> {
-    number(parser, min, MAX_SECONDS).map(Duration::from_secs_f64)
+fn seconds(parser: &mut lexopt::Parser, name: &str, min: f64) -> Result<Duration, BenchError> {
+    number(parser, name, min, MAX_SECONDS).map(Duration::from_secs_f64)
 }
 
 fn wire(name: &str) -> Result<Wire, BenchError> {
@@ -413,5 +422,7 @@ mod tests {
             let error = parse(line).expect_err(line).to_string();
             assert!(error.contains("--help"), "{line}: {error}");
         }
+        let error = parse("-c 2 --pipeline none").unwrap_err().to_string();
+        assert!(error.starts_with("--pipeline: \"none\" is not a number from 1 to "), "{error}");
     }
 }
