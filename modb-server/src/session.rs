@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use modb_net::resp::{Decoded, Encoder, Limits, ProtocolError, RequestDecoder};
 use modb_net::{
@@ -127,7 +127,7 @@ impl Worker {
             }
         };
         if let Some(until_ms) = self.instance.clients.paused_until(resolved.spec, now_ms) {
-            let at = turn.now + std::time::Duration::from_millis(until_ms - now_ms);
+            let at = turn.now + Duration::from_millis(until_ms - now_ms);
             self.resume_at = Some(self.resume_at.map_or(at, |first| first.min(at)));
             self.paused.push(*token);
             return Some(Flow::Blocked);
@@ -358,6 +358,10 @@ impl Network for Net<'_, '_> {
 
     fn set_max_connections(&self, max: usize) {
         self.turn.workers.set_max_connections(max);
+    }
+
+    fn set_idle_timeout(&self, timeout: Option<Duration>) {
+        self.turn.workers.set_idle_timeout(timeout);
     }
 
     fn workers(&self) -> Vec<WorkerStats> {

@@ -33,7 +33,8 @@ fn the_last_reply_arrives_though_input_was_left_unread() {
 
 #[test]
 fn a_shutdown_answers_what_was_read() {
-    let running = lines::start(1, Limits { requests_per_turn: 1, ..lines::limits() });
+    let limits = Limits { requests_per_turn: 5, shutdown_timeout: lines::DEADLINE, ..lines::limits() };
+    let running = lines::start(1, limits);
     let mut client = running.connect();
     client.send(&vec!["echo x"; 1000].join("\n"));
     assert_eq!(client.line(), "x", "it has been read");

@@ -1,5 +1,7 @@
 //! `CONFIG` and its subcommands.
 
+use std::time::Duration;
+
 use modb_net::resp::Args;
 
 use super::error::err;
@@ -25,6 +27,10 @@ pub(super) fn set(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comman
         if name.eq_ignore_ascii_case("maxclients") {
             let max = int_or(value.as_bytes(), "")?;
             ctx.network.set_max_connections(usize::try_from(max).unwrap_or(usize::MAX));
+        }
+        if name.eq_ignore_ascii_case("timeout") {
+            let seconds = u64::try_from(int_or(value.as_bytes(), "")?).unwrap_or(0);
+            ctx.network.set_idle_timeout((seconds > 0).then_some(Duration::from_secs(seconds)));
         }
     }
     Ok(Reply::Ok)

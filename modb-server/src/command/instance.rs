@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use modb_net::WorkerStats;
 
@@ -19,6 +20,8 @@ pub trait Network {
     fn shutdown(&self);
     /// Changes how many connections are let in.
     fn set_max_connections(&self, max: usize);
+    /// Changes after how long without a request a connection is closed; `None`: never.
+    fn set_idle_timeout(&self, timeout: Option<Duration>);
     /// What each worker has counted.
     fn workers(&self) -> Vec<WorkerStats>;
 }
@@ -32,6 +35,7 @@ impl Network for NoNetwork {
     fn resume(&self) {}
     fn shutdown(&self) {}
     fn set_max_connections(&self, _: usize) {}
+    fn set_idle_timeout(&self, _: Option<Duration>) {}
     fn workers(&self) -> Vec<WorkerStats> {
         Vec::new()
     }

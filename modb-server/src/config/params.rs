@@ -113,7 +113,7 @@ pub const PARAMS: &[Param] = &[
     live("requirepass", Kind::Text, "", "the password clients must give with AUTH"),
     live("protected-mode", Kind::YesNo, "yes", "without a password, refuse clients from other machines"),
     live("maxclients", Kind::Number { min: 1, max: 1_000_000 }, "10000", "connections at the same time"),
-    at_start("timeout", COUNT, "0", "close a connection after so many seconds without a request; 0: never"),
+    live("timeout", COUNT, "0", "close a connection after so many seconds without a request; 0: never"),
     at_start("databases", Kind::Number { min: 1, max: 65_536 }, "16", "how many databases there are"),
     at_start("workers", Kind::Number { min: 0, max: 1024 }, "0", "worker threads; 0: one per core"),
     at_start("durability", Kind::OneOf(&["always", "everysec", "os"]), "everysec", "what a reply to a write promises"),
