@@ -1,0 +1,231 @@
+//! What was measured, as a table, as JSON, and as pictures for the documentation.
+
+use std::fmt::Write;
+use std::io;
+use std::path::Path;
+
+use crate::PRODUCERS;
+use crate::contenders::{BARE_PAIR, MIO, OURS, OURS_PAIR, OURS_RAW, POLLING};
+
+pub struct Trip {
+    pub name: &'static str,
+    pub same_core_us: f64,
+    pub across_us: f64,
+    pub switches_per_wake: f64,
+    pub calls_per_wake: Option<f64>,
+    pub descriptors: Option<usize>,
+}
+
+pub struct Burst {
+    pub name: &'static str,
+    /// Whether it does what the notifier does: coalesces, beside sockets.
+    pub is_peer: bool,
+    /// One for each of [`PRODUCERS`].
+    pub ns_per_notify: Vec<f64>,
+    pub writes: Vec<Option<f64>>,
+}
+
+pub struct Report {
+    pub trips: Vec<Trip>,
+    pub bursts: Vec<Burst>,
+    pub notifies: u64,
+}
+
+/// Where the generated part of the page begins and ends.
+const BEGIN: &str = "<!-- bench notify: begin -->";
+const END: &str = "<!-- bench notify: end -->";
+
+impl Report {
+    fn trip(&self, name: &str) -> Option<&Trip> {
+        self.trips.iter().find(|trip| trip.name == name)
+    }
+
+    fn burst(&self, name: &str) -> Option<&Burst> {
+        self.bursts.iter().find(|burst| burst.name == name)
+    }
+
+    /// Two tables and the promises, in Markdown.
+    pub fn table(&self) -> String {
+        let mut text = String::from(
+            "| round trip | µs, same core | ratio | µs, across | switches per wake | system calls per wake | descriptors |\n\
+             |---|---|---|---|---|---|---|\n",
+        );
+        let reference = self.trip(OURS).map_or(1.0, |trip| trip.same_core_us);
+        for trip in &self.trips {
+            writeln!(
+                text,
+                "| {} | {:.1} | {:.2} | {:.0} | {:.2} | {} | {} |",
+                trip.name,
+                trip.same_core_us,
+                trip.same_core_us / reference,
+                trip.across_us,
+                trip.switches_per_wake,
+                or_dash(trip.calls_per_wake, 1),
+                trip.descriptors.map_or("-".to_owned(), |count| count.to_string()),
+            )
+            .unwrap();
+        }
+        let many = self.notifies;
+        write!(text, "\n| burst of {many} | ns per notify, {PRODUCERS:?} producers | ratio |").unwrap();
+        text.push_str(" writes |\n|---|---|---|---|\n");
+        let reference = self.burst(OURS).map(|burst| burst.ns_per_notify.clone()).unwrap_or_default();
+        for burst in &self.bursts {
+            let ratios = burst.ns_per_notify.iter().zip(&reference).map(|(ns, ours)| ns / ours);
+            writeln!(
+                text,
+                "| {} | {} | {} | {} |",
+                burst.name,
+                joined(burst.ns_per_notify.iter().map(|ns| format!("{ns:.0}"))),
+                joined(ratios.map(|ratio| format!("{ratio:.2}"))),
+                joined(burst.writes.iter().map(|&writes| or_dash(writes, 0))),
+            )
+            .unwrap();
+        }
+        text.push('\n');
+        for (promise, measured, limit) in self.promises() {
+            let kept = if measured <= limit { "kept" } else { "MISSED" };
+            writeln!(text, "- {promise}: {measured:.2}, at most {limit}: {kept}").unwrap();
+        }
+        text
+    }
+
+    /// What the notifier promises: what, measured, limit. Peers coalesce and can wait for sockets too.
+    fn promises(&self) -> Vec<(String, f64, f64)> {
+        let mut promises = Vec::new();
+        let mut trips = |what: &str, ours: &str, other: &str, limit: f64| {
+            if let (Some(ours), Some(other)) = (self.trip(ours), self.trip(other)) {
+                promises.push((what.to_owned(), ours.same_core_us / other.same_core_us, limit));
+            }
+        };
+        trips("round trip over a bare socket pair, both on raw epoll", OURS_RAW, BARE_PAIR, 1.1);
+        trips("round trip over polling's own notify, both in polling", OURS, POLLING, 1.4);
+        trips("the same with a socket pair", OURS_PAIR, POLLING, 1.4);
+        for ours in [OURS, OURS_PAIR] {
+            let Some(our) = self.burst(ours) else { continue };
+            for (at, producers) in PRODUCERS.iter().enumerate() {
+                let ns = our.ns_per_notify[at];
+                let others = self.bursts.iter().filter(|burst| burst.is_peer && !is_ours(burst.name));
+                let best = others.map(|burst| burst.ns_per_notify[at]).fold(f64::INFINITY, f64::min);
+                promises.push((
+                    format!("{ours}, burst, {producers} producers, over the best peer"),
+                    ns / best,
+                    1.5,
+                ));
+                if let Some(mio) = self.burst(MIO) {
+                    let over = ns / mio.ns_per_notify[at];
+                    promises.push((format!("{ours}, burst, {producers} producers, over mio"), over, 0.2));
+                }
+                if let Some(writes) = our.writes[at] {
+                    promises.push((format!("{ours}, burst, {producers} producers, writes"), writes, 2000.0));
+                }
+            }
+        }
+        promises
+    }
+
+    pub fn json(&self) -> String {
+        let number = |value: Option<f64>| value.map_or("null".to_owned(), |value| format!("{value:.3}"));
+        let trips = self.trips.iter().map(|trip| {
+            format!(
+                "{{\"name\":\"{}\",\"same_core_us\":{:.3},\"across_us\":{:.3},\"switches_per_wake\":{:.3},\
+                 \"calls_per_wake\":{},\"descriptors\":{}}}",
+                trip.name,
+                trip.same_core_us,
+                trip.across_us,
+                trip.switches_per_wake,
+                number(trip.calls_per_wake),
+                trip.descriptors.map_or("null".to_owned(), |count| count.to_string()),
+            )
+        });
+        let bursts = self.bursts.iter().map(|burst| {
+            let times = burst.ns_per_notify.iter().map(|&ns| number(Some(ns)));
+            let writes = burst.writes.iter().map(|&writes| number(writes));
+            format!(
+                "{{\"name\":\"{}\",\"ns_per_notify\":[{}],\"writes\":[{}]}}",
+                burst.name,
+                times.collect::<Vec<_>>().join(","),
+                writes.collect::<Vec<_>>().join(",")
+            )
+        });
+        format!(
+            "{{\"notifies\":{},\"producers\":{PRODUCERS:?},\"round_trips\":[{}],\"bursts\":[{}]}}\n",
+            self.notifies,
+            trips.collect::<Vec<_>>().join(","),
+            bursts.collect::<Vec<_>>().join(",")
+        )
+    }
+
+    /// Writes the pictures and the generated part of `PERFORMANCE.md` into `folder`.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write_docs(&self, folder: &Path) -> io::Result<()> {
+        let trips = self.trips.iter().map(|trip| (trip.name, trip.same_core_us));
+        let bursts = self.bursts.iter().map(|burst| (burst.name, burst.ns_per_notify[0]));
+        let trips = bars("Round trip between two threads on one core, µs", &trips.collect::<Vec<_>>());
+        let bursts = bars("A burst of notifies from one thread, ns per notify", &bursts.collect::<Vec<_>>());
+        std::fs::write(folder.join("notify-round-trip.svg"), trips)?;
+        std::fs::write(folder.join("notify-burst.svg"), bursts)?;
+
+        let page = folder.join("PERFORMANCE.md");
+        let text = match std::fs::read_to_string(&page) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "# Performance\n".to_owned(),
+            text => text?,
+        };
+        let (before, after) = match (text.find(BEGIN), text.find(END)) {
+            (Some(begin), Some(end)) => (&text[..begin], &text[end + END.len()..]),
+            _ => (text.as_str(), "\n"),
+        };
+        let section = format!(
+            "{BEGIN}\n## Waking a loop\n\n`cargo xtask bench notify` wrote this part. Ratios are to the first line.\n\n\
+             {}\n![round trip](notify-round-trip.svg)\n\n![burst](notify-burst.svg)\n{END}",
+            self.table()
+        );
+        let gap = if before.ends_with("\n\n") { "" } else { "\n" };
+        std::fs::write(page, format!("{before}{gap}{section}{after}"))
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    [OURS, OURS_PAIR, OURS_RAW].contains(&name)
+}
+
+fn joined(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().join(" / ")
+}
+
+fn or_dash(value: Option<f64>, digits: usize) -> String {
+    value.map_or("-".to_owned(), |value| format!("{value:.digits$}"))
+}
+
+/// Horizontal bars, ours in another colour. Long ones are cut off, with their value beside them.
+fn bars(title: &str, values: &[(&str, f64)]) -> String {
+    const ROW: usize = 24;
+    const LABELS: usize = 260;
+    const WIDTH: f64 = 380.0;
+    // One outlier would flatten all others.
+    let shortest = values.iter().map(|&(_, value)| value).fold(f64::INFINITY, f64::min);
+    let longest = values.iter().map(|&(_, value)| value).fold(0.0, f64::max).min(shortest * 12.0);
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"720\" height=\"{}\" font-family=\"sans-serif\" \
+         font-size=\"13\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
+         <text x=\"8\" y=\"20\" font-weight=\"bold\">{title}</text>\n",
+        values.len() * ROW + 40
+    );
+    for (row, (name, value)) in values.iter().enumerate() {
+        let (y, width) = (row * ROW + 34, (value / longest).min(1.0) * WIDTH);
+        let colour = if is_ours(name) { "#2a6f97" } else { "#a9b4c2" };
+        writeln!(
+            svg,
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{name}</text>\
+             <rect x=\"{LABELS}\" y=\"{y}\" width=\"{width:.1}\" height=\"16\" fill=\"{colour}\"/>\
+             <text x=\"{:.1}\" y=\"{}\">{value:.1}</text>",
+            LABELS - 8,
+            y + 13,
+            LABELS as f64 + width + 6.0,
+            y + 13
+        )
+        .unwrap();
+    }
+    svg + "</svg>\n"
+}
