@@ -25,6 +25,8 @@ cargo xtask COMMAND
   setup                 install what the tests need, or print the commands that do
   tidy                  check the layout's promises: floors, platform code, headers, links
   cross ARGS            cargo ARGS for Windows, on this machine: cross -- test -p modb-net
+  bench notify [--quick] [--json FILE] [--docs FOLDER]
+                        the notifier beside other ways to wake a thread; writes docs/PERFORMANCE.md unless --quick
   bench compare ARGS    Modb beside other servers: throughput, latency and processor time, as ratios
   help                  this page
 ";

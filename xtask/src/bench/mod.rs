@@ -2,6 +2,7 @@
 
 mod compare;
 mod load;
+mod notify;
 mod report;
 mod servers;
 
@@ -14,7 +15,8 @@ use crate::workspace;
 pub(crate) fn command(args: &[String]) -> Result<()> {
     match args.first().map(String::as_str) {
         Some("compare") => compare::run(&args[1..]),
-        _ => Err(format!("which benchmark?\n{}", compare::USAGE).into()),
+        Some("notify") => notify::run(&args[1..]),
+        _ => Err(format!("which benchmark: compare or notify?\n{}", compare::USAGE).into()),
     }
 }
 
