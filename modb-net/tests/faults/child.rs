@@ -1,6 +1,5 @@
-//! A test in a process of its own, and one that cannot run here.
+//! A test in a process of its own.
 
-use std::io::Write;
 use std::process::Command;
 
 const CHILD: &str = "MODB_NET_TEST_CHILD";
@@ -34,13 +33,4 @@ pub(crate) fn in_child_by(launcher: &[&str], name: &str, body: impl FnOnce()) {
 /// As [`in_child_by`], directly.
 pub(crate) fn in_child(name: &str, body: impl FnOnce()) {
     in_child_by(&[], name, body);
-}
-
-/// For a test that finds that it cannot run here: leaves the reason where `cargo xtask test` counts it.
-pub(crate) fn skip(name: &str, reason: &str) {
-    eprintln!("skipped: {name}: {reason}");
-    if let Some(log) = std::env::var_os("MODB_SKIP_LOG") {
-        let mut log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
-        writeln!(log, "{name}: {reason}").unwrap();
-    }
 }
