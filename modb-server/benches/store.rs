@@ -52,18 +52,18 @@ fn number(args: &mut impl Iterator<Item = String>) -> u64 {
 fn measure(engine: EngineKind, load: &Load) {
     let folder = std::env::temp_dir().join(format!("modb-bench-{}", std::process::id()));
     for threads in [1, 2] {
-        with_store(engine, &folder, Durability::EverySecond, |store| {
+        with_store(engine, &folder, Durability::EverySecond, load.keys, |store| {
             row(engine, &format!("set, everysec, {threads} threads"), store, threads, load, set);
             row(engine, &format!("get, {threads} threads"), store, threads, load, get);
             row(engine, &format!("get missing, {threads} threads"), store, threads, load, get_missing);
             row(engine, &format!("range of 1, {threads} threads"), store, threads, load, range);
         });
     }
-    with_store(engine, &folder, Durability::EverySecond, |store| {
+    with_store(engine, &folder, Durability::EverySecond, load.keys, |store| {
         row(engine, "insert new keys, 2 threads", store, 2, load, insert);
     });
     for threads in [1, 2, 16] {
-        with_store(engine, &folder, Durability::Always, |store| {
+        with_store(engine, &folder, Durability::Always, load.keys, |store| {
             row(engine, &format!("set, always, {threads} threads"), store, threads, load, set_durably);
         });
     }
@@ -73,10 +73,18 @@ fn with_store(
     engine: EngineKind,
     folder: &std::path::Path,
     durability: Durability,
+    keys: u64,
     f: impl Fn(&Arc<dyn Store>),
 ) {
     let _ = std::fs::remove_dir_all(folder);
     let store = open(&OpenOptions { engine, durability, ..OpenOptions::new(folder) }).expect("opens");
+    // The records that the loads overwrite and read.
+    for first in (0..keys).step_by(TURN) {
+        let writes =
+            (first..first + TURN as u64).map(|n| Write::Put(key(n), value(&mut Random(n)))).collect();
+        store.apply(Batch { writes }).expect("commits");
+        store.settle().expect("settles");
+    }
     f(&store);
     store.close().expect("closes");
     drop(store);
@@ -98,7 +106,7 @@ fn row(engine: EngineKind, name: &str, store: &Arc<dyn Store>, threads: u64, loa
     }
     let shared = Arc::new(Shared {
         keys: load.keys,
-        next: AtomicU64::new(0),
+        next: AtomicU64::new(load.keys),
         settled: Condvar::new(),
         lock: Mutex::new(()),
     });
