@@ -19,7 +19,7 @@ const REMOVE: &[KeySpec] = &[keys(Access::Remove, 1, 1)];
 /// The most keys of one reply of `SCAN`, whatever `COUNT` says: it is only a hint.
 const MAX_SCAN_KEYS: usize = 100_000;
 
-/// The most bytes of keys in one reply of `KEYS`.
+/// The most bytes of strings in one reply: a reply is made as a whole.
 pub(super) const MAX_REPLY_BYTES: usize = 512 << 20;
 
 #[rustfmt::skip]

@@ -4,6 +4,7 @@ use modb_net::resp::Args;
 
 use super::error::err;
 use super::expire::{Deadline, deadline};
+use super::keys::MAX_REPLY_BYTES;
 use super::parse::{Options, int, int_or, is};
 use super::spec::{Access, Find, Flags, KeySpec, Spec, key, keys};
 use super::{CommandError, Ctx, Reply};
@@ -36,7 +37,8 @@ pub(super) static COMMANDS: [Spec; 17] = [
         .docs("key [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|PERSIST]",
             "6.2.0", "O(1)", "Returns the string at a key and changes when it expires."),
     Spec::new("string", "mget", mget, -2).flags(READ_FAST).keys(&[keys(Access::Read, 1, 1)])
-        .docs("key...", "1.0.0", "O(N) with N keys", "Returns the strings at several keys."),
+        .docs("key...", "1.0.0", "O(N) with N keys", "Returns the strings at several keys.")
+        .differs("a reply of more than 512 MiB is refused"),
     Spec::new("string", "mset", mset, -3).flags(GROW).keys(&[keys(Access::Overwrite, 1, 2)])
         .docs("(key value)...", "1.0.1", "O(N) with N keys", "Sets several keys at once."),
     Spec::new("string", "msetnx", msetnx, -3).flags(GROW).keys(&[keys(Access::Insert, 1, 2)])
@@ -195,11 +197,17 @@ fn getex(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
 fn mget(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let db = ctx.db();
     let mut values = Vec::with_capacity(args.len() - 1);
+    let mut bytes = 0;
     for key in args.iter().skip(1) {
-        values.push(match ctx.tx.get(db, key) {
-            Err(DataError::WrongType) => Reply::Null,
-            value => Reply::bulk_or_null(value?),
-        });
+        let value = match ctx.tx.get(db, key) {
+            Err(DataError::WrongType) => None,
+            value => value?,
+        };
+        bytes += value.as_ref().map_or(0, |value| value.len());
+        if bytes > MAX_REPLY_BYTES {
+            return err("ERR the reply would be too large, ask for fewer keys at once");
+        }
+        values.push(Reply::bulk_or_null(value));
     }
     Ok(Reply::Array(values))
 }

@@ -31,6 +31,13 @@ pub(super) struct Chores {
 struct State {
     stop: bool,
     sweep: bool,
+    sync: bool,
+}
+
+/// What is asked for besides looking for expired keys.
+struct Asked {
+    sweep: bool,
+    sync: bool,
 }
 
 impl Chores {
@@ -40,18 +47,25 @@ impl Chores {
         self.changed.notify_all();
     }
 
+    /// Everything committed is to be synced to the disk.
+    pub(super) fn sync_soon(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).sync = true;
+        self.changed.notify_all();
+    }
+
     fn stop(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
         self.changed.notify_all();
     }
 
-    /// Waits for the next tick or for something to sweep. `None`: stop.
-    fn wait(&self) -> Option<bool> {
+    /// Waits for the next tick or for something to do. `None`: stop.
+    fn wait(&self) -> Option<Asked> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = |state: &mut State| !state.stop && !state.sweep;
+        let idle = |state: &mut State| !state.stop && !state.sweep && !state.sync;
         let (mut state, _) =
             self.changed.wait_timeout_while(state, TICK, idle).unwrap_or_else(PoisonError::into_inner);
-        if state.stop { None } else { Some(std::mem::take(&mut state.sweep)) }
+        let asked = Asked { sweep: std::mem::take(&mut state.sweep), sync: std::mem::take(&mut state.sync) };
+        (!state.stop).then_some(asked)
     }
 
     fn stopped(&self) -> bool {
@@ -91,8 +105,14 @@ impl Drop for Housekeeper {
 }
 
 fn run(data: &Data, tally: &Tally) {
-    while let Some(sweep) = data.chores.wait() {
-        let done = expire(data, tally).and_then(|()| if sweep { data.sweep_dropped() } else { Ok(()) });
+    while let Some(asked) = data.chores.wait() {
+        let mut done = expire(data, tally);
+        if asked.sync {
+            done = done.and(data.store.sync().map_err(DataError::from));
+        }
+        if asked.sweep {
+            done = done.and(data.sweep_dropped(&mut || expire(data, tally)));
+        }
         if let Err(error) = done {
             // The store says the same to every writer; it is not repeated here ten times a second.
             tracing::debug!(%error, "housekeeping");
@@ -116,11 +136,17 @@ fn now_ms() -> u64 {
 }
 
 impl Data {
-    /// Removes the records of all dropped namespaces. May be interrupted and begun again at any point.
+    /// Has everything committed synced to the disk, by the housekeeping thread.
+    pub fn sync_soon(&self) {
+        self.chores.sync_soon();
+    }
+
+    /// Removes the records of all dropped namespaces, a part at a time, with `pause` in between. May be
+    /// interrupted and begun again at any point.
     ///
     /// # Errors
-    /// If the store cannot be read or written.
-    pub fn sweep_dropped(&self) -> Result<(), DataError> {
+    /// If the store cannot be read or written, or what `pause` fails with.
+    pub fn sweep_dropped(&self, pause: &mut dyn FnMut() -> Result<(), DataError>) -> Result<(), DataError> {
         let (from, to) = layout::dropped_range();
         // What does not fit the page is swept in the next go.
         let notes = self.store.scan(&from, &to, SWEPT_PER_GO)?;
@@ -129,10 +155,9 @@ impl Data {
         }
         for (key, _) in notes.records {
             let namespace = layout::number_in(&key).ok_or(DataError::Corrupt("a dropped namespace"))?;
-            if !self.sweep_expiry_entries(namespace)? {
+            if !self.sweep_expiry_entries(namespace)? || !self.sweep_records(namespace, pause)? {
                 return Ok(());
             }
-            self.store.sweep(&layout::records_from(namespace, 0), &layout::records_to(namespace))?;
             let mut writes = vec![Write::Delete(key)];
             for counter in [keys_counter(namespace), expiring_counter(namespace)] {
                 let value = self.store.counter(counter);
@@ -144,6 +169,32 @@ impl Data {
             self.store.settle()?;
         }
         Ok(())
+    }
+
+    /// Removes the key records of a dropped namespace, slice by slice of their hashes; `false` if it was told
+    /// to stop.
+    fn sweep_records(
+        &self,
+        namespace: u32,
+        pause: &mut dyn FnMut() -> Result<(), DataError>,
+    ) -> Result<bool, DataError> {
+        let count = u64::try_from(self.store.counter(keys_counter(namespace))).unwrap_or(0);
+        let slices = (count / SWEPT_PER_GO as u64 + 1).next_power_of_two();
+        let width = (u64::MAX / slices).saturating_add(1);
+        for slice in 0..slices {
+            let from = layout::records_from(namespace, slice.wrapping_mul(width));
+            let to = if slice + 1 == slices {
+                layout::records_to(namespace)
+            } else {
+                layout::records_from(namespace, (slice + 1).wrapping_mul(width))
+            };
+            self.store.sweep(&from, &to)?;
+            if self.chores.stopped() {
+                return Ok(false);
+            }
+            pause()?;
+        }
+        Ok(true)
     }
 
     /// Removes the expiry entries that a dropped namespace left; `false` if it was told to stop.
