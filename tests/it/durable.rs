@@ -8,6 +8,9 @@ use modb_tests::{Launch, Platform, Reply, skip, wait};
 
 use crate::start::{SMALL_DISK_BYTES, fill};
 
+/// A reply that has not come by then is held.
+const HELD_AFTER: Duration = Duration::from_secs(5);
+
 const MODES: [&str; 3] = ["always", "everysec", "os"];
 
 pub(crate) fn a_value_survives_kill_in_every_mode(platform: &Platform) {
@@ -109,23 +112,35 @@ pub(crate) fn a_disk_that_fills_refuses_writes_and_serves_again_when_freed(platf
     let ballast = disk.path().join("ballast");
     fill(&ballast);
 
-    // The free space is looked at now and then: until then a write may still succeed, into what was set aside.
-    let mut accepted = 0;
+    // The free space is looked at now and then: until then a write may still succeed, into what was set aside. One that
+    // no longer fits there is neither acknowledged nor refused: its reply waits until there is space.
+    let (mut accepted, mut held) = (0, None);
+    let mut writer = server.peer();
     let refusal = wait::until("writes are refused", || {
         let value = vec![b'v'; 100 << 10];
-        match peer.call([b"SET", format!("during:{accepted}").as_bytes(), &value]) {
-            Reply::Error(text) => Some(String::from_utf8_lossy(&text).into_owned()),
-            _ => {
+        writer.send(&encode([b"SET", format!("during:{accepted}").as_bytes(), &value]));
+        writer.stream().set_read_timeout(Some(HELD_AFTER)).expect("a timeout can be set");
+        match writer.try_reply() {
+            Ok(Reply::Error(text)) => return Some(String::from_utf8_lossy(&text).into_owned()),
+            Ok(_) => accepted += 1,
+            Err(_) => {
+                let waiting = std::mem::replace(&mut writer, server.peer());
+                assert!(held.replace(waiting).is_none(), "the next write after one that waits is refused");
                 accepted += 1;
-                None
             }
         }
+        None
     });
     assert!(refusal.contains("space") || refusal.contains("disk"), "{refusal}");
     assert_eq!(peer.ask("GET before"), Reply::bulk("1"), "reads go on");
 
     std::fs::remove_file(&ballast).expect("a test may remove its own file");
     wait::until("writes are taken again", || (peer.ask("SET after 1") == Reply::ok()).then_some(()));
+    if let Some(mut held) = held {
+        held.stream().set_read_timeout(Some(wait::DEADLINE)).expect("a timeout can be set");
+        assert_eq!(held.reply(), Reply::ok(), "there is space now");
+    }
+    drop(writer);
     drop(peer);
     let server = server.kill_and_restart();
     let mut peer = server.peer();
