@@ -3,7 +3,6 @@
 //! Exit status: 0, all went well; 1, the server answered with an error; 2, wrong usage, no connection, or
 //! a connection that was lost.
 
-mod bench;
 mod bigkeys;
 mod format;
 mod latency;
@@ -30,7 +29,6 @@ const FAILURE: u8 = 2;
 pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let done = match options::parse(args) {
         Ok(Parsed::Run(options)) => run_mode(&options),
-        Ok(Parsed::Bench(options)) => bench::run(&options),
         Ok(Parsed::Print(text)) => print(text.as_bytes()).map(|()| Outcome::Ok),
         Err(error) => {
             eprintln!("modb-client: {error}\nTry `modb-client --help`.");

@@ -7,13 +7,12 @@ use std::time::Duration;
 use lexopt::ValueExt as _;
 use modb_client::{Config, Protocol};
 
-use super::bench;
 use super::format::Format;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
 Usage: modb-client [OPTIONS] [COMMAND [ARGUMENT ...]]
-       modb-client [OPTIONS] bench ...              (see modb-client bench --help)
+       modb-client bench [OPTIONS]                 (see modb-client bench --help)
 
 Without a command: a prompt, or the commands of standard input, one a line.
 
@@ -56,8 +55,6 @@ Exit status: 0; 1 if the server answered with an error; 2 for wrong usage or no 
 pub(crate) enum Parsed {
     /// Something that needs a server.
     Run(Box<Options>),
-    /// A benchmark.
-    Bench(Box<bench::Options>),
     /// A text to print.
     Print(String),
 }
@@ -186,11 +183,9 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Parsed, lexo
     while let Some(opt) = Opt::next(&mut parser)? {
         let flag = match opt {
             Opt::Flag(flag) => flag,
+            // Sent as a command it would only be unknown.
             Opt::Value(name) if name == "bench" => {
-                return Ok(match bench::Options::parse(&mut parser, target)? {
-                    Some(options) => Parsed::Bench(Box::new(options)),
-                    None => Parsed::Print(bench::HELP.to_owned()),
-                });
+                return Err("the options of bench follow it: modb-client bench -h HOST ...".into());
             }
             Opt::Value(name) => {
                 options.command.push(name.into_encoded_bytes());

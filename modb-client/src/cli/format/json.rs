@@ -68,7 +68,7 @@ fn write_key(out: &mut Vec<u8>, key: &Value) {
 }
 
 /// Appends `bytes` as a JSON string.
-pub(super) fn push_json_string(out: &mut Vec<u8>, bytes: &[u8]) {
+fn push_json_string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {

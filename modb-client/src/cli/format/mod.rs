@@ -32,13 +32,6 @@ impl Format {
     }
 }
 
-/// `text` as a JSON string.
-pub(crate) fn json_string(text: &str) -> String {
-    let mut out = Vec::new();
-    json::push_json_string(&mut out, text.as_bytes());
-    String::from_utf8(out).expect("JSON made of text is text")
-}
-
 /// Appends `bytes` in double quotes, so that the prompt would read them back: text as it is, everything that
 /// a terminal would not show as an escape.
 pub(crate) fn push_quoted(out: &mut Vec<u8>, bytes: &[u8]) {
