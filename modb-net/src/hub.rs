@@ -295,3 +295,83 @@ impl<S: Service> Workers<S::Message> for Hub<S> {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(NEVER - 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::notify::Notifier;
+    use crate::{Flow, In, Opening, Out, Peer, Token, Turn};
+
+    struct Mute;
+
+    impl Service for Mute {
+        type Session = ();
+        type Message = ();
+        fn open(&mut self, _: Token, _: Peer, _: &mut Out<'_>, _: &Turn<'_, Self>) -> Opening<()> {
+            Opening::Serve(())
+        }
+        fn on_input(&mut self, (): &mut (), _: &mut In<'_>, _: &mut Out<'_>, _: &Turn<'_, Self>) -> Flow {
+            Flow::NeedInput
+        }
+    }
+
+    /// Two workers that never take their mail, and connections for them.
+    fn hub(handoff: Handoff, capacity: usize) -> (Hub<Mute>, impl Fn() -> Arrival) {
+        let waker = || Notifier::new().unwrap().waker();
+        let limits = Limits { mailbox_capacity: capacity, ..Limits::default() };
+        let shared = (handoff == Handoff::Shared).then(|| SharedQueue::new(capacity).unwrap());
+        let hub = Hub::new(limits, handoff, [waker(), waker()], waker(), shared);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let arrive = move || {
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let peer = Peer { remote: stream.local_addr().unwrap(), local: stream.peer_addr().unwrap() };
+            Arrival { stream, peer }
+        };
+        (hub, arrive)
+    }
+
+    #[test]
+    fn what_is_left_for_a_worker_that_ended_is_counted_and_what_comes_later_is_given_back() {
+        let (hub, arrive) = hub(Handoff::RoundRobin, 10);
+        for _ in 0..6 {
+            hub.place(arrive()).unwrap();
+        }
+        hub.post(0, ()).unwrap();
+        assert_eq!(hub.connections(), 6);
+        hub.close_arrivals(0);
+        assert_eq!((hub.acceptor_stats().unserved, hub.connections()), (3, 3));
+        assert!(hub.post(0, ()).is_err());
+        hub.place(arrive()).unwrap();
+        hub.close_arrivals(1);
+        assert_eq!((hub.acceptor_stats().unserved, hub.connections()), (7, 0));
+        assert!(hub.place(arrive()).is_err());
+        assert_eq!(hub.connections(), 0);
+    }
+
+    #[test]
+    fn the_shared_queue_gives_back_what_it_has_no_room_for_and_counts_what_is_left() {
+        let (hub, arrive) = hub(Handoff::Shared, 2);
+        hub.place(arrive()).unwrap();
+        hub.place(arrive()).unwrap();
+        assert!(hub.place(arrive()).is_err());
+        let (taken, room_awaited) = hub.shared.as_ref().unwrap().take();
+        assert!(taken.is_some() && room_awaited);
+        hub.close_arrivals(0);
+        assert_eq!(hub.acceptor_stats().unserved, 1);
+        assert!(hub.place(arrive()).is_err());
+    }
+
+    #[test]
+    fn a_draining_worker_is_passed_over_and_a_full_one_too() {
+        let (hub, arrive) = hub(Handoff::LeastConnections, 2);
+        hub.drain(0, true);
+        hub.place(arrive()).unwrap();
+        hub.place(arrive()).unwrap();
+        assert!(hub.place(arrive()).is_err(), "worker 1 is full and worker 0 is drained");
+        hub.drain(0, false);
+        hub.place(arrive()).unwrap();
+        assert_eq!(hub.connections(), 3);
+    }
+}
