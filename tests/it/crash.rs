@@ -15,6 +15,9 @@ const CLIENTS: usize = 8;
 const KEYS_PER_CLIENT: usize = 50;
 /// The kill comes up to so long after the first write of a round.
 const MAX_ROUND: Duration = Duration::from_millis(120);
+/// A client that hears nothing for so long takes itself for cut off. Under Wine a connection that was not yet accepted
+/// outlives the killed server, and nothing ever closes it.
+const SILENCE: Duration = Duration::from_secs(2);
 
 pub(crate) fn acknowledged_writes_survive_25_kills(platform: &Platform) {
     survive(platform, 25);
@@ -58,6 +61,7 @@ fn load_until_killed(server: &mut Server, clients: &mut [Client], round: u64) {
             let seed = random.next_u64();
             scope.spawn(move || {
                 if let Ok(peer) = Peer::try_connect(addr) {
+                    peer.stream().set_read_timeout(Some(SILENCE)).expect("a timeout can be set");
                     client.write_until_cut_off(peer, &mut Random::new(seed));
                 }
             });
