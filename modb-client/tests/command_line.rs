@@ -94,6 +94,18 @@ fn scanning_prints_every_key_and_follows_the_cursor() {
 }
 
 #[test]
+fn watching_ends_after_as_many_lines_as_it_is_told() {
+    let server = FakeServer::start();
+    let output = run(&server, &["--stat", "-r", "1"], b"");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(text.lines().count(), 2, "the names of the columns, and one line: {text}");
+    assert!(text.contains("7 (+0)"), "{text}");
+    let output = run(&server, &["--latency", "-r", "1", "-i", "0.02"], b"");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.lines().count() == 1 && text.starts_with("min "), "{text}");
+}
+
+#[test]
 fn the_password_of_the_environment_is_sent_and_never_shown() {
     let server = FakeServer::start();
     let port = server.config().port.to_string();

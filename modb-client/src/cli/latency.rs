@@ -23,7 +23,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
     let mut histogram: Histogram<u64> =
         Histogram::new_with_bounds(1, max_us, 3).expect("the bounds are valid");
     let overwrites = std::io::stdout().is_terminal();
-    let mut lines = options.repeat.filter(|&times| times != 1);
+    let mut lines = options.repeat.unwrap_or(u64::MAX);
     let interval = options.interval.unwrap_or(INTERVAL);
     loop {
         let until = Instant::now() + interval;
@@ -34,8 +34,8 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
             std::thread::sleep(PAUSE);
         }
         print(line(&histogram, overwrites).as_bytes())?;
-        lines = lines.map(|lines| lines - 1);
-        if lines == Some(0) {
+        lines = lines.saturating_sub(1);
+        if lines == 0 {
             return print(if overwrites { b"\n" } else { b"" }).map(|()| Outcome::Ok);
         }
     }

@@ -17,9 +17,8 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
     }
     let mut connection = Connection::open(&options.config)?;
     let mut outcome = Outcome::Ok;
-    let mut done = 0;
-    while options.repeat.is_none_or(|times| done < times) {
-        if let (Some(interval), 1..) = (options.interval, done) {
+    for round in 0..options.repeat.unwrap_or(1) {
+        if let (Some(interval), 1..) = (options.interval, round) {
             std::thread::sleep(interval);
         }
         let reply = connection.call_value(&command)?;
@@ -27,7 +26,6 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
         options.format.write(&mut text, &reply);
         print(&text)?;
         outcome = outcome.and(Outcome::of(&reply));
-        done += 1;
     }
     Ok(outcome)
 }

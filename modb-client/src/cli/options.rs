@@ -29,7 +29,7 @@ Connection
 
 Input
   -x                 take the last argument from standard input
-  -r TIMES           send the command so often; -1: for ever
+  -r TIMES           send the command so often, -1: for ever; lines of --stat and --latency
   -i SECONDS         and wait so long in between; also for --stat, --latency, --scan, --bigkeys
 
 Output
@@ -83,7 +83,7 @@ pub(crate) struct Options {
     pub(crate) last_argument_from_stdin: bool,
     /// The command with its arguments.
     pub(crate) command: Vec<Vec<u8>>,
-    /// `None`: for ever.
+    /// How often, if the arguments say; `u64::MAX` is for ever.
     pub(crate) repeat: Option<u64>,
     pub(crate) interval: Option<Duration>,
     pub(crate) pattern: Option<String>,
@@ -175,7 +175,7 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Parsed, lexo
         format: Format::Raw,
         last_argument_from_stdin: false,
         command: Vec::new(),
-        repeat: Some(1),
+        repeat: None,
         interval: None,
         pattern: None,
         scan_count: 1000,
@@ -198,7 +198,7 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Parsed, lexo
             "-n" => target.config.database = number(&mut parser)?,
             "-t" => target.config.connect_timeout = seconds(&mut parser)?,
             "-x" => options.last_argument_from_stdin = true,
-            "-r" => options.repeat = u64::try_from(number::<i64>(&mut parser)?).ok(),
+            "-r" => options.repeat = Some(u64::try_from(number::<i64>(&mut parser)?).unwrap_or(u64::MAX)),
             "-i" => options.interval = Some(seconds(&mut parser)?),
             "--raw" => format = Some(Format::Raw),
             "--no-raw" => format = Some(Format::Human),

@@ -15,7 +15,7 @@ const LINES_PER_HEAD: u64 = 20;
 /// Prints lines until it is interrupted, or as many as `-r` says.
 pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
     let mut client = Client::connect(options.config.clone())?;
-    let lines = options.repeat.filter(|&times| times != 1);
+    let lines = options.repeat.unwrap_or(u64::MAX);
     let mut last_requests = None;
     let mut line = 0;
     loop {
@@ -40,7 +40,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
         print(text.as_bytes())?;
         last_requests = Some(requests);
         line += 1;
-        if lines.is_some_and(|lines| line >= lines) {
+        if line >= lines {
             return Ok(Outcome::Ok);
         }
         std::thread::sleep(options.interval.unwrap_or(INTERVAL));

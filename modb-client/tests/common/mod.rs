@@ -85,6 +85,9 @@ fn answer(stream: &mut TcpStream, args: &[String]) -> Option<()> {
         "ECHO" => reply.bulk(args[1].as_bytes()),
         "BIG" => reply.bulk(&vec![b'x'; args[1].parse().unwrap()]),
         "FAIL" => reply.error("ERR failed"),
+        "PING" => reply.simple("PONG"),
+        "INFO" => reply.bulk(b"# Stats\r\ntotal_commands_processed:7\r\nconnected_clients:2\r\n"),
+        "DBSIZE" => reply.integer(3),
         "SILENT" => {}
         "SCAN" => {
             let (next, keys): (&[u8], &[&[u8]]) = match args {
