@@ -21,6 +21,8 @@ pub struct Contender {
     pub coalesces: bool,
     /// Whether what it waits for can be waited for together with sockets.
     pub polls: bool,
+    /// Whether it wakes by `write`, which the system counts; a socket may be written by `send`, which it does not.
+    pub writes: bool,
     pub make: fn() -> (Wait, Wake),
 }
 
@@ -34,12 +36,24 @@ pub const POLLING: &str = "polling notify";
 
 pub fn all() -> Vec<Contender> {
     let mut all = vec![
-        Contender { name: OURS, coalesces: true, polls: true, make: || in_poller(Notifier::new().unwrap()) },
-        Contender { name: OURS_PAIR, coalesces: true, polls: true, make: || in_poller(over_pair()) },
-        Contender { name: MIO, coalesces: false, polls: true, make: mio_waker },
-        Contender { name: POLLING, coalesces: true, polls: true, make: polling_notify },
-        Contender { name: "thread::park", coalesces: true, polls: false, make: park },
-        Contender { name: "crossbeam channel", coalesces: false, polls: false, make: channel },
+        Contender {
+            name: OURS,
+            coalesces: true,
+            polls: true,
+            writes: true,
+            make: || in_poller(Notifier::new().unwrap()),
+        },
+        Contender {
+            name: OURS_PAIR,
+            coalesces: true,
+            polls: true,
+            writes: false,
+            make: || in_poller(over_pair()),
+        },
+        Contender { name: MIO, coalesces: false, polls: true, writes: true, make: mio_waker },
+        Contender { name: POLLING, coalesces: true, polls: true, writes: true, make: polling_notify },
+        Contender { name: "thread::park", coalesces: true, polls: false, writes: false, make: park },
+        Contender { name: "crossbeam channel", coalesces: false, polls: false, writes: false, make: channel },
     ];
     all.extend(sys::contenders());
     all

@@ -2,8 +2,8 @@
 //!
 //! `cargo bench -p modb-net --bench notify -- [--quick] [--json FILE] [--docs FOLDER]`, or `cargo xtask bench notify`.
 //! All contenders run in turn, round after round, so that what disturbs the machine disturbs all; the medians
-//! of the rounds are shown, and what matters are the ratios. System calls are counted in a run of their own
-//! under `strace`, since counting slows them down.
+//! of the rounds are shown, and what matters are the ratios. System calls of round trips are counted in a run of their own
+//! under `strace`, since counting slows them down; writes of bursts by the system, at full speed.
 
 #![allow(clippy::unwrap_used, unreachable_pub)] // A benchmark that cannot measure has nothing better to do.
 
@@ -17,11 +17,13 @@ use std::path::PathBuf;
 
 use report::{Burst, Report, Trip};
 
-/// Round trips per round.
-const TRIPS: u32 = 3000;
+/// Round trips per round. Many short rounds: a disturbance then spoils one of them, not the median.
+const TRIPS: u32 = 1000;
 /// Notifies per round of a burst, by all producers together.
 const NOTIFIES: u64 = 1_000_000;
-const ROUNDS: usize = 5;
+/// What writes each time is given this many times fewer: it takes as many times longer for each.
+const UNCOALESCED_FEWER: u64 = 5;
+const ROUNDS: usize = 9;
 const PRODUCERS: [u64; 3] = [1, 2, 4];
 
 struct Options {
@@ -41,9 +43,6 @@ fn main() {
             "--docs" => options.docs = Some(value().into()),
             // One contender alone, to be counted.
             "--only-trips" => return measure::only_trips(&value(), value().parse().unwrap()),
-            "--only-burst" => {
-                return measure::only_burst(&value(), value().parse().unwrap(), value().parse().unwrap());
-            }
             // What `cargo test --benches` asks: that it works, not how fast it is.
             "--test" => {
                 options.quick = true;
@@ -53,7 +52,7 @@ fn main() {
         }
     }
     let report_of = match options.quick {
-        true => run(&options, 3, TRIPS / 3, NOTIFIES / 5),
+        true => run(&options, 3, TRIPS, NOTIFIES / 5),
         false => run(&options, ROUNDS, TRIPS, NOTIFIES),
     };
     report(&options, &report_of);
@@ -62,7 +61,7 @@ fn main() {
 fn run(options: &Options, rounds: usize, trips: u32, notifies: u64) -> Report {
     let contenders = contenders::all();
     let mut trip_rounds = vec![(Vec::new(), Vec::new(), Vec::new()); contenders.len()];
-    let mut burst_rounds = vec![vec![Vec::new(); PRODUCERS.len()]; contenders.len()];
+    let mut burst_rounds = vec![vec![(Vec::new(), Vec::new()); PRODUCERS.len()]; contenders.len()];
     for round in 0..rounds {
         eprintln!("round {} of {rounds}", round + 1);
         for (contender, (same, across, switches)) in contenders.iter().zip(&mut trip_rounds) {
@@ -73,7 +72,10 @@ fn run(options: &Options, rounds: usize, trips: u32, notifies: u64) -> Report {
         }
         for (contender, bursts) in contenders.iter().zip(&mut burst_rounds) {
             for (&producers, burst) in PRODUCERS.iter().zip(bursts) {
-                burst.push(measure::burst(contender, producers, notifies));
+                let fewer = if contender.coalesces { 1 } else { UNCOALESCED_FEWER };
+                let (ns, writes) = measure::burst(contender, producers, notifies / fewer);
+                burst.0.push(ns);
+                burst.1.extend(writes.map(|writes| (writes * fewer) as f64));
             }
         }
     }
@@ -85,20 +87,17 @@ fn run(options: &Options, rounds: usize, trips: u32, notifies: u64) -> Report {
         eprintln!("counting: {}", contender.name);
         report.trips.push(Trip {
             name: contender.name,
-            same_core_us: median(same),
-            across_us: median(across),
-            switches_per_wake: median(switches),
+            same_core_us: median(&same),
+            across_us: median(&across),
+            switches_per_wake: median(&switches),
             calls_per_wake: if count { count::calls_per_wake(contender.name) } else { None },
             descriptors: measure::descriptors(contender),
         });
         report.bursts.push(Burst {
             name: contender.name,
             is_peer: contender.coalesces && contender.polls,
-            ns_per_notify: bursts.into_iter().map(median).collect(),
-            writes: PRODUCERS
-                .iter()
-                .map(|&producers| if count { count::writes(contender, producers, notifies) } else { None })
-                .collect(),
+            writes: bursts.iter().map(|(_, writes)| (!writes.is_empty()).then(|| median(writes))).collect(),
+            ns_per_notify: bursts.iter().map(|(ns, _)| median(ns)).collect(),
         });
     }
     report
@@ -114,7 +113,8 @@ fn report(options: &Options, report: &Report) {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

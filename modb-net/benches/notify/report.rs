@@ -177,8 +177,11 @@ impl Report {
             _ => (text.as_str(), "\n"),
         };
         let section = format!(
-            "{BEGIN}\n## Waking a loop\n\n`cargo xtask bench notify` wrote this part. Ratios are to the first line.\n\n\
-             {}\n![round trip](notify-round-trip.svg)\n\n![burst](notify-burst.svg)\n{END}",
+            "{BEGIN}\n## Waking a loop\n\n`cargo xtask bench notify` wrote this part, on {} with {} processors. Trust \
+             the ratios, which are to the first line, more than the times. System calls are counted under \
+             `strace`, where whoever is woken may find its turn come before it has waited.\n\n{}\n![round trip](notify-round-trip.svg)\n\n![burst](notify-burst.svg)\n{END}",
+            std::env::consts::OS,
+            std::thread::available_parallelism()?,
             self.table()
         );
         let gap = if before.ends_with("\n\n") { "" } else { "\n" };

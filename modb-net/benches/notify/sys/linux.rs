@@ -12,13 +12,19 @@ use crate::contenders::{BARE_PAIR, Contender, OURS_RAW, Wait, Wake, over_pair};
 
 pub fn contenders() -> Vec<Contender> {
     let mut all = vec![
-        Contender { name: OURS_RAW, coalesces: true, polls: true, make: notifier_in_epoll },
-        Contender { name: BARE_PAIR, coalesces: false, polls: true, make: bare_pair },
-        Contender { name: "eventfd, raw epoll", coalesces: false, polls: true, make: bare_eventfd },
-        Contender { name: "pipe, raw epoll", coalesces: false, polls: true, make: bare_pipe },
+        Contender { name: OURS_RAW, coalesces: true, polls: true, writes: false, make: notifier_in_epoll },
+        Contender { name: BARE_PAIR, coalesces: false, polls: true, writes: true, make: bare_pair },
+        Contender {
+            name: "eventfd, raw epoll",
+            coalesces: false,
+            polls: true,
+            writes: true,
+            make: bare_eventfd,
+        },
+        Contender { name: "pipe, raw epoll", coalesces: false, polls: true, writes: true, make: bare_pipe },
     ];
     if LibEvent::load().is_some() {
-        all.push(Contender { name: "libevent", coalesces: true, polls: true, make: libevent });
+        all.push(Contender { name: "libevent", coalesces: true, polls: true, writes: true, make: libevent });
     }
     all
 }
@@ -41,6 +47,12 @@ pub fn context_switches() -> f64 {
         usage
     };
     (usage.ru_nvcsw + usage.ru_nivcsw) as f64
+}
+
+/// The kernel's count of this process's `write` calls.
+pub fn writes() -> Option<u64> {
+    let counts = std::fs::read_to_string("/proc/self/io").ok()?;
+    counts.lines().find_map(|line| line.strip_prefix("syscw: "))?.parse().ok()
 }
 
 pub fn open_descriptors() -> Option<usize> {

@@ -15,3 +15,7 @@ pub fn context_switches() -> f64 {
 pub fn open_descriptors() -> Option<usize> {
     None
 }
+
+pub fn writes() -> Option<u64> {
+    None
+}
