@@ -364,7 +364,7 @@ impl LocalClient {
         let mut encoder = Encoder::new(&mut out, self.client.protocol);
         match reply {
             Ok(reply) => reply.encode(&mut encoder),
-            Err(error) => encoder.error(error.text().as_bytes()),
+            Err(error) => encoder.error(error.text()),
         }
         // What was encoded here decodes, unless there is no reply (`SHUTDOWN`).
         Ok(ReplyDecoder::default().decode(&mut &out[..]).ok().flatten().unwrap_or(Value::Null))

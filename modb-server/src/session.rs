@@ -122,7 +122,7 @@ impl Worker {
                 return None;
             }
             Err(error) => {
-                self.error(client, out, error.text().as_bytes());
+                self.error(client, out, &error.text());
                 return None;
             }
         };
@@ -154,7 +154,7 @@ impl Worker {
             }
             Err(error) => {
                 if client.wants_reply() {
-                    Encoder::new(out.buffer(), client.protocol).error(error.text().as_bytes());
+                    Encoder::new(out.buffer(), client.protocol).error(error.text());
                 }
             }
         }

@@ -75,26 +75,28 @@ struct Range {
 impl Range {
     /// Reads `[start [end [BYTE|BIT]]]` from argument `first` on.
     fn read(args: Args<'_>, first: usize) -> Result<Self, CommandError> {
-        let start = args.get(first).map_or(Ok(0), int)?;
-        let end = args.get(first + 1).map(int).transpose()?;
-        let bits = match args.get(first + 2) {
-            None => false,
-            Some(word) if is(word, "bit") => true,
-            Some(word) if is(word, "byte") => false,
-            Some(_) => return Err(CommandError::Syntax),
-        };
         if args.len() > first + 3 {
             return Err(CommandError::Syntax);
         }
-        Ok(Self { start, end, bits })
+        let start = args.get(first).map_or(Ok(0), int)?;
+        let end = args.get(first + 1).map(int).transpose()?;
+        Ok(Self { start, end, bits: Self::unit_is_bits(args, first)? })
+    }
+
+    fn unit_is_bits(args: Args<'_>, first: usize) -> Result<bool, CommandError> {
+        match args.get(first + 2) {
+            None => Ok(false),
+            Some(word) if is(word, "bit") => Ok(true),
+            Some(word) if is(word, "byte") => Ok(false),
+            Some(_) => Err(CommandError::Syntax),
+        }
     }
 
     /// The bits it means in a string of `len` bytes, the end not included; none if it is empty.
     fn bits_of(self, len: usize) -> Option<std::ops::Range<usize>> {
         let units = if self.bits { len as i64 * 8 } else { len as i64 };
-        let (start, end) = (self.start, self.end.unwrap_or(-1));
         let from_end = |at: i64| if at < 0 { at.saturating_add(units).max(0) } else { at };
-        let (start, end) = (from_end(start), from_end(end).min(units - 1));
+        let (start, end) = (from_end(self.start), from_end(self.end.unwrap_or(-1)).min(units - 1));
         if start > end {
             return None;
         }
@@ -127,6 +129,11 @@ fn bitpos(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> 
         parse_i64(&args[2]).ok_or(CommandError::Data(crate::data::DataError::NotAnInteger))?;
         return err("ERR The bit argument must be 1 or 0.");
     };
+    // BITPOS looks at the unit before it looks at the end.
+    if args.len() == 6 {
+        int(&args[3])?;
+        Range::unit_is_bits(args, 3)?;
+    }
     let range = Range::read(args, 3)?;
     let db = ctx.db();
     let Some(value) = ctx.tx.get(db, &args[1])? else {
@@ -214,6 +221,7 @@ mod tests {
             "SET a \"\\xff\\xf0\\x00\"" => "+OK", "BITPOS a 0" => ":12", "SET a \"\\x00\\xff\\xf0\"" => "+OK", "BITPOS a 1 0" => ":8", "BITPOS a 1 2" => ":16",
             "BITPOS a 1 2 -1 BYTE" => ":16", "BITPOS a 1 7 15 BIT" => ":8", "SET a \"\\x00\\x00\"" => "+OK", "BITPOS a 1" => ":-1", "BITPOS a 1 7 -3 BIT" => ":-1",
             "SET a \"\\xff\"" => "+OK", "BITPOS a 0" => ":8", "BITPOS a 0 0 -1" => ":-1", "BITPOS none 0" => ":0", "BITPOS none 1" => ":-1",
+            "SET b 1" => "+OK", "BITPOS b 0 -2 -3" => ":0", "BITCOUNT b -2 -3" => ":0", "BITPOS b 0 0 x y" => "-ERR syntax error",
             "BITPOS a 2" => "-ERR The bit argument must be 1 or 0.", "BITPOS a x" => "-ERR value is not an integer or out of range"
         }
         combining {

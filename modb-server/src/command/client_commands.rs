@@ -2,7 +2,7 @@
 
 use modb_net::resp::Args;
 
-use super::error::err;
+use super::error::{echo, err};
 use super::introspect::help_for;
 use super::parse::{Options, int, int_or, is, lossy};
 use super::spec::{Flags, Spec};
@@ -224,8 +224,12 @@ fn reply(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
 }
 
 fn unblock(_: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    if args.len() > 4 {
+        let before = "ERR unknown subcommand or wrong number of arguments for '";
+        return Err(echo(before, &args[1], "'. Try CLIENT HELP."));
+    }
     if let Some(word) = args.get(3)
-        && (args.len() > 4 || !(is(word, "timeout") || is(word, "error")))
+        && !(is(word, "timeout") || is(word, "error"))
     {
         return err("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
     }

@@ -158,6 +158,7 @@ mod tests {
         greetings {
             "PING" => "+PONG", "PING a" => "a", "PING a b" => "-ERR wrong number of arguments for 'ping' command", "ECHO x" => "x",
             "SELECT 15" => "+OK", "SELECT 16" => "-ERR DB index is out of range", "SELECT x" => "-ERR value is not an integer or out of range",
+            "SELECT 99999999999" => "-ERR value is out of range, value must between -2147483648 and 2147483647",
             "RESET" => "+RESET", "QUIT" => "+OK", "HELLO 4" => "-NOPROTO unsupported protocol version",
             "HELLO x" => "-ERR Protocol version is not an integer or out of range", "HELLO 3 SETNAME" => "-ERR Syntax error in HELLO option 'SETNAME'"
         }

@@ -24,16 +24,24 @@ pub enum CommandError {
     /// Any other text; begins with its code.
     #[error("{0}")]
     Text(Cow<'static, str>),
+    /// A text that repeats an argument byte by byte, whatever it is.
+    #[error("{}", .0.escape_ascii())]
+    Echo(Vec<u8>),
 }
 
 impl CommandError {
     /// The reply, its code first.
-    pub fn text(&self) -> Cow<'static, str> {
-        match self {
-            Self::Text(text) => text.clone(),
+    pub fn text(&self) -> Cow<'_, [u8]> {
+        let text: Cow<'_, str> = match self {
+            Self::Echo(bytes) => return bytes.into(),
+            Self::Text(text) => text.as_ref().into(),
             // What clients of Redis know as "the server takes no writes now".
             Self::Data(DataError::Store(StoreError::ReadOnly(why))) => format!("MISCONF {why}").into(),
             other => other.to_string().into(),
+        };
+        match text {
+            Cow::Borrowed(text) => text.as_bytes().into(),
+            Cow::Owned(text) => text.into_bytes().into(),
         }
     }
 }
@@ -41,6 +49,24 @@ impl CommandError {
 /// An error with a fixed text.
 pub(super) const fn err<T>(text: &'static str) -> Result<T, CommandError> {
     Err(CommandError::Text(Cow::Borrowed(text)))
+}
+
+/// An error that repeats `arg` between two texts. Line ends at its end are dropped, as Redis does.
+pub(super) fn echo(before: &str, arg: &[u8], after: &str) -> CommandError {
+    let mut text = [before.as_bytes(), echoed(arg), after.as_bytes()].concat();
+    while text.ends_with(b"\r") || text.ends_with(b"\n") {
+        text.pop();
+    }
+    CommandError::Echo(text)
+}
+
+/// Longest part of an argument that an error repeats, in bytes, as in Redis.
+pub(super) const ECHOED_BYTES: usize = 128;
+
+/// What an error repeats of an argument: any bytes, but no more after a zero, since Redis prints C strings.
+pub(super) fn echoed(arg: &[u8]) -> &[u8] {
+    let arg = &arg[..arg.len().min(ECHOED_BYTES)];
+    arg.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 impl From<String> for CommandError {

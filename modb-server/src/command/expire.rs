@@ -2,8 +2,8 @@
 
 use modb_net::resp::Args;
 
-use super::error::err;
-use super::parse::{Options, int, is, lossy};
+use super::error::{echo, err};
+use super::parse::{Options, int, is};
 use super::spec::{Access, Flags, Spec, key};
 use super::{CommandError, Ctx, Reply};
 
@@ -118,7 +118,7 @@ impl Conditions {
                 () if is(word, "xx") => conditions.xx = true,
                 () if is(word, "gt") => conditions.gt = true,
                 () if is(word, "lt") => conditions.lt = true,
-                () => return Err(format!("ERR Unsupported option {}", lossy(word)).into()),
+                () => return Err(echo("ERR Unsupported option ", word, "")),
             }
         }
         let Self { nx, xx, gt, lt } = conditions;

@@ -37,6 +37,7 @@ use modb_net::resp::Args;
 pub use client::{Client, ReplyMode};
 pub use clients::{ClientInfo, Pause, Registry};
 pub use error::CommandError;
+use error::{ECHOED_BYTES, echo, echoed};
 pub use instance::{Instance, Network, NoNetwork};
 pub use reply::Reply;
 pub use slowlog::SlowLog;
@@ -103,9 +104,8 @@ pub fn resolve(args: Args<'_>) -> Result<Resolved, CommandError> {
         return Ok(Resolved { spec, number: table::number(index, None) });
     }
     let Some(sub) = spec.subcommands.iter().position(|sub| parse::is(&args[1], sub.name)) else {
-        let name: String = parse::lossy(&args[1]).chars().take(ECHOED_BYTES).collect();
         let command = spec.name.to_ascii_uppercase();
-        return Err(format!("ERR unknown subcommand '{name}'. Try {command} HELP.").into());
+        return Err(echo("ERR unknown subcommand '", &args[1], &format!("'. Try {command} HELP.")));
     };
     let subcommand = &spec.subcommands[sub];
     if !subcommand.takes(args.len()) {
@@ -176,21 +176,17 @@ fn wrong_arity(name: &str) -> CommandError {
     format!("ERR wrong number of arguments for '{name}' command").into()
 }
 
-/// Longest part of an unknown command that is repeated in the error, in bytes, as in Redis.
-const ECHOED_BYTES: usize = 128;
-
 fn unknown(args: Args<'_>) -> CommandError {
-    let cut = |arg: &[u8], left: usize| parse::lossy(&arg[..arg.len().min(left)]);
-    let mut text =
-        format!("ERR unknown command '{}', with args beginning with: ", cut(&args[0], ECHOED_BYTES));
+    let mut text = [b"ERR unknown command '", echoed(&args[0]), b"', with args beginning with: "].concat();
     let mut written = 0;
     for arg in args.iter().skip(1) {
         if written >= ECHOED_BYTES {
             break;
         }
-        let word = format!("'{}' ", cut(arg, ECHOED_BYTES - written));
+        let arg = echoed(arg);
+        let word = [b"'", &arg[..arg.len().min(ECHOED_BYTES - written)], b"' "].concat();
         written += word.len();
-        text.push_str(&word);
+        text.extend(word);
     }
-    text.into()
+    CommandError::Echo(text)
 }

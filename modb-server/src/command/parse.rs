@@ -15,10 +15,15 @@ pub(super) fn int_or(arg: &[u8], text: &'static str) -> Result<i64, CommandError
     parse_i64(arg).ok_or(CommandError::Text(text.into()))
 }
 
+/// A 32-bit integer, which is what Redis holds the index of a database in.
+pub(super) fn int32(arg: &[u8]) -> Result<i32, CommandError> {
+    let text = "ERR value is out of range, value must between -2147483648 and 2147483647";
+    i32::try_from(int(arg)?).map_err(|_| CommandError::Text(text.into()))
+}
+
 /// The index of a database.
 pub(super) fn database(arg: &[u8], databases: u32) -> Result<u32, CommandError> {
-    let index = int_or(arg, "ERR value is not an integer or out of range")?;
-    u32::try_from(index)
+    u32::try_from(int32(arg)?)
         .ok()
         .filter(|index| *index < databases)
         .ok_or(CommandError::Data(DataError::NoSuchDatabase))

@@ -79,12 +79,10 @@ fn flushall(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
 
 fn swapdb(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let databases = ctx.tx.data().databases();
-    let index = |arg, text| {
-        parse::int_or(arg, text)?;
-        parse::database(arg, databases)
-    };
-    let first = index(&args[1], "ERR invalid first DB index")?;
-    let second = index(&args[2], "ERR invalid second DB index")?;
+    let check = |arg, text: &'static str| parse::int32(arg).map_err(|_| CommandError::Text(text.into()));
+    check(&args[1], "ERR invalid first DB index")?;
+    check(&args[2], "ERR invalid second DB index")?;
+    let (first, second) = (parse::database(&args[1], databases)?, parse::database(&args[2], databases)?);
     ctx.tx.swap_databases(first, second);
     Ok(Reply::Ok)
 }
@@ -149,7 +147,7 @@ mod tests {
             "SET a 1" => "+OK", "SELECT 1" => "+OK", "SET b 1 EX 100" => "+OK", "SWAPDB 0 1" => "+OK", "GET a" => "1", "GET b" => "nil",
             "SELECT 0" => "+OK", "TTL b" => ":100", "FLUSHDB" => "+OK", "DBSIZE" => ":0", "GET b" => "nil", "SET c 1" => "+OK", "DBSIZE" => ":1",
             "FLUSHALL ASYNC" => "+OK", "DBSIZE" => ":0", "SELECT 1" => "+OK", "DBSIZE" => ":0", "FLUSHALL x" => "-ERR syntax error",
-            "SWAPDB x 1" => "-ERR invalid first DB index", "SWAPDB 0 x" => "-ERR invalid second DB index", "SWAPDB 0 16" => "-ERR DB index is out of range",
+            "SWAPDB x 1" => "-ERR invalid first DB index", "SWAPDB 0 x" => "-ERR invalid second DB index", "SWAPDB 99999999999 0" => "-ERR invalid first DB index", "SWAPDB 0 16" => "-ERR DB index is out of range",
             "SWAPDB 1 1" => "+OK"
         }
         configuration_is_read_and_changed {

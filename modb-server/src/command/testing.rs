@@ -64,7 +64,7 @@ impl Bench {
         let mut encoder = Encoder::new(&mut out, client.protocol);
         match reply {
             Ok(reply) => reply.encode(&mut encoder),
-            Err(error) => encoder.error(error.text().as_bytes()),
+            Err(error) => encoder.error(error.text()),
         }
         if out.is_empty() {
             return Value::Null;
