@@ -84,7 +84,7 @@ const SYNTAX: &[(u32, &str)] = &[
     (1, "CLIENT nosuch"),
     (1, "ACL WHOAMI"),
     (1, "COMMAND GETKEYS ( GET <key> | MSET <key> <value> <key> <value> | DEL <key>+ | BITOP AND <key> <key>+ | PING )"),
-    (1, "COMMAND GETKEYSANDFLAGS ( GET <key> | SET <key> <value> | COPY <key> <key> | MSET <key> <value> | PING )"),
+    (1, "COMMAND GETKEYSANDFLAGS ( GET <key> | COPY <key> <key> | MSET <key> <value> | PING )"),
     (1, "RESET"),
     (1, "MEMORY USAGE <key> [ SAMPLES <index> ]"),
     (1, "NOSUCHCOMMAND <value> <value>"),

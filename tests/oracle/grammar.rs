@@ -86,7 +86,7 @@ fn integers(range: RangeInclusive<i64>, edges: &'static [&'static str]) -> Boxed
 /// What is no number, or hardly one.
 #[rustfmt::skip]
 const ODD_NUMBERS: &[&str] = &[
-    "abc", "", "1.5", " 1", "1 ", "+1", "-0", "01", "0x10", "9223372036854775808", "-9223372036854775809",
+    "abc", "", "1.5", " 1", "1 ", "+1", "-0", "01", "9223372036854775808", "-9223372036854775809",
     "99999999999999999999999", "1e3", "nan", "--1",
 ];
 
@@ -122,7 +122,7 @@ fn argument(name: &str) -> BoxedStrategy<Arg> {
             2 => texts(&[
                 "1.5e3", "3", "-3", "1e-5", "1e17", "1e20", "0.1", "0.2", "5.0e3", "-5.0e3", "200", ".5", "5.",
             ]),
-            1 => texts(&["inf", "-inf", "nan", "1e308", "1e5000", "abc", "", " 1", "1 ", "0x10", "1e"]),
+            1 => texts(&["inf", "-inf", "nan", "1e308", "1e5000", "abc", "", " 1", "1 ", "1e"]),
         ].boxed(),
         "index" => integers(-16..=40, &[MAX, MIN, "4294967296", "-4294967296"]),
         // A large one that is allowed would make values of half a gigabyte.

@@ -48,7 +48,7 @@ pub(crate) fn programs(known: &HashSet<String>) -> BoxedStrategy<Program> {
     let run_outs =
         (client(), 0..6u8).prop_map(|(client, n)| Step::RunOut { client, key: vec![b'k', b'0' + n] });
     let restarts = any::<bool>().prop_map(|kill| Step::Restart { kill });
-    let steps = prop_oneof![600 => bursts, 20 => scans, 10 => run_outs, 2 => restarts];
+    let steps = prop_oneof![600 => bursts, 20 => scans, 4 => run_outs, 2 => restarts];
     (any::<[bool; CLIENTS]>(), proptest::collection::vec(steps, 1..24))
         .prop_map(|(resp3, steps)| Program { resp3, steps })
         .boxed()
