@@ -123,7 +123,7 @@ impl Database {
     fn from_settings(settings: Settings) -> Result<Self, OpenError> {
         let store = store::open(&open_options(&settings))?;
         let databases = u32::try_from(settings.number("databases")).unwrap_or(crate::data::DEFAULT_DATABASES);
-        let data = Arc::new(Data::open(store, databases)?);
+        let data = Arc::new(Data::open(store, databases, settings.get("durability") == "always")?);
         let instance = Arc::new(Instance::new(data, settings, now_ms()));
         let settled = Arc::new(Settled::default());
         let told = Arc::clone(&settled);
@@ -158,6 +158,9 @@ impl Database {
         /// A hook may be missed between the look and the wait; so look again after this long.
         const LOOK_AGAIN: Duration = Duration::from_millis(10);
         let store = self.inner.instance.data.store();
+        if store.settled() >= seq {
+            return Ok(());
+        }
         let mut reached = store.settle()?;
         while reached < seq {
             let settled = &self.inner.settled;

@@ -221,13 +221,11 @@ impl Keyspace<'_> {
         let held = instance.data.hold_many(keys.iter().map(AsRef::as_ref), &mut hashes);
         let mut tx = Tx::new(&instance.data, &instance.embedded, &mut key_buf, now_ms());
         let done = work(&mut Keys { tx: &mut tx, database: self.index })
-            .and_then(|result| Ok((result, tx.commit()?.written)));
+            .and_then(|result| Ok((result, tx.commit()?)));
         drop(held);
         SCRATCH.set((key_buf, hashes));
-        let (result, written) = done?;
-        if written > Seq::ZERO {
-            self.database.wait_for(written)?;
-        }
+        let (result, committed) = done?;
+        self.database.wait_for(committed.awaited(instance.data.reads_wait()))?;
         Ok(result)
     }
 }
@@ -346,7 +344,7 @@ impl LocalClient {
         let args = decoder.args(&request);
         let instance = self.database.instance();
         let env = Env { instance, network: &NoNetwork, tally: &instance.embedded, now_ms: now_ms() };
-        let mut written = Seq::ZERO;
+        let mut awaited = Seq::ZERO;
         let reply = command::resolve(args).and_then(|resolved| {
             if resolved.spec.flags.has(Flags::BLOCKING) {
                 return Err("ERR this command waits, which a client in the same process cannot"
@@ -354,12 +352,10 @@ impl LocalClient {
                     .into());
             }
             let outcome = command::execute(resolved, args, &mut self.client, env, &mut self.scratch);
-            written = outcome.committed.written;
+            awaited = outcome.committed.awaited(instance.data.reads_wait());
             outcome.reply
         });
-        if written > Seq::ZERO {
-            self.database.wait_for(written)?;
-        }
+        self.database.wait_for(awaited)?;
         let mut out = Vec::new();
         let mut encoder = Encoder::new(&mut out, self.client.protocol);
         match reply {

@@ -45,10 +45,6 @@ pub struct Worker {
     tally: Arc<Tally>,
     scratch: Scratch,
     clock: Clock,
-    /// Whether a read must wait for the write it saw (durability `always`).
-    reads_wait: bool,
-    /// Whether anything was committed in this turn.
-    wrote: bool,
     /// The last commit that any reply of this worker waits for.
     awaited: Seq,
     /// Connections that wait for the end of a pause.
@@ -81,14 +77,11 @@ pub fn now_ms() -> u64 {
 impl Worker {
     /// A worker that serves `instance`.
     pub fn new(instance: Arc<Instance>) -> Self {
-        let reads_wait = instance.settings.get("durability") == "always";
         Self {
             tally: instance.new_tally(),
             instance,
             scratch: Scratch::default(),
             clock: Clock { turn: None, now_ms: 0 },
-            reads_wait,
-            wrote: false,
             awaited: Seq::ZERO,
             paused: Vec::new(),
             resume_at: None,
@@ -136,14 +129,11 @@ impl Worker {
         let env = Env { instance: &self.instance, network: &network, tally: &self.tally, now_ms };
         let outcome = command::execute(resolved, args, client, env, &mut self.scratch);
         self.time(args, client, now_ms, started);
-        let committed = outcome.committed;
-        self.wrote |= committed.written > Seq::ZERO;
-        let wait_for =
-            if self.reads_wait { committed.written.max(committed.read) } else { committed.written };
+        let wait_for = outcome.committed.awaited(self.instance.data.reads_wait());
         if wait_for > Seq::ZERO {
-            out.hold_until(wait_for);
             *awaited = wait_for.max(*awaited);
             self.awaited = wait_for.max(self.awaited);
+            out.hold_until(wait_for);
         }
         match outcome.reply {
             Ok(Reply::Nothing) => {}
@@ -310,8 +300,8 @@ impl Service for Worker {
     fn end_turn(&mut self, _: &Turn<'_, Self>) -> Release {
         let store = self.instance.data.store();
         let settled = store.settled();
-        // Asked even if this turn wrote nothing, while replies wait: only the answer tells of a failed sync.
-        if !std::mem::take(&mut self.wrote) && settled >= self.awaited {
+        // Asked in every turn while replies wait, also if it wrote nothing: only the answer tells of a failed sync.
+        if settled >= self.awaited {
             return Release::Upto(settled);
         }
         store.settle().map_or_else(|_| Release::Failed { after: store.settled() }, Release::Upto)

@@ -150,6 +150,10 @@ pub fn execute(
         }
     }
     drop(held);
+    if spec.keys.is_empty() && spec.flags.has(Flags::READONLY) {
+        // It has seen a whole database.
+        committed.read = instance.data.store().committed();
+    }
     if reply.is_err() {
         tally.errors.bump();
     }

@@ -30,7 +30,7 @@ impl Bench {
 
     pub(crate) fn on(store: Arc<dyn Store>) -> Self {
         let settings = Settings::default();
-        let data = Arc::new(Data::open(store, 16).unwrap());
+        let data = Arc::new(Data::open(store, 16, false).unwrap());
         let instance = Instance::new(data, settings, START_MS);
         let client = Client::new(instance.clients.add(None, None, START_MS), true);
         Self {

@@ -86,14 +86,17 @@ pub struct Data {
     /// Mixed by the seed into the choices of `RANDOMKEY`.
     dice: AtomicU64,
     chores: housekeeping::Chores,
+    /// Whether a read must wait for the write it saw: what was promised as safe must not disappear again.
+    reads_wait: bool,
 }
 
 impl Data {
     /// Opens the data in `store` with `databases` databases, and writes the first facts into an empty one.
+    /// `reads_wait`: what a read has seen is part of what it waits for (durability `always`).
     ///
     /// # Errors
     /// [`StoreError::Format`] if another version wrote it; whatever the store fails with.
-    pub fn open(store: Arc<dyn Store>, databases: u32) -> Result<Self, StoreError> {
+    pub fn open(store: Arc<dyn Store>, databases: u32, reads_wait: bool) -> Result<Self, StoreError> {
         let seed = read_or_write_facts(&*store)?;
         let catalog = Catalog::read(&*store, databases)?;
         Ok(Self {
@@ -104,6 +107,7 @@ impl Data {
             expiry_floor: expiry::Floor::default(),
             dice: AtomicU64::new(0),
             chores: housekeeping::Chores::default(),
+            reads_wait,
         })
     }
 
@@ -144,6 +148,11 @@ impl Data {
         let namespace = self.catalog.namespace(database);
         let read = |counter| u64::try_from(self.store.counter(counter)).unwrap_or(0);
         (read(keys_counter(namespace)), read(expiring_counter(namespace)))
+    }
+
+    /// Whether a reply has to wait for the writes that its command has seen.
+    pub fn reads_wait(&self) -> bool {
+        self.reads_wait
     }
 
     fn roll(&self) -> u64 {

@@ -55,6 +55,13 @@ pub struct Committed {
     pub read: Seq,
 }
 
+impl Committed {
+    /// The commit that a reply has to wait for.
+    pub fn awaited(self, reads_wait: bool) -> Seq {
+        if reads_wait { self.written.max(self.read) } else { self.written }
+    }
+}
+
 /// One command's view of the data.
 pub struct Tx<'a> {
     data: &'a Data,

@@ -209,6 +209,10 @@ impl Store for FjallStore {
         self.group.settled()
     }
 
+    fn committed(&self) -> Seq {
+        Backing::committed(&*self.inner)
+    }
+
     fn on_settled(&self, hook: SettledHook) {
         self.group.on_settled(hook);
     }

@@ -89,6 +89,10 @@ impl Store for MemoryStore {
         self.read().map_or(Seq::ZERO, |inner| inner.last)
     }
 
+    fn committed(&self) -> Seq {
+        self.settled()
+    }
+
     fn on_settled(&self, _hook: SettledHook) {}
 
     fn sync(&self) -> Result<(), StoreError> {

@@ -131,6 +131,9 @@ pub trait Store: Send + Sync + 'static {
     /// Up to which commit replies may leave.
     fn settled(&self) -> Seq;
 
+    /// The last commit that anything read so far may have come from.
+    fn committed(&self) -> Seq;
+
     /// `hook` is called from another thread whenever [`Store::settled`] grows without a call of `settle`,
     /// and when the store is poisoned.
     fn on_settled(&self, hook: SettledHook);

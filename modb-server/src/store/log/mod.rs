@@ -243,6 +243,10 @@ impl Store for LogStore {
         self.group.settled()
     }
 
+    fn committed(&self) -> Seq {
+        self.engine.log.committed()
+    }
+
     fn on_settled(&self, hook: SettledHook) {
         self.group.on_settled(hook);
     }
