@@ -5,11 +5,11 @@
 //! run. Processor time per request stands beside throughput: it does not depend on what the load generator,
 //! which shares the cores, leaves over.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::load::{Generator, Load, Operation, Outcome};
 use super::report;
+use super::results::{Results, Samples, Subject};
 use super::servers::{Durability, Kind, Running, Setting, SlowDisk};
 use crate::process::{Context as _, Result};
 
@@ -19,23 +19,6 @@ pub(crate) const USAGE: &str =
 
 /// Keys that a load draws from: as many as redis-benchmark users choose, and all of them fit every cache.
 const KEYS: u32 = 100_000;
-
-/// Which server under which promise.
-pub(crate) type Subject = (Kind, Durability);
-
-/// All rounds of one load on one subject.
-#[derive(Default)]
-pub(crate) struct Samples {
-    pub(crate) requests_per_s: Vec<f64>,
-    pub(crate) cpu_us_per_request: Vec<f64>,
-    pub(crate) p50_ms: Vec<f64>,
-    pub(crate) p99_ms: Vec<f64>,
-    pub(crate) max_ms: Vec<f64>,
-    pub(crate) rss_mib: Vec<f64>,
-}
-
-/// Everything measured, by subject and load.
-pub(crate) type Results = BTreeMap<(Load, Subject), Samples>;
 
 struct Options {
     quick: bool,

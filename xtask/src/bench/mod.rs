@@ -4,6 +4,7 @@ mod compare;
 mod load;
 mod notify;
 mod report;
+mod results;
 mod servers;
 
 use std::path::PathBuf;

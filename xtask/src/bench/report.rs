@@ -4,8 +4,8 @@
 
 use std::fmt::Write;
 
-use super::compare::{Results, Samples, Subject};
 use super::load::Load;
+use super::results::{Results, Samples, Subject};
 use super::servers::Kind;
 
 /// The middle of the rounds.
