@@ -88,6 +88,10 @@ fn with_store(
     f(&store);
     store.close().expect("closes");
     drop(store);
+    let start = Instant::now();
+    let again = open(&OpenOptions { engine, durability, ..OpenOptions::new(folder) }).expect("opens again");
+    println!("{:<8}(opened again in {} ms)", engine.name(), start.elapsed().as_millis());
+    drop(again);
     std::fs::remove_dir_all(folder).expect("removes its own folder");
 }
 

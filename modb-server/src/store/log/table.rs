@@ -13,16 +13,15 @@
 //!   otherwise a value that was overwritten, flushed and dropped meanwhile would come back.
 
 use std::cmp::Reverse;
-use std::collections::hash_map::Entry as MapEntry;
-use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::ops::{Bound, RangeInclusive};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use foldhash::fast::RandomState;
 
 use super::cold::Record;
+use super::records::{Entry, Records};
 use crate::store::group::lock;
 
 /// Shards of routed records; a power of two.
@@ -30,8 +29,9 @@ const ROUTED_SHARDS: usize = 128;
 /// The first byte from which on records are routed, and where their routing bytes lie.
 const FIRST_ROUTED: u8 = 0x10;
 const ROUTING: std::ops::Range<usize> = 5..13;
-/// What a record costs beside its key and value: its place in the map and the index, and three allocations.
-const RECORD_BYTES: usize = 256;
+/// What a record costs beside its key and value: its node, its places in the map, the index or the queue, and the
+/// allocator's share.
+const RECORD_BYTES: usize = 320;
 /// Clean records looked at for eviction per write or fill.
 const EVICTION_STEPS: usize = 8;
 /// Dirty records taken per hold of a shard's lock.
@@ -53,22 +53,9 @@ impl OrderedKey {
     }
 }
 
-struct Entry {
-    /// `None`: deleted.
-    value: Option<Bytes>,
-    seq: u64,
-    dirty: bool,
-    /// It is in the run that is being flushed, and was not written since.
-    in_flush: bool,
-    /// Read since the eviction's hand passed.
-    referenced: bool,
-    /// In the eviction's queue.
-    queued: bool,
-}
-
 #[derive(Default)]
 struct Shard {
-    records: HashMap<Bytes, Entry, RandomState>,
+    records: Records,
     dirty: BTreeSet<OrderedKey>,
     /// Clean records, next to be looked at first.
     queue: VecDeque<Bytes>,
@@ -125,13 +112,12 @@ impl Table {
         let mut guard = lock(&self.shards[shard_of(&key)]);
         let shard = &mut *guard;
         shard.version += 1;
-        match shard.records.entry(key) {
-            MapEntry::Occupied(mut occupied) => {
-                if occupied.get().seq > seq {
+        match shard.records.get_mut(&key) {
+            Some(entry) => {
+                if entry.seq > seq {
                     return;
                 }
-                let before = record_bytes(occupied.key(), occupied.get().value.as_ref());
-                let entry = occupied.get_mut();
+                let before = record_bytes(&key, entry.value.as_ref());
                 entry.value = value;
                 entry.seq = seq;
                 entry.in_flush = false;
@@ -139,20 +125,13 @@ impl Table {
                     self.dirty_bytes.fetch_sub(before, Ordering::Relaxed);
                 } else {
                     entry.dirty = true;
-                    shard.dirty.insert(OrderedKey::new(occupied.key().clone()));
+                    shard.dirty.insert(OrderedKey::new(key));
                 }
                 self.bytes.fetch_sub(before, Ordering::Relaxed);
             }
-            MapEntry::Vacant(vacant) => {
-                shard.dirty.insert(OrderedKey::new(vacant.key().clone()));
-                vacant.insert(Entry {
-                    value,
-                    seq,
-                    dirty: true,
-                    in_flush: false,
-                    referenced: false,
-                    queued: false,
-                });
+            None => {
+                shard.records.insert_new(&key, Entry::dirty(value, seq));
+                shard.dirty.insert(OrderedKey::new(key));
             }
         }
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -168,21 +147,13 @@ impl Table {
         }
         let mut guard = lock(&self.shards[shard_of(key)]);
         let shard = &mut *guard;
-        if Ticket(shard.version) != ticket || shard.records.contains_key(key) {
+        if Ticket(shard.version) != ticket || shard.records.get(key).is_some() {
             return;
         }
         // Copied, for the cold store's value may keep a whole block alive.
-        let (key, value) = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
-        shard.queue.push_back(key.clone());
-        let entry = Entry {
-            value: Some(value),
-            seq: 0,
-            dirty: false,
-            in_flush: false,
-            referenced: false,
-            queued: true,
-        };
-        shard.records.insert(key, entry);
+        let value = Bytes::copy_from_slice(value);
+        shard.records.insert_new(key, Entry::clean_and_queued(value));
+        shard.queue.push_back(Bytes::copy_from_slice(key));
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.evict(shard);
     }
@@ -314,15 +285,14 @@ impl Table {
                 return;
             }
             let Some(key) = shard.queue.pop_front() else { return };
-            let MapEntry::Occupied(mut occupied) = shard.records.entry(key) else { continue };
-            let entry = occupied.get_mut();
+            let Some(entry) = shard.records.get_mut(&key) else { continue };
             if entry.dirty {
                 entry.queued = false;
             } else if std::mem::take(&mut entry.referenced) {
-                shard.queue.push_back(occupied.key().clone());
+                shard.queue.push_back(key);
             } else {
-                let bytes = record_bytes(occupied.key(), occupied.get().value.as_ref());
-                occupied.remove();
+                let bytes = record_bytes(&key, entry.value.as_ref());
+                shard.records.remove(&key);
                 self.bytes.fetch_sub(bytes, Ordering::Relaxed);
             }
         }
