@@ -84,7 +84,7 @@ pub(crate) fn a_client_that_never_reads_delays_the_end_only_so_long(platform: &P
     assert_eq!(server.peer().call([&b"SET"[..], b"big", &vec![b'v'; 1 << 20]]), Reply::ok());
     let mut deaf = Peer::connect_with_small_window(server.addr());
     deaf.send_until_blocked(&encode(["GET", "big"]).repeat(64), Duration::from_millis(200));
-    assert!(sys::ask_to_end(server.pid(), Ask::Terminate));
+    server.peer().send(&shutdown_command(platform));
     ends_well(&mut server);
     drop(deaf);
     assert_eq!(server.launch().start().peer().ask("STRLEN big"), Reply::Int(1 << 20));
