@@ -6,7 +6,7 @@
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -85,16 +85,29 @@ fn commit_for_ever(store: &dyn Store, thread: u64) {
     }
 }
 
-/// Runs a child until a random moment, kills it, and answers the last acknowledged commit of each thread.
-fn run_and_kill(folder: &Path, mode: u32, random: &mut impl FnMut() -> u64) -> [u64; THREADS as usize] {
-    let mut child = Command::new(std::env::current_exe().expect("this binary"))
+fn start_child(folder: &Path, mode: u32) -> Child {
+    let mut command = Command::new(std::env::current_exe().expect("this binary"));
+    command
         .args(["--exact", "child_that_is_killed", "--ignored", "--nocapture", "--test-threads", "1"])
         .env(FOLDER, folder)
         .env(MODE, mode.to_string())
         .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .expect("starts");
+        .stderr(Stdio::inherit());
+    // Wine on a busy machine fails to start a process now and then, and says so with this error of Windows.
+    const ERROR_INTERNAL_ERROR: i32 = 1359;
+    const ATTEMPTS: u32 = 5;
+    for _ in 1..ATTEMPTS {
+        match command.spawn() {
+            Err(error) if error.raw_os_error() == Some(ERROR_INTERNAL_ERROR) => {}
+            started => return started.expect("starts"),
+        }
+    }
+    command.spawn().expect("starts")
+}
+
+/// Runs a child until a random moment, kills it, and answers the last acknowledged commit of each thread.
+fn run_and_kill(folder: &Path, mode: u32, random: &mut impl FnMut() -> u64) -> [u64; THREADS as usize] {
+    let mut child = start_child(folder, mode);
     let mut acknowledged = [0; THREADS as usize];
     let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let mut kill_at = None;

@@ -13,8 +13,8 @@ use std::time::Duration;
 use crate::binary::{self, Program};
 use crate::peer::Peer;
 use crate::platform::{Platform, Product};
-use crate::sys;
 use crate::wait::{self, DEADLINE};
+use crate::{sys, tool};
 
 /// How to start a server.
 #[derive(Clone, Debug)]
@@ -168,12 +168,8 @@ impl Launch {
             command.args(["--bind", "127.0.0.1"]);
         }
         command.arg("--dir").arg(self.folder.path()).args(&self.args);
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?} cannot start: {error}"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = tool::spawn(&mut command);
         let lines = Arc::new(Mutex::new(Vec::new()));
         collect(child.stdout.take().expect("piped"), &lines);
         collect(child.stderr.take().expect("piped"), &lines);

@@ -1,7 +1,7 @@
 //! Runs a program to its end, with a deadline, and says everything when it fails.
 
 use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -29,18 +29,35 @@ impl Outcome {
     }
 }
 
+/// Starts `command`.
+///
+/// Wine on a busy machine fails to start a process now and then, and says so with an error of Windows that
+/// has no other cause here: it is asked again.
+///
+/// # Panics
+/// If it cannot start.
+pub fn spawn(command: &mut Command) -> Child {
+    const ERROR_INTERNAL_ERROR: i32 = 1359;
+    const ATTEMPTS: u32 = 5;
+    let mut attempts = 1;
+    loop {
+        match command.spawn() {
+            Ok(child) => return child,
+            Err(error) if error.raw_os_error() == Some(ERROR_INTERNAL_ERROR) && attempts < ATTEMPTS => {
+                attempts += 1;
+            }
+            Err(error) => panic!("{command:?} cannot start: {error}"),
+        }
+    }
+}
+
 /// Runs `command` with `input` on its stdin.
 ///
 /// # Panics
 /// If it cannot start, or has not ended after `limit`; it is killed then.
 pub fn run(command: &mut Command, input: &[u8], limit: Duration) -> Outcome {
     let named = format!("{command:?}");
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{named} cannot start: {error}"));
+    let mut child = spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
     let mut stdin = child.stdin.take().expect("stdin is piped");
     let input = input.to_vec();
     // The program may end without reading all of it: that is its own business.
