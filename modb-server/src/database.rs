@@ -208,5 +208,6 @@ fn open_options(settings: &Settings) -> OpenOptions {
         cache_mb: u64::try_from(settings.number("cache-mb")).unwrap_or(256),
         min_free_bytes: u64::try_from(settings.number("min-free-mb")).unwrap_or(256) << 20,
         accept_data_loss: settings.is_yes("accept-data-loss"),
+        passive: false,
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! Floors, imports only downward: `store` (bytes) -> `data` (how types map to records) -> `command`
 //! (parse and execute) -> `session` (one connection) -> `database`, `server` (a database with a door to the
-//! network). `config` and `sys` are at the bottom, beside `store`.
+//! network), `care` (check, backup, restore, compact). `config` and `sys` are at the bottom, beside `store`.
 
+#[cfg(feature = "cli")]
+pub mod care;
 pub mod command;
 pub mod config;
 pub mod data;

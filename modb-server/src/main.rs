@@ -3,12 +3,17 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use modb_server::care;
 use modb_server::config::{Settings, args};
 use modb_server::database::Options;
 use modb_server::server::Server;
 use modb_server::sys;
 
 fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1).peekable();
+    if let Some(task) = words.next_if(|word| care::TASKS.contains(&word.as_str())) {
+        return ExitCode::from(care::run(&task, words));
+    }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -81,7 +81,8 @@ fn the_compatibility_page_is_what_the_table_says() {
 #[test]
 fn every_command_is_documented_and_known_to_redis() {
     let known: Vec<&str> = REDIS.lines().filter_map(|line| Some(line.split_once(' ')?.1)).collect();
-    for spec in COMMANDS {
+    // `MODB` is our own.
+    for spec in COMMANDS.iter().filter(|spec| spec.name != "modb") {
         assert!(known.contains(&spec.name), "{} is not in the list of Redis 7.2", spec.name);
         assert!(!spec.summary.is_empty() && spec.summary.ends_with('.'), "{}", spec.name);
         for sub in spec.subcommands {

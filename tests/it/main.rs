@@ -4,6 +4,7 @@
 //! runs the suite counts it as skipped. `long_` scenarios take minutes and run only when asked for.
 
 mod access;
+mod care;
 mod command_line;
 mod crash;
 mod cross;
@@ -127,6 +128,13 @@ scenarios! {
         unless Windows: "the server under test is not the Linux one", unless WindowsHost: "needs both systems";
     cross::linux_clients_speak_to_a_windows_server, unless Redis: "needs modb-server beside it",
         unless WindowsHost: "needs both systems";
+
+    care::a_backup_under_load_restored_holds_what_was_acknowledged, unless Redis: "the tasks are Modb's own";
+    care::a_backup_of_a_folder_at_rest_is_restored, unless Redis: "the tasks are Modb's own";
+    care::a_flipped_byte_is_found, unless Redis: "the tasks are Modb's own";
+    care::folders_that_hold_something_are_not_filled, unless Redis: "the tasks are Modb's own";
+    care::what_cannot_be_done_is_said_with_status_2, unless Redis: "the tasks are Modb's own";
+    care::compaction_gives_space_back_served_or_not, unless Redis: "the tasks are Modb's own";
 
     crash::acknowledged_writes_survive_25_kills;
     #[ignore = "500 restarts"]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use modb_net::WorkerStats;
 
-use super::{ClientInfo, Registry, SlowLog};
+use super::{ClientInfo, Registry, SlowLog, Tasks};
 use crate::config::Settings;
 use crate::data::{Data, Tally};
 
@@ -51,6 +51,8 @@ pub struct Instance {
     pub clients: Registry,
     /// The slow commands.
     pub slowlog: SlowLog,
+    /// The backup or compaction in the background.
+    pub tasks: Tasks,
     /// When it was opened, in milliseconds since 1970.
     pub started_ms: u64,
     /// 40 random hexadecimal digits, as Redis's `run_id`.
@@ -73,6 +75,7 @@ impl Instance {
             settings,
             clients: Registry::default(),
             slowlog: SlowLog::default(),
+            tasks: Tasks::default(),
             started_ms,
             run_id: random_hex(),
             port: OnceLock::new(),

@@ -7,6 +7,7 @@
 mod admin;
 mod bitfield;
 mod bits;
+mod care;
 mod client;
 mod client_commands;
 mod clients;
@@ -34,6 +35,7 @@ pub(crate) mod testing;
 use modb_net::Seq;
 use modb_net::resp::Args;
 
+pub use care::Tasks;
 pub use client::{Client, ReplyMode};
 pub use clients::{ClientInfo, Pause, Registry};
 pub use error::CommandError;

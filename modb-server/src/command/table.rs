@@ -3,7 +3,7 @@
 use super::Spec;
 
 /// The tables of the groups.
-static GROUPS: [&[Spec]; 10] = [
+static GROUPS: [&[Spec]; 11] = [
     &super::strings::COMMANDS,
     &super::numbers::COMMANDS,
     &super::bits::COMMANDS,
@@ -14,6 +14,7 @@ static GROUPS: [&[Spec]; 10] = [
     &super::introspect::COMMANDS,
     &super::slowlog::COMMANDS,
     &super::admin::COMMANDS,
+    &super::care::COMMANDS,
 ];
 
 const COUNT: usize = {

@@ -77,6 +77,12 @@ pub fn help() -> String {
     let mut text = format!(
         "modb-server {} serves a Modb database over RESP, the protocol of Redis.\n\n\
          usage: modb-server [--config FILE] [--OPTION VALUE]...\n\n\
+         \x20 modb-server check [FOLDER]    reads everything and says whether it is whole\n\
+         \x20 modb-server backup TARGET     copies the data into a new folder, also while a server runs\n\
+         \x20 modb-server restore BACKUP    makes the data folder from a backup, and checks it\n\
+         \x20 modb-server compact           gives back the space of what was removed\n\n\
+         These take the same options, are about the data folder --dir, and end with the status 0 (done, no damage), \
+         1 (the data is damaged) or 2 (it could not be done).\n\n\
          FILE is TOML with the same options; the command line has the last word.\n\n",
         env!("CARGO_PKG_VERSION")
     );

@@ -14,7 +14,7 @@ use super::layout;
 pub const DEFAULT_DATABASES: u32 = 16;
 
 /// Namespaces below are those of databases that were never flushed or swapped; also the bound of `databases`.
-const FIRST_GENERATION: u32 = 1 << 16;
+pub(super) const FIRST_GENERATION: u32 = 1 << 16;
 
 /// Counters take two numbers per namespace out of 2³².
 const GENERATIONS_END: u32 = 1 << 31;

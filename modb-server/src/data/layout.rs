@@ -16,12 +16,12 @@ pub const MAX_KEY_BYTES: usize = 65_500;
 pub const MAX_VALUE_BYTES: usize = 512 << 20;
 
 /// First bytes of store keys.
-mod space {
-    pub(super) const FACTS: u8 = 0x01;
-    pub(super) const DATABASES: u8 = 0x02;
-    pub(super) const DROPPED: u8 = 0x03;
-    pub(super) const KEYS: u8 = 0x10;
-    pub(super) const EXPIRY: u8 = 0x20;
+pub(super) mod space {
+    pub(in crate::data) const FACTS: u8 = 0x01;
+    pub(in crate::data) const DATABASES: u8 = 0x02;
+    pub(in crate::data) const DROPPED: u8 = 0x03;
+    pub(in crate::data) const KEYS: u8 = 0x10;
+    pub(in crate::data) const EXPIRY: u8 = 0x20;
 }
 
 /// Milliseconds per bucket of the expiry index, as a shift: 1,024 ms.

@@ -8,6 +8,7 @@
 //! the expiry index; an expired record is absent for every command, whether or not it is already removed.
 
 mod catalog;
+mod check;
 mod expiry;
 mod glob;
 mod hash;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use catalog::DEFAULT_DATABASES;
+pub use check::{Report, check};
 pub use glob::matches as glob_matches;
 pub use housekeeping::Housekeeper;
 pub use layout::{Form, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record};

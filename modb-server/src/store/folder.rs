@@ -13,8 +13,8 @@ use super::StoreError;
 /// The version of the layout of the folder and of the records in it.
 pub(crate) const FORMAT_VERSION: u32 = 1;
 
-const LOCK_FILE: &str = "LOCK";
-const FORMAT_FILE: &str = "FORMAT";
+pub(crate) const LOCK_FILE: &str = "LOCK";
+pub(crate) const FORMAT_FILE: &str = "FORMAT";
 const NEW_FORMAT_FILE: &str = "FORMAT.new";
 
 /// A data folder that this process holds.
@@ -66,7 +66,12 @@ impl Folder {
 
     /// Says that the folder is whole and belongs to `engine`.
     pub(crate) fn mark(&self, engine: &str) -> Result<(), StoreError> {
-        self.write_format(&self.path.join(FORMAT_FILE), &format_record(engine))
+        self.mark_as(&format_record(engine))
+    }
+
+    /// The same with the format record of the folder that this one is a copy of.
+    pub(crate) fn mark_as(&self, record: &str) -> Result<(), StoreError> {
+        self.write_format(&self.path.join(FORMAT_FILE), record)
     }
 
     /// Where it is.

@@ -12,6 +12,7 @@
 //! Why no `snapshot()`: a command's reads are isolated by the stripes of its keys (see `data::stripes`), so no
 //! caller needs an open view of the past, which engines pay for with every write. Scans go page by page.
 
+mod files;
 mod fjall;
 mod folder;
 mod group;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use modb_net::Seq;
 
+pub use self::files::{copy_folder, engine_of, folder_bytes, unmark};
 pub use self::open::{EngineKind, OpenOptions, open};
 
 /// The longest key a store takes, in bytes: what the engines' file formats can hold in 16 bits. The shortest

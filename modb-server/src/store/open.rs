@@ -61,6 +61,9 @@ pub struct OpenOptions {
     pub min_free_bytes: u64,
     /// Opens a damaged folder without the commits that are lost, instead of refusing.
     pub accept_data_loss: bool,
+    /// For looking only: nothing is moved or merged in the background, and closing leaves the files as they are.
+    /// Opening still cuts off the torn end that a crash left, as any opening does.
+    pub passive: bool,
 }
 
 impl OpenOptions {
@@ -74,6 +77,7 @@ impl OpenOptions {
             // Room for what is in flight (a log segment, a compaction's output) after the last write was taken.
             min_free_bytes: 256 << 20,
             accept_data_loss: false,
+            passive: false,
         }
     }
 }

@@ -35,7 +35,7 @@ const CRATES: &[Crate] = &[
             &["config", "data"],
             &["command"],
             &["session"],
-            &["database", "server", "embed"],
+            &["database", "server", "embed", "care"],
         ],
     },
     Crate { folder: "modb-client", may_use: &["modb_net"], floors: &[] },

@@ -56,6 +56,8 @@ pub(crate) struct LogStore {
     background: Arc<Background>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     folder: Folder,
+    /// The files are looked at, not changed.
+    passive: bool,
 }
 
 /// What the flush and compact threads wait on.
@@ -110,13 +112,23 @@ impl LogStore {
         let tuning = Tuning::new(options.cache_mb - block_cache_mb);
         let engine = Arc::new(Engine::recover(disk, cold, tuning, options.accept_data_loss)?);
         let group = GroupCommit::new(options.durability, options.min_free_bytes, engine.log.committed());
-        let store = Self { engine, group, background: Arc::default(), threads: Mutex::default(), folder };
+        let store = Self {
+            engine,
+            group,
+            background: Arc::default(),
+            threads: Mutex::default(),
+            folder,
+            passive: options.passive,
+        };
         store.start()?;
         Ok(store)
     }
 
     fn start(&self) -> Result<(), StoreError> {
         self.group.start(Arc::<Engine>::clone(&self.engine))?;
+        if self.passive {
+            return Ok(());
+        }
         self.spawn("modb-flush", run_flusher)?;
         self.spawn("modb-compact", run_compactor)?;
         self.background.want(&self.background.compact_wanted);
@@ -313,6 +325,7 @@ impl Store for LogStore {
         self.group.stop();
         match self.group.health.poisoned() {
             Some(error) => Err(error),
+            None if self.passive => Ok(()),
             None => self.engine.log.seal_clean(),
         }
     }

@@ -1,0 +1,181 @@
+//! Care of a data folder from the command line: `check`, `backup`, `restore`, `compact`.
+//!
+//! A folder that no server uses is opened here. One that a server uses is left to it: backup and compaction are then
+//! asked of that server, check and restore refuse. Invariants: what is printed as done was done; a copy that does not
+//! pass its check is not left as something a server would open; `check` writes nothing but the lock, and what opening
+//! after a crash cuts off.
+
+mod bar;
+mod error;
+mod remote;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use error::CareError;
+
+use crate::config::{ConfigError, Settings, args};
+use crate::data::{self, Report};
+use crate::store::{self, OpenOptions, Store, StoreError};
+
+/// The first words of the command line that lead here.
+pub const TASKS: [&str; 4] = ["check", "backup", "restore", "compact"];
+
+/// All is well, or done.
+pub const DONE: u8 = 0;
+/// The data is damaged.
+pub const DAMAGED: u8 = 1;
+/// It could not be done, or not be found out.
+pub const FAILED: u8 = 2;
+
+/// Does what `task` (one of [`TASKS`]) and the words behind it say; the exit status. Prints findings to stdout,
+/// progress and errors to stderr.
+pub fn run(task: &str, words: impl Iterator<Item = String>) -> u8 {
+    match dispatch(task, words) {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("modb-server {task}: {}", error.to_string().replace(['\r', '\n'], " "));
+            if error.is_damage() { DAMAGED } else { FAILED }
+        }
+    }
+}
+
+fn dispatch(task: &str, words: impl Iterator<Item = String>) -> Result<u8, CareError> {
+    let mut words = words.peekable();
+    let named = words.next_if(|word| !word.starts_with('-'));
+    let settings = Settings::default();
+    match args::read(words, &settings)? {
+        args::Asked::Serve { .. } => {}
+        _ => {
+            print!("{}", args::help());
+            return Ok(DONE);
+        }
+    }
+    let folder = PathBuf::from(settings.get("dir"));
+    match (task, named) {
+        ("check", named) => check(&named.map_or(folder, PathBuf::from)),
+        ("compact", None) => compact(&folder, &settings),
+        ("backup", Some(target)) => backup(&folder, Path::new(&target), &settings),
+        ("restore", Some(source)) => restore(Path::new(&source), &folder),
+        ("compact", Some(word)) => Err(ConfigError::Source(format!("unexpected argument '{word}'")).into()),
+        (_, _) => Err(ConfigError::Source("name the folder of the backup".to_owned()).into()),
+    }
+}
+
+fn check(folder: &Path) -> Result<u8, CareError> {
+    let report = examine(folder)?;
+    for fault in &report.described {
+        println!("damage: {fault}");
+    }
+    let Report { keys, expiring, databases, dropped_records, faults, .. } = report;
+    println!("{}: {keys} keys in {databases} databases, {expiring} of them with an expiry", folder.display());
+    if dropped_records > 0 {
+        println!("{dropped_records} records of flushed databases are still to be removed");
+    }
+    if faults == 0 {
+        println!("no damage");
+        return Ok(DONE);
+    }
+    println!("{faults} faults");
+    Ok(DAMAGED)
+}
+
+/// The engine's check, then that of the records.
+fn examine(folder: &Path) -> Result<Report, CareError> {
+    let engine = store::engine_of(folder)?;
+    let options = OpenOptions { engine, passive: true, ..OpenOptions::new(folder) };
+    let (done, total) = (AtomicU64::new(0), AtomicU64::new(0));
+    let measure = || (done.load(Ordering::Relaxed), total.load(Ordering::Relaxed));
+    bar::during("checking", "records", measure, || {
+        let store = store::open(&options)?;
+        store.check()?;
+        let report = data::check(&*store, &mut |checked, of| {
+            done.store(checked, Ordering::Relaxed);
+            total.store(of, Ordering::Relaxed);
+        })?;
+        store.close()?;
+        Ok(report)
+    })
+}
+
+/// Opens a folder for work on it; `None` if a server has it.
+fn open_unless_served(options: &OpenOptions) -> Result<Option<Arc<dyn Store>>, CareError> {
+    match store::open(options) {
+        Ok(store) => Ok(Some(store)),
+        Err(StoreError::Locked(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn backup(folder: &Path, target: &Path, settings: &Settings) -> Result<u8, CareError> {
+    let engine = store::engine_of(folder)?;
+    let target = std::path::absolute(target).map_err(|e| StoreError::io("cannot name the target", e))?;
+    refuse_inside(&target, folder)?;
+    let options = OpenOptions { engine, passive: true, ..OpenOptions::new(folder) };
+    let total = store::folder_bytes(folder);
+    bar::during(
+        "backing up",
+        "bytes",
+        || (store::folder_bytes(&target), total),
+        || match open_unless_served(&options)? {
+            Some(store) => {
+                store.backup(&target)?;
+                Ok(store.close()?)
+            }
+            None => remote::backup(folder, &target, settings),
+        },
+    )?;
+    println!("{} is backed up in {}", folder.display(), target.display());
+    Ok(DONE)
+}
+
+fn restore(source: &Path, folder: &Path) -> Result<u8, CareError> {
+    store::engine_of(source)?;
+    refuse_inside(folder, source)?;
+    let total = store::folder_bytes(source);
+    let measure = || (store::folder_bytes(folder), total);
+    bar::during("restoring", "bytes", measure, || Ok(store::copy_folder(source, folder)?))?;
+    let examined = examine(folder);
+    let damaged = match &examined {
+        Ok(report) => report.faults > 0,
+        Err(_) => true,
+    };
+    if damaged {
+        store::unmark(folder)?;
+    }
+    let report = examined?;
+    for fault in &report.described {
+        println!("damage: {fault}");
+    }
+    if damaged {
+        println!("{} faults: {} is damaged; no server opens the copy", report.faults, source.display());
+        return Ok(DAMAGED);
+    }
+    println!("{} keys are restored in {}, no damage", report.keys, folder.display());
+    Ok(DONE)
+}
+
+fn compact(folder: &Path, settings: &Settings) -> Result<u8, CareError> {
+    let engine = store::engine_of(folder)?;
+    let options = OpenOptions { engine, ..OpenOptions::new(folder) };
+    let before = store::folder_bytes(folder);
+    // What is merged is written anew before the old is removed, so the folder grows by about itself.
+    let measure = || (store::folder_bytes(folder).saturating_sub(before), before);
+    bar::during("compacting", "bytes", measure, || match open_unless_served(&options)? {
+        Some(store) => {
+            store.compact()?;
+            Ok(store.close()?)
+        }
+        None => remote::compact(folder, settings),
+    })?;
+    println!("{}: {before} bytes before, {} after", folder.display(), store::folder_bytes(folder));
+    Ok(DONE)
+}
+
+/// A copy inside its own original would copy itself.
+fn refuse_inside(inner: &Path, outer: &Path) -> Result<(), CareError> {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let (inner, outer) = (absolute(inner), absolute(outer));
+    if inner.starts_with(&outer) { Err(CareError::Inside { inner, outer }) } else { Ok(()) }
+}

@@ -1,0 +1,159 @@
+//! Asking the server that has the folder: the command `MODB` over RESP, and waiting until its task is over.
+//!
+//! Invariant: a task is only given to a server that says it serves this very folder.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use modb_net::resp::{ReplyDecoder, Value, encode_request};
+
+use super::CareError;
+use crate::config::Settings;
+
+/// How often the server is asked whether the task is over.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// A server that says nothing for so long is not there.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) fn backup(folder: &Path, target: &Path, settings: &Settings) -> Result<(), CareError> {
+    let target = target.to_str();
+    let target = target.ok_or_else(|| CareError::Refused("the target must be named in UTF-8".to_owned()))?;
+    run(folder, settings, &["MODB", "BACKUP", target])
+}
+
+pub(super) fn compact(folder: &Path, settings: &Settings) -> Result<(), CareError> {
+    run(folder, settings, &["MODB", "COMPACT"])
+}
+
+fn run(folder: &Path, settings: &Settings, task: &[&str]) -> Result<(), CareError> {
+    let addr = address(settings);
+    let no_server =
+        |why: String| CareError::NoServer { folder: folder.to_path_buf(), addr: addr.clone(), why };
+    let mut remote = Remote::connect(&addr).map_err(|e| no_server(e.to_string()))?;
+    let password = settings.get("requirepass");
+    if !password.is_empty() {
+        remote.ask(&["AUTH", &password])?;
+    }
+    let served = remote.status()?.folder;
+    if folder.canonicalize().ok().as_deref() != Some(Path::new(&served)) {
+        return Err(CareError::OtherServer { folder: folder.to_path_buf(), addr, served });
+    }
+    let Value::Integer(number) = remote.ask(task)? else {
+        return Err(CareError::Refused("the number of the task is missing".to_owned()));
+    };
+    loop {
+        let status = remote.status()?;
+        match status.state.as_str() {
+            _ if status.task != number => {
+                return Err(CareError::Refused("another task was begun, the outcome is unknown".to_owned()));
+            }
+            "running" => thread::sleep(ASK_AGAIN),
+            "done" => return Ok(()),
+            _ => return Err(CareError::Refused(status.error)),
+        }
+    }
+}
+
+/// Where a server with these settings is reached from this machine.
+fn address(settings: &Settings) -> String {
+    let bind = settings.get("bind");
+    let first = bind.split_whitespace().next().unwrap_or_default();
+    let host = match first.trim_start_matches('-') {
+        "" | "*" | "0.0.0.0" => "127.0.0.1",
+        "::" | "::*" => "::1",
+        host => host,
+    };
+    let port = settings.get("port");
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+struct Status {
+    folder: String,
+    task: i64,
+    state: String,
+    error: String,
+}
+
+/// One connection, one request at a time.
+struct Remote {
+    stream: TcpStream,
+    decoder: ReplyDecoder,
+    unread: Vec<u8>,
+}
+
+impl Remote {
+    fn connect(addr: &str) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(addr)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self { stream, decoder: ReplyDecoder::default(), unread: Vec::new() })
+    }
+
+    /// The reply to a command; an error of the server is an error here.
+    fn ask(&mut self, words: &[&str]) -> Result<Value, CareError> {
+        match self.call(words).map_err(|e| CareError::Refused(format!("the connection ended: {e}")))? {
+            Value::Error(text) => Err(CareError::Refused(String::from_utf8_lossy(&text).into_owned())),
+            reply => Ok(reply),
+        }
+    }
+
+    fn call(&mut self, words: &[&str]) -> std::io::Result<Value> {
+        let mut wire = Vec::new();
+        encode_request(&mut wire, words.iter().map(|word| word.as_bytes()));
+        self.stream.write_all(&wire)?;
+        let mut chunk = [0; 4096];
+        loop {
+            let mut input = &self.unread[..];
+            let reply = self.decoder.decode(&mut input).map_err(std::io::Error::other)?;
+            let used = self.unread.len() - input.len();
+            self.unread.drain(..used);
+            if let Some(reply) = reply {
+                return Ok(reply);
+            }
+            match self.stream.read(&mut chunk)? {
+                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                n => self.unread.extend_from_slice(&chunk[..n]),
+            }
+        }
+    }
+
+    fn status(&mut self) -> Result<Status, CareError> {
+        let reply = self.ask(&["MODB", "STATUS"])?;
+        let Value::Array(fields) = reply else {
+            return Err(CareError::Refused("the status is no map".to_owned()));
+        };
+        let find = |name: &str| {
+            let mut pairs = fields.chunks_exact(2);
+            pairs.find(|pair| pair[0].as_bytes() == Some(name.as_bytes())).map(|pair| &pair[1])
+        };
+        let text = |name: &str| {
+            let bytes = find(name).and_then(Value::as_bytes).unwrap_or_default();
+            String::from_utf8_lossy(bytes).into_owned()
+        };
+        let task = match find("task") {
+            Some(Value::Integer(number)) => *number,
+            _ => 0,
+        };
+        Ok(Status { folder: text("folder"), task, state: text("state"), error: text("error") })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_is_sought_where_its_settings_say() {
+        let settings = Settings::default();
+        for (bind, expected) in
+            [("127.0.0.1 -::1", "127.0.0.1:7"), ("0.0.0.0", "127.0.0.1:7"), ("-::1", "[::1]:7")]
+        {
+            settings.set("bind", bind).unwrap();
+            settings.set("port", "7").unwrap();
+            assert_eq!(address(&settings), expected);
+        }
+    }
+}
