@@ -42,6 +42,13 @@ const LINUX: &[Need] = &[
         },
     },
     Need {
+        what: "node",
+        why: "runs ioredis and node-redis",
+        package: "nodejs",
+        is_there: || on_path("node"),
+    },
+    Need { what: "npm", why: "installs ioredis and node-redis", package: "npm", is_there: || on_path("npm") },
+    Need {
         what: "libevent",
         why: "an event loop that is not ours waits for the notifier",
         package: "libevent-dev",
