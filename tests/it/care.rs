@@ -172,6 +172,12 @@ pub(crate) fn a_flipped_byte_is_found(platform: &Platform) {
     let restored = around.path().join("restored");
     assert_status(&care(&[&"restore", &launch.folder()], &restored), 1, &[]);
     Launch::new(platform).in_folder(&restored).start_expecting_refusal();
+
+    // A file that is gone.
+    let launch = filled(platform);
+    assert_status(&care(&[&"compact"], launch.folder()), 0, &["bytes before"]);
+    fs::remove_file(largest(launch.folder(), "tables")).expect("a test may remove its own file");
+    assert_status(&care(&[&"check"], launch.folder()), 1, &["corrupt data"]);
 }
 
 pub(crate) fn folders_that_hold_something_are_not_filled(platform: &Platform) {

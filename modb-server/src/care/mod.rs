@@ -9,6 +9,7 @@ mod bar;
 mod error;
 mod remote;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -88,7 +89,7 @@ fn examine(folder: &Path) -> Result<Report, CareError> {
     let (done, total) = (AtomicU64::new(0), AtomicU64::new(0));
     let measure = || (done.load(Ordering::Relaxed), total.load(Ordering::Relaxed));
     bar::during("checking", "records", measure, || {
-        let store = store::open(&options)?;
+        let store = store::open(&options).map_err(|error| missing_is_damage(error, folder))?;
         store.check()?;
         let report = data::check(&*store, &mut |checked, of| {
             done.store(checked, Ordering::Relaxed);
@@ -97,6 +98,17 @@ fn examine(folder: &Path) -> Result<Report, CareError> {
         store.close()?;
         Ok(report)
     })
+}
+
+/// In a folder that is one of ours, a file that is not there is lost.
+fn missing_is_damage(error: StoreError, folder: &Path) -> StoreError {
+    match error {
+        StoreError::Io { what, source } if source.kind() == ErrorKind::NotFound => StoreError::Corrupt {
+            place: folder.display().to_string(),
+            what: format!("a file is missing: {what}"),
+        },
+        other => other,
+    }
 }
 
 /// Opens a folder for work on it; `None` if a server has it.
