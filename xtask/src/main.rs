@@ -27,6 +27,8 @@ cargo xtask COMMAND
   cross ARGS            cargo ARGS for Windows, on this machine: cross -- test -p modb-net
   bench notify [--quick] [--json FILE] [--docs FOLDER]
                         the notifier beside other ways to wake a thread; writes docs/PERFORMANCE.md unless --quick
+  bench handoff [--quick] [--json FILE] [--docs FOLDER]
+                        the ways to hand connections to workers beside SO_REUSEPORT; writes as above
   bench compare ARGS    Modb beside other servers: throughput, latency and processor time, as ratios
   help                  this page
 ";

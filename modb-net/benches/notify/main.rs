@@ -11,11 +11,14 @@ mod contenders;
 mod count;
 mod measure;
 mod report;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod sys;
 
 use std::path::PathBuf;
 
 use report::{Burst, Report, Trip};
+use shared::median;
 
 /// Round trips per round. Many short rounds: a disturbance then spoils one of them, not the median.
 const TRIPS: u32 = 1000;
@@ -111,10 +114,4 @@ fn report(options: &Options, report: &Report) {
     if let Some(folder) = &options.docs {
         report.write_docs(folder).unwrap();
     }
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

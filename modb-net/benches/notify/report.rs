@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::PRODUCERS;
 use crate::contenders::{BARE_PAIR, MIO, OURS, OURS_PAIR, OURS_RAW, POLLING};
+use crate::shared::{self, Bar, bars, or_dash, or_null};
 
 pub struct Trip {
     pub name: &'static str,
@@ -30,10 +31,6 @@ pub struct Report {
     pub bursts: Vec<Burst>,
     pub notifies: u64,
 }
-
-/// Where the generated part of the page begins and ends.
-const BEGIN: &str = "<!-- bench notify: begin -->";
-const END: &str = "<!-- bench notify: end -->";
 
 impl Report {
     fn trip(&self, name: &str) -> Option<&Trip> {
@@ -124,7 +121,6 @@ impl Report {
     }
 
     pub fn json(&self) -> String {
-        let number = |value: Option<f64>| value.map_or("null".to_owned(), |value| format!("{value:.3}"));
         let trips = self.trips.iter().map(|trip| {
             format!(
                 "{{\"name\":\"{}\",\"same_core_us\":{:.3},\"across_us\":{:.3},\"switches_per_wake\":{:.3},\
@@ -133,13 +129,13 @@ impl Report {
                 trip.same_core_us,
                 trip.across_us,
                 trip.switches_per_wake,
-                number(trip.calls_per_wake),
+                or_null(trip.calls_per_wake),
                 trip.descriptors.map_or("null".to_owned(), |count| count.to_string()),
             )
         });
         let bursts = self.bursts.iter().map(|burst| {
-            let times = burst.ns_per_notify.iter().map(|&ns| number(Some(ns)));
-            let writes = burst.writes.iter().map(|&writes| number(writes));
+            let times = burst.ns_per_notify.iter().map(|&ns| or_null(Some(ns)));
+            let writes = burst.writes.iter().map(|&writes| or_null(writes));
             format!(
                 "{{\"name\":\"{}\",\"ns_per_notify\":[{}],\"writes\":[{}]}}",
                 burst.name,
@@ -160,32 +156,23 @@ impl Report {
     /// # Errors
     /// What the file system says.
     pub fn write_docs(&self, folder: &Path) -> io::Result<()> {
-        let trips = self.trips.iter().map(|trip| (trip.name, trip.same_core_us));
-        let bursts = self.bursts.iter().map(|burst| (burst.name, burst.ns_per_notify[0]));
+        let bar = |name: &str, value: f64| Bar { name: name.to_owned(), value, is_ours: is_ours(name) };
+        let trips = self.trips.iter().map(|trip| bar(trip.name, trip.same_core_us));
+        let bursts = self.bursts.iter().map(|burst| bar(burst.name, burst.ns_per_notify[0]));
         let trips = bars("Round trip between two threads on one core, µs", &trips.collect::<Vec<_>>());
         let bursts = bars("A burst of notifies from one thread, ns per notify", &bursts.collect::<Vec<_>>());
         std::fs::write(folder.join("notify-round-trip.svg"), trips)?;
         std::fs::write(folder.join("notify-burst.svg"), bursts)?;
 
-        let page = folder.join("PERFORMANCE.md");
-        let text = match std::fs::read_to_string(&page) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => "# Performance\n".to_owned(),
-            text => text?,
-        };
-        let (before, after) = match (text.find(BEGIN), text.find(END)) {
-            (Some(begin), Some(end)) => (&text[..begin], &text[end + END.len()..]),
-            _ => (text.as_str(), "\n"),
-        };
         let section = format!(
-            "{BEGIN}\n## Waking a loop\n\n`cargo xtask bench notify` wrote this part, on {} with {} processors. Trust \
+            "## Waking a loop\n\n`cargo xtask bench notify` wrote this part, on {} with {} processors. Trust \
              the ratios, which are to the first line, more than the times. System calls are counted under \
-             `strace`, where whoever is woken may find its turn come before it has waited.\n\n{}\n![round trip](notify-round-trip.svg)\n\n![burst](notify-burst.svg)\n{END}",
+             `strace`, where whoever is woken may find its turn come before it has waited.\n\n{}\n![round trip](notify-round-trip.svg)\n\n![burst](notify-burst.svg)",
             std::env::consts::OS,
             std::thread::available_parallelism()?,
             self.table()
         );
-        let gap = if before.ends_with("\n\n") { "" } else { "\n" };
-        std::fs::write(page, format!("{before}{gap}{section}{after}"))
+        shared::write_section(folder, "notify", &section)
     }
 }
 
@@ -195,40 +182,4 @@ fn is_ours(name: &str) -> bool {
 
 fn joined(parts: impl Iterator<Item = String>) -> String {
     parts.collect::<Vec<_>>().join(" / ")
-}
-
-fn or_dash(value: Option<f64>, digits: usize) -> String {
-    value.map_or("-".to_owned(), |value| format!("{value:.digits$}"))
-}
-
-/// Horizontal bars, ours in another colour. Long ones are cut off, with their value beside them.
-fn bars(title: &str, values: &[(&str, f64)]) -> String {
-    const ROW: usize = 24;
-    const LABELS: usize = 260;
-    const WIDTH: f64 = 380.0;
-    // One outlier would flatten all others.
-    let shortest = values.iter().map(|&(_, value)| value).fold(f64::INFINITY, f64::min);
-    let longest = values.iter().map(|&(_, value)| value).fold(0.0, f64::max).min(shortest * 12.0);
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"720\" height=\"{}\" font-family=\"sans-serif\" \
-         font-size=\"13\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
-         <text x=\"8\" y=\"20\" font-weight=\"bold\">{title}</text>\n",
-        values.len() * ROW + 40
-    );
-    for (row, (name, value)) in values.iter().enumerate() {
-        let (y, width) = (row * ROW + 34, (value / longest).min(1.0) * WIDTH);
-        let colour = if is_ours(name) { "#2a6f97" } else { "#a9b4c2" };
-        writeln!(
-            svg,
-            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{name}</text>\
-             <rect x=\"{LABELS}\" y=\"{y}\" width=\"{width:.1}\" height=\"16\" fill=\"{colour}\"/>\
-             <text x=\"{:.1}\" y=\"{}\">{value:.1}</text>",
-            LABELS - 8,
-            y + 13,
-            LABELS as f64 + width + 6.0,
-            y + 13
-        )
-        .unwrap();
-    }
-    svg + "</svg>\n"
 }

@@ -2,7 +2,7 @@
 
 mod compare;
 mod load;
-mod notify;
+mod net;
 mod report;
 mod results;
 mod servers;
@@ -16,8 +16,8 @@ use crate::workspace;
 pub(crate) fn command(args: &[String]) -> Result<()> {
     match args.first().map(String::as_str) {
         Some("compare") => compare::run(&args[1..]),
-        Some("notify") => notify::run(&args[1..]),
-        _ => Err(format!("which benchmark: compare or notify?\n{}", compare::USAGE).into()),
+        Some(name @ ("notify" | "handoff")) => net::run(name, &args[1..]),
+        _ => Err(format!("which benchmark: compare, notify or handoff?\n{}", compare::USAGE).into()),
     }
 }
 
