@@ -111,15 +111,16 @@ impl Report {
                 bars(title, &self.lines.iter().filter_map(bar).collect::<Vec<_>>()),
             )
         };
-        let rate = |line: &Line| Some(line.per_second / 1000.0);
-        picture("handoff-rate.svg", "Thousands of connections per second", &rate)?;
+        let rate = |line: &Line| Some(line.ratio * 100.0);
+        picture("handoff-rate.svg", "Connections per second, % of round-robin with as many workers", &rate)?;
         picture("handoff-switches.svg", "Context switches per connection, when idle", &|line| line.switches)?;
 
         let load = self.load.map_or(String::new(), |load| format!(", at a load average of {load:.1}"));
         let section = format!(
             "## Handing connections to workers\n\n`cargo xtask bench handoff` wrote this part, on {} with {} \
-             processors{load}; clients and server share them. Trust the ratios, which are to the first line with as \
-             many workers, more than the rates. Four clients open {} connections and keep them: how fast, and how \
+             processors{load}; clients and server share them. All are medians of interleaved rounds. Trust the ratios more than the rates: each is taken within \
+             a round, to the first line with as many workers, so on a busy machine they are not the ratios of the rates \
+             shown. Four clients open {} connections and keep them: how fast, and how \
              evenly they lie on the workers (the fewest over the most; standard deviation over mean). Then all \
              connections of one worker go, and as many come: what is left of that loss. Context switches are those \
              of all threads of the server, for a connection that finds all of them asleep. `shared` is one queue and \
