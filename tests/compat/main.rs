@@ -94,7 +94,7 @@ fn redis_benchmark_runs_its_tests_without_an_error() {
 #[test]
 fn redis_py_does_what_applications_do() {
     let Some(python) = std::env::var_os("MODB_PYTHON") else {
-        skip!("MODB_PYTHON names no Python that has redis-py (cargo xtask setup makes one)")
+        skip!("MODB_PYTHON names no Python of this system that has redis-py (cargo xtask setup makes one)")
     };
     let server = start();
     let mut py = Command::new(python);
