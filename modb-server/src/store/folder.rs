@@ -5,7 +5,7 @@
 //! the process, however that ends.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
@@ -35,8 +35,7 @@ impl Folder {
 
     fn lock(path: &Path) -> Result<Self, StoreError> {
         let shown = path.display();
-        fs::create_dir_all(path)
-            .map_err(|e| StoreError::io(format!("cannot make the data folder {shown}"), e))?;
+        make_folder(path).map_err(|e| StoreError::io(format!("cannot make the data folder {shown}"), e))?;
         let lock = File::options()
             .create(true)
             .truncate(false)
@@ -125,6 +124,27 @@ impl Folder {
             .and_then(|()| crate::sys::sync_folder(&self.path))
             .map_err(|e| StoreError::io(format!("cannot write {}", file.display()), e))
     }
+}
+
+/// Makes a folder, and those above it that are missing, so that its name survives a power cut: whatever is synced in it
+/// later is worth nothing without.
+fn make_folder(path: &Path) -> io::Result<()> {
+    // "" is the current folder, as the parent of a plain name.
+    let above = |folder: &Path| match folder.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Some(PathBuf::from(".")),
+        parent => parent.map(Path::to_path_buf),
+    };
+    if path.is_dir() {
+        // Perhaps made by a process that ended before its sync, perhaps by somebody whose folders we may not open.
+        let synced = above(path).map_or(Ok(()), |parent| crate::sys::sync_folder(&parent));
+        return synced.or_else(|e| if e.kind() == ErrorKind::PermissionDenied { Ok(()) } else { Err(e) });
+    }
+    let parent = above(path);
+    if let Some(parent) = &parent {
+        make_folder(parent)?;
+    }
+    fs::create_dir(path).or_else(|e| if path.is_dir() { Ok(()) } else { Err(e) })?;
+    parent.map_or(Ok(()), |parent| crate::sys::sync_folder(&parent))
 }
 
 fn format_record(engine: &str) -> String {

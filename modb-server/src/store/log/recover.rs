@@ -138,6 +138,11 @@ fn scan(name: String, bytes: &[u8], flushed: u64) -> Scanned {
     let above = flushed.max(file.next_seq - 1);
     let mut at = file.end;
     while at + HEADER_BYTES <= bytes.len() {
+        // No chunk begins with as many zeros as half a header, and a prepared file is full of them.
+        if bytes[at..].starts_with(&ZEROS) {
+            at += ZEROS.len();
+            continue;
+        }
         let plausible = Header::peek(&bytes[at..]).is_some_and(|header| {
             header.first_seq > above && header.first_seq - above <= bytes.len() as u64 + LONGEST_GAP
         });
