@@ -36,10 +36,10 @@ fn main() {
         }
     }
     if engines.is_empty() {
-        engines = vec![EngineKind::Log, EngineKind::Fjall];
+        engines = vec![EngineKind::Log, EngineKind::Fjall, EngineKind::Surrealmx];
     }
     println!("{} keys, {VALUE_BYTES} B values, {} s each, turns of {TURN}", load.keys, load.length.as_secs());
-    println!("{:<8}{:<34}{:>12}{:>12}{:>14}", "engine", "load", "kops/s", "ns/op", "longest ms");
+    println!("{:<10}{:<34}{:>12}{:>12}{:>14}", "engine", "load", "kops/s", "ns/op", "longest ms");
     for engine in engines {
         measure(engine, &load);
     }
@@ -90,7 +90,7 @@ fn with_store(
     drop(store);
     let start = Instant::now();
     let again = open(&OpenOptions { engine, durability, ..OpenOptions::new(folder) }).expect("opens again");
-    println!("{:<8}(opened again in {} ms)", engine.name(), start.elapsed().as_millis());
+    println!("{:<10}(opened again in {} ms)", engine.name(), start.elapsed().as_millis());
     drop(again);
     std::fs::remove_dir_all(folder).expect("removes its own folder");
 }
@@ -142,7 +142,7 @@ fn row(engine: EngineKind, name: &str, store: &Arc<dyn Store>, threads: u64, loa
     let seconds = start.elapsed().as_secs_f64();
     let ops = turns.load(Ordering::Relaxed) as f64 * TURN as f64;
     println!(
-        "{:<8}{name:<34}{:>12.1}{:>12.0}{:>14.1}",
+        "{:<10}{name:<34}{:>12.1}{:>12.0}{:>14.1}",
         engine.name(),
         ops / seconds / 1e3,
         seconds * 1e9 * threads as f64 / ops,

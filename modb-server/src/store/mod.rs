@@ -19,6 +19,7 @@ mod group;
 mod log;
 mod memory;
 mod open;
+mod surrealmx;
 #[cfg(test)]
 mod tests;
 

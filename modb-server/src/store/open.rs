@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::fjall::FjallStore;
 use super::log::LogStore;
 use super::memory::MemoryStore;
+use super::surrealmx::SurrealmxStore;
 use super::{Durability, Store, StoreError};
 
 /// Which engine keeps the records.
@@ -17,6 +18,8 @@ pub enum EngineKind {
     Log,
     /// The LSM tree of the `fjall` crate.
     Fjall,
+    /// The in-memory index and log of the `surrealmx` crate.
+    Surrealmx,
     /// Everything in memory, nothing on disk: for tests and for caches that may forget.
     Memory,
 }
@@ -27,6 +30,7 @@ impl EngineKind {
         match self {
             Self::Log => "log",
             Self::Fjall => "fjall",
+            Self::Surrealmx => "surrealmx",
             Self::Memory => "memory",
         }
     }
@@ -39,8 +43,9 @@ impl FromStr for EngineKind {
         match name {
             "log" => Ok(Self::Log),
             "fjall" => Ok(Self::Fjall),
+            "surrealmx" => Ok(Self::Surrealmx),
             "memory" => Ok(Self::Memory),
-            _ => Err(format!("no such engine: {name}; there are: log, fjall, memory")),
+            _ => Err(format!("no such engine: {name}; there are: log, fjall, surrealmx, memory")),
         }
     }
 }
@@ -90,6 +95,7 @@ pub fn open(options: &OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match options.engine {
         EngineKind::Log => Arc::new(LogStore::open(options)?),
         EngineKind::Fjall => Arc::new(FjallStore::open(options)?),
+        EngineKind::Surrealmx => Arc::new(SurrealmxStore::open(options)?),
         EngineKind::Memory => Arc::new(MemoryStore::new()),
     })
 }

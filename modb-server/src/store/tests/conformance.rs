@@ -65,7 +65,10 @@ pub(super) fn commits_are_numbered_upwards(engine: EngineKind) {
     let mut last = Seq::ZERO;
     for _ in 0..2 {
         let store = open_in(dir.path(), engine);
-        last = Seq::ZERO.max(if engine == EngineKind::Fjall { Seq::ZERO } else { last });
+        if engine != EngineKind::Log {
+            // The others number anew after each start.
+            last = Seq::ZERO;
+        }
         for n in 0..10 {
             let seq = store.apply(batch([put("a", &n.to_string())])).unwrap();
             assert!(seq > last);

@@ -24,6 +24,7 @@ macro_rules! for_each_engine {
 for_each_engine! {
     log: EngineKind::Log;
     fjall: EngineKind::Fjall;
+    surrealmx: EngineKind::Surrealmx;
 }
 
 fn options(folder: &Path, engine: EngineKind) -> OpenOptions {
