@@ -50,6 +50,8 @@ scenarios! {
     start::a_file_in_place_of_the_folder_is_refused;
     start::a_full_disk_is_one_clear_line_and_nothing_is_damaged, unless Redis: "Redis starts all the same",
         unless Windows: "no memory disk without a driver";
+    start::a_write_that_a_full_disk_keeps_waiting_is_cut_off_and_serving_goes_on,
+        unless Redis: "Redis answers an error or ends", unless Windows: "no memory disk without a driver";
     start::a_file_gives_the_same_options_as_flags, unless Redis: "the file is Modb's own";
 
     serve::a_value_that_was_set_is_got;

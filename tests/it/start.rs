@@ -1,11 +1,14 @@
 //! How a server begins, and how it refuses to: one clear line, a status that is not 0, nothing damaged.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::time::Duration;
 
+use modb_tests::peer::encode;
 use modb_tests::server::Refusal;
 use modb_tests::sys::{self, SmallDisk};
-use modb_tests::{Launch, Platform, Reply, skip};
+use modb_tests::{Launch, Platform, Reply, skip, wait};
 
 /// A disk with a little more than the space that the server wants free; the rest is filled by the test.
 pub(crate) const SMALL_DISK_BYTES: u64 = 384 << 20;
@@ -132,6 +135,53 @@ pub(crate) fn a_full_disk_is_one_clear_line_and_nothing_is_damaged(platform: &Pl
     let server = launch.start();
     assert_eq!(server.peer().ask("GET a"), Reply::bulk("1"));
     assert_eq!(server.peer().ask("SET b 2"), Reply::ok());
+}
+
+pub(crate) fn a_write_that_a_full_disk_keeps_waiting_is_cut_off_and_serving_goes_on(platform: &Platform) {
+    /// Longer than the server's patience and a tick of its sync thread.
+    const PATIENCE: Duration = Duration::from_secs(15);
+    const VALUE_BYTES: usize = 1 << 20;
+    const DISK_BYTES: u64 = 64 << 20;
+    let Some(disk) = SmallDisk::mount(DISK_BYTES) else { skip!("mounting a small disk needs root") };
+    let ballast = disk.path().join("ballast");
+    fs::write(&ballast, vec![1; 16 << 20]).expect("there is room");
+    let launch = Launch::new(platform).in_folder(disk.path().join("data")).with("--min-free-mb", "0");
+    let server = launch.start();
+    let mut peer = server.peer();
+    peer.stream().set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+    let value = "x".repeat(VALUE_BYTES);
+    let mut written = 0;
+    // Each reply says that its write is with the system, until the disk is full: that one has none.
+    let end = loop {
+        peer.send(&encode(["SET", &format!("k{written}"), &value]));
+        match peer.try_reply() {
+            Ok(reply) => assert_eq!(reply, Reply::ok()),
+            Err(end) => break end,
+        }
+        written += 1;
+    };
+    assert!(written > 0, "the disk is full at once");
+    assert!(
+        !matches!(end.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        "cut off, not left alone: {end}"
+    );
+    let mut peer = server.peer();
+    let refusal = peer.call(["SET", "more", &value]).error().expect("a write on a full disk is refused");
+    assert!(refusal.contains("full"), "{refusal}");
+    assert_eq!(peer.call(["STRLEN", "k0"]), Reply::Int(VALUE_BYTES as i64));
+
+    fs::remove_file(&ballast).expect("a test may remove its own file");
+    wait::until("writes are taken again", || (peer.ask("SET more 1") == Reply::ok()).then_some(()));
+    drop(peer);
+    let server = server.kill_and_restart();
+    let mut peer = server.peer();
+    for n in 0..written {
+        assert_eq!(
+            peer.call(["STRLEN", &format!("k{n}")]),
+            Reply::Int(VALUE_BYTES as i64),
+            "k{n} was acknowledged"
+        );
+    }
 }
 
 /// Writes zeros until the disk is full.

@@ -31,7 +31,7 @@ pub(crate) trait Backing: Send + Sync + 'static {
     fn committed(&self) -> Seq;
     /// Syncs; everything up to the answer then survives a power cut.
     fn sync(&self) -> Result<Seq, StoreError>;
-    /// Tries again what the disk had no room for; true if something moved on.
+    /// Tries again what the disk had no room for; true if something moved on, or nobody should wait for it any longer.
     fn retry(&self) -> Result<bool, StoreError> {
         Ok(false)
     }

@@ -128,7 +128,8 @@ pub trait Store: Send + Sync + 'static {
     /// up to which commit replies may leave. Cheap when nothing is new. Never waits for a sync.
     ///
     /// # Errors
-    /// The write failed: commits after [`Store::settled`] have an unknown outcome.
+    /// The write failed, or has waited too long for space on the disk: commits after [`Store::settled`] have an unknown
+    /// outcome.
     fn settle(&self) -> Result<Seq, StoreError>;
 
     /// Up to which commit replies may leave.

@@ -3,6 +3,7 @@
 mod compare;
 mod load;
 mod net;
+mod reopen;
 mod report;
 mod results;
 mod servers;
@@ -16,8 +17,14 @@ use crate::workspace;
 pub(crate) fn command(args: &[String]) -> Result<()> {
     match args.first().map(String::as_str) {
         Some("compare") => compare::run(&args[1..]),
+        Some("reopen") => reopen::run(&args[1..]),
         Some(name @ ("notify" | "handoff")) => net::run(name, &args[1..]),
-        _ => Err(format!("which benchmark: compare, notify or handoff?\n{}", compare::USAGE).into()),
+        _ => Err(format!(
+            "which benchmark: compare, reopen, notify or handoff?\n{}\n{}",
+            compare::USAGE,
+            reopen::USAGE
+        )
+        .into()),
     }
 }
 

@@ -177,14 +177,54 @@ impl Running {
 
     /// Resident memory, in bytes.
     pub(crate) fn rss_bytes(&self) -> Result<u64> {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most resident memory it ever had, in bytes.
+    pub(crate) fn peak_rss_bytes(&self) -> Result<u64> {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, name: &str) -> Result<u64> {
         let path = format!("/proc/{}/status", self.child.id());
         let text = fs::read_to_string(&path).context(format_args!("{path}"))?;
         text.lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .find_map(|line| line.strip_prefix(name))
             .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok())
             .map(|kib| kib * 1024)
-            .ok_or_else(|| format!("{path} has no VmRSS").into())
+            .ok_or_else(|| format!("{path} has no {name}").into())
     }
+
+    /// Kills a Modb and starts it again on the same folder; how long that took until it accepts.
+    pub(crate) fn kill_and_reopen(
+        &mut self,
+        workers: usize,
+        durability: Durability,
+        setting: &Setting<'_>,
+    ) -> Result<Duration> {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let begin = Instant::now();
+        (self.child, self.port) = start_modb(setting, workers, durability, &self.folder)?;
+        self.wait_until_accepting()?;
+        Ok(begin.elapsed())
+    }
+
+    /// Bytes of all files in its data folder.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        folder_bytes(&self.folder)
+    }
+}
+
+fn folder_bytes(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(data) if data.is_dir() => folder_bytes(&entry.path()),
+            Ok(data) => data.len(),
+            Err(_) => 0,
+        })
+        .sum()
 }
 
 impl Drop for Running {

@@ -5,9 +5,10 @@
 //! synced, and carries the log's position (the commit it covers and the counters there) as one more record, so that
 //! records and position never disagree.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use lsm_tree::compaction::Leveled;
@@ -21,6 +22,10 @@ use crate::store::{Counter, StoreError};
 const POSITION_KEY: &[u8] = &[0];
 /// Size of table files, in bytes: the step of a compaction.
 const TABLE_BYTES: u64 = 32 << 20;
+/// The tree's name for the folder of its table files, which are named by number.
+const TABLES_FOLDER: &str = "tables";
+/// The tree's name for the file that says which version of its list of tables holds; the number of it comes first.
+const LIST_FILE: &str = "current";
 /// Open table files; each is one descriptor.
 const OPEN_FILES: usize = 128;
 
@@ -84,6 +89,10 @@ pub(crate) struct LsmCold {
     strategy: Arc<Leveled>,
     /// While false, reads need not ask.
     holds_records: AtomicBool,
+    /// Where the tree keeps its table files.
+    files: PathBuf,
+    /// Held for reading by whoever writes table files.
+    writing: RwLock<()>,
 }
 
 impl LsmCold {
@@ -103,7 +112,46 @@ impl LsmCold {
         }
         let holds_records = AtomicBool::new(tree.table_count() > 0);
         let strategy = Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES));
-        Ok(Self { tree, seqno, strategy, holds_records })
+        let (files, writing) = (folder.join(TABLES_FOLDER), RwLock::default());
+        Ok(Self { tree, seqno, strategy, holds_records, files, writing })
+    }
+
+    /// Does something that writes table files. If it fails, most likely since the disk is full, those that it made are
+    /// removed: the tree itself leaves them until the next start, and each try would take some of the space that is
+    /// waited for. Not if the tree's list on the disk may name them already: it is replaced last, and what fails
+    /// after that is a sync.
+    fn write_files<T>(&self, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let before = self.file_names();
+        let writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
+        let result = write();
+        drop(writing);
+        if result.is_err()
+            && let Ok(_alone) = self.writing.try_write()
+        {
+            let version = self.tree.current_version();
+            if self.listed_version() != Some(version.id()) {
+                return result;
+            }
+            let kept: HashSet<String> = version.iter_tables().map(|table| table.id().to_string()).collect();
+            for name in self.file_names().difference(&before).filter(|name| !kept.contains(*name)) {
+                if let Err(error) = std::fs::remove_file(self.files.join(name)) {
+                    tracing::warn!(%name, %error, "part of a table file stays until the next start");
+                }
+            }
+        }
+        result
+    }
+
+    /// The number of the version that the tree would be opened with now.
+    fn listed_version(&self) -> Option<u64> {
+        let list = std::fs::read(self.files.with_file_name(LIST_FILE)).ok()?;
+        Some(u64::from_le_bytes(*list.first_chunk()?))
+    }
+
+    /// Those that can be listed; nothing is removed that cannot.
+    fn file_names(&self) -> HashSet<String> {
+        let entries = std::fs::read_dir(&self.files).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
     }
 }
 
@@ -150,28 +198,32 @@ impl Cold for LsmCold {
         records: &mut dyn Iterator<Item = Record>,
         before_publish: &mut dyn FnMut() -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut ingestion = self.tree.ingestion()?;
-        ingestion.write(POSITION_KEY, encode_position(position))?;
-        for (key, value) in records {
-            match value {
-                Some(value) => ingestion.write(key, value)?,
-                None => ingestion.write_tombstone(key)?,
+        self.write_files(|| {
+            let mut ingestion = self.tree.ingestion()?;
+            ingestion.write(POSITION_KEY, encode_position(position))?;
+            for (key, value) in records {
+                match value {
+                    Some(value) => ingestion.write(key, value)?,
+                    None => ingestion.write_tombstone(key)?,
+                }
             }
-        }
-        before_publish()?;
-        ingestion.finish()?;
+            before_publish()?;
+            Ok(ingestion.finish()?)
+        })?;
         self.holds_records.store(true, Ordering::Release);
         Ok(())
     }
 
     fn compact_step(&self) -> Result<bool, StoreError> {
         let before = self.tree.current_version().id();
-        self.tree.compact(Arc::<Leveled>::clone(&self.strategy), self.seqno.get())?;
+        self.write_files(|| {
+            Ok(self.tree.compact(Arc::<Leveled>::clone(&self.strategy), self.seqno.get())?)
+        })?;
         Ok(self.tree.current_version().id() != before)
     }
 
     fn compact_all(&self) -> Result<(), StoreError> {
-        Ok(self.tree.major_compact(TABLE_BYTES, self.seqno.get())?)
+        self.write_files(|| Ok(self.tree.major_compact(TABLE_BYTES, self.seqno.get())?))
     }
 
     fn runs(&self) -> usize {
@@ -251,6 +303,7 @@ mod tests {
         let refused = cold.ingest(&Position::default(), &mut records, &mut || Err(StoreError::Closed));
         assert!(refused.is_err());
         assert_eq!(cold.get(b"a").unwrap(), None);
+        assert!(cold.file_names().is_empty(), "nor of its files");
         drop(cold);
         assert_eq!(LsmCold::open(dir.path(), 1 << 20).unwrap().get(b"a").unwrap(), None);
     }

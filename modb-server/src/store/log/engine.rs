@@ -29,6 +29,10 @@ const MAX_BATCH_BYTES: usize = 1 << 30;
 const _: () = assert!(2 * MAX_BATCH_BYTES < MAX_BODY_BYTES);
 /// Why no write is taken while a chunk waits for space.
 pub(crate) const DISK_FULL: &str = "the disk is full, no write is taken until there is space";
+/// How long the replies of commits that the disk has no room for are held back. Longer than a flush takes, which gives
+/// space back, and than most moments of a disk that is only just full; no longer than a client waits before it
+/// takes the server for dead.
+pub(crate) const FULL_DISK_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest that one turn is slowed down while the flusher is behind.
 const MAX_THROTTLE: Duration = Duration::from_millis(20);
 /// Above this part of a hard limit turns are slowed down, the more the closer it is.
@@ -300,7 +304,7 @@ impl Backing for Engine {
             return Ok(false);
         }
         self.log.write_out()?;
-        Ok(!self.log.is_full())
+        Ok(!self.log.is_full() || self.log.is_full_for(FULL_DISK_PATIENCE))
     }
 
     fn free_bytes(&self) -> std::io::Result<u64> {

@@ -34,7 +34,7 @@ use modb_net::Seq;
 
 use self::cold::{Cold, LsmCold};
 use self::disk::{Disk, RealDisk};
-use self::engine::{DISK_FULL, Engine, Tuning};
+use self::engine::{DISK_FULL, Engine, FULL_DISK_PATIENCE, Tuning};
 use super::folder::Folder;
 use super::group::{GroupCommit, lock};
 use super::open::{EngineKind, OpenOptions};
@@ -243,6 +243,11 @@ impl Store for LogStore {
         let before = self.engine.log.written();
         let written = self.or_fail(self.engine.log.write_out())?;
         let settled = self.group.settle(written)?;
+        if self.engine.log.is_full_for(FULL_DISK_PATIENCE) {
+            // What waits will be written once there is space, unless the process ends first. Nobody is told that it was, nor
+            // kept waiting for it.
+            return Err(StoreError::ReadOnly(DISK_FULL.to_owned()));
+        }
         if written > before {
             let pause = self.engine.throttle();
             if !pause.is_zero() {

@@ -11,6 +11,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use modb_net::Seq;
 
@@ -74,6 +75,8 @@ struct Tail {
     free: Vec<String>,
     /// A chunk that the disk had no room for; it goes first, to the same place.
     waiting: Option<Sealed>,
+    /// Since when one waits.
+    waiting_since: Option<Instant>,
     spare_buffer: Vec<u8>,
     unsynced: Vec<Arc<dyn DiskFile>>,
     names_changed: bool,
@@ -147,6 +150,7 @@ impl Log {
                 live: found.live,
                 free: found.free,
                 waiting: None,
+                waiting_since: None,
                 spare_buffer: vec![0; HEADER_BYTES],
                 unsynced,
                 names_changed: false,
@@ -218,6 +222,11 @@ impl Log {
     /// Whether a chunk waits for space on the disk.
     pub(crate) fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire)
+    }
+
+    /// Whether a chunk has waited for space for at least so long.
+    pub(crate) fn is_full_for(&self, patience: Duration) -> bool {
+        self.is_full() && lock(&self.tail).waiting_since.is_some_and(|since| since.elapsed() >= patience)
     }
 
     /// Bytes of segments that the cold store does not cover yet.
@@ -389,6 +398,7 @@ impl Log {
             Err(error) if disk::is_full(&error) => {
                 if !self.full.swap(true, Ordering::AcqRel) {
                     tracing::error!("the disk is full: writes are refused until there is space");
+                    tail.waiting_since = Some(Instant::now());
                 }
                 tail.waiting = Some(sealed);
                 tail.spare_buffer = vec![0; HEADER_BYTES];
