@@ -2,11 +2,16 @@
 //!
 //! Both are level: readable from the first write until emptied, and one that cannot take more is readable
 //! already, so a full one is no error.
+//!
+//! Invariant: a socket is written to by one thread at a time. That is what makes `WouldBlock` mean "full": Wine
+//! says it of an empty socket too, while another thread's send is on its way out of the system. That send may have
+//! woken the loop long ago, and the loop may have taken its byte and fallen asleep again; to believe the refusal
+//! then is to lose a wake-up.
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use socket2::Socket;
 
@@ -25,7 +30,8 @@ pub(super) enum Receiver {
 #[derive(Debug)]
 pub(super) enum Sender {
     Socket {
-        sender: Socket,
+        /// Locked for the one write, which does not block.
+        sender: Mutex<Socket>,
         /// To end the stream from this side if the sender has failed. Weak: wakers do not keep it open.
         receiver: Weak<Socket>,
     },
@@ -34,7 +40,7 @@ pub(super) enum Sender {
 
 pub(super) fn of_pair(receiver: Socket, sender: Socket) -> (Receiver, Sender) {
     let receiver = Arc::new(receiver);
-    let sender = Sender::Socket { sender, receiver: Arc::downgrade(&receiver) };
+    let sender = Sender::Socket { sender: Mutex::new(sender), receiver: Arc::downgrade(&receiver) };
     (Receiver::Socket(receiver), sender)
 }
 
@@ -91,7 +97,7 @@ impl Sender {
     /// What the system says.
     pub(super) fn write(&self) -> io::Result<()> {
         let result = match self {
-            Self::Socket { sender, .. } => match sender.send_with_flags(&[1], sys::SEND_FLAGS) {
+            Self::Socket { sender, .. } => match lock(sender).send_with_flags(&[1], sys::SEND_FLAGS) {
                 Ok(0) => Err(io::ErrorKind::WriteZero.into()),
                 result => result.map(drop),
             },
@@ -109,10 +115,44 @@ impl Sender {
         // Whichever end has failed, the other will do. If neither can (an eventfd has no other), the loop
         // learns it when it next wakes.
         if let Self::Socket { sender, receiver } = self {
-            let _ = sender.shutdown(Shutdown::Write);
+            let _ = lock(sender).shutdown(Shutdown::Write);
             if let Some(receiver) = receiver.upgrade() {
                 let _ = receiver.shutdown(Shutdown::Both);
             }
+        }
+    }
+}
+
+fn lock(sender: &Mutex<Socket>) -> MutexGuard<'_, Socket> {
+    // Nothing panics under the lock, and a socket has no state of ours to be half changed.
+    sender.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socketpair::{self, Strategy};
+    use std::time::Duration;
+
+    #[test]
+    fn what_is_written_at_the_same_time_arrives() {
+        const THREADS: usize = 4;
+        // Far from filling any buffer.
+        const WRITES_EACH: usize = 250;
+        let pair = socketpair::pair_by(&[Strategy::LoopbackV4], socketpair::DEFAULT_DEADLINE).unwrap();
+        let (receiver, sender) = of_pair(pair.0, pair.1);
+        let Receiver::Socket(receiver) = receiver else { unreachable!("it is of a pair") };
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| (0..WRITES_EACH).for_each(|_| sender.write().unwrap()));
+            }
+        });
+        let mut arrived = 0;
+        while arrived < THREADS * WRITES_EACH {
+            let watch = sys::Watch { socket: &receiver, write: false };
+            sys::poll_sockets(&[watch], Duration::from_secs(5)).unwrap();
+            let taken = receiver.recv(&mut [MaybeUninit::uninit(); DRAIN_BYTES]);
+            arrived += taken.unwrap_or_else(|error| panic!("{arrived} writes have arrived, then {error}"));
         }
     }
 }

@@ -189,7 +189,8 @@ pub struct Waker {
 impl Waker {
     /// Wakes the loop. Publish the item first.
     ///
-    /// Never blocks. No system call unless the loop sleeps and this is the first wake-up since.
+    /// No system call unless the loop sleeps and this is the first wake-up since. Does not wait for the loop; at
+    /// most for another waker's write of its byte.
     ///
     /// # Errors
     /// [`NotifyError`]; what was published may never be seen.

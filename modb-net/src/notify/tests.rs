@@ -1,6 +1,7 @@
 //! The notifier on real threads: each test runs over every kind of channel that there is here.
 
 use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
@@ -155,6 +156,42 @@ fn nothing_is_lost_between_threads() {
         for notifier in notifiers() {
             count_at_both_ends(notifier, producers, 1_000_000 / 9 / producers);
         }
+    }
+}
+
+/// Producers that wait until their item was seen: the loop falls asleep between any two of them, so that one
+/// wakes it while another is still on its way out of its own write.
+fn count_one_at_a_time(notifier: Notifier, producers: usize, each: u64) {
+    let mut looping = Loop::new(notifier);
+    let waker = looping.notifier.waker();
+    let desks: Vec<_> = (0..producers).map(|_| (AtomicU64::new(0), AtomicU64::new(0))).collect();
+    std::thread::scope(|scope| {
+        for (sent, seen) in &desks {
+            scope.spawn(|| {
+                for number in 1..=each {
+                    let begun = Instant::now();
+                    sent.store(number, Ordering::Relaxed);
+                    waker.wake().unwrap();
+                    while seen.load(Ordering::Relaxed) != number {
+                        assert!(begun.elapsed() < 2 * LONG, "never seen");
+                        std::thread::yield_now();
+                    }
+                }
+            });
+        }
+        while desks.iter().any(|(_, seen)| seen.load(Ordering::Relaxed) < each) {
+            looping.wait().unwrap();
+            for (sent, seen) in &desks {
+                seen.store(sent.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        }
+    });
+}
+
+#[test]
+fn nothing_is_lost_when_each_wake_up_is_waited_for() {
+    for notifier in notifiers() {
+        count_one_at_a_time(notifier, 8, 200);
     }
 }
 

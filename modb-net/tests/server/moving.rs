@@ -51,10 +51,6 @@ fn pinned_and_blocked_connections_stay() {
 }
 
 #[test]
-#[cfg_attr(
-    windows,
-    ignore = "under Wine a worker that gives connections away without a pause can stay in its wait: cause not found"
-)]
 fn a_pipeline_under_way_survives_any_number_of_moves() {
     let running = lines::start(3, Limits { requests_per_turn: 3, ..lines::limits() });
     let mut client = running.connect();
@@ -186,10 +182,6 @@ fn report(running: &Running, connections: u64) {
 }
 
 #[test]
-#[cfg_attr(
-    windows,
-    ignore = "under Wine a worker that gives connections away without a pause can stay in its wait: cause not found"
-)]
 fn none_of_twenty_thousand_is_lost_while_workers_migrate_and_drain() {
     handed_over_while_all_moves(20_000, ENOUGH, Handoff::RoundRobin);
 }
