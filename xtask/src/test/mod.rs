@@ -2,7 +2,10 @@
 //!
 //! From Linux the Windows half is cross-built and runs under Wine; on Windows and macOS the host's half is all there is.
 //! What the integration tests start is built first and handed to them by path, so that nothing stale is tested.
+//! A step that takes longer than it may is ended and has failed, and the run ends with it: what hangs once would take
+//! the time of every step that follows.
 
+mod hang;
 mod step;
 mod tally;
 
@@ -11,7 +14,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::process::{self, Result};
-use crate::windows::{self, Kit};
+use crate::windows::{self, Kit, SmallDisks};
 use crate::{setup, tidy, workspace};
 use tally::Tally;
 
@@ -61,13 +64,10 @@ pub(crate) fn command(args: &[String]) -> Result<()> {
         setup::demand(crossed)?;
     }
     let mut run = Run { options, rows: Vec::new() };
-    if native {
-        run.native(host)?;
-    }
-    if crossed {
-        run.windows_under_wine(&Kit::installed()?)?;
-    }
-    run.report(started)
+    let ran = run.all(host, native, crossed);
+    let reported = run.report(started);
+    // A step that hung is told in the report.
+    if run.hung() { reported } else { ran.and(reported) }
 }
 
 /// The steps done so far, by platform.
@@ -77,6 +77,17 @@ struct Run {
 }
 
 impl Run {
+    /// Every step that was asked for, until one hangs.
+    fn all(&mut self, host: &str, native: bool, crossed: bool) -> Result<()> {
+        if native {
+            self.native(host)?;
+        }
+        if crossed {
+            self.windows_under_wine(&Kit::installed()?)?;
+        }
+        Ok(())
+    }
+
     fn native(&mut self, host: &str) -> Result<()> {
         let name = match host {
             "linux" => "Linux",
@@ -108,7 +119,7 @@ impl Run {
         self.check("Checks", "format", process::cargo().args(["fmt", "--all", "--check"]))?;
         let tidy = || Ok(tidy::findings()?.iter().map(ToString::to_string).collect());
         let tally = step::here("Checks", "tidy", tidy)?;
-        self.add("Checks", "tidy", tally);
+        self.add("Checks", "tidy", tally)?;
         self.check("Checks", "clippy", process::cargo().args(CLIPPY))?;
         let mut docs = process::cargo();
         docs.env("RUSTDOCFLAGS", "-D warnings").args([
@@ -133,6 +144,10 @@ impl Run {
         // Wine cannot start this system's Python: redis-py meets the Windows server in the crossed runs.
         programs.hand_to(&mut integration)?;
         integration.env_remove("MODB_PYTHON");
+        let disks = SmallDisks::mount()?;
+        if let Some(disks) = &disks {
+            disks.hand_to(&mut integration);
+        }
         self.tests(NAME, "integration", integration.args(INTEGRATION))?;
 
         // The same list from a Linux process against the Windows server, and the clients of each against the other.
@@ -155,20 +170,17 @@ impl Run {
         other_way.env("MODB_WINDOWS_CLIENT_BIN", &programs.client).args(INTEGRATION);
         other_way.args(["--", "a_windows_client_speaks_to_a_linux_server"]);
         let tally = step::tests("Crossed", "Windows client, Linux server", &mut other_way, false)?;
-        self.add("Crossed", "Windows client, Linux server", tally);
-        Ok(())
+        self.add("Crossed", "Windows client, Linux server", tally)
     }
 
     fn check(&mut self, platform: &str, name: &str, command: &mut Command) -> Result<()> {
         let tally = step::check(platform, name, command)?;
-        self.add(platform, name, tally);
-        Ok(())
+        self.add(platform, name, tally)
     }
 
     fn prepare(&mut self, platform: &str, name: &str, command: &mut Command) -> Result<()> {
         let tally = step::prepare(platform, name, command)?;
-        self.add(platform, name, tally);
-        Ok(())
+        self.add(platform, name, tally)
     }
 
     /// Tests that take minutes are ignored and named `long_`; what is ignored for another reason stays so.
@@ -179,21 +191,27 @@ impl Run {
         let mut tally = step::tests(platform, name, command.args(&filter), filter.is_some())?;
         if let Some(long) = &mut long {
             tally.skipped.retain(|name, _| !is_long(name));
-            let mut minutes =
-                step::tests(platform, &format!("{name}, long"), long.args(["--ignored", "long_"]), true)?;
+            let name = format!("{name}, long");
+            let mut minutes = step::long_tests(platform, &name, long.args(["--ignored", "long_"]))?;
             minutes.skipped.retain(|name, _| is_long(name));
             tally.merge(minutes);
         }
-        self.add(platform, name, tally);
-        Ok(())
+        self.add(platform, name, tally)
     }
 
-    fn add(&mut self, platform: &str, step: &str, tally: Tally) {
+    /// Fails if the step hung: nothing is to follow it.
+    fn add(&mut self, platform: &str, step: &str, tally: Tally) -> Result<()> {
+        let hung = tally.hung;
         let at = self.rows.iter().position(|(name, _)| name == platform).unwrap_or_else(|| {
             self.rows.push((platform.to_owned(), Tally::default()));
             self.rows.len() - 1
         });
         self.rows[at].1.add(step, tally);
+        if hung { Err(format!("{step} hangs").into()) } else { Ok(()) }
+    }
+
+    fn hung(&self) -> bool {
+        self.rows.iter().any(|(_, tally)| tally.hung)
     }
 
     /// The closing table, the reasons, and one line for who reads no table.
@@ -222,7 +240,8 @@ impl Run {
             skipped += tally.skipped.len();
         }
         println!("\nin {:.1} minutes\n", started.elapsed().as_secs_f64() / 60.0);
-        println!("{passed} passed, {failed} failed, {skipped} skipped");
+        let unfinished = if self.hung() { ", and what follows the step that hangs was not run" } else { "" };
+        println!("{passed} passed, {failed} failed, {skipped} skipped{unfinished}");
         if failed == 0 { Ok(()) } else { Err("not everything passed".into()) }
     }
 }

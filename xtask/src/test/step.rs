@@ -1,4 +1,6 @@
 //! One step of the test run: a command whose output goes to a log, a line on the terminal, and what it came to.
+//!
+//! Invariant: a step ends, by itself or by its limit, and one that is ended takes everything with it that it started.
 
 use std::fs;
 use std::io::Write as _;
@@ -6,12 +8,17 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::hang::Mark;
 use super::tally::Tally;
 use crate::process::{self, Context as _, Result};
 use crate::workspace;
 
-/// No step takes this long unless something hangs.
-const LIMIT: Duration = Duration::from_secs(45 * 60);
+/// How long a step may take before it counts as hanging. The longest took nine minutes, on a machine that was building
+/// four other things; and a run in which one step hangs is to end within the 40 minutes that a run may take.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// The same for a step of `--long`, in which single tests take an hour.
+const LONG_LIMIT: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// How often a running step is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -19,9 +26,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// So much of the log is shown when a step fails.
 const LINES_SHOWN: usize = 120;
 
+/// And so much when it hangs: its last words tell where.
+const LAST_LINES_SHOWN: usize = 25;
+
 /// Runs a command that either succeeds or not; success counts `worth` tests.
 fn plain(platform: &str, name: &str, command: &mut Command, worth: usize) -> Result<Tally> {
-    run(platform, name, command, |_, ended_well| {
+    run(platform, name, command, LIMIT, |_, ended_well| {
         let mut tally = Tally::default();
         match ended_well {
             true => tally.passed = worth,
@@ -43,10 +53,25 @@ pub(super) fn prepare(platform: &str, name: &str, command: &mut Command) -> Resu
 
 /// Runs `cargo test`. That not a single test ran is a failure unless `filtered`.
 pub(super) fn tests(platform: &str, name: &str, command: &mut Command, filtered: bool) -> Result<Tally> {
+    tests_within(LIMIT, platform, name, command, filtered)
+}
+
+/// The same for what takes minutes, or hours.
+pub(super) fn long_tests(platform: &str, name: &str, command: &mut Command) -> Result<Tally> {
+    tests_within(LONG_LIMIT, platform, name, command, true)
+}
+
+fn tests_within(
+    limit: Duration,
+    platform: &str,
+    name: &str,
+    command: &mut Command,
+    filtered: bool,
+) -> Result<Tally> {
     let skips = log_path(platform, name, "skips")?;
     let _ = fs::remove_file(&skips);
     command.env("MODB_SKIP_LOG", &skips);
-    run(platform, name, command, |printed, ended_well| {
+    run(platform, name, command, limit, |printed, ended_well| {
         let mut tally = Tally::read(printed, &fs::read_to_string(&skips).unwrap_or_default());
         if !ended_well && tally.failed.is_empty() {
             tally.failed.push("did not build, or ended without a result".to_owned());
@@ -72,6 +97,7 @@ fn run(
     platform: &str,
     name: &str,
     command: &mut Command,
+    limit: Duration,
     read: impl FnOnce(&str, bool) -> Tally,
 ) -> Result<Tally> {
     let started = begin(platform, name);
@@ -79,30 +105,44 @@ fn run(
     let log = fs::File::create(&path).context(format_args!("cannot write {}", path.display()))?;
     let errors = log.try_clone().context("cannot write the log twice")?;
     let line = process::line(command);
+    let mark = Mark::put_on(command);
     let mut child =
         command.stdout(log).stderr(errors).spawn().context(format_args!("cannot start {line}"))?;
     let status = loop {
         if let Some(status) = child.try_wait().context("cannot wait for a child")? {
             break Some(status);
         }
-        if started.elapsed() > LIMIT {
-            child.kill().and_then(|()| child.wait()).context("cannot end a step that hangs")?;
+        if started.elapsed() > limit {
+            mark.end(&mut child)?;
             break None;
         }
         std::thread::sleep(POLL_INTERVAL);
     };
     let printed = String::from_utf8_lossy(&fs::read(&path).context("cannot read the log")?).into_owned();
-    let tally = read(&printed, status.is_some_and(|status| status.success()));
+    let mut tally = read(&printed, status.is_some_and(|status| status.success()));
+    if status.is_none() {
+        tally.hung = true;
+        tally.failed.push(format!("ended after {limit:?}: it hangs ({})", path.display()));
+    }
     end(&tally, started.elapsed());
     if !tally.failed.is_empty() {
-        if status.is_none() {
-            println!("    ended after {} minutes: it hangs", LIMIT.as_secs() / 60);
-        }
         println!("    {line}");
-        show(&printed);
+        if tally.hung {
+            show_end(&printed);
+        } else {
+            show(&printed);
+        }
         println!("    all of it: {}", path.display());
     }
     Ok(tally)
+}
+
+/// The last lines of a log.
+fn show_end(printed: &str) {
+    let lines: Vec<&str> = printed.lines().collect();
+    for line in &lines[lines.len().saturating_sub(LAST_LINES_SHOWN)..] {
+        println!("    | {line}");
+    }
 }
 
 /// The part of a log that tells why: from the first report of a failure on, or the end.
@@ -123,10 +163,14 @@ fn begin(platform: &str, name: &str) -> Instant {
 }
 
 fn end(tally: &Tally, took: Duration) {
-    let word = if tally.failed.is_empty() { "ok" } else { "FAILED" };
+    let word = match tally {
+        Tally { hung: true, .. } => "HANGS",
+        Tally { failed, .. } if failed.is_empty() => "ok",
+        _ => "FAILED",
+    };
     let counts = match tally {
         nothing if nothing.is_empty() => String::new(),
-        Tally { passed, failed, skipped } => {
+        Tally { passed, failed, skipped, .. } => {
             format!("{passed} passed, {} failed, {} skipped", failed.len(), skipped.len())
         }
     };
@@ -139,4 +183,34 @@ fn log_path(platform: &str, name: &str, extension: &str) -> Result<PathBuf> {
     let file: String =
         format!("{platform} {name}").chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
     Ok(folder.join(file.to_lowercase()).with_extension(extension))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_over_its_limit_has_failed_and_says_that_it_hangs() {
+        if std::env::consts::OS == "windows" {
+            return; // there is no shell to start
+        }
+        let mut command = process::command("sh");
+        command.args(["-c", "echo test good ... ok; sleep 600"]);
+        let begun = Instant::now();
+        let limit = Duration::from_millis(300);
+        let tally =
+            run("xtask", "a step that hangs", &mut command, limit, |printed, _| Tally::read(printed, ""));
+        let tally = tally.expect("it can be ended");
+        assert!(tally.hung && begun.elapsed() < Duration::from_secs(60));
+        assert!(tally.failed[0].contains("it hangs") && tally.failed[0].contains(".log"), "{tally:?}");
+    }
+
+    #[test]
+    fn a_step_within_its_limit_does_not_hang() {
+        let mut command = process::cargo();
+        let tally = run("xtask", "a step that ends", command.arg("--version"), LIMIT, |printed, _| {
+            Tally::read(printed, "")
+        });
+        assert!(tally.is_ok_and(|tally| !tally.hung && tally.failed.is_empty()));
+    }
 }

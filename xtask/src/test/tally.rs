@@ -14,6 +14,8 @@ pub(crate) struct Tally {
     pub(crate) failed: Vec<String>,
     /// Name and reason.
     pub(crate) skipped: BTreeMap<String, String>,
+    /// A step took longer than it may, and was ended.
+    pub(crate) hung: bool,
 }
 
 impl Tally {
@@ -48,6 +50,7 @@ impl Tally {
 
     /// Adds what another run of the same step came to.
     pub(crate) fn merge(&mut self, other: Self) {
+        self.hung |= other.hung;
         self.passed += other.passed;
         self.failed.extend(other.failed);
         self.skipped.extend(other.skipped);
@@ -55,6 +58,7 @@ impl Tally {
 
     /// Adds what another step came to. The same test may be skipped in several: it counts in each.
     pub(crate) fn add(&mut self, step: &str, other: Self) {
+        self.hung |= other.hung;
         self.passed += other.passed;
         self.failed.extend(other.failed.into_iter().map(|name| format!("{step}: {name}")));
         self.skipped.extend(other.skipped.into_iter().map(|(name, why)| (format!("{step}: {name}"), why)));
