@@ -24,13 +24,14 @@ use polling::PollMode;
 
 use socket2::Socket;
 
-use crate::sys::EventFd;
+pub use crate::sys::Event;
+use crate::sys::{EventFd, ReadyList};
 
 /// A key the poller keeps for itself (`polling` uses it for its own notification).
 pub const RESERVED_KEY: usize = usize::MAX;
 
-/// Events taken per wait unless asked otherwise. A wait costs five system calls whatever it returns, so
-/// it should return much; 1024 events are 12 KiB.
+/// Events taken per wait unless asked otherwise. A wait costs the same whatever it returns, so it should return
+/// much; 1024 events are 12 KiB.
 pub const DEFAULT_EVENTS_PER_WAIT: usize = 1024;
 
 /// A socket that the poller can hold. Sealed: the descriptor must not change while it is registered,
@@ -74,24 +75,9 @@ impl Interest {
     }
 }
 
-/// What has happened to one source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// The key it was added with.
-    pub key: usize,
-    /// Reading will not block: there are bytes, or the end, or an error to be fetched.
-    pub readable: bool,
-    /// Writing will not block, or has an error to be fetched.
-    pub writable: bool,
-    /// The system says that the source has failed. Not every system tells.
-    pub error: bool,
-    /// The system says that both directions are closed (epoll's HUP, an abort on Windows).
-    pub hangup: bool,
-}
-
 /// The events of one wait.
 pub struct Events {
-    inner: polling::Events,
+    inner: ReadyList,
 }
 
 impl Events {
@@ -102,18 +88,12 @@ impl Events {
 
     /// Takes up to `capacity` events per wait; the rest come with the next one.
     pub fn with_capacity(capacity: NonZeroUsize) -> Self {
-        Self { inner: polling::Events::with_capacity(capacity) }
+        Self { inner: ReadyList::with_capacity(capacity) }
     }
 
     /// The events, each source at most once.
     pub fn iter(&self) -> impl Iterator<Item = Event> + '_ {
-        self.inner.iter().map(|event| Event {
-            key: event.key,
-            readable: event.readable,
-            writable: event.writable,
-            error: event.is_err().unwrap_or(false),
-            hangup: event.is_interrupt(),
-        })
+        self.inner.iter()
     }
 
     /// How many sources have something to tell.
@@ -123,7 +103,7 @@ impl Events {
 
     /// Whether the wait returned with nothing.
     pub fn is_empty(&self) -> bool {
-        self.inner.is_empty()
+        self.len() == 0
     }
 }
 
@@ -212,9 +192,8 @@ impl Poller {
     /// # Errors
     /// What the system says; an interruption by a signal is not an error.
     pub fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
-        events.inner.clear();
-        match self.inner.wait(&mut events.inner, timeout) {
-            Ok(_) => Ok(()),
+        match events.inner.wait(&self.inner, timeout) {
+            Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             Err(error) => Err(error),
         }

@@ -10,6 +10,7 @@
 //! - [`poll_sockets`]: waits for a few sockets without holding a descriptor for it.
 //! - [`is_connecting`]: whether an error of `connect` means that the system is still at it.
 //! - [`raise_descriptor_limit`]: as many open sockets as asked for, or as the system allows.
+//! - [`ReadyList`]: waits for the sources of a poller, and is what came of it.
 //! - [`EventFd`]: a counter that can be waited for; does not exist everywhere.
 //! - `impl_as_socket!`: makes a type with a receiver in it usable in loops that are not ours.
 //! - `model_tests!`: tests that loom runs, ignored where it cannot.
@@ -25,6 +26,17 @@ pub(crate) use linux::EventFd;
 mod no_event_fd;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use no_event_fd::EventFd;
+
+// `polling_test_poll_backend` makes `polling` use poll(2) where it would use epoll.
+#[cfg(all(target_os = "linux", not(polling_test_poll_backend)))]
+mod epoll;
+#[cfg(all(target_os = "linux", not(polling_test_poll_backend)))]
+pub(crate) use epoll::ReadyList;
+
+#[cfg(any(not(target_os = "linux"), polling_test_poll_backend))]
+mod no_epoll;
+#[cfg(any(not(target_os = "linux"), polling_test_poll_backend))]
+pub(crate) use no_epoll::ReadyList;
 
 #[cfg(unix)]
 mod unix;
@@ -47,4 +59,19 @@ pub(crate) struct Watch<'a> {
     pub(crate) socket: &'a socket2::Socket,
     /// `true`: until it can be written; `false`: until it can be read or accepted from.
     pub(crate) write: bool,
+}
+
+/// What has happened to one source of a poller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The key it was added with.
+    pub key: usize,
+    /// Reading will not block: there are bytes, or the end, or an error to be fetched.
+    pub readable: bool,
+    /// Writing will not block, or has an error to be fetched.
+    pub writable: bool,
+    /// The system says that the source has failed. Not every system tells.
+    pub error: bool,
+    /// The system says that both directions are closed (epoll's HUP, an abort on Windows).
+    pub hangup: bool,
 }
