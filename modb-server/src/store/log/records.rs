@@ -1,6 +1,10 @@
 //! A hash map from keys to what the table knows of them, laid out for few cache misses: memory latency is most of what
-//! a read costs. The map's own array holds a hash and a pointer per record, so that it stays in the processor's
-//! cache; behind the pointer the key lies beside the rest, in the same allocation unless it is long.
+//! a read costs. The map's own array holds nothing but a pointer per record, so that it stays in the processor's
+//! cache (growing it asks each record for its key again, which is rare); behind the pointer lie, one after the other in one allocation, what is known of the record, its key, and
+//! its value unless that is large. A read of a small value is thus one walk through neighbouring lines.
+//!
+//! Invariants: a small value is copied out, so its place is written over in place; a large one is shared, never
+//! copied. What is deleted keeps its node until it is removed.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -8,39 +12,20 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-/// Keys up to here lie in the node: 13 bytes of the layout and what most applications use, in two cache lines with the
-/// rest.
-const INLINE_KEY_BYTES: usize = 46;
+/// The most that a key and a value beside it take, in bytes: beyond it a copy per read costs more than the cache miss
+/// that it saves.
+const MAX_BESIDE_BYTES: usize = 1024;
+/// What the allocator adds to an allocation, and what it rounds up to, in bytes.
+const ALLOCATOR_BYTES: usize = 16;
+/// What the map's array takes per record, in bytes: a slot and its share of what is free.
+const SLOT_BYTES: usize = 28;
 
-enum Key {
-    Inline { bytes: [u8; INLINE_KEY_BYTES], len: u8 },
-    Long(Box<[u8]>),
-}
-
-impl Key {
-    #[allow(clippy::cast_possible_truncation)] // the length was compared
-    fn new(key: &[u8]) -> Self {
-        if key.len() > INLINE_KEY_BYTES {
-            return Self::Long(key.into());
-        }
-        let mut bytes = [0; INLINE_KEY_BYTES];
-        bytes[..key.len()].copy_from_slice(key);
-        Self::Inline { bytes, len: key.len() as u8 }
-    }
-
-    fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Inline { bytes, len } => &bytes[..usize::from(*len)],
-            Self::Long(key) => key,
-        }
-    }
-}
-
-/// What the table knows of a record.
-pub(super) struct Entry {
-    /// `None`: deleted.
-    pub(super) value: Option<Bytes>,
+/// What is known of a record beside its value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// The commit that wrote it; 0 if it was read from the cold store.
     pub(super) seq: u64,
+    /// The cold store does not have it yet.
     pub(super) dirty: bool,
     /// It is in the run that is being flushed, and was not written since.
     pub(super) in_flush: bool,
@@ -50,75 +35,188 @@ pub(super) struct Entry {
     pub(super) queued: bool,
 }
 
-impl Entry {
+impl Marks {
     /// Written by commit `seq`.
-    pub(super) fn dirty(value: Option<Bytes>, seq: u64) -> Self {
-        Self { value, seq, dirty: true, in_flush: false, referenced: false, queued: false }
+    pub(super) fn dirty(seq: u64) -> Self {
+        Self { seq, dirty: true, ..Self::default() }
     }
 
     /// Read from the cold store; the caller puts it into the eviction's queue.
-    pub(super) fn clean_and_queued(value: Bytes) -> Self {
-        Self { value: Some(value), seq: 0, dirty: false, in_flush: false, referenced: false, queued: true }
+    pub(super) fn clean_and_queued() -> Self {
+        Self { queued: true, ..Self::default() }
     }
 }
 
-struct Node {
-    key: Key,
-    entry: Entry,
+/// Where the value is.
+enum Value {
+    Deleted,
+    /// Behind the key, so many bytes.
+    Beside(u32),
+    /// Large: on its own. Boxed, since most are small and each node has room for this.
+    Apart(Box<Bytes>),
 }
 
-struct Slot {
-    hash: u64,
-    node: Box<Node>,
+/// One allocation; `bytes` are the key and then the value beside it, with some room behind.
+struct Node<B: ?Sized = [u8]> {
+    marks: Marks,
+    value: Value,
+    key_len: u32,
+    bytes: B,
 }
+
+/// A record: its key, its value and its marks.
+pub(super) struct Record(Box<Node>);
+
+impl Record {
+    fn new(key: &[u8], value: Option<&Bytes>, marks: Marks) -> Self {
+        let beside = value.filter(|value| fits_beside(key.len(), value.len()));
+        let mut node = node_with_room(key.len() + beside.map_or(0, |value| value.len()));
+        node.marks = marks;
+        node.key_len = len_u32(key.len());
+        node.bytes[..key.len()].copy_from_slice(key);
+        let mut record = Self(node);
+        record.put_value(value);
+        record
+    }
+
+    pub(super) fn key(&self) -> &[u8] {
+        &self.0.bytes[..self.0.key_len as usize]
+    }
+
+    pub(super) fn marks(&self) -> &Marks {
+        &self.0.marks
+    }
+
+    pub(super) fn marks_mut(&mut self) -> &mut Marks {
+        &mut self.0.marks
+    }
+
+    pub(super) fn is_deleted(&self) -> bool {
+        matches!(self.0.value, Value::Deleted)
+    }
+
+    /// The value; `None`: deleted.
+    pub(super) fn value(&self) -> Option<Bytes> {
+        match &self.0.value {
+            Value::Deleted => None,
+            Value::Beside(len) => {
+                let start = self.0.key_len as usize;
+                Some(Bytes::copy_from_slice(&self.0.bytes[start..start + *len as usize]))
+            }
+            Value::Apart(value) => Some(Bytes::clone(value)),
+        }
+    }
+
+    /// Sets the value; `None`: deletes it.
+    pub(super) fn set_value(&mut self, value: Option<&Bytes>) {
+        let room = self.0.bytes.len();
+        let needed = self.key().len() + value.map_or(0, |value| value.len());
+        let beside = value.is_some_and(|value| fits_beside(self.key().len(), value.len()));
+        // One that shrinks to less than half gives its room back.
+        if beside && (needed > room || room_for(needed) < room / 2) {
+            *self = Self::new(self.key(), value, self.0.marks);
+        } else {
+            self.put_value(value);
+        }
+    }
+
+    /// There is room for it, if it goes beside the key.
+    fn put_value(&mut self, value: Option<&Bytes>) {
+        let node = &mut *self.0;
+        let key_len = node.key_len as usize;
+        node.value = match value {
+            None => Value::Deleted,
+            Some(value) if fits_beside(key_len, value.len()) => {
+                node.bytes[key_len..key_len + value.len()].copy_from_slice(value);
+                Value::Beside(len_u32(value.len()))
+            }
+            Some(value) => Value::Apart(Box::new(value.clone())),
+        };
+    }
+
+    /// What it takes of memory, its place in the map included.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let apart = match &self.0.value {
+            Value::Apart(value) => value.len() + size_of::<Bytes>() + 2 * ALLOCATOR_BYTES,
+            _ => 0,
+        };
+        SLOT_BYTES + ALLOCATOR_BYTES + size_of_val(&*self.0) + apart
+    }
+}
+
+fn fits_beside(key_len: usize, value_len: usize) -> bool {
+    key_len + value_len <= MAX_BESIDE_BYTES
+}
+
+/// Lengths of keys and of what lies beside them are bounded far below.
+#[allow(clippy::cast_possible_truncation)]
+fn len_u32(len: usize) -> u32 {
+    len as u32
+}
+
+/// A node whose `bytes` have one of a few lengths, for which the compiler makes an unsized allocation from sized ones.
+macro_rules! sized_nodes {
+    ($($room:literal)*) => {
+        /// How long `bytes` are in a node that holds so many.
+        fn room_for(bytes: usize) -> usize {
+            match bytes {
+                $(0..=$room => $room,)*
+                _ => crate::store::MAX_STORE_KEY_BYTES,
+            }
+        }
+
+        fn node_with_room(bytes: usize) -> Box<Node> {
+            fn node<B>(bytes: B) -> Box<Node<B>> {
+                Box::new(Node { marks: Marks::default(), value: Value::Deleted, key_len: 0, bytes })
+            }
+            match bytes {
+                $(0..=$room => node([0; $room]),)*
+                _ => node([0; crate::store::MAX_STORE_KEY_BYTES]),
+            }
+        }
+    };
+}
+// With the rest of the node they fill what common allocators hand out. What is longer than the last but one is a key alone.
+sized_nodes!(20 52 84 116 148 180 212 276 340 468 596 724 852 1044 4096);
 
 /// The map.
 #[derive(Default)]
 pub(super) struct Records {
-    slots: HashTable<Slot>,
+    table: HashTable<Record>,
     hasher: RandomState,
 }
 
 impl Records {
-    fn hash(&self, key: &[u8]) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(key);
-        hasher.finish()
+    pub(super) fn get(&self, key: &[u8]) -> Option<&Record> {
+        self.table.find(hash(&self.hasher, key), |record| record.key() == key)
     }
 
-    pub(super) fn get(&self, key: &[u8]) -> Option<&Entry> {
-        let hash = self.hash(key);
-        self.slots.find(hash, |slot| slot.is(hash, key)).map(|slot| &slot.node.entry)
-    }
-
-    pub(super) fn get_mut(&mut self, key: &[u8]) -> Option<&mut Entry> {
-        let hash = self.hash(key);
-        self.slots.find_mut(hash, |slot| slot.is(hash, key)).map(|slot| &mut slot.node.entry)
+    pub(super) fn get_mut(&mut self, key: &[u8]) -> Option<&mut Record> {
+        self.table.find_mut(hash(&self.hasher, key), |record| record.key() == key)
     }
 
     /// Puts in a record that is not there yet.
-    pub(super) fn insert_new(&mut self, key: &[u8], entry: Entry) {
-        let hash = self.hash(key);
-        let node = Box::new(Node { key: Key::new(key), entry });
-        self.slots.insert_unique(hash, Slot { hash, node }, |slot| slot.hash);
+    pub(super) fn insert_new(&mut self, key: &[u8], value: Option<&Bytes>, marks: Marks) -> &Record {
+        let Self { table, hasher } = self;
+        let record = Record::new(key, value, marks);
+        table.insert_unique(hash(hasher, key), record, |record| hash(hasher, record.key())).into_mut()
     }
 
     pub(super) fn remove(&mut self, key: &[u8]) {
-        let hash = self.hash(key);
-        if let Ok(occupied) = self.slots.find_entry(hash, |slot| slot.is(hash, key)) {
+        if let Ok(occupied) = self.table.find_entry(hash(&self.hasher, key), |record| record.key() == key) {
             occupied.remove();
         }
     }
 
-    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.slots.iter_mut().map(|slot| &mut slot.node.entry)
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Record> {
+        self.table.iter_mut()
     }
 }
 
-impl Slot {
-    fn is(&self, hash: u64, key: &[u8]) -> bool {
-        self.hash == hash && self.node.key.as_slice() == key
-    }
+fn hash(hasher: &RandomState, key: &[u8]) -> u64 {
+    let mut hasher = hasher.build_hasher();
+    hasher.write(key);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -129,30 +227,70 @@ mod tests {
 
     use super::*;
 
+    /// A value of `len` bytes.
+    fn value(len: usize, fill: u8) -> Bytes {
+        Bytes::from(vec![fill; len])
+    }
+
     proptest! {
         #[test]
         fn it_behaves_as_the_standard_map(
-            steps in proptest::collection::vec((0usize..100, 0u8..4, any::<bool>()), 0..300),
+            steps in proptest::collection::vec(
+                (prop_oneof![0usize..100, 1000usize..1050, Just(5000), Just(65_535)], 0u8..4,
+                 proptest::option::of(prop_oneof![0usize..2000, Just(70_000)]), any::<bool>()),
+                0..200,
+            ),
         ) {
             let (mut records, mut model) = (Records::default(), HashMap::new());
-            for (seq, (len, fill, remove)) in (0..).zip(steps) {
-                let key = vec![fill; len];
+            for (seq, (key_len, fill, value_len, remove)) in (0..).zip(steps) {
+                let key = vec![fill; key_len];
+                let value = value_len.map(|len| value(len, seq as u8));
                 if remove {
                     records.remove(&key);
                     model.remove(&key);
-                } else if let Some(entry) = records.get_mut(&key) {
-                    entry.seq = seq;
-                    model.insert(key.clone(), seq);
-                } else {
-                    records.insert_new(&key, Entry::dirty(None, seq));
-                    model.insert(key.clone(), seq);
+                    continue;
                 }
-                prop_assert_eq!(records.get(&key).map(|entry| entry.seq), model.get(&key).copied());
+                match records.get_mut(&key) {
+                    Some(record) => {
+                        record.set_value(value.as_ref());
+                        record.marks_mut().seq = seq;
+                    }
+                    None => drop(records.insert_new(&key, value.as_ref(), Marks::dirty(seq))),
+                }
+                model.insert(key, (value, seq));
             }
             prop_assert_eq!(records.values_mut().count(), model.len());
-            for (key, seq) in model {
-                prop_assert_eq!(records.get(&key).map(|entry| entry.seq), Some(seq));
+            for (key, (value, seq)) in model {
+                let record = records.get(&key).unwrap();
+                prop_assert_eq!((record.value(), record.marks().seq), (value, seq));
             }
+        }
+    }
+
+    #[test]
+    fn a_value_of_the_same_size_is_written_in_place_and_memory_follows_the_size() {
+        let mut records = Records::default();
+        let small = records.insert_new(b"key", Some(&value(100, 1)), Marks::dirty(1)).memory_bytes();
+        let record = records.get_mut(b"key").unwrap();
+        let at = record.key().as_ptr();
+        record.set_value(Some(&value(100, 2)));
+        assert_eq!((record.key().as_ptr(), record.memory_bytes()), (at, small));
+        record.set_value(Some(&value(500, 3)));
+        assert!(record.memory_bytes() > small + 300);
+        record.set_value(Some(&value(100, 4)));
+        assert_eq!(record.memory_bytes(), small);
+        record.set_value(Some(&value(1 << 20, 5)));
+        assert!(record.memory_bytes() > 1 << 20);
+        record.set_value(None);
+        assert!(record.is_deleted() && record.memory_bytes() <= small);
+    }
+
+    #[test]
+    fn a_node_wastes_little() {
+        for bytes in 0..=MAX_BESIDE_BYTES {
+            let room = room_for(bytes);
+            assert_eq!(node_with_room(bytes).bytes.len(), room);
+            assert!(room >= bytes && room - bytes < 32.max(bytes / 2), "{bytes} in {room}");
         }
     }
 }

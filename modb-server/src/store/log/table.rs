@@ -15,13 +15,13 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::ops::{Bound, RangeInclusive};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 
 use super::cold::Record;
-use super::records::{Entry, Records};
+use super::records::{Marks, Record as Kept, Records};
 use crate::store::group::lock;
 
 /// Shards of routed records; a power of two.
@@ -29,9 +29,9 @@ const ROUTED_SHARDS: usize = 128;
 /// The first byte from which on records are routed, and where their routing bytes lie.
 const FIRST_ROUTED: u8 = 0x10;
 const ROUTING: std::ops::Range<usize> = 5..13;
-/// What a record costs beside its key and value: its node, its places in the map, the index or the queue, and the
+/// What a record's place in the index or in the queue takes beside a copy of its key: half-full nodes of a B-tree, and the
 /// allocator's share.
-const RECORD_BYTES: usize = 320;
+const INDEX_BYTES: usize = 120;
 /// Clean records looked at for eviction per write or fill.
 const EVICTION_STEPS: usize = 8;
 /// Dirty records taken per hold of a shard's lock.
@@ -53,7 +53,9 @@ impl OrderedKey {
     }
 }
 
+/// In this order, so that a read finds the lock and the map's own fields on one cache line.
 #[derive(Default)]
+#[repr(C)]
 struct Shard {
     records: Records,
     dirty: BTreeSet<OrderedKey>,
@@ -61,6 +63,17 @@ struct Shard {
     queue: VecDeque<Bytes>,
     /// Grows with each write.
     version: u64,
+}
+
+/// A shard on cache lines of its own, so that cores that use neighbours do not slow each other.
+#[derive(Default)]
+#[repr(align(64))]
+struct Guarded(Mutex<Shard>);
+
+impl Guarded {
+    fn lock(&self) -> MutexGuard<'_, Shard> {
+        lock(&self.0)
+    }
 }
 
 /// What the table knows of a record.
@@ -78,7 +91,7 @@ pub(crate) struct Ticket(u64);
 
 /// All shards.
 pub(crate) struct Table {
-    shards: Box<[Mutex<Shard>]>,
+    shards: Box<[Guarded]>,
     bytes: AtomicUsize,
     dirty_bytes: AtomicUsize,
     budget_bytes: usize,
@@ -88,7 +101,7 @@ impl Table {
     /// Drops clean records above `budget_bytes`.
     pub(crate) fn new(budget_bytes: usize) -> Self {
         Self {
-            shards: (0..=ROUTED_SHARDS).map(|_| Mutex::default()).collect(),
+            shards: (0..=ROUTED_SHARDS).map(|_| Guarded::default()).collect(),
             bytes: AtomicUsize::new(0),
             dirty_bytes: AtomicUsize::new(0),
             budget_bytes,
@@ -96,11 +109,14 @@ impl Table {
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Lookup {
-        let mut shard = lock(&self.shards[shard_of(key)]);
+        let mut shard = self.shards[shard_of(key)].lock();
         match shard.records.get_mut(key) {
-            Some(entry) => {
-                entry.referenced = true;
-                Lookup::Found(entry.value.clone(), entry.seq)
+            Some(record) => {
+                // Written only if it changes: another core may be reading the same lines.
+                if !record.marks().referenced {
+                    record.marks_mut().referenced = true;
+                }
+                Lookup::Found(record.value(), record.marks().seq)
             }
             None => Lookup::Unknown(Ticket(shard.version)),
         }
@@ -108,32 +124,32 @@ impl Table {
 
     /// Takes the write of commit `seq`; a later commit's is kept.
     pub(crate) fn write(&self, key: Bytes, value: Option<Bytes>, seq: u64) {
-        let bytes = record_bytes(&key, value.as_ref());
-        let mut guard = lock(&self.shards[shard_of(&key)]);
+        let mut guard = self.shards[shard_of(&key)].lock();
         let shard = &mut *guard;
         shard.version += 1;
-        match shard.records.get_mut(&key) {
-            Some(entry) => {
-                if entry.seq > seq {
+        let bytes = match shard.records.get_mut(&key) {
+            Some(record) => {
+                let was = *record.marks();
+                if was.seq > seq {
                     return;
                 }
-                let before = record_bytes(&key, entry.value.as_ref());
-                entry.value = value;
-                entry.seq = seq;
-                entry.in_flush = false;
-                if entry.dirty {
+                let before = memory_bytes(record);
+                record.set_value(value.as_ref());
+                *record.marks_mut() = Marks { seq, dirty: true, in_flush: false, ..was };
+                if was.dirty {
                     self.dirty_bytes.fetch_sub(before, Ordering::Relaxed);
                 } else {
-                    entry.dirty = true;
                     shard.dirty.insert(OrderedKey::new(key));
                 }
                 self.bytes.fetch_sub(before, Ordering::Relaxed);
+                memory_bytes(record)
             }
             None => {
-                shard.records.insert_new(&key, Entry::dirty(value, seq));
+                let bytes = memory_bytes(shard.records.insert_new(&key, value.as_ref(), Marks::dirty(seq)));
                 shard.dirty.insert(OrderedKey::new(key));
+                bytes
             }
-        }
+        };
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.dirty_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.evict(shard);
@@ -141,18 +157,17 @@ impl Table {
 
     /// Keeps what the cold store said, if nothing was written to the shard since `ticket`.
     pub(crate) fn fill(&self, key: &[u8], value: &Bytes, ticket: Ticket) {
-        let bytes = record_bytes(key, Some(value));
-        if bytes > self.budget_bytes / 16 {
+        if value.len() > self.budget_bytes / 16 {
             return;
         }
-        let mut guard = lock(&self.shards[shard_of(key)]);
+        let mut guard = self.shards[shard_of(key)].lock();
         let shard = &mut *guard;
         if Ticket(shard.version) != ticket || shard.records.get(key).is_some() {
             return;
         }
         // Copied, for the cold store's value may keep a whole block alive.
         let value = Bytes::copy_from_slice(value);
-        shard.records.insert_new(key, Entry::clean_and_queued(value));
+        let bytes = memory_bytes(shard.records.insert_new(key, Some(&value), Marks::clean_and_queued()));
         shard.queue.push_back(Bytes::copy_from_slice(key));
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.evict(shard);
@@ -202,10 +217,10 @@ impl Table {
         limit: usize,
         out: &mut Vec<Record>,
     ) {
-        let shard = lock(&self.shards[shard]);
+        let shard = self.shards[shard].lock();
         for key in shard.dirty.range(from..to).take(limit) {
-            if let Some(entry) = shard.records.get(&key.key) {
-                out.push((key.key.clone(), entry.value.clone()));
+            if let Some(record) = shard.records.get(&key.key) {
+                out.push((key.key.clone(), record.value()));
             }
         }
     }
@@ -224,9 +239,9 @@ impl Table {
     /// The run is in the cold store: its records are clean now, unless they were written since.
     pub(crate) fn flushed(&self) {
         for shard in &self.shards {
-            let keys: Vec<OrderedKey> = lock(shard).dirty.iter().cloned().collect();
+            let keys: Vec<OrderedKey> = shard.lock().dirty.iter().cloned().collect();
             for page in keys.chunks(PAGE_RECORDS) {
-                let mut guard = lock(shard);
+                let mut guard = shard.lock();
                 for key in page {
                     self.make_clean(&mut guard, key);
                 }
@@ -236,21 +251,23 @@ impl Table {
     }
 
     fn make_clean(&self, shard: &mut Shard, key: &OrderedKey) {
-        let Some(entry) = shard.records.get_mut(&key.key) else { return };
-        if !entry.in_flush {
+        let Some(record) = shard.records.get_mut(&key.key) else { return };
+        if !record.marks().in_flush {
             return;
         }
-        let bytes = record_bytes(&key.key, entry.value.as_ref());
-        entry.in_flush = false;
-        entry.dirty = false;
+        let bytes = memory_bytes(record);
+        let deleted = record.is_deleted();
+        let marks = record.marks_mut();
+        let queued = std::mem::replace(&mut marks.queued, true);
+        marks.in_flush = false;
+        marks.dirty = false;
         shard.dirty.remove(key);
         self.dirty_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        if entry.value.is_none() {
+        if deleted {
             // The cold store says the same.
             shard.records.remove(&key.key);
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        } else if !entry.queued {
-            entry.queued = true;
+        } else if !queued {
             shard.queue.push_back(key.key.clone());
         }
     }
@@ -258,8 +275,8 @@ impl Table {
     /// The run did not reach the cold store: its records stay dirty.
     pub(crate) fn flush_failed(&self) {
         for shard in &self.shards {
-            for entry in lock(shard).records.values_mut() {
-                entry.in_flush = false;
+            for record in shard.lock().records.values_mut() {
+                record.marks_mut().in_flush = false;
             }
         }
     }
@@ -285,13 +302,14 @@ impl Table {
                 return;
             }
             let Some(key) = shard.queue.pop_front() else { return };
-            let Some(entry) = shard.records.get_mut(&key) else { continue };
-            if entry.dirty {
-                entry.queued = false;
-            } else if std::mem::take(&mut entry.referenced) {
+            let Some(record) = shard.records.get_mut(&key) else { continue };
+            let bytes = memory_bytes(record);
+            let marks = record.marks_mut();
+            if marks.dirty {
+                marks.queued = false;
+            } else if std::mem::take(&mut marks.referenced) {
                 shard.queue.push_back(key);
             } else {
-                let bytes = record_bytes(&key, entry.value.as_ref());
                 shard.records.remove(&key);
                 self.bytes.fetch_sub(bytes, Ordering::Relaxed);
             }
@@ -328,14 +346,14 @@ impl FlushRun<'_> {
     }
 
     fn take_page(&self, shard: usize, last: Option<&OrderedKey>) -> Vec<(OrderedKey, Option<Bytes>)> {
-        let mut guard = lock(&self.table.shards[shard]);
+        let mut guard = self.table.shards[shard].lock();
         let Shard { records, dirty, .. } = &mut *guard;
         let from = last.map_or(Bound::Unbounded, Bound::Excluded);
         let mut page = Vec::with_capacity(PAGE_RECORDS.min(dirty.len()));
         for key in dirty.range((from, Bound::Unbounded)).take(PAGE_RECORDS) {
-            if let Some(entry) = records.get_mut(&key.key) {
-                entry.in_flush = true;
-                page.push((key.clone(), entry.value.clone()));
+            if let Some(record) = records.get_mut(&key.key) {
+                record.marks_mut().in_flush = true;
+                page.push((key.clone(), record.value()));
             }
         }
         page
@@ -352,8 +370,9 @@ impl Iterator for FlushRun<'_> {
     }
 }
 
-fn record_bytes(key: &[u8], value: Option<&Bytes>) -> usize {
-    RECORD_BYTES + key.len() + value.map_or(0, Bytes::len)
+/// What a record costs in all.
+fn memory_bytes(record: &Kept) -> usize {
+    record.memory_bytes() + record.key().len() + INDEX_BYTES
 }
 
 fn shard_of(key: &[u8]) -> usize {
