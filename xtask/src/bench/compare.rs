@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use super::load::{Generator, Load, Operation, Outcome};
+use super::load::{Generator, Length, Load, Operation, Outcome};
 use super::report;
 use super::results::{Results, Samples, Subject};
 use super::servers::{Durability, Kind, Running, Setting, SlowDisk};
@@ -15,10 +15,17 @@ use crate::process::{Context as _, Result};
 
 pub(crate) const USAGE: &str =
     "cargo xtask bench compare [--quick] [--rounds N] [--workers N,N] [--durability MODE,MODE]
-    [--only SET|GET|90/10] [--memcached] [--sync-delay-ms N] [--redis-benchmark] [--json FILE] [--html FILE] [-- OPTIONS FOR modb-server]";
+    [--only SET|GET|90/10] [--connections N,N] [--sustained SECONDS] [--paced] [--memcached] [--sync-delay-ms N]
+    [--redis-benchmark] [--json FILE] [--html FILE] [-- OPTIONS FOR modb-server]
+
+--sustained: one load instead, SET at pipeline 16 for so long; its longest wait is the longest stall.
+--paced: one load instead, GET at 70 % of the rate that redis reaches, requests due at fixed times.";
 
 /// Keys that a load draws from: as many as redis-benchmark users choose, and all of them fit every cache.
 const KEYS: u32 = 100_000;
+
+/// Keys of the sustained load: more than Modb keeps unflushed, so that flushes and compactions run under it.
+const SUSTAINED_KEYS: u32 = 1_000_000;
 
 struct Options {
     quick: bool,
@@ -26,6 +33,9 @@ struct Options {
     workers: Vec<usize>,
     durabilities: Vec<Durability>,
     only: Option<Operation>,
+    connections: Option<Vec<u32>>,
+    sustained_s: Option<u32>,
+    paced: bool,
     memcached: bool,
     redis_benchmark: bool,
     sync_delay_ms: u32,
@@ -52,7 +62,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         slow_disk: slow_disk.as_ref(),
     };
     let subjects = subjects(&options);
-    let loads = loads(&options);
+    let loads = match (options.sustained_s, options.paced) {
+        (Some(seconds), _) => {
+            let length = Length::Seconds(seconds);
+            vec![Load { length, keys: SUSTAINED_KEYS, ..plain(Operation::Set, 50, 16, 100) }]
+        }
+        (None, true) => vec![paced(&generator, &setting)?],
+        (None, false) => loads(&options),
+    };
     println!("{} loads on {} subjects, {} rounds", loads.len(), subjects.len(), options.rounds);
 
     let mut results = Results::new();
@@ -60,7 +77,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         for &(kind, durability) in &subjects {
             println!("round {round}/{}: {} {}", options.rounds, kind.name(), durability.modb_name());
             let server = Running::start(kind, durability, &setting)?;
-            for load in loads.iter().filter(|load| generator.can(kind, load.operation)) {
+            for load in loads.iter().filter(|load| generator.can(kind, load)) {
                 if load.operation != Operation::Set {
                     generator.preload(load, kind, server.port)?;
                 }
@@ -86,6 +103,9 @@ fn parse(arguments: &[String]) -> Result<Options> {
         workers: vec![1, 2],
         durabilities: vec![Durability::EverySecond],
         only: None,
+        connections: None,
+        sustained_s: None,
+        paced: false,
         memcached: false,
         redis_benchmark: false,
         sync_delay_ms: 0,
@@ -109,6 +129,12 @@ fn parse(arguments: &[String]) -> Result<Options> {
                 options.only =
                     Some(known.ok_or_else(|| format!("--only {name}: SET, GET or 90/10\n{USAGE}"))?);
             }
+            "--connections" => {
+                let counts = value()?.split(',').map(|n| Ok(number(n)? as u32)).collect::<Result<_>>()?;
+                options.connections = Some(counts);
+            }
+            "--sustained" => options.sustained_s = Some(number(value()?)? as u32),
+            "--paced" => options.paced = true,
             "--memcached" => options.memcached = true,
             "--redis-benchmark" => options.redis_benchmark = true,
             "--sync-delay-ms" => options.sync_delay_ms = number(value()?)? as u32,
@@ -148,7 +174,8 @@ fn subjects(options: &Options) -> Vec<Subject> {
 
 /// The loads of a run: the baseline (50 connections, 100 B, pipelines 1, 16, 100), or the whole matrix.
 fn loads(options: &Options) -> Vec<Load> {
-    let connections: &[u32] = if options.quick { &[50] } else { &[1, 50, 500] };
+    let default: &[u32] = if options.quick { &[50] } else { &[1, 50, 500] };
+    let connections = options.connections.as_deref().unwrap_or(default);
     let value_sizes: &[u32] = if options.quick { &[100] } else { &[100, 4096] };
     let mut loads = Vec::new();
     for operation in Operation::ALL {
@@ -159,13 +186,29 @@ fn loads(options: &Options) -> Vec<Load> {
         for &value_bytes in value_sizes {
             for &connections in connections {
                 for pipeline in [1, 16, 100] {
-                    let requests = requests_for(connections, pipeline, value_bytes);
-                    loads.push(Load { operation, connections, pipeline, value_bytes, keys: KEYS, requests });
+                    loads.push(plain(operation, connections, pipeline, value_bytes));
                 }
             }
         }
     }
     loads
+}
+
+/// A load of about two seconds, as fast as it goes.
+fn plain(operation: Operation, connections: u32, pipeline: u32, value_bytes: u32) -> Load {
+    let length = Length::Requests(requests_for(connections, pipeline, value_bytes));
+    Load { operation, connections, pipeline, value_bytes, keys: KEYS, length, rate_per_s: 0 }
+}
+
+/// GET at 70 % of the rate that redis reaches now, long enough for its last percent.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a rate
+fn paced(generator: &Generator<'_>, setting: &Setting<'_>) -> Result<Load> {
+    let fastest = Load { length: Length::Seconds(3), ..plain(Operation::Get, 50, 1, 100) };
+    let server = Running::start(Kind::Redis, Durability::EverySecond, setting)?;
+    generator.preload(&fastest, Kind::Redis, server.port)?;
+    let reached = generator.run(&fastest, Kind::Redis, server.port)?.requests_per_s;
+    println!("redis reaches {reached:.0} GET/s, 70 % of it are due");
+    Ok(Load { length: Length::Seconds(10), rate_per_s: (reached * 0.7) as u64, ..fastest })
 }
 
 /// About two seconds of a server like these: enough for a steady figure, short enough for many rounds.
@@ -188,14 +231,19 @@ fn measure(
     samples: &mut Samples,
 ) -> Result<()> {
     let mut load = *load;
-    if durability == Durability::Always && load.operation == Operation::Set && load.pipeline == 1 {
-        load.requests /= 4; // each waits for the disk
+    if durability == Durability::Always
+        && load.operation == Operation::Set
+        && load.pipeline == 1
+        && let Length::Requests(requests) = &mut load.length
+    {
+        *requests /= 4; // each waits for the disk
     }
     let cpu_before_ns = server.cpu_ns()?;
-    let Outcome { requests_per_s, p50_ms, p99_ms, max_ms } = generator.run(&load, kind, server.port)?;
+    let Outcome { requests, requests_per_s, p50_ms, p99_ms, max_ms } =
+        generator.run(&load, kind, server.port)?;
     let cpu_ns = server.cpu_ns()? - cpu_before_ns;
     samples.requests_per_s.push(requests_per_s);
-    samples.cpu_us_per_request.push(cpu_ns as f64 / 1000.0 / load.requests as f64);
+    samples.cpu_us_per_request.push(cpu_ns as f64 / 1000.0 / requests);
     samples.p50_ms.push(p50_ms);
     samples.p99_ms.push(p99_ms);
     samples.max_ms.push(max_ms);
@@ -221,9 +269,16 @@ mod tests {
 
     #[test]
     fn a_wrong_option_is_named() {
-        for wrong in
-            ["--rounds x", "--durability never", "--only DEL", "--workers 1,a", "--nonsense", "--json"]
-        {
+        for wrong in [
+            "--rounds x",
+            "--connections 1,b",
+            "--sustained x",
+            "--durability never",
+            "--only DEL",
+            "--workers 1,a",
+            "--nonsense",
+            "--json",
+        ] {
             let message = parse(&words(wrong)).err().expect("refused").to_string();
             assert!(message.contains("cargo xtask bench compare"), "{message}");
         }

@@ -47,12 +47,23 @@ pub(crate) struct Load {
     pub(crate) pipeline: u32,
     /// Keys are drawn evenly from this many.
     pub(crate) keys: u32,
-    pub(crate) requests: u64,
+    pub(crate) length: Length,
+    /// Requests are due at fixed times, so many per second, whatever the server does; 0: each connection sends when
+    /// its last replies are in.
+    pub(crate) rate_per_s: u64,
+}
+
+/// How long a load goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Length {
+    Requests(u64),
+    Seconds(u32),
 }
 
 /// What one run of a load gave.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome {
+    pub(crate) requests: f64,
     pub(crate) requests_per_s: f64,
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
@@ -68,10 +79,13 @@ pub(crate) enum Generator<'a> {
 
 impl Generator<'_> {
     /// Whether it can make this load at all.
-    pub(crate) fn can(&self, kind: Kind, operation: Operation) -> bool {
+    pub(crate) fn can(&self, kind: Kind, load: &Load) -> bool {
         match self {
             Self::ModbClient(_) => true,
-            Self::RedisBenchmark => kind != Kind::Memcached && operation != Operation::Mixed,
+            Self::RedisBenchmark => {
+                let closed = matches!(load.length, Length::Requests(_)) && load.rate_per_s == 0;
+                kind != Kind::Memcached && load.operation != Operation::Mixed && closed
+            }
         }
     }
 
@@ -79,7 +93,7 @@ impl Generator<'_> {
     pub(crate) fn preload(&self, load: &Load, kind: Kind, port: u16) -> Result<()> {
         let load = Load { operation: Operation::Set, connections: 50, pipeline: 16, ..*load };
         // Drawing at random leaves few keys out (e⁻⁵: one in 150).
-        let load = Load { requests: u64::from(load.keys) * 5, ..load };
+        let load = Load { length: Length::Requests(u64::from(load.keys) * 5), rate_per_s: 0, ..load };
         self.run(&load, kind, port).map(drop)
     }
 
@@ -94,19 +108,27 @@ impl Generator<'_> {
 
 fn modb_client(program: &Path, load: &Load, kind: Kind, port: u16) -> Result<Outcome> {
     let protocol = if kind == Kind::Memcached { "memcached" } else { "resp" };
+    let length = match load.length {
+        Length::Requests(n) => ["--requests".to_owned(), n.to_string()],
+        Length::Seconds(s) => ["--duration".to_owned(), s.to_string()],
+    };
+    let rate = (load.rate_per_s > 0).then(|| ["--rate".to_owned(), load.rate_per_s.to_string()]);
     let text = output(
         process::command(program)
             .args(["bench", "--quiet", "--json", "-", "--protocol", protocol])
             .args(["-h", "127.0.0.1", "-p", &port.to_string()])
             .args(["-c", &load.connections.to_string(), "-P", &load.pipeline.to_string()])
             .args(["-d", &load.value_bytes.to_string(), "--keys", &load.keys.to_string()])
-            .args(["--requests", &load.requests.to_string(), "--timeout", "60"])
+            .args(length)
+            .args(rate.into_iter().flatten())
+            .args(["--timeout", "60"])
             .args(["--read-ratio", load.operation.read_ratio()]),
     )?;
     let field = |name: &str| {
         number_in(&text, name).ok_or_else(|| format!("modb-client bench told no {name}: {text}"))
     };
     Ok(Outcome {
+        requests: field("requests")?,
         requests_per_s: field("requests_per_s")?,
         p50_ms: field("p50_us")? / 1000.0,
         p99_ms: field("p99_us")? / 1000.0,
@@ -121,15 +143,18 @@ fn number_in(json: &str, name: &str) -> Option<f64> {
 }
 
 fn redis_benchmark(load: &Load, port: u16) -> Result<Outcome> {
+    let Length::Requests(requests) = load.length else {
+        return Err("redis-benchmark counts requests, not seconds".into());
+    };
     let text = output(
         process::command("redis-benchmark")
             .args(["-h", "127.0.0.1", "-p", &port.to_string(), "--csv"])
             .args(["-t", &load.operation.name().to_lowercase()])
             .args(["-c", &load.connections.to_string(), "-P", &load.pipeline.to_string()])
             .args(["-d", &load.value_bytes.to_string(), "-r", &load.keys.to_string()])
-            .args(["-n", &load.requests.to_string()]),
+            .args(["-n", &requests.to_string()]),
     )?;
-    parse_csv(&text).ok_or_else(|| format!("redis-benchmark said {text:?}").into())
+    parse_csv(&text, requests).ok_or_else(|| format!("redis-benchmark said {text:?}").into())
 }
 
 fn output(command: &mut Command) -> Result<String> {
@@ -137,13 +162,14 @@ fn output(command: &mut Command) -> Result<String> {
 }
 
 /// Reads the last row of `"test","rps","avg_latency_ms","min","p50","p95","p99","max"`.
-fn parse_csv(text: &str) -> Option<Outcome> {
+#[allow(clippy::cast_precision_loss)] // a number of requests
+fn parse_csv(text: &str, requests: u64) -> Option<Outcome> {
     let row = text.lines().rev().find(|line| !line.trim().is_empty())?;
     let fields: Vec<f64> =
         row.split(',').skip(1).filter_map(|field| field.trim().trim_matches('"').parse().ok()).collect();
     match fields[..] {
         [requests_per_s, _avg, _min, p50_ms, _p95, p99_ms, max_ms] => {
-            Some(Outcome { requests_per_s, p50_ms, p99_ms, max_ms })
+            Some(Outcome { requests: requests as f64, requests_per_s, p50_ms, p99_ms, max_ms })
         }
         _ => None,
     }
@@ -157,11 +183,11 @@ mod tests {
     fn reads_the_last_row_of_the_csv() {
         let text = "\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\",\"p50_latency_ms\",\"p95_latency_ms\",\
                     \"p99_latency_ms\",\"max_latency_ms\"\n\"GET\",\"100000.5\",\"0.2\",\"0.1\",\"0.15\",\"0.3\",\"0.4\",\"2.5\"\n";
-        let outcome = parse_csv(text).expect("the row is whole");
+        let outcome = parse_csv(text, 5).expect("the row is whole");
         assert_eq!(outcome.requests_per_s, 100_000.5);
         assert_eq!(outcome.max_ms, 2.5);
-        assert!(parse_csv("").is_none());
-        assert!(parse_csv("\"GET\",\"nan\"").is_none());
+        assert!(parse_csv("", 5).is_none());
+        assert!(parse_csv("\"GET\",\"nan\"", 5).is_none());
     }
 
     #[test]

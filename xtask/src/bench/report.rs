@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use super::load::Load;
+use super::load::{Length, Load};
 use super::results::{Results, Samples, Subject};
 use super::servers::Kind;
 
@@ -39,7 +39,20 @@ fn promise(subject: &Subject) -> &'static str {
 }
 
 fn load_name(load: &Load) -> String {
-    format!("{} {} B, {} conn, P{}", load.operation.name(), load.value_bytes, load.connections, load.pipeline)
+    let mut name = format!(
+        "{} {} B, {} conn, P{}",
+        load.operation.name(),
+        load.value_bytes,
+        load.connections,
+        load.pipeline
+    );
+    if let Length::Seconds(seconds) = load.length {
+        let _ = write!(name, ", {seconds} s");
+    }
+    if load.rate_per_s > 0 {
+        let _ = write!(name, ", {}/s due", load.rate_per_s);
+    }
+    name
 }
 
 /// A Markdown table, a row per load and server.
