@@ -195,4 +195,27 @@ mod tests {
         assert_eq!((tally.expired.get(), data.sizes(0)), (200, (2, 1)));
         assert_eq!(bench.text("MGET long ever short:199"), "[1 1 nil]");
     }
+
+    #[test]
+    fn keys_are_removed_in_time_though_nothing_was_due_for_long() {
+        let bench = Bench::new();
+        let (data, tally) = (&bench.instance.data, crate::data::Tally::default());
+        let removed_after_ms = |ms: u64| {
+            bench.now_ms.set(bench.now_ms.get() + ms);
+            while data.remove_expired(bench.now_ms.get(), 16, &tally).unwrap() {}
+            tally.expired.get()
+        };
+        bench.text("SET far 1 PX 25000");
+        bench.text("SET beyond 1 PX 200000");
+        assert_eq!(removed_after_ms(1000), 0);
+        bench.text("SET near 1 PX 3000");
+        assert_eq!(removed_after_ms(2000), 0);
+        assert_eq!(removed_after_ms(1000), 1, "near, though far was known to be next");
+        assert_eq!(removed_after_ms(20_000), 1);
+        assert_eq!(removed_after_ms(1000), 2, "far");
+        for seconds in (30..195).step_by(5) {
+            assert_eq!(removed_after_ms(5000), 2, "{seconds}");
+        }
+        assert_eq!(removed_after_ms(10_000), 3, "beyond what the first looks could see");
+    }
 }

@@ -1,17 +1,21 @@
 //! Active expiry: removes keys whose time has come, in order of time, a bounded number per call.
 //!
 //! The index is ordered by buckets of 1,024 ms, so what is due stands at its beginning. Invariant: every entry
-//! whose bucket is before the floor has been dealt with, so that a call does not walk over what is long gone.
+//! whose bucket is before the floor has been dealt with, so that a call does not walk over what is long gone. The floor
+//! also looks ahead: while it is in the future nothing is due, and a call reads nothing at all.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::layout::{self, Place};
 use super::{Data, DataError, Tally, Tx};
-use crate::store::Write;
+use crate::store::{Page, Write};
 
 /// An entry that expires later than this after its own commit need not lower the floor: nobody has raised it
 /// that far meanwhile.
 const FLOOR_MARGIN_MS: u64 = 60_000;
+
+/// How far ahead the floor may be raised: half of the margin, which leaves the other half to a commit on its way.
+const LOOK_AHEAD_MS: u64 = FLOOR_MARGIN_MS / 2;
 
 /// Keys removed in one batch, whose stripes are held together.
 const KEYS_PER_BATCH: usize = 64;
@@ -24,10 +28,12 @@ pub(super) struct Floor(AtomicU64);
 impl Floor {
     /// Entries from `soonest_ms` on were committed at `now_ms`.
     pub(super) fn lower(&self, soonest_ms: u64, now_ms: u64) {
-        if soonest_ms > now_ms.saturating_add(FLOOR_MARGIN_MS) {
+        let bucket = u64::from(layout::bucket(soonest_ms));
+        // A floor above it: the clock was set back.
+        if soonest_ms > now_ms.saturating_add(FLOOR_MARGIN_MS) && bucket >= self.read() & u64::from(u32::MAX)
+        {
             return;
         }
-        let bucket = u64::from(layout::bucket(soonest_ms));
         let lowered = |state: u64| {
             let version = (state >> 32).wrapping_add(1) << 32;
             Some(version | (state & u64::from(u32::MAX)).min(bucket))
@@ -54,22 +60,39 @@ impl Data {
     /// If the store cannot be read or written.
     pub fn remove_expired(&self, now_ms: u64, limit: usize, tally: &Tally) -> Result<bool, DataError> {
         let seen = self.expiry_floor.read();
-        let current = layout::bucket(now_ms);
-        let from = layout::expiry_from(seen as u32);
-        let page = self.store.scan(&from, &layout::expiry_to(current), limit)?;
-        let mut due: Vec<(Place<'_>, u64)> = Vec::with_capacity(page.records.len());
-        for (key, _) in &page.records {
-            let entry = Place::from_expiry_key(key);
-            due.push(entry.ok_or(DataError::Corrupt("an entry of the expiry index is too short"))?);
+        let (floor, current) = (seen as u32, layout::bucket(now_ms));
+        if floor > current {
+            return Ok(false);
         }
-        let more = page.next.is_some();
-        let reached = due.last().map_or(current, |(_, at)| layout::bucket(*at));
+        let page = self.store.scan(&layout::expiry_from(floor), &layout::expiry_to(current), limit)?;
+        let mut due = entries(&page)?;
+        let last = due.last().map(|(_, at)| layout::bucket(*at));
+        let seen_all = page.next.is_none();
+        let left = due.len();
         due.retain(|(_, at)| *at <= now_ms);
+        let left = left - due.len();
         for group in due.chunks(KEYS_PER_BATCH) {
             self.remove_group(group, now_ms, tally)?;
         }
-        self.expiry_floor.raise(seen, if more { reached } else { current });
-        Ok(more && !due.is_empty())
+        let raised = match last {
+            Some(last) if !seen_all => last,
+            // Only the current bucket holds what is not due yet.
+            _ if left > 0 => current,
+            _ => self.next_bucket(current, now_ms)?,
+        };
+        self.expiry_floor.raise(seen, raised);
+        Ok(!seen_all && !due.is_empty())
+    }
+
+    /// The first bucket behind `current` with an entry, as far as the floor may look ahead.
+    fn next_bucket(&self, current: u32, now_ms: u64) -> Result<u32, DataError> {
+        let horizon = layout::bucket(now_ms.saturating_add(LOOK_AHEAD_MS));
+        let page = self.store.scan(
+            &layout::expiry_from(current.saturating_add(1)),
+            &layout::expiry_from(horizon),
+            1,
+        )?;
+        Ok(entries(&page)?.first().map_or(horizon, |(_, at)| layout::bucket(*at)))
     }
 
     fn remove_group(&self, group: &[(Place<'_>, u64)], now_ms: u64, tally: &Tally) -> Result<(), DataError> {
@@ -92,4 +115,12 @@ impl Data {
         drop(held);
         Ok(())
     }
+}
+
+/// The places of a page of the index, and when each expires.
+fn entries(page: &Page) -> Result<Vec<(Place<'_>, u64)>, DataError> {
+    let entry = |key| {
+        Place::from_expiry_key(key).ok_or(DataError::Corrupt("an entry of the expiry index is too short"))
+    };
+    page.records.iter().map(|(key, _)| entry(key)).collect()
 }
