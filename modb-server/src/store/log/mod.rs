@@ -8,8 +8,8 @@
 //! compact thread -> merges the cold store's runs
 //! ```
 //!
-//! From the ground up: `chunk` (bytes of the log) and `disk` (its files), `writer` and `recover` (the log), `records` and
-//! `table`, `cold`, `engine` (all of it, without a thread), and here the threads.
+//! From the ground up: `chunk` (bytes of the log) and `disk` (its files), `writer` and `recover` (the log), `table`,
+//! `cold`, `engine` (all of it, without a thread), and here the threads.
 
 mod chunk;
 mod cold;
@@ -17,7 +17,6 @@ mod cold;
 mod crash_tests;
 mod disk;
 mod engine;
-mod records;
 mod recover;
 #[cfg(test)]
 mod sim;

@@ -12,23 +12,23 @@
 //! - A record read from the cold store is put here only if its shard took no write since before that read:
 //!   otherwise a value that was overwritten, flushed and dropped meanwhile would come back.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, VecDeque};
-use std::ops::{Bound, RangeInclusive};
+mod flush_run;
+mod records;
+mod routing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 
+use self::records::{Marks, Record as Kept, Records};
+use self::routing::{ROUTED_SHARDS, routed_shards, shard_of};
 use super::cold::Record;
-use super::records::{Marks, Record as Kept, Records};
 use crate::store::group::lock;
 
-/// Shards of routed records; a power of two.
-const ROUTED_SHARDS: usize = 128;
-/// The first byte from which on records are routed, and where their routing bytes lie.
-const FIRST_ROUTED: u8 = 0x10;
-const ROUTING: std::ops::Range<usize> = 5..13;
 /// What a record's place in the index or in the queue takes beside a copy of its key: half-full nodes of a B-tree, and the
 /// allocator's share.
 const INDEX_BYTES: usize = 120;
@@ -225,17 +225,6 @@ impl Table {
         }
     }
 
-    /// All dirty records in ascending order, each as it is when it is reached, marked as being flushed. Ends with
-    /// [`Table::flushed`] or [`Table::flush_failed`]; one flush at a time.
-    pub(crate) fn flush_run(&self) -> FlushRun<'_> {
-        let pages = self.shards.iter().map(|_| Vec::new().into_iter()).collect();
-        let mut run = FlushRun { table: self, pages, heads: BinaryHeap::new() };
-        for shard in 0..self.shards.len() {
-            run.advance(shard, None);
-        }
-        run
-    }
-
     /// The run is in the cold store: its records are clean now, unless they were written since.
     pub(crate) fn flushed(&self) {
         for shard in &self.shards {
@@ -317,229 +306,7 @@ impl Table {
     }
 }
 
-/// The dirty records of all shards in ascending order, merged; see [`Table::flush_run`].
-pub(crate) struct FlushRun<'a> {
-    table: &'a Table,
-    pages: Vec<std::vec::IntoIter<(OrderedKey, Option<Bytes>)>>,
-    /// The next record of each shard that has one.
-    heads: BinaryHeap<Reverse<Head>>,
-}
-
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Head {
-    /// Unique, so that what follows never decides.
-    key: OrderedKey,
-    shard: usize,
-    value: Option<Bytes>,
-}
-
-impl FlushRun<'_> {
-    /// Puts the shard's next record, after `last`, among the heads.
-    fn advance(&mut self, shard: usize, last: Option<&OrderedKey>) {
-        let next = self.pages[shard].next().or_else(|| {
-            self.pages[shard] = self.take_page(shard, last).into_iter();
-            self.pages[shard].next()
-        });
-        if let Some((key, value)) = next {
-            self.heads.push(Reverse(Head { key, shard, value }));
-        }
-    }
-
-    fn take_page(&self, shard: usize, last: Option<&OrderedKey>) -> Vec<(OrderedKey, Option<Bytes>)> {
-        let mut guard = self.table.shards[shard].lock();
-        let Shard { records, dirty, .. } = &mut *guard;
-        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut page = Vec::with_capacity(PAGE_RECORDS.min(dirty.len()));
-        for key in dirty.range((from, Bound::Unbounded)).take(PAGE_RECORDS) {
-            if let Some(record) = records.get_mut(&key.key) {
-                record.marks_mut().in_flush = true;
-                page.push((key.clone(), record.value()));
-            }
-        }
-        page
-    }
-}
-
-impl Iterator for FlushRun<'_> {
-    type Item = Record;
-
-    fn next(&mut self) -> Option<Record> {
-        let Reverse(Head { key, shard, value }) = self.heads.pop()?;
-        self.advance(shard, Some(&key));
-        Some((key.key, value))
-    }
-}
-
 /// What a record costs in all.
 fn memory_bytes(record: &Kept) -> usize {
     record.memory_bytes() + record.key().len() + INDEX_BYTES
-}
-
-fn shard_of(key: &[u8]) -> usize {
-    match key.get(ROUTING) {
-        Some(routing) if key[0] >= FIRST_ROUTED => 1 + routed_shard(routing[0]),
-        _ => 0,
-    }
-}
-
-/// The shard by the first of the routing bytes.
-fn routed_shard(first: u8) -> usize {
-    usize::from(first) * ROUTED_SHARDS / 256
-}
-
-/// The routed shards with keys between the bounds, if both lie within one prefix.
-fn routed_shards(from: &[u8], to: &[u8]) -> Option<RangeInclusive<usize>> {
-    let prefix = from.get(..ROUTING.start)?;
-    let first = 1 + routed_shard(from.get(ROUTING.start).copied().unwrap_or(0));
-    let last = if to.starts_with(prefix) {
-        1 + routed_shard(to.get(ROUTING.start).copied().unwrap_or(0))
-    } else if is_successor(prefix, to) {
-        ROUTED_SHARDS
-    } else {
-        return None;
-    };
-    (prefix[0] >= FIRST_ROUTED).then_some(first..=last)
-}
-
-/// Whether `to` is the least key above all that start with `prefix`.
-fn is_successor(prefix: &[u8], to: &[u8]) -> bool {
-    let kept = prefix.iter().rposition(|byte| *byte < 0xff).map_or(0, |at| at + 1);
-    kept > 0
-        && to.len() == kept
-        && to[..kept - 1] == prefix[..kept - 1]
-        && to[kept - 1] == prefix[kept - 1] + 1
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn bytes(s: &str) -> Bytes {
-        Bytes::copy_from_slice(s.as_bytes())
-    }
-
-    fn routed(kind: u8, routing: u64, tail: &str) -> Bytes {
-        let mut key = vec![kind, 0, 0, 0, 7];
-        key.extend_from_slice(&routing.to_be_bytes());
-        key.extend_from_slice(tail.as_bytes());
-        Bytes::from(key)
-    }
-
-    fn found(table: &Table, key: &[u8]) -> Option<Option<Bytes>> {
-        match table.get(key) {
-            Lookup::Found(value, _) => Some(value),
-            Lookup::Unknown(_) => None,
-        }
-    }
-
-    #[test]
-    fn a_record_written_while_it_is_flushed_stays_dirty() {
-        let table = Table::new(1 << 20);
-        table.write(bytes("a"), Some(bytes("1")), 1);
-        table.write(bytes("b"), Some(bytes("1")), 2);
-        let mut run = table.flush_run();
-        assert_eq!(run.by_ref().count(), 2);
-        table.write(bytes("a"), Some(bytes("2")), 3);
-        table.flushed();
-        let left: Vec<_> = table.flush_run().collect();
-        assert_eq!(left, [(bytes("a"), Some(bytes("2")))]);
-    }
-
-    #[test]
-    fn a_failed_flush_leaves_all_dirty() {
-        let table = Table::new(1 << 20);
-        table.write(bytes("a"), Some(bytes("1")), 1);
-        assert_eq!(table.flush_run().count(), 1);
-        table.flush_failed();
-        table.flushed();
-        assert_eq!(table.flush_run().count(), 1);
-    }
-
-    #[test]
-    fn a_flushed_deletion_is_forgotten_and_its_bytes_given_back() {
-        let table = Table::new(1 << 20);
-        table.write(bytes("a"), Some(bytes("1")), 1);
-        table.write(bytes("a"), None, 2);
-        assert_eq!(found(&table, b"a"), Some(None));
-        assert_eq!(table.flush_run().count(), 1);
-        table.flushed();
-        assert_eq!(found(&table, b"a"), None);
-        assert_eq!((table.bytes(), table.dirty_bytes()), (0, 0));
-    }
-
-    #[test]
-    fn a_read_that_began_before_a_write_does_not_fill() {
-        let table = Table::new(1 << 20);
-        let Lookup::Unknown(ticket) = table.get(b"a") else { panic!("empty") };
-        // Written, flushed and dropped while the reader was away with the old value.
-        table.write(bytes("a"), None, 1);
-        assert_eq!(table.flush_run().count(), 1);
-        table.flushed();
-        table.fill(b"a", &bytes("old"), ticket);
-        assert_eq!(found(&table, b"a"), None);
-        let Lookup::Unknown(ticket) = table.get(b"a") else { panic!("forgotten") };
-        table.fill(b"a", &bytes("current"), ticket);
-        assert_eq!(found(&table, b"a"), Some(Some(bytes("current"))));
-    }
-
-    #[test]
-    fn an_older_commit_does_not_overwrite_a_newer_one() {
-        let table = Table::new(1 << 20);
-        table.write(bytes("a"), Some(bytes("new")), 5);
-        table.write(bytes("a"), Some(bytes("old")), 4);
-        assert_eq!(found(&table, b"a"), Some(Some(bytes("new"))));
-    }
-
-    #[test]
-    fn clean_records_are_bounded_and_those_in_use_stay() {
-        let table = Table::new(64 << 10);
-        let value = Bytes::from(vec![0; 100]);
-        let hot = bytes("hot");
-        for n in 0..10_000 {
-            let key = if n == 0 { hot.clone() } else { bytes(&format!("k{n}")) };
-            let Lookup::Unknown(ticket) = table.get(&key) else { panic!("new") };
-            table.fill(&key, &value, ticket);
-            assert!(found(&table, &hot).is_some(), "evicted in use after {n}");
-        }
-        assert!(table.bytes() <= 64 << 10);
-        for n in 0..1000 {
-            table.write(bytes(&format!("d{n}")), Some(value.clone()), n);
-        }
-        assert_eq!(table.flush_run().count(), 1000, "dirty records are never dropped");
-    }
-
-    fn key() -> impl Strategy<Value = Bytes> {
-        prop_oneof![
-            (prop_oneof![Just(0x10u8), Just(0x11), Just(0xfe)], any::<u8>(), 0u8..3).prop_map(
-                |(kind, hash, tail)| { routed(kind, u64::from(hash) << 56, &"x".repeat(tail.into())) }
-            ),
-            proptest::collection::vec(
-                prop_oneof![Just(1u8), Just(0x10), Just(0), Just(7), Just(0xfe)],
-                1..15
-            )
-            .prop_map(Bytes::from),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn ranges_and_runs_are_ordered_whatever_the_shards(
-            keys in proptest::collection::btree_set(key(), 0..80),
-            from in key(), to in key(), limit in 1usize..100,
-        ) {
-            let table = Table::new(1 << 20);
-            for key in &keys {
-                table.write(key.clone(), Some(key.clone()), 1);
-            }
-            let run: Vec<Bytes> = table.flush_run().map(|(key, _)| key).collect();
-            prop_assert_eq!(&run, &keys.iter().cloned().collect::<Vec<_>>());
-            for to in [to, routed(0x10, 0, "").slice(..5), Bytes::from_static(&[0x10, 0, 0, 0, 8])] {
-                let got: Vec<Bytes> = table.dirty_range(&from, &to, limit).into_iter().map(|(key, _)| key).collect();
-                let want: Vec<Bytes> = keys.iter().filter(|k| **k >= from && **k < to).take(limit).cloned().collect();
-                prop_assert_eq!(got, want);
-            }
-        }
-    }
 }

@@ -1,0 +1,128 @@
+//! The table: dirty and clean, order across shards, eviction.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn bytes(s: &str) -> Bytes {
+    Bytes::copy_from_slice(s.as_bytes())
+}
+
+fn routed(kind: u8, routing: u64, tail: &str) -> Bytes {
+    let mut key = vec![kind, 0, 0, 0, 7];
+    key.extend_from_slice(&routing.to_be_bytes());
+    key.extend_from_slice(tail.as_bytes());
+    Bytes::from(key)
+}
+
+fn found(table: &Table, key: &[u8]) -> Option<Option<Bytes>> {
+    match table.get(key) {
+        Lookup::Found(value, _) => Some(value),
+        Lookup::Unknown(_) => None,
+    }
+}
+
+#[test]
+fn a_record_written_while_it_is_flushed_stays_dirty() {
+    let table = Table::new(1 << 20);
+    table.write(bytes("a"), Some(bytes("1")), 1);
+    table.write(bytes("b"), Some(bytes("1")), 2);
+    let mut run = table.flush_run();
+    assert_eq!(run.by_ref().count(), 2);
+    table.write(bytes("a"), Some(bytes("2")), 3);
+    table.flushed();
+    let left: Vec<_> = table.flush_run().collect();
+    assert_eq!(left, [(bytes("a"), Some(bytes("2")))]);
+}
+
+#[test]
+fn a_failed_flush_leaves_all_dirty() {
+    let table = Table::new(1 << 20);
+    table.write(bytes("a"), Some(bytes("1")), 1);
+    assert_eq!(table.flush_run().count(), 1);
+    table.flush_failed();
+    table.flushed();
+    assert_eq!(table.flush_run().count(), 1);
+}
+
+#[test]
+fn a_flushed_deletion_is_forgotten_and_its_bytes_given_back() {
+    let table = Table::new(1 << 20);
+    table.write(bytes("a"), Some(bytes("1")), 1);
+    table.write(bytes("a"), None, 2);
+    assert_eq!(found(&table, b"a"), Some(None));
+    assert_eq!(table.flush_run().count(), 1);
+    table.flushed();
+    assert_eq!(found(&table, b"a"), None);
+    assert_eq!((table.bytes(), table.dirty_bytes()), (0, 0));
+}
+
+#[test]
+fn a_read_that_began_before_a_write_does_not_fill() {
+    let table = Table::new(1 << 20);
+    let Lookup::Unknown(ticket) = table.get(b"a") else { panic!("empty") };
+    // Written, flushed and dropped while the reader was away with the old value.
+    table.write(bytes("a"), None, 1);
+    assert_eq!(table.flush_run().count(), 1);
+    table.flushed();
+    table.fill(b"a", &bytes("old"), ticket);
+    assert_eq!(found(&table, b"a"), None);
+    let Lookup::Unknown(ticket) = table.get(b"a") else { panic!("forgotten") };
+    table.fill(b"a", &bytes("current"), ticket);
+    assert_eq!(found(&table, b"a"), Some(Some(bytes("current"))));
+}
+
+#[test]
+fn an_older_commit_does_not_overwrite_a_newer_one() {
+    let table = Table::new(1 << 20);
+    table.write(bytes("a"), Some(bytes("new")), 5);
+    table.write(bytes("a"), Some(bytes("old")), 4);
+    assert_eq!(found(&table, b"a"), Some(Some(bytes("new"))));
+}
+
+#[test]
+fn clean_records_are_bounded_and_those_in_use_stay() {
+    let table = Table::new(64 << 10);
+    let value = Bytes::from(vec![0; 100]);
+    let hot = bytes("hot");
+    for n in 0..10_000 {
+        let key = if n == 0 { hot.clone() } else { bytes(&format!("k{n}")) };
+        let Lookup::Unknown(ticket) = table.get(&key) else { panic!("new") };
+        table.fill(&key, &value, ticket);
+        assert!(found(&table, &hot).is_some(), "evicted in use after {n}");
+    }
+    assert!(table.bytes() <= 64 << 10);
+    for n in 0..1000 {
+        table.write(bytes(&format!("d{n}")), Some(value.clone()), n);
+    }
+    assert_eq!(table.flush_run().count(), 1000, "dirty records are never dropped");
+}
+
+fn key() -> impl Strategy<Value = Bytes> {
+    prop_oneof![
+        (prop_oneof![Just(0x10u8), Just(0x11), Just(0xfe)], any::<u8>(), 0u8..3)
+            .prop_map(|(kind, hash, tail)| { routed(kind, u64::from(hash) << 56, &"x".repeat(tail.into())) }),
+        proptest::collection::vec(prop_oneof![Just(1u8), Just(0x10), Just(0), Just(7), Just(0xfe)], 1..15)
+            .prop_map(Bytes::from),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn ranges_and_runs_are_ordered_whatever_the_shards(
+        keys in proptest::collection::btree_set(key(), 0..80),
+        from in key(), to in key(), limit in 1usize..100,
+    ) {
+        let table = Table::new(1 << 20);
+        for key in &keys {
+            table.write(key.clone(), Some(key.clone()), 1);
+        }
+        let run: Vec<Bytes> = table.flush_run().map(|(key, _)| key).collect();
+        prop_assert_eq!(&run, &keys.iter().cloned().collect::<Vec<_>>());
+        for to in [to, routed(0x10, 0, "").slice(..5), Bytes::from_static(&[0x10, 0, 0, 0, 8])] {
+            let got: Vec<Bytes> = table.dirty_range(&from, &to, limit).into_iter().map(|(key, _)| key).collect();
+            let want: Vec<Bytes> = keys.iter().filter(|k| **k >= from && **k < to).take(limit).cloned().collect();
+            prop_assert_eq!(got, want);
+        }
+    }
+}
