@@ -95,7 +95,7 @@ impl Report {
             }
         };
         trips("round trip over a bare socket pair, both on raw epoll", OURS_RAW, BARE_PAIR, 1.1);
-        trips("round trip over polling's own notify, both in polling", OURS, POLLING, 1.4);
+        trips("round trip over polling's own notify, each in its poller", OURS, POLLING, 1.4);
         trips("the same with a socket pair", OURS_PAIR, POLLING, 1.4);
         for ours in [OURS, OURS_PAIR] {
             let Some(our) = self.burst(ours) else { continue };
