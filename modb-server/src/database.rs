@@ -4,17 +4,20 @@
 //! housekeeping thread has ended and the store is synced and closed.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use modb_net::Seq;
-use modb_net::notify::Waker;
 
 use crate::command::Instance;
 use crate::config::{ConfigError, Settings};
 use crate::data::{Data, Housekeeper};
 use crate::session::now_ms;
+use crate::settled::Settled;
 use crate::store::{self, Durability, EngineKind, OpenOptions, StoreError};
+
+/// An announcement may be missed between the look and the wait; so look again after this long.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -81,36 +84,6 @@ struct Inner {
     housekeeper: Mutex<Option<Housekeeper>>,
 }
 
-/// Who is told when more commits are safe.
-#[derive(Default)]
-pub(crate) struct Settled {
-    wakers: Mutex<Vec<(u64, Waker)>>,
-    /// For threads of embedding programs that wait for a commit.
-    grown: Condvar,
-    lock: Mutex<()>,
-}
-
-impl Settled {
-    fn announce(&self) {
-        for (_, waker) in self.wakers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            // A worker that has ended needs no waking.
-            let _ = waker.wake();
-        }
-        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
-        self.grown.notify_all();
-    }
-
-    /// Wakes `waker` from now on; it belongs to the server with this number.
-    pub(crate) fn add(&self, server: u64, waker: Waker) {
-        self.wakers.lock().unwrap_or_else(PoisonError::into_inner).push((server, waker));
-    }
-
-    /// Forgets the wakers of a server.
-    pub(crate) fn remove(&self, server: u64) {
-        self.wakers.lock().unwrap_or_else(PoisonError::into_inner).retain(|(owner, _)| *owner != server);
-    }
-}
-
 impl Database {
     /// Opens the database in the folder `path` with the defaults; the folder is made if it is missing.
     ///
@@ -155,17 +128,13 @@ impl Database {
     /// # Errors
     /// If it cannot be made safe; its outcome is unknown then.
     pub fn wait_for(&self, seq: Seq) -> Result<(), StoreError> {
-        /// A hook may be missed between the look and the wait; so look again after this long.
-        const LOOK_AGAIN: Duration = Duration::from_millis(10);
         let store = self.inner.instance.data.store();
         if store.settled() >= seq {
             return Ok(());
         }
         let mut reached = store.settle()?;
         while reached < seq {
-            let settled = &self.inner.settled;
-            let lock = settled.lock.lock().unwrap_or_else(PoisonError::into_inner);
-            drop(settled.grown.wait_timeout(lock, LOOK_AGAIN).unwrap_or_else(PoisonError::into_inner));
+            self.inner.settled.wait(LOOK_AGAIN);
             reached = store.settle()?;
         }
         Ok(())

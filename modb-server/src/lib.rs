@@ -2,7 +2,8 @@
 //!
 //! Floors, imports only downward: `store` (bytes) -> `data` (how types map to records) -> `command`
 //! (parse and execute) -> `session` (one connection) -> `database`, `server` (a database with a door to the
-//! network), `care` (check, backup, restore, compact). `config` and `sys` are at the bottom, beside `store`.
+//! network), `care` (check, backup, restore, compact). `config`, `settled` (who waits for commits) and `sys` are at the bottom,
+//! beside `store`.
 
 #[cfg(feature = "cli")]
 pub mod care;
@@ -13,6 +14,7 @@ pub mod database;
 pub mod embed;
 pub mod server;
 pub mod session;
+mod settled;
 pub mod store;
 pub mod sys;
 

@@ -94,10 +94,8 @@ impl Server {
             builder = builder.workers(workers);
         }
         let (shared, settled) = (Arc::clone(instance), Arc::clone(database.settled()));
-        let net = builder.start(move |context| {
-            settled.add(number, context.waker);
-            Worker::new(Arc::clone(&shared))
-        })?;
+        let net = builder
+            .start(move |context| Worker::new(Arc::clone(&shared), settled.add(number, context.waker)))?;
         if let Some(addr) = net.local_addrs().first() {
             // A second server over the same database keeps the first one's port in INFO.
             let _ = instance.port.set(addr.port());

@@ -14,6 +14,7 @@ use modb_net::{
 
 use crate::command::{self, Client, ClientInfo, Env, Flags, Instance, Network, Reply, Scratch};
 use crate::data::Tally;
+use crate::settled::Listener;
 
 /// What workers post to each other.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub struct Worker {
     clock: Clock,
     /// The last commit that any reply of this worker waits for.
     awaited: Seq,
+    /// Has this worker woken when it may be safe.
+    listener: Arc<Listener>,
     /// Connections that wait for the end of a pause.
     paused: Vec<Token>,
     resume_at: Option<Instant>,
@@ -75,14 +78,15 @@ pub fn now_ms() -> u64 {
 }
 
 impl Worker {
-    /// A worker that serves `instance`.
-    pub fn new(instance: Arc<Instance>) -> Self {
+    /// A worker that serves `instance`; `listener` wakes it when commits become safe.
+    pub(crate) fn new(instance: Arc<Instance>, listener: Arc<Listener>) -> Self {
         Self {
             tally: instance.new_tally(),
             instance,
             scratch: Scratch::default(),
             clock: Clock { turn: None, now_ms: 0 },
             awaited: Seq::ZERO,
+            listener,
             paused: Vec::new(),
             resume_at: None,
         }
@@ -304,6 +308,7 @@ impl Service for Worker {
         if settled >= self.awaited {
             return Release::Upto(settled);
         }
+        self.listener.listen();
         store.settle().map_or_else(|_| Release::Failed { after: store.settled() }, Release::Upto)
     }
 

@@ -31,7 +31,7 @@ const CRATES: &[Crate] = &[
         folder: "modb-server",
         may_use: &["modb_net"],
         floors: &[
-            &["sys", "store"],
+            &["sys", "store", "settled"],
             &["config", "data"],
             &["command"],
             &["session"],
