@@ -300,7 +300,8 @@ impl Backing for Engine {
     }
 
     fn retry(&self) -> Result<bool, StoreError> {
-        if !self.log.is_full() {
+        // Also if a worker has written meanwhile what waited for space: others may wait for it too, and nobody told them.
+        if !self.log.take_was_full() {
             return Ok(false);
         }
         self.log.write_out()?;

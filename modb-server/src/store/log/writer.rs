@@ -122,6 +122,8 @@ pub(crate) struct Log {
     written: AtomicU64,
     synced: AtomicU64,
     full: AtomicBool,
+    /// Was full since [`Log::take_was_full`] was last asked.
+    was_full: AtomicBool,
     live_bytes: AtomicU64,
     total_bytes: AtomicU64,
 }
@@ -163,6 +165,7 @@ impl Log {
             written: AtomicU64::new(seq),
             synced: AtomicU64::new(0),
             full: AtomicBool::new(false),
+            was_full: AtomicBool::new(false),
             live_bytes: AtomicU64::new(live_bytes),
             total_bytes: AtomicU64::new(0),
         }
@@ -222,6 +225,12 @@ impl Log {
     /// Whether a chunk waits for space on the disk.
     pub(crate) fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire)
+    }
+
+    /// Whether a chunk has waited for space since this was last asked, if only for a moment.
+    pub(crate) fn take_was_full(&self) -> bool {
+        let full = self.is_full();
+        self.was_full.swap(full, Ordering::AcqRel) || full
     }
 
     /// Whether a chunk has waited for space for at least so long.
@@ -396,6 +405,7 @@ impl Log {
                 Ok(true)
             }
             Err(error) if disk::is_full(&error) => {
+                self.was_full.store(true, Ordering::Release);
                 if !self.full.swap(true, Ordering::AcqRel) {
                     tracing::error!("the disk is full: writes are refused until there is space");
                     tail.waiting_since = Some(Instant::now());
