@@ -1,10 +1,11 @@
 //! The configuration file: TOML with the options of the command line.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use toml_edit::{DocumentMut, Item, Value};
 
-use super::{ConfigError, Settings};
+use super::{ConfigError, PARAMS, Settings};
 
 /// Reads a file into `settings`.
 ///
@@ -46,7 +47,7 @@ fn as_text(value: &Value) -> Option<String> {
 }
 
 /// Writes the options that differ from their defaults into the file; what else stands there, comments
-/// included, stays.
+/// included, stays. An option that stands there under its other name keeps it.
 ///
 /// # Errors
 /// If the file cannot be read or replaced.
@@ -55,18 +56,49 @@ pub fn rewrite(path: &Path, settings: &Settings) -> Result<(), ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| failed(&error))?;
     let defaults = Settings::default();
-    for (name, value) in settings.all() {
-        let stands = document.contains_key(name);
-        let same = document.get(name).and_then(Item::as_value).and_then(as_text).as_deref() == Some(&value);
-        if (stands && !same) || (!stands && defaults.get(name) != value) {
-            let value = value.parse::<i64>().map_or_else(|_| Value::from(value.as_str()), Value::from);
-            document.insert(name, Item::Value(value));
+    for param in PARAMS {
+        let (name, value) = (param.name, settings.get(param.name));
+        let names =
+            [Some(name), param.alias, TWINS.iter().find(|(one, _)| *one == name).map(|(_, other)| *other)];
+        let stands = names.into_iter().flatten().any(|name| document.contains_key(name));
+        for name in [Some(name), param.alias].into_iter().flatten() {
+            let there = document.get(name).and_then(Item::as_value).and_then(as_text);
+            if there.is_some_and(|there| there != value) {
+                set(&mut document, name, &value);
+            }
+        }
+        if !stands && defaults.get(name) != value && !TWINS.iter().any(|(_, other)| *other == name) {
+            set(&mut document, name, &value);
         }
     }
-    // A crash in between leaves the old file or the new one.
+    replace(path, document.to_string().as_bytes()).map_err(|error| failed(&error))
+}
+
+/// Two options for one thing, of which setting one sets both: the second is written only if it stands there already, or
+/// whoever changes the first by hand would change nothing.
+const TWINS: [(&str, &str); 1] = [("durability", "appendfsync")];
+
+/// Changes a value where it stands, with the comment behind it, or adds it at the end.
+fn set(document: &mut DocumentMut, name: &str, value: &str) {
+    let mut new = value.parse::<i64>().map_or_else(|_| Value::from(value), Value::from);
+    if let Some(old) = document.get(name).and_then(Item::as_value) {
+        *new.decor_mut() = old.decor().clone();
+    }
+    document.insert(name, Item::Value(new));
+}
+
+/// A crash in between leaves the old file or the new one. Who could not read the old one cannot read the new one: it may
+/// hold a password.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    // The file itself, if the name is a link.
+    let path = path.canonicalize()?;
     let new = path.with_extension("new");
-    std::fs::write(&new, document.to_string()).map_err(|error| failed(&error))?;
-    std::fs::rename(&new, path).map_err(|error| failed(&error))
+    let mut file = std::fs::File::create(&new)?;
+    file.set_permissions(std::fs::metadata(&path)?.permissions())?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    drop(file);
+    std::fs::rename(&new, &path)
 }
 
 #[cfg(test)]
@@ -102,5 +134,44 @@ mod tests {
         let again = Settings::default();
         read(&path, &again).unwrap();
         assert_eq!(again.all(), settings.all());
+    }
+
+    #[test]
+    fn rewriting_writes_one_name_for_one_thing_and_keeps_what_stands_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("modb.toml");
+        for (before, after) in [
+            ("port = 7 # seven\n", "port = 8 # seven\ndurability = \"os\"\nhash-max-listpack-entries = 5\n"),
+            (
+                "appendfsync = \"always\"\nhash-max-ziplist-entries = 4\nport = 9\n",
+                "appendfsync = \"no\"\nhash-max-ziplist-entries = 5\nport = 8\n",
+            ),
+        ] {
+            std::fs::write(&path, before).unwrap();
+            let settings = Settings::default();
+            read(&path, &settings).unwrap();
+            for (name, value) in [("port", "8"), ("durability", "os"), ("hash-max-listpack-entries", "5")] {
+                settings.set(name, value).unwrap();
+            }
+            rewrite(&path, &settings).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
+        }
+    }
+
+    #[test]
+    fn a_rewritten_file_is_as_open_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("modb.toml");
+        std::fs::write(&path, "port = 7\n").unwrap();
+        let mut permissions = std::fs::metadata(&path).unwrap().permissions();
+        permissions.set_readonly(true);
+        std::fs::set_permissions(&path, permissions.clone()).unwrap();
+        let settings = Settings::default();
+        settings.set("requirepass", "secret").unwrap();
+        // Windows does not replace a file that is read-only.
+        if rewrite(&path, &settings).is_ok() {
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions(), permissions);
+            assert!(std::fs::read_to_string(&path).unwrap().contains("secret"));
+        }
     }
 }
