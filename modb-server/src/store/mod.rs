@@ -13,12 +13,14 @@
 //! caller needs an open view of the past, which engines pay for with every write. Scans go page by page.
 
 mod files;
+#[cfg(feature = "engines")]
 mod fjall;
 mod folder;
 mod group;
 mod log;
 mod memory;
 mod open;
+#[cfg(feature = "engines")]
 mod surrealmx;
 #[cfg(test)]
 mod tests;
@@ -201,6 +203,7 @@ fn check_bounds(from: &[u8], to: &[u8]) -> Result<(), StoreError> {
 }
 
 /// Above every key.
+#[cfg(feature = "engines")]
 const AFTER_ALL_KEYS: &[u8] = &[0xff];
 
 /// [`Store::sweep`] for engines with nothing better.

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+#[cfg(feature = "engines")]
 use super::fjall::FjallStore;
 use super::log::LogStore;
 use super::memory::MemoryStore;
+#[cfg(feature = "engines")]
 use super::surrealmx::SurrealmxStore;
 use super::{Durability, Store, StoreError};
 
@@ -16,9 +18,9 @@ pub enum EngineKind {
     /// A log with group commit, recent records in memory, and an LSM tree behind them.
     #[default]
     Log,
-    /// The LSM tree of the `fjall` crate.
+    /// The LSM tree of the `fjall` crate, with the cargo feature `engines`.
     Fjall,
-    /// The in-memory index and log of the `surrealmx` crate.
+    /// The in-memory index and log of the `surrealmx` crate, with the cargo feature `engines`.
     Surrealmx,
     /// Everything in memory, nothing on disk: for tests and for caches that may forget.
     Memory,
@@ -94,8 +96,14 @@ impl OpenOptions {
 pub fn open(options: &OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match options.engine {
         EngineKind::Log => Arc::new(LogStore::open(options)?),
+        #[cfg(feature = "engines")]
         EngineKind::Fjall => Arc::new(FjallStore::open(options)?),
+        #[cfg(feature = "engines")]
         EngineKind::Surrealmx => Arc::new(SurrealmxStore::open(options)?),
+        #[cfg(not(feature = "engines"))]
+        EngineKind::Fjall | EngineKind::Surrealmx => {
+            return Err(StoreError::Unsupported("this build has no storage engine but Modb's own"));
+        }
         EngineKind::Memory => Arc::new(MemoryStore::new()),
     })
 }

@@ -23,6 +23,10 @@ macro_rules! for_each_engine {
 
 for_each_engine! {
     log: EngineKind::Log;
+}
+
+#[cfg(feature = "engines")]
+for_each_engine! {
     fjall: EngineKind::Fjall;
     surrealmx: EngineKind::Surrealmx;
 }
