@@ -28,6 +28,7 @@ Server
   -a, --pass PASSWORD     better in the environment, as MODB_PASSWORD or REDISCLI_AUTH
       --user USER         for the password
   -n, --database NUMBER   [0]
+  -u, --url URL           all of these: modb:// or redis://[[user]:password@]host[:port][/database]
       --protocol NAME     resp or memcached [resp]
 
 Load
@@ -189,6 +190,14 @@ impl Options {
                 Short('a') | Long("pass") => options.password = Some(text(&mut parser, &name)?),
                 Long("user") => options.user = Some(text(&mut parser, &name)?),
                 Short('n') | Long("database") => options.database = number(&mut parser, &name, 0, u32::MAX)?,
+                Short('u') | Long("url") => {
+                    let config: modb_client::Config = text(&mut parser, &name)?.parse().map_err(usage)?;
+                    port = Some(config.port);
+                    options.host = config.host;
+                    options.user = config.username;
+                    options.password = config.password.or(options.password);
+                    options.database = config.database;
+                }
                 Long("protocol") => options.wire = wire(&text(&mut parser, &name)?)?,
                 Short('c') | Long("connections") => {
                     options.connections = number(&mut parser, &name, 1, MAX_CONNECTIONS)?;

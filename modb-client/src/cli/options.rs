@@ -19,7 +19,7 @@ Without a command: a prompt, or the commands of standard input, one a line.
 Connection
   -h HOST            the server's name or address (127.0.0.1)
   -p PORT            its port (6379)
-  -u URL             all of it: modb://[[user]:password@]host[:port][/database]
+  -u URL             all of it: modb:// or redis://[[user]:password@]host[:port][/database]
   -a, --pass PASSWORD
                      authenticate; better in the environment, as MODB_PASSWORD or REDISCLI_AUTH
   --user NAME        authenticate as this user

@@ -1,6 +1,6 @@
 //! What the server says about its commands: the reply to COMMAND DOCS. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use modb_client::{FromValue, Value};
 
@@ -98,6 +98,18 @@ impl Docs {
             .range(start.to_owned()..)
             .map(|(name, _)| name.as_str())
             .take_while(move |name| name.starts_with(start))
+    }
+
+    /// The commands of a group, in upper case and in order.
+    pub(super) fn of_group(&self, group: &str) -> Vec<String> {
+        let of_it = self.commands.iter().filter(|(_, doc)| doc.group == group);
+        of_it.map(|(name, _)| name.to_uppercase()).collect()
+    }
+
+    /// The groups that commands are in, in order.
+    pub(super) fn groups(&self) -> impl Iterator<Item = &str> {
+        let groups: BTreeSet<&str> = self.commands.values().map(|doc| doc.group.as_str()).collect();
+        groups.into_iter().filter(|group| !group.is_empty())
     }
 
     /// How many commands are known.

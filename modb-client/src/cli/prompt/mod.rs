@@ -91,14 +91,43 @@ fn input_failure(error: ReadlineError) -> Failure {
     Failure::Input(std::io::Error::other(error))
 }
 
+/// Words with spaces between, in lines that fit a terminal.
+fn in_lines(words: &[String]) -> String {
+    const WIDTH: usize = 78;
+    let mut text = String::new();
+    let mut used = 0;
+    for word in words {
+        if used > 0 && used + 2 + word.len() > WIDTH {
+            text.push('\n');
+            used = 0;
+        }
+        text.push_str("  ");
+        text.push_str(word);
+        used += 2 + word.len();
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
 /// What is known of a command, or how the prompt works.
 fn help(editor: &Editor<Assistant, DefaultHistory>, words: &[Vec<u8>]) -> String {
     if words.is_empty() {
-        return "help COMMAND tells about a command, Tab completes, a number before a command repeats it.\n\
+        return "help COMMAND tells about a command, help @GROUP what a group has, help @ which there are.\n\
+                Tab completes, a number before a command repeats it.\n\
                 Ctrl-C gives up a command, Ctrl-D or exit leaves.\n"
             .to_owned();
     }
-    let Some((name, doc, _)) = editor.helper().and_then(|assistant| assistant.docs.find(words)) else {
+    let Some(docs) = editor.helper().map(|assistant| &assistant.docs) else { return String::new() };
+    if let Some(group) = words[0].strip_prefix(b"@") {
+        let group = String::from_utf8_lossy(group).to_lowercase();
+        let names = docs.of_group(&group);
+        let names =
+            if names.is_empty() { docs.groups().map(|group| format!("@{group}")).collect() } else { names };
+        return in_lines(&names);
+    }
+    let Some((name, doc, _)) = docs.find(words) else {
         return "The server does not tell about this command.\n".to_owned();
     };
     let mut text = format!("\n  {} {}\n", name.to_uppercase(), syntax::syntax(&doc.arguments));
