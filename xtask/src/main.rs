@@ -29,6 +29,8 @@ cargo xtask COMMAND
                         the notifier beside other ways to wake a thread; writes docs/PERFORMANCE.md unless --quick
   bench handoff [--quick] [--json FILE] [--docs FOLDER]
                         the ways to hand connections to workers beside SO_REUSEPORT; writes as above
+  bench generators [--rounds N]
+                        modb-client bench beside redis-benchmark on the same server: what each reports and costs
   bench compare ARGS    Modb beside other servers: throughput, latency and processor time, as ratios
   help                  this page
 ";

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: the benchmarks, each kept beside what it measures; here they are built, run and shown.
 
 mod compare;
+mod generators;
 mod load;
 mod net;
 mod reopen;
@@ -17,11 +18,13 @@ use crate::workspace;
 pub(crate) fn command(args: &[String]) -> Result<()> {
     match args.first().map(String::as_str) {
         Some("compare") => compare::run(&args[1..]),
+        Some("generators") => generators::run(&args[1..]),
         Some("reopen") => reopen::run(&args[1..]),
         Some(name @ ("notify" | "handoff")) => net::run(name, &args[1..]),
         _ => Err(format!(
-            "which benchmark: compare, reopen, notify or handoff?\n{}\n{}",
+            "which benchmark: compare, generators, reopen, notify or handoff?\n{}\n{}\n{}",
             compare::USAGE,
+            generators::USAGE,
             reopen::USAGE
         )
         .into()),

@@ -1,0 +1,162 @@
+//! `cargo xtask bench generators`: `modb-client bench` beside redis-benchmark, in turns against the same server, to show that
+//! both report the same and what each costs.
+//!
+//! Each load is sent by one and at once by the other, the order changing from round to round; what counts is the ratio within
+//! such a pair, of which the median over the rounds is shown. The server has one thread, so that on two cores the
+//! generator does not take processor time from it: where it must, the cheaper one measures a faster server.
+
+use super::load::{Generator, Length, Load, Operation};
+use super::servers::{Durability, Kind, Running, Setting};
+use crate::process::{Context as _, Result};
+
+pub(crate) const USAGE: &str = "cargo xtask bench generators [--rounds N]";
+
+const KEYS: u32 = 100_000;
+
+/// More than this far from 1, and the two disagree.
+const MAX_DEVIATION: f64 = 0.10;
+
+/// What one generator found in one run.
+#[derive(Clone, Copy)]
+struct Sample {
+    requests_per_s: f64,
+    p50_ms: f64,
+    /// Of the generator itself, per request.
+    own_cpu_us: f64,
+}
+
+/// What both found in one round: redis-benchmark, then ours.
+type Pair = [Sample; 2];
+
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let rounds = match arguments {
+        [] => 7,
+        [option, number] if option == "--rounds" => {
+            number.parse().map_err(|_| format!("--rounds {number}: not a number\n{USAGE}"))?
+        }
+        _ => return Err(USAGE.into()),
+    };
+    let (modb_server, modb_client) = (super::build("modb-server")?, super::build("modb-client")?);
+    let setting = Setting { modb_server: &modb_server, modb_options: &[], slow_disk: None };
+    let generators = [Generator::RedisBenchmark, Generator::ModbClient(&modb_client)];
+    println!("{:<26} {:<16} {:>31} {:>23} {:>31}", "", "", "requests/s", "p50 ms", "its own CPU us/request");
+    println!(
+        "{:<26} {:<16} {:>11} {:>11} {:>7} {:>11} {:>11} {:>11} {:>11} {:>7}",
+        "load",
+        "server",
+        "redis-b.",
+        "modb-c.",
+        "ratio",
+        "redis-b.",
+        "modb-c.",
+        "redis-b.",
+        "modb-c.",
+        "ratio"
+    );
+    let mut worst = 0.0_f64;
+    for kind in [Kind::Redis, Kind::Modb { workers: 1 }] {
+        for load in loads() {
+            let server = Running::start(kind, Durability::EverySecond, &setting)?;
+            generators[1].preload(&load, kind, server.port)?;
+            let mut pairs: Vec<Pair> = Vec::new();
+            for round in 0..rounds {
+                let first = round % 2;
+                let one = sample(&generators[first], &load, kind, &server)?;
+                let other = sample(&generators[1 - first], &load, kind, &server)?;
+                pairs.push(if first == 0 { [one, other] } else { [other, one] });
+            }
+            worst = worst.max((print(&load, kind, &pairs) - 1.0).abs());
+        }
+    }
+    let word = if worst <= MAX_DEVIATION { "within" } else { "NOT within" };
+    println!("\nrequests/s differ by at most {:.1} %: {word} {:.0} %", worst * 100.0, MAX_DEVIATION * 100.0);
+    Ok(())
+}
+
+fn loads() -> impl Iterator<Item = Load> {
+    let pipelines = [(1, 200_000), (16, 1_200_000)];
+    [Operation::Set, Operation::Get].into_iter().flat_map(move |operation| {
+        pipelines.into_iter().map(move |(pipeline, requests)| Load {
+            operation,
+            value_bytes: 100,
+            connections: 50,
+            pipeline,
+            keys: KEYS,
+            length: Length::Requests(requests),
+            rate_per_s: 0,
+        })
+    })
+}
+
+fn sample(generator: &Generator<'_>, load: &Load, kind: Kind, server: &Running) -> Result<Sample> {
+    let before = children_cpu_s()?;
+    let outcome = generator.run(load, kind, server.port)?;
+    let own_cpu_us = (children_cpu_s()? - before) * 1e6 / outcome.requests;
+    Ok(Sample { requests_per_s: outcome.requests_per_s, p50_ms: outcome.p50_ms, own_cpu_us })
+}
+
+/// Prints a row; the ratio of ours to redis-benchmark's requests per second.
+fn print(load: &Load, kind: Kind, pairs: &[Pair]) -> f64 {
+    let of = |which: usize, value: fn(&Sample) -> f64| median(pairs.iter().map(|pair| value(&pair[which])));
+    let ratio =
+        |value: fn(&Sample) -> f64| median(pairs.iter().map(|pair| value(&pair[1]) / value(&pair[0])));
+    let rate: fn(&Sample) -> f64 = |sample| sample.requests_per_s;
+    let p50: fn(&Sample) -> f64 = |sample| sample.p50_ms;
+    let cpu: fn(&Sample) -> f64 = |sample| sample.own_cpu_us;
+    println!(
+        "{:<26} {:<16} {:>11.0} {:>11.0} {:>7.2} {:>11.3} {:>11.3} {:>11.2} {:>11.2} {:>7.2}",
+        format!(
+            "{} {} B, {} conn, P{}",
+            load.operation.name(),
+            load.value_bytes,
+            load.connections,
+            load.pipeline
+        ),
+        kind.name(),
+        of(0, rate),
+        of(1, rate),
+        ratio(rate),
+        of(0, p50),
+        of(1, p50),
+        of(0, cpu),
+        of(1, cpu),
+        ratio(cpu),
+    );
+    ratio(rate)
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => values[n / 2],
+        n => f64::midpoint(values[n / 2 - 1], values[n / 2]),
+    }
+}
+
+/// Processor time of all children that were waited for, in seconds. In ticks of 10 ms: a run takes about two hundred.
+fn children_cpu_s() -> Result<f64> {
+    /// `sysconf(_SC_CLK_TCK)`: 100 on every Linux.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let path = "/proc/self/stat";
+    let stat = std::fs::read_to_string(path).context(path)?;
+    // The name in brackets may hold spaces; cutime and cstime are the 14th and 15th field after it.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace().skip(13).take(2);
+    let ticks: Vec<f64> = fields.filter_map(|field| field.parse().ok()).collect();
+    match ticks[..] {
+        [user, system] => Ok((user + system) / TICKS_PER_SECOND),
+        _ => Err(format!("{path} has another form").into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::median;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), 2.0);
+        assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), 2.5);
+    }
+}
