@@ -3,7 +3,6 @@
 //! Invariants: a reply is appended only after its command's batch was committed and after the output was marked
 //! with that commit; nothing here blocks; the clock is read once per turn, and once per command to time it.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +11,9 @@ use modb_net::{
     CloseReason, Connections, Flow, In, Opening, Out, Peer, Release, Seq, Service, Token, Turn, WorkerStats,
 };
 
-use crate::command::{self, Client, ClientInfo, Env, Flags, Instance, Network, Reply, Scratch};
+use crate::command::{
+    self, Calls, Client, ClientInfo, Env, Flags, Instance, Network, Reply, SAMPLE_INTERVAL, Scratch,
+};
 use crate::data::Tally;
 use crate::settled::Listener;
 
@@ -44,6 +45,9 @@ pub struct Session {
 pub struct Worker {
     instance: Arc<Instance>,
     tally: Arc<Tally>,
+    calls: Arc<Calls>,
+    /// When to note next how much there was, for the rates that `INFO` shows.
+    next_sample: Option<Instant>,
     scratch: Scratch,
     clock: Clock,
     /// The last commit that any reply of this worker waits for.
@@ -82,6 +86,8 @@ impl Worker {
     pub(crate) fn new(instance: Arc<Instance>, listener: Arc<Listener>) -> Self {
         Self {
             tally: instance.new_tally(),
+            calls: instance.new_calls(),
+            next_sample: None,
             instance,
             scratch: Scratch::default(),
             clock: Clock { turn: None, now_ms: 0 },
@@ -115,10 +121,12 @@ impl Worker {
         let resolved = match command::resolve(args) {
             Ok(resolved) if client.authenticated || resolved.spec.flags.has(Flags::NO_AUTH) => resolved,
             Ok(_) => {
+                self.calls.add_rejected(args);
                 self.error(client, out, b"NOAUTH Authentication required.");
                 return None;
             }
             Err(error) => {
+                self.calls.add_rejected(args);
                 self.error(client, out, &error.text());
                 return None;
             }
@@ -132,7 +140,8 @@ impl Worker {
         let network = Net { turn };
         let env = Env { instance: &self.instance, network: &network, tally: &self.tally, now_ms };
         let outcome = command::execute(resolved, args, client, env, &mut self.scratch);
-        self.time(args, client, now_ms, started);
+        let took = self.time(args, client, now_ms, started);
+        self.calls.add(resolved, took, outcome.reply.is_err());
         let wait_for = outcome.committed.awaited(self.instance.data.reads_wait());
         if wait_for > Seq::ZERO {
             *awaited = wait_for.max(*awaited);
@@ -147,8 +156,10 @@ impl Worker {
                 }
             }
             Err(error) => {
+                let text = error.text();
+                self.calls.add_error(&text);
                 if client.wants_reply() {
-                    Encoder::new(out.buffer(), client.protocol).error(error.text());
+                    Encoder::new(out.buffer(), client.protocol).error(text);
                 }
             }
         }
@@ -157,31 +168,36 @@ impl Worker {
 
     fn error(&self, client: &mut Client, out: &mut Out<'_>, text: &[u8]) {
         self.tally.errors.bump();
+        self.calls.add_error(text);
         if client.wants_reply() {
             Encoder::new(out.buffer(), client.protocol).error(text);
         }
     }
 
-    /// Notes the command if it was slow. The end of one command is taken as the start of the next.
+    /// How long the command took; notes it if it was slow. The end of one command is taken as the start of the next.
     fn time(
         &self,
         args: modb_net::resp::Args<'_>,
         client: &Client,
         now_ms: u64,
         started: &mut Option<Instant>,
-    ) {
-        let threshold = self.instance.settings.slowlog_us();
-        if threshold < 0 {
-            return;
-        }
+    ) -> Option<Duration> {
+        let before = (*started)?;
         let now = Instant::now();
-        let micros = started.map_or(0, |at| now.duration_since(at).as_micros() as i64);
         *started = Some(now);
-        if micros >= threshold {
+        let took = now.duration_since(before);
+        let (micros, threshold) = (took.as_micros() as i64, self.instance.settings.slowlog_us());
+        if threshold >= 0 && micros >= threshold {
             let keep = self.instance.settings.number("slowlog-max-len");
             let keep = usize::try_from(keep).unwrap_or(0);
             self.instance.slowlog.add(args, micros, &client.info, now_ms, keep);
         }
+        Some(took)
+    }
+
+    fn sample(&mut self, turn: &Turn<'_, Self>) {
+        self.next_sample = Some(turn.now + SAMPLE_INTERVAL);
+        self.calls.sample(turn.worker, turn.now, &turn.workers.stats(turn.worker));
     }
 
     fn resume_all(&mut self, connections: &mut dyn Connections<Session>) {
@@ -197,10 +213,7 @@ impl Worker {
             return Some(b"ERR max number of clients reached");
         }
         let settings = &self.instance.settings;
-        let local = match peer.remote.ip() {
-            IpAddr::V4(ip) => ip.is_loopback(),
-            IpAddr::V6(ip) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback()),
-        };
+        let local = command::is_loopback(peer.remote.ip());
         (!local && !settings.has_password() && settings.is_yes("protected-mode")).then_some(
             b"DENIED Modb is running in protected mode because protected mode is enabled and no password is set. In \
               this mode connections are only accepted from the loopback interface. To connect from elsewhere, set a \
@@ -240,7 +253,7 @@ impl Service for Worker {
         out: &mut Out<'_>,
         turn: &Turn<'_, Self>,
     ) -> Flow {
-        let mut started = (self.instance.settings.slowlog_us() >= 0).then(Instant::now);
+        let mut started = self.instance.settings.times_commands().then(Instant::now);
         let mut limits = self.limits(&session.client);
         loop {
             let bytes = input.bytes();
@@ -301,7 +314,10 @@ impl Service for Worker {
         self.resume_all(connections);
     }
 
-    fn end_turn(&mut self, _: &Turn<'_, Self>) -> Release {
+    fn end_turn(&mut self, turn: &Turn<'_, Self>) -> Release {
+        if self.next_sample.is_none_or(|at| turn.now >= at) {
+            self.sample(turn);
+        }
         let store = self.instance.data.store();
         let settled = store.settled();
         // Asked in every turn while replies wait, also if it wrote nothing: only the answer tells of a failed sync.
@@ -333,11 +349,13 @@ struct Net<'t, 'w> {
 }
 
 impl Network for Net<'_, '_> {
-    fn kill(&self, client: &ClientInfo) {
+    fn kill(&self, client: &ClientInfo) -> bool {
         let (worker, token) = client.place();
-        if self.turn.workers.post(worker, Message::Kill { token, client: client.id }).is_err() {
+        let told = self.turn.workers.post(worker, Message::Kill { token, client: client.id }).is_ok();
+        if !told {
             tracing::warn!(client = client.id, worker, "could not be told to close: its mailbox is full");
         }
+        told
     }
 
     fn resume(&self) {

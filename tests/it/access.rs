@@ -71,6 +71,27 @@ pub(crate) fn without_a_password_clients_from_elsewhere_are_refused(platform: &P
     assert_eq!(elsewhere.ask("AUTH secret"), Reply::ok());
 }
 
+pub(crate) fn a_backup_is_written_for_clients_of_this_machine_only(platform: &Platform) {
+    let Some(own) = own_address() else { skip!("this machine has no address but the loopback one") };
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let backup = |name: &str| {
+        let target = folder.path().join(name).to_string_lossy().into_owned();
+        ["MODB".to_owned(), "BACKUP".to_owned(), target]
+    };
+    let server = Launch::new(platform).with("--bind", "0.0.0.0").with_password("secret").start();
+    let mut elsewhere = Peer::connect((own, server.addr().port()).into());
+    assert_eq!(elsewhere.ask("AUTH secret"), Reply::ok());
+    let refusal = elsewhere.call(backup("elsewhere")).error().expect("a refusal");
+    assert!(refusal.starts_with("ERR MODB BACKUP command not allowed."), "{refusal}");
+    assert_eq!(server.peer().call(backup("here")), Reply::Int(1));
+    let done = wait::within(DEADLINE, || {
+        let said = format!("{:?}", elsewhere.ask("MODB STATUS"));
+        assert!(!said.contains("failed"), "{said}");
+        said.contains("done").then_some(())
+    });
+    assert!(done.is_some() && !folder.path().join("elsewhere").exists());
+}
+
 /// An address of this machine that is not loopback. Connecting a UDP socket only asks for the route; nothing is sent.
 fn own_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;

@@ -6,6 +6,7 @@
 mod access;
 mod care;
 mod command_line;
+mod counts;
 mod crash;
 mod cross;
 mod durable;
@@ -86,6 +87,11 @@ scenarios! {
     access::without_a_password_clients_from_elsewhere_are_refused;
     access::one_client_too_many_is_told_and_closed_and_the_others_stay;
     access::an_idle_client_is_closed_and_a_busy_one_is_not;
+    access::a_backup_is_written_for_clients_of_this_machine_only, unless Redis: "the command is Modb's own";
+
+    counts::commands_are_counted_by_name_and_outcome_and_forgotten_when_asked;
+    counts::the_rate_is_that_of_the_moment;
+    counts::a_killed_client_is_gone_from_the_list_at_once;
 
     durable::a_value_survives_kill_in_every_mode;
     durable::a_pipeline_answered_before_the_kill_is_all_there;

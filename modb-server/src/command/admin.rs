@@ -9,6 +9,7 @@ use super::error::err;
 use super::introspect::{help_for, unreachable_parent};
 use super::parse::{Options, int, is, lossy};
 use super::spec::{Access, Find, Flags, KeySpec, Spec};
+use super::table::name_at;
 use super::{COMMANDS as ALL, CommandError, Ctx, Reply, lookup};
 
 const ANY: &[Flags] = &[Flags::LOADING, Flags::STALE];
@@ -34,7 +35,7 @@ pub(super) static COMMANDS: [Spec; 7] = [
             Spec::new("server", "history", nothing, 3).flags(ADMIN).docs("event", "2.8.13", "O(1)", "Returns the waits of one kind.").differs("waits are not recorded: always empty"),
             Spec::new("server", "reset", latency_reset, -2).flags(ADMIN).docs("[event...]", "2.8.13", "O(1)", "Forgets the waits.").differs("waits are not recorded: always 0"),
             Spec::new("server", "doctor", latency_doctor, 2).flags(ADMIN).docs("", "2.8.13", "O(1)", "Says what makes clients wait.").differs("a fixed text"),
-            Spec::new("server", "histogram", latency_histogram, -2).flags(ADMIN).docs("[command...]", "7.0.0", "O(1)", "Returns how long commands took.").differs("times are not recorded: always empty"),
+            Spec::new("server", "histogram", latency_histogram, -2).flags(ADMIN).docs("[command...]", "7.0.0", "O(N) with N commands", "Returns how long commands took.").differs("bounds are powers of two of 1024 ns"),
             Spec::new("server", "help", latency_help, 2).flags(ANY).docs("", "2.8.13", "O(1)", "Says what the subcommands do."),
         ]),
     Spec::new("server", "module", unreachable_parent, -2).docs("", "4.0.0", "Depends on subcommand.", "Modules: there are none.")
@@ -55,6 +56,7 @@ pub(super) static COMMANDS: [Spec; 7] = [
         .with(&[
             Spec::new("server", "sleep", debug_sleep, 3).flags(ADMIN).docs("seconds", "1.0.0", "O(1)", "Lets this connection's worker sleep.")
                 .differs("one worker sleeps, not the server; at most 60 seconds"),
+            Spec::new("server", "error", debug_error, 3).flags(ADMIN).docs("text", "1.0.0", "O(1)", "Answers with this error."),
             Spec::new("server", "help", debug_help, 2).flags(ANY).docs("", "1.0.0", "O(1)", "Says what the subcommands do."),
         ]),
     Spec::new("server", "lolwut", lolwut, -1).flags(&[Flags::READONLY, Flags::FAST])
@@ -135,8 +137,27 @@ fn latency_doctor(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandErro
     ))
 }
 
-fn latency_histogram(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    Ok(Reply::Map(Vec::new()))
+fn latency_histogram(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    let asked = |name: &str| {
+        // A command's name stands for its subcommands, too.
+        let parent = name.split('|').next().unwrap_or(name);
+        args.len() == 2 || args.iter().skip(2).any(|word| is(word, name) || is(word, parent))
+    };
+    let mut commands = Vec::new();
+    for (place, command) in ctx.instance.calls().commands {
+        let name = name_at(place);
+        if command.times.count() > 0 && asked(&name) {
+            let pairs = command.times.doubling_us().into_iter();
+            let pairs =
+                pairs.map(|(bound, count)| (Reply::Int(bound as i64), Reply::Int(count as i64))).collect();
+            let about = Reply::Map(vec![
+                (Reply::text("calls"), Reply::Int(command.calls as i64)),
+                (Reply::text("histogram_usec"), Reply::Map(pairs)),
+            ]);
+            commands.push((Reply::string(name), about));
+        }
+    }
+    Ok(Reply::Map(commands))
 }
 
 fn acl_whoami(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
@@ -172,9 +193,10 @@ fn acl_cat(_: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     }
 }
 
-fn debug_sleep(_: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+fn debug_sleep(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     /// Longer is a mistake, and would hold up a shutdown.
     const MAX_SECONDS: f64 = 60.0;
+    ctx.check_enabled("debug", "DEBUG")?;
     let seconds = std::str::from_utf8(&args[2]).ok().and_then(|text| text.parse::<f64>().ok());
     match seconds {
         Some(seconds) if (0.0..=MAX_SECONDS).contains(&seconds) => {
@@ -183,6 +205,12 @@ fn debug_sleep(_: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandErro
         }
         _ => err("ERR the time to sleep must be from 0 to 60 seconds"),
     }
+}
+
+fn debug_error(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    ctx.check_enabled("debug", "DEBUG")?;
+    // An error is one line.
+    Err(lossy(&args[2]).replace(['\r', '\n'], " ").into())
 }
 
 fn lolwut(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
@@ -198,15 +226,32 @@ fn role(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::run;
+    use super::super::testing::{Bench, run};
 
     run! {
         what_tools_ask {
             "SET a 12345" => "+OK", "MEMORY USAGE a" => ":70", "MEMORY USAGE none" => "nil", "MEMORY USAGE a SAMPLES x" => "-ERR value is not an integer or out of range",
             "MODULE LIST" => "[]", "ACL WHOAMI" => "default", "ACL USERS" => "[default]", "ACL CAT nope" => "-ERR Unknown category 'nope'",
-            "LATENCY LATEST" => "[]", "LATENCY RESET" => ":0", "DEBUG SLEEP 0" => "+OK", "DEBUG SLEEP 99" => "-ERR the time to sleep must be from 0 to 60 seconds",
-            "ROLE" => "[master :0 []]", "MEMORY PURGE" => "+OK", "SLOWLOG LEN" => ":0", "SLOWLOG GET" => "[]", "SLOWLOG GET -2" => "-ERR count should be greater than or equal to -1",
+            "LATENCY LATEST" => "[]", "LATENCY RESET" => ":0",             "ROLE" => "[master :0 []]", "MEMORY PURGE" => "+OK", "SLOWLOG LEN" => ":0", "SLOWLOG GET" => "[]", "SLOWLOG GET -2" => "-ERR count should be greater than or equal to -1",
             "SLOWLOG RESET" => "+OK", "ACL CAT bitmap" => "[bitcount bitfield bitfield_ro bitop bitpos getbit setbit]"
+        }
+    }
+
+    #[test]
+    fn debug_is_for_those_to_whom_it_was_opened() {
+        let bench = Bench::new();
+        let refused = bench.text("DEBUG SLEEP 0");
+        assert!(
+            refused.starts_with("-ERR DEBUG command not allowed. If the enable-debug-command"),
+            "{refused}"
+        );
+        bench.instance.settings.set("enable-debug-command", "local").unwrap();
+        for (line, reply) in [
+            ("DEBUG SLEEP 0", "+OK"),
+            ("DEBUG SLEEP 99", "-ERR the time to sleep must be from 0 to 60 seconds"),
+            ("DEBUG ERROR \"MINE all mine\"", "-MINE all mine"),
+        ] {
+            assert_eq!(bench.text(line), reply, "a client in this process is local");
         }
     }
 }

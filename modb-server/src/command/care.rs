@@ -130,6 +130,7 @@ fn help(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
 }
 
 fn backup(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    ctx.check_enabled("backup", "MODB BACKUP")?;
     let folder = std::str::from_utf8(&args[2]).ok().filter(|folder| !folder.is_empty());
     let folder = PathBuf::from(folder.ok_or("ERR the folder must be named in UTF-8".to_owned())?);
     let store = Arc::clone(ctx.tx.data().store());
@@ -173,5 +174,14 @@ mod tests {
             let said = bench.text("MODB STATUS");
             assert!(said.contains("state failed"), "{said}");
         }
+    }
+
+    #[test]
+    fn backups_can_be_refused_to_clients() {
+        let bench = Bench::new();
+        bench.instance.settings.set("enable-backup-command", "no").unwrap();
+        let refused = bench.text("MODB BACKUP somewhere");
+        assert!(refused.starts_with("-ERR MODB BACKUP command not allowed."), "{refused}");
+        assert!(bench.text("MODB STATUS").contains("state none"));
     }
 }

@@ -135,7 +135,9 @@ fn kill(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
         let Some(client) = clients.iter().find(|client| client.address() == address) else {
             return err("ERR No such client");
         };
-        close(ctx, client);
+        if !close(ctx, client) {
+            return err("ERR The client cannot be closed now, its worker is too busy");
+        }
         return Ok(Reply::Ok);
     }
     let mut skip_me = true;
@@ -177,19 +179,24 @@ fn kill(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let mut closed = 0;
     for client in clients {
         if (client.id != me || !skip_me) && tests.iter().all(|test| test(&client)) {
-            close(ctx, &client);
-            closed += 1;
+            closed += i64::from(close(ctx, &client));
         }
     }
     Ok(Reply::Int(closed))
 }
 
-fn close(ctx: &mut Ctx<'_, '_>, client: &ClientInfo) {
+/// Closes a client's connection; `false` if its worker could not be told.
+fn close(ctx: &mut Ctx<'_, '_>, client: &ClientInfo) -> bool {
     if client.id == ctx.client.info.id {
         ctx.client.closing = true;
-    } else {
-        ctx.network.kill(client);
+        return true;
     }
+    let told = ctx.network.kill(client);
+    if told {
+        // Its worker closes the connection in its next turn. From now on there is no such client.
+        ctx.instance.clients.remove(client.id);
+    }
+    told
 }
 
 fn pause(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {

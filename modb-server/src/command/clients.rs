@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -132,6 +132,11 @@ impl ClientInfo {
         self.names.get().map(|names| copy(names)).unwrap_or_default()
     }
 
+    /// Whether it is on this machine, as far as its address tells, or in this process.
+    pub fn is_local(&self) -> bool {
+        self.remote.is_none_or(|remote| is_loopback(remote.ip()))
+    }
+
     /// Its address as clients write it.
     pub fn address(&self) -> String {
         self.remote.map_or_else(|| "embedded:0".to_owned(), |addr| addr.to_string())
@@ -174,6 +179,11 @@ impl ClientInfo {
         );
         line
     }
+}
+
+/// Whether an address is this machine's own, in either version of IP.
+pub fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
 }
 
 /// What `CLIENT PAUSE` holds back.
@@ -239,6 +249,12 @@ impl Registry {
         (self.total.load(Ordering::Relaxed), self.rejected.load(Ordering::Relaxed))
     }
 
+    /// Forgets how many have come and were refused.
+    pub fn reset_totals(&self) {
+        self.total.store(0, Ordering::Relaxed);
+        self.rejected.store(0, Ordering::Relaxed);
+    }
+
     /// A connection was refused.
     pub fn count_rejected(&self) {
         self.rejected.fetch_add(1, Ordering::Relaxed);
@@ -265,5 +281,25 @@ impl Registry {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<ClientInfo>>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn this_machine_is_known_in_both_versions_of_ip() {
+        for (ip, local) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("192.168.1.1", false),
+            ("::ffff:192.168.1.1", false),
+            ("fe80::1", false),
+        ] {
+            assert_eq!(is_loopback(ip.parse().unwrap()), local, "{ip}");
+        }
     }
 }

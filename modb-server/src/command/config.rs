@@ -47,6 +47,6 @@ pub(super) fn rewrite(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, Comma
 }
 
 pub(super) fn resetstat(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    ctx.instance.reset_counts();
+    ctx.instance.reset_counts(&ctx.network.workers());
     Ok(Reply::Ok)
 }

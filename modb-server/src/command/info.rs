@@ -6,34 +6,40 @@ use modb_net::resp::Args;
 
 use super::connection::REDIS_VERSION;
 use super::parse::is;
+use super::table::name_at;
 use super::{CommandError, Ctx, Reply};
 
-/// A section: its name, and what writes it.
-type Section = (&'static str, fn(&Ctx<'_, '_>, &mut String));
+/// A section: its name, whether it is shown when none is named, and what writes it.
+type Section = (&'static str, bool, fn(&Ctx<'_, '_>, &mut String));
 
-const SECTIONS: [Section; 11] = [
-    ("Server", server),
-    ("Clients", clients),
-    ("Memory", memory),
-    ("Persistence", persistence),
-    ("Stats", stats),
-    ("Replication", replication),
-    ("CPU", cpu),
-    ("Modules", |_, _| {}),
-    ("Workers", workers),
-    ("Cluster", |_, text| line(text, "cluster_enabled", 0)),
-    ("Keyspace", keyspace),
+const SECTIONS: [Section; 14] = [
+    ("Server", true, server),
+    ("Clients", true, clients),
+    ("Memory", true, memory),
+    ("Persistence", true, persistence),
+    ("Stats", true, stats),
+    ("Replication", true, replication),
+    ("CPU", true, cpu),
+    ("Modules", true, |_, _| {}),
+    ("Workers", true, workers),
+    ("Commandstats", false, command_stats),
+    ("Errorstats", true, error_stats),
+    ("Latencystats", false, latency_stats),
+    ("Cluster", true, |_, text| line(text, "cluster_enabled", 0)),
+    ("Keyspace", true, keyspace),
 ];
 
 pub(super) fn info(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    let everything = ["default", "all", "everything"];
-    let asked = |name: &str| {
-        args.len() == 1
-            || args.iter().skip(1).any(|word| is(word, name) || everything.iter().any(|all| is(word, all)))
+    let asked = |name: &str, by_default: bool| {
+        (args.len() == 1 && by_default)
+            || args.iter().skip(1).any(|word| {
+                let all = is(word, "all") || is(word, "everything");
+                is(word, name) || all || (by_default && is(word, "default"))
+            })
     };
     let mut text = String::with_capacity(4096);
-    for (name, write) in SECTIONS {
-        if asked(name) {
+    for (name, by_default, write) in SECTIONS {
+        if asked(name, by_default) {
             if !text.is_empty() {
                 text.push_str("\r\n");
             }
@@ -67,6 +73,8 @@ fn server(ctx: &Ctx<'_, '_>, text: &mut String) {
     line(text, "uptime_in_days", uptime / 86_400);
     line(text, "hz", ctx.instance.settings.get("hz"));
     line(text, "configured_hz", ctx.instance.settings.get("hz"));
+    let program = std::env::current_exe().map(|path| path.display().to_string());
+    line(text, "executable", program.unwrap_or_default());
     let file = ctx.instance.config_file.get().map(|path| path.display().to_string());
     line(text, "config_file", file.unwrap_or_default());
 }
@@ -81,13 +89,17 @@ fn clients(ctx: &Ctx<'_, '_>, text: &mut String) {
 
 fn memory(ctx: &Ctx<'_, '_>, text: &mut String) {
     let used = crate::sys::memory_bytes().unwrap_or(0);
-    let human = |bytes: u64| format!("{:.2}M", bytes as f64 / f64::from(1 << 20));
-    line(text, "used_memory", used);
-    line(text, "used_memory_human", human(used));
-    line(text, "used_memory_rss", used);
-    line(text, "used_memory_rss_human", human(used));
-    line(text, "used_memory_peak", used);
-    line(text, "used_memory_peak_human", human(used));
+    let peak = crate::sys::peak_memory_bytes().unwrap_or(0).max(used);
+    let total = crate::sys::total_memory_bytes().unwrap_or(0);
+    let with_human = |text: &mut String, name: &str, bytes: u64| {
+        line(text, name, bytes);
+        line(text, &format!("{name}_human"), human(bytes));
+    };
+    with_human(text, "used_memory", used);
+    with_human(text, "used_memory_rss", used);
+    with_human(text, "used_memory_peak", peak);
+    line(text, "used_memory_peak_perc", format_args!("{:.2}%", used as f64 * 100.0 / peak.max(1) as f64));
+    with_human(text, "total_system_memory", total);
     line(text, "maxmemory", 0);
     line(text, "maxmemory_human", "0B");
     line(text, "maxmemory_policy", ctx.instance.settings.get("maxmemory-policy"));
@@ -98,12 +110,15 @@ fn memory(ctx: &Ctx<'_, '_>, text: &mut String) {
 fn persistence(ctx: &Ctx<'_, '_>, text: &mut String) {
     let store = ctx.instance.data.store();
     line(text, "loading", 0);
+    line(text, "async_loading", 0);
     line(text, "rdb_changes_since_last_save", 0);
     line(text, "rdb_bgsave_in_progress", 0);
     line(text, "rdb_last_save_time", ctx.tx.now_ms() / 1000);
     line(text, "rdb_last_bgsave_status", "ok");
     line(text, "aof_enabled", 1);
     line(text, "aof_rewrite_in_progress", 0);
+    line(text, "aof_rewrite_scheduled", 0);
+    line(text, "aof_last_bgrewrite_status", "ok");
     let reason = store.read_only_reason();
     line(text, "aof_last_write_status", if reason.is_some() { "err" } else { "ok" });
     line(text, "modb_engine", ctx.instance.settings.get("store"));
@@ -121,11 +136,15 @@ fn stats(ctx: &Ctx<'_, '_>, text: &mut String) {
     let (total, rejected) = instance.clients.totals();
     line(text, "total_connections_received", total);
     line(text, "total_commands_processed", instance.sum(|tally| tally.commands.get()));
-    line(text, "instantaneous_ops_per_sec", 0);
-    line(text, "total_net_input_bytes", workers.iter().map(|worker| worker.bytes_in).sum::<u64>());
-    line(text, "total_net_output_bytes", workers.iter().map(|worker| worker.bytes_out).sum::<u64>());
-    line(text, "total_reads_processed", workers.iter().map(|worker| worker.reads).sum::<u64>());
-    line(text, "total_writes_processed", workers.iter().map(|worker| worker.writes).sum::<u64>());
+    let (rate, moved) = (instance.rate(&workers), instance.moved(&workers));
+    let kilobytes = |bytes: f64| format!("{:.2}", bytes / 1024.0);
+    line(text, "instantaneous_ops_per_sec", format_args!("{:.0}", rate.commands));
+    line(text, "total_net_input_bytes", moved.bytes_in);
+    line(text, "total_net_output_bytes", moved.bytes_out);
+    line(text, "instantaneous_input_kbps", kilobytes(rate.bytes_in));
+    line(text, "instantaneous_output_kbps", kilobytes(rate.bytes_out));
+    line(text, "total_reads_processed", moved.reads);
+    line(text, "total_writes_processed", moved.writes);
     line(text, "rejected_connections", rejected);
     line(text, "expired_keys", instance.sum(|tally| tally.expired.get()));
     line(text, "evicted_keys", 0);
@@ -137,10 +156,60 @@ fn stats(ctx: &Ctx<'_, '_>, text: &mut String) {
     line(text, "total_error_replies", instance.sum(|tally| tally.errors.get()));
 }
 
-fn replication(_: &Ctx<'_, '_>, text: &mut String) {
+/// What clients have called. A time of a call includes decoding it and encoding the reply to the one before.
+fn command_stats(ctx: &Ctx<'_, '_>, text: &mut String) {
+    for (place, command) in ctx.instance.calls().commands {
+        let micros = command.nanos / 1000;
+        let each = command.nanos as f64 / 1000.0 / command.calls.max(1) as f64;
+        let value = format!(
+            "calls={},usec={micros},usec_per_call={each:.2},rejected_calls={},failed_calls={}",
+            command.calls, command.rejected, command.failed
+        );
+        line(text, &format!("cmdstat_{}", name_at(place)), value);
+    }
+}
+
+fn error_stats(ctx: &Ctx<'_, '_>, text: &mut String) {
+    for (kind, count) in ctx.instance.calls().errors {
+        line(text, &format!("errorstat_{kind}"), format_args!("count={count}"));
+    }
+}
+
+fn latency_stats(ctx: &Ctx<'_, '_>, text: &mut String) {
+    let settings = &ctx.instance.settings;
+    let percentiles = settings.get("latency-tracking-info-percentiles");
+    if !settings.is_yes("latency-tracking") || percentiles.is_empty() {
+        return;
+    }
+    for (place, command) in ctx.instance.calls().commands {
+        if command.times.count() > 0 {
+            let value = |word: &str| {
+                let micros = command.times.percentile_us(word.parse().unwrap_or(0.0));
+                format!("p{word}={micros:.3}")
+            };
+            let values: Vec<String> = percentiles.split(' ').map(value).collect();
+            line(text, &format!("latency_percentiles_usec_{}", name_at(place)), values.join(","));
+        }
+    }
+}
+
+/// Bytes as Redis writes them for people: `12B`, `1.50K`, `2.00M`.
+fn human(bytes: u64) -> String {
+    let units = [("T", 1_u64 << 40), ("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)];
+    let fits = units.into_iter().find(|(_, size)| bytes >= *size);
+    fits.map_or_else(
+        || format!("{bytes}B"),
+        |(unit, size)| format!("{:.2}{unit}", bytes as f64 / size as f64),
+    )
+}
+
+fn replication(ctx: &Ctx<'_, '_>, text: &mut String) {
     line(text, "role", "master");
     line(text, "connected_slaves", 0);
+    line(text, "master_failover_state", "no-failover");
+    line(text, "master_replid", &ctx.instance.run_id);
     line(text, "master_repl_offset", 0);
+    line(text, "repl_backlog_active", 0);
 }
 
 fn cpu(_: &Ctx<'_, '_>, text: &mut String) {
@@ -171,5 +240,36 @@ fn keyspace(ctx: &Ctx<'_, '_>, text: &mut String) {
         if keys > 0 {
             line(text, &format!("db{database}"), format_args!("keys={keys},expires={expires},avg_ttl=0"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Bench;
+    use super::human;
+
+    #[test]
+    fn a_section_is_shown_by_name_and_the_long_ones_only_then() {
+        let bench = Bench::new();
+        let sections = |line: &str| {
+            let text = bench.text(line);
+            text.lines()
+                .filter_map(|line| line.split_once("# "))
+                .map(|(_, name)| name.to_owned())
+                .collect::<Vec<_>>()
+        };
+        let by_default = sections("INFO");
+        assert!(by_default.iter().any(|name| name == "Errorstats"), "{by_default:?}");
+        assert!(!by_default.iter().any(|name| name == "Commandstats"), "{by_default:?}");
+        assert_eq!(sections("INFO default"), by_default);
+        assert_eq!(sections("INFO everything").len(), by_default.len() + 2);
+        assert_eq!(sections("INFO commandstats KEYSPACE"), ["Commandstats", "Keyspace"]);
+        assert_eq!(sections("INFO nothing"), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn amounts_are_written_as_redis_writes_them() {
+        let texts = [0, 1023, 1024, 1536 << 10, 5 << 30].map(human);
+        assert_eq!(texts, ["0B", "1023B", "1.00K", "1.50M", "5.00G"]);
     }
 }

@@ -2,18 +2,18 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use modb_net::WorkerStats;
 
-use super::{ClientInfo, Registry, SlowLog, Tasks};
+use super::{Calls, ClientInfo, Rate, Registry, SlowLog, Sums, Tasks};
 use crate::config::Settings;
 use crate::data::{Data, Tally};
 
 /// The network below, as far as commands concern it.
 pub trait Network {
-    /// Closes another client's connection.
-    fn kill(&self, client: &ClientInfo);
+    /// Closes another client's connection; `false` if its worker could not be told.
+    fn kill(&self, client: &ClientInfo) -> bool;
     /// Lets paused clients go on.
     fn resume(&self);
     /// Begins the shutdown of the server.
@@ -31,7 +31,9 @@ pub trait Network {
 pub struct NoNetwork;
 
 impl Network for NoNetwork {
-    fn kill(&self, _: &ClientInfo) {}
+    fn kill(&self, _: &ClientInfo) -> bool {
+        false
+    }
     fn resume(&self) {}
     fn shutdown(&self) {}
     fn set_max_connections(&self, _: usize) {}
@@ -64,6 +66,16 @@ pub struct Instance {
     /// The counts of the program that embeds the database.
     pub embedded: Arc<Tally>,
     tallies: Mutex<Vec<Arc<Tally>>>,
+    calls: Mutex<Vec<Arc<Calls>>>,
+    /// What had been counted when the counts were last set to 0.
+    before: Mutex<Before>,
+}
+
+/// Counts that are never set back, as they were at a `CONFIG RESETSTAT`.
+#[derive(Default)]
+struct Before {
+    calls: Option<Sums>,
+    network: WorkerStats,
 }
 
 impl Instance {
@@ -81,6 +93,8 @@ impl Instance {
             port: OnceLock::new(),
             config_file: OnceLock::new(),
             tallies: Mutex::new(vec![Arc::clone(&embedded)]),
+            calls: Mutex::default(),
+            before: Mutex::default(),
             embedded,
         }
     }
@@ -88,23 +102,78 @@ impl Instance {
     /// Counts for one more worker, which the sums include.
     pub fn new_tally(&self) -> Arc<Tally> {
         let tally = Arc::new(Tally::default());
-        self.tallies.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&tally));
+        lock(&self.tallies).push(Arc::clone(&tally));
         tally
+    }
+
+    /// Counts of calls for one more worker.
+    pub fn new_calls(&self) -> Arc<Calls> {
+        let calls = Arc::new(Calls::default());
+        lock(&self.calls).push(Arc::clone(&calls));
+        calls
+    }
+
+    /// What clients have called, over all workers, since the counts were last set to 0.
+    pub fn calls(&self) -> Sums {
+        Sums::of(lock(&self.calls).iter().map(|calls| &**calls), lock(&self.before).calls.as_ref())
+    }
+
+    /// What clients call per second now, and the bytes that takes.
+    pub fn rate(&self, workers: &[WorkerStats]) -> Rate {
+        let now = Instant::now();
+        let mut sum = Rate::default();
+        for rate in lock(&self.calls).iter().map(|calls| calls.rate(now, workers)) {
+            sum.commands += rate.commands;
+            sum.bytes_in += rate.bytes_in;
+            sum.bytes_out += rate.bytes_out;
+        }
+        sum
+    }
+
+    /// What the network has moved since the counts were last set to 0.
+    pub fn moved(&self, workers: &[WorkerStats]) -> WorkerStats {
+        let (now, before) = (moved(workers), lock(&self.before).network);
+        WorkerStats {
+            reads: now.reads.saturating_sub(before.reads),
+            writes: now.writes.saturating_sub(before.writes),
+            bytes_in: now.bytes_in.saturating_sub(before.bytes_in),
+            bytes_out: now.bytes_out.saturating_sub(before.bytes_out),
+            ..WorkerStats::default()
+        }
     }
 
     /// The sum of one count over all workers.
     pub fn sum(&self, count: impl Fn(&Tally) -> u64) -> u64 {
-        self.tallies.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|tally| count(tally)).sum()
+        lock(&self.tallies).iter().map(|tally| count(tally)).sum()
     }
 
-    /// Sets all counts to 0.
-    pub fn reset_counts(&self) {
-        for tally in self.tallies.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+    /// Sets all counts to 0. `workers`: what the network has counted.
+    pub fn reset_counts(&self, workers: &[WorkerStats]) {
+        let calls = Sums::of(lock(&self.calls).iter().map(|calls| &**calls), None);
+        *lock(&self.before) = Before { calls: Some(calls), network: moved(workers) };
+        self.clients.reset_totals();
+        for tally in lock(&self.tallies).iter() {
             for total in [&tally.hits, &tally.misses, &tally.expired, &tally.commands, &tally.errors] {
                 total.reset();
             }
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What all workers together have moved.
+fn moved(workers: &[WorkerStats]) -> WorkerStats {
+    let mut sum = WorkerStats::default();
+    for worker in workers {
+        sum.reads += worker.reads;
+        sum.writes += worker.writes;
+        sum.bytes_in += worker.bytes_in;
+        sum.bytes_out += worker.bytes_out;
+    }
+    sum
 }
 
 /// 160 bits from the randomness of the operating system, by way of the standard library's hash maps.

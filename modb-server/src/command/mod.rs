@@ -7,6 +7,7 @@
 mod admin;
 mod bitfield;
 mod bits;
+mod calls;
 mod care;
 mod client;
 mod client_commands;
@@ -31,13 +32,15 @@ mod syntax;
 mod table;
 #[cfg(test)]
 pub(crate) mod testing;
+mod times;
 
 use modb_net::Seq;
 use modb_net::resp::Args;
 
+pub use calls::{Calls, CommandSums, Rate, SAMPLE_INTERVAL, Sums};
 pub use care::Tasks;
 pub use client::{Client, ReplyMode};
-pub use clients::{ClientInfo, Pause, Registry};
+pub use clients::{ClientInfo, Pause, Registry, is_loopback};
 pub use error::CommandError;
 use error::{ECHOED_BYTES, echo, echoed};
 pub use instance::{Instance, Network, NoNetwork};
@@ -45,6 +48,7 @@ pub use reply::Reply;
 pub use slowlog::SlowLog;
 pub use spec::{Flags, Spec};
 pub use table::{COMMANDS, lookup};
+pub use times::Times;
 
 use crate::data::{Committed, Data, Held, Tally, Tx};
 
@@ -61,6 +65,21 @@ pub struct Ctx<'c, 'd> {
 }
 
 impl Ctx<'_, '_> {
+    /// Fails unless the option `enable-WHAT-command` allows this client to use `command`.
+    fn check_enabled(&self, what: &str, command: &str) -> Result<(), CommandError> {
+        let option = format!("enable-{what}-command");
+        let enabled = self.instance.settings.get(&option);
+        if enabled == "yes" || (enabled == "local" && self.client.info.is_local()) {
+            return Ok(());
+        }
+        Err(format!(
+            "ERR {command} command not allowed. If the {option} option is set to \"local\", you can run it from a \
+             local connection, otherwise you need to set this option in the configuration file, and then restart \
+             the server."
+        )
+        .into())
+    }
+
     /// The database that the client has selected.
     pub fn db(&self) -> u32 {
         self.client.database

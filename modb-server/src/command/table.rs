@@ -1,6 +1,9 @@
 //! The table of commands, and how one is found in it. Pure.
 
+use modb_net::resp::Args;
+
 use super::Spec;
+use super::parse;
 
 /// The tables of the groups.
 static GROUPS: [&[Spec]; 11] = [
@@ -104,6 +107,41 @@ pub(super) fn number(index: usize, subcommand: Option<usize>) -> u32 {
     (index as u32) << 8 | subcommand.map_or(0, |sub| sub as u32 + 1)
 }
 
+/// The number of the command or subcommand that a request names, whether or not its arguments are right.
+pub(super) fn number_of(args: Args<'_>) -> Option<u32> {
+    let index = index_of(args.get(0)?)?;
+    let named = |word: &[u8]| COMMANDS[index].subcommands.iter().position(|sub| parse::is(word, sub.name));
+    Some(number(index, args.get(1).and_then(named)))
+}
+
+/// Where each command stands if its subcommands follow it, and then the next command.
+static FIRST_PLACES: [u16; COUNT + 1] = {
+    let mut places = [0; COUNT + 1];
+    let mut at = 0;
+    while at < COUNT {
+        places[at + 1] = places[at] + 1 + COMMANDS[at].subcommands.len() as u16;
+        at += 1;
+    }
+    places
+};
+
+/// How many commands and subcommands there are.
+pub(super) fn places() -> usize {
+    usize::from(FIRST_PLACES[COUNT])
+}
+
+/// Where a command or subcommand stands among all of them, by its number.
+pub(super) fn place(number: u32) -> usize {
+    usize::from(FIRST_PLACES[(number >> 8) as usize]) + (number & 0xff) as usize
+}
+
+/// The full name of the command or subcommand that stands there, such as `client|list`.
+pub(super) fn name_at(place: usize) -> String {
+    let index = FIRST_PLACES.partition_point(|first| usize::from(*first) <= place) - 1;
+    let sub = place - usize::from(FIRST_PLACES[index]);
+    by_number(number(index, sub.checked_sub(1))).unwrap_or_default()
+}
+
 /// The full name of a command by its number, such as `client|list`.
 pub(super) fn by_number(number: u32) -> Option<String> {
     let spec = COMMANDS.get((number >> 8) as usize)?;
@@ -135,5 +173,20 @@ mod tests {
         assert_eq!(by_number(number(client, None)).unwrap(), "client");
         assert_eq!(by_number(number(client, Some(1))).unwrap(), format!("client|{sub}"));
         assert_eq!(by_number(u32::MAX), None);
+    }
+
+    #[test]
+    fn every_command_and_subcommand_has_a_place_of_its_own() {
+        let mut names = Vec::new();
+        for (index, spec) in COMMANDS.iter().enumerate() {
+            names.push((place(number(index, None)), spec.name.to_owned()));
+            for (sub, its) in spec.subcommands.iter().enumerate() {
+                names.push((place(number(index, Some(sub))), format!("{}|{}", spec.name, its.name)));
+            }
+        }
+        assert_eq!(names.len(), places());
+        for (expected, (place, name)) in names.into_iter().enumerate() {
+            assert_eq!((place, name_at(place)), (expected, name));
+        }
     }
 }

@@ -88,7 +88,7 @@ pub fn help() -> String {
     );
     for param in PARAMS.iter().filter(|param| param.change != Change::Kept) {
         let value = match param.kind {
-            Kind::Text | Kind::Engine => "TEXT".to_owned(),
+            Kind::Text | Kind::Engine | Kind::Percentiles => "TEXT".to_owned(),
             Kind::YesNo => "yes|no".to_owned(),
             Kind::Number { .. } | Kind::OnlyZero(_) => "NUMBER".to_owned(),
             Kind::Memory { .. } => "BYTES".to_owned(),

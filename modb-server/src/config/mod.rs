@@ -60,6 +60,7 @@ pub struct Settings {
 struct Hot {
     has_password: AtomicBool,
     slowlog_us: AtomicI64,
+    latency_tracking: AtomicBool,
     max_bulk_bytes: AtomicU32,
 }
 
@@ -126,6 +127,7 @@ impl Settings {
     fn refresh(&self) {
         self.hot.has_password.store(!self.get("requirepass").is_empty(), Ordering::Release);
         self.hot.slowlog_us.store(self.number("slowlog-log-slower-than"), Ordering::Relaxed);
+        self.hot.latency_tracking.store(self.is_yes("latency-tracking"), Ordering::Relaxed);
         let bulk = u32::try_from(self.number("proto-max-bulk-len")).unwrap_or(u32::MAX);
         self.hot.max_bulk_bytes.store(bulk, Ordering::Relaxed);
     }
@@ -185,6 +187,11 @@ impl Settings {
     /// Commands that take at least so many microseconds are logged; negative: none.
     pub fn slowlog_us(&self) -> i64 {
         self.hot.slowlog_us.load(Ordering::Relaxed)
+    }
+
+    /// Whether the time that commands take is measured.
+    pub fn times_commands(&self) -> bool {
+        self.hot.latency_tracking.load(Ordering::Relaxed) || self.slowlog_us() >= 0
     }
 
     /// The longest argument of a request, in bytes.

@@ -26,6 +26,8 @@ pub enum Kind {
     },
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// Numbers from 0 to 100, with spaces between.
+    Percentiles,
     /// The name of a storage engine; empty: the default one.
     Engine,
     /// 0: what it would limit does not exist here, for this reason.
@@ -123,10 +125,14 @@ pub const PARAMS: &[Param] = &[
     at_start("min-free-mb", Kind::Number { min: 0, max: 1 << 30 }, "256", "refuse writes while the disk has less free space, in MiB"),
     at_start("accept-data-loss", Kind::YesNo, "no", "open a damaged data folder without the commits that are lost"),
     at_start("client-query-buffer-limit", Kind::Memory { min: 1 << 20, max: i64::MAX }, "1073741824", "bytes of unread requests a connection may hold"),
+    at_start("enable-debug-command", Kind::OneOf(&["no", "yes", "local"]), "no", "whether clients may use DEBUG; local: those of this machine"),
+    at_start("enable-backup-command", Kind::OneOf(&["no", "yes", "local"]), "local", "whether clients may use MODB BACKUP, which writes into any folder; local: those of this machine"),
     live("loglevel", Kind::OneOf(&["debug", "verbose", "notice", "warning", "nothing"]), "notice", "what is logged"),
     live("proto-max-bulk-len", Kind::Memory { min: 1 << 20, max: 512 << 20 }, "536870912", "the longest argument of a request, in bytes"),
     live("slowlog-log-slower-than", Kind::Number { min: -1, max: i64::MAX }, "10000", "log commands that take so many microseconds; -1: none"),
     live("slowlog-max-len", COUNT, "128", "how many slow commands are remembered"),
+    live("latency-tracking", Kind::YesNo, "yes", "show in INFO latencystats and LATENCY HISTOGRAM how long commands took"),
+    live("latency-tracking-info-percentiles", Kind::Percentiles, "50 99 99.9", "the percentiles of INFO latencystats"),
     at_start("shutdown-timeout", COUNT, "10", "seconds for replies to leave at a shutdown"),
     at_start("appendfsync", Kind::OneOf(&["always", "everysec", "no"]), "everysec", "Redis's name for durability"),
     at_start("appendonly", Kind::OneOf(&["yes"]), "yes", "always yes: every write is logged"),
@@ -150,8 +156,6 @@ pub const PARAMS: &[Param] = &[
     kept("io-threads", NUMBER, "1"),
     kept("io-threads-do-reads", Kind::YesNo, "no"),
     kept("latency-monitor-threshold", NUMBER, "0"),
-    kept("latency-tracking", Kind::YesNo, "yes"),
-    kept("latency-tracking-info-percentiles", Kind::Text, "50 99 99.9"),
     kept("lazyfree-lazy-eviction", Kind::YesNo, "no"),
     kept("lazyfree-lazy-expire", Kind::YesNo, "no"),
     kept("lazyfree-lazy-server-del", Kind::YesNo, "no"),

@@ -31,6 +31,14 @@ pub(super) fn check(param: &'static Param, value: &str) -> Result<String, Config
                 invalid(format!("must be one of {}", words.join(", ")))
             }
         }
+        Kind::Percentiles => {
+            let fits = |word: &str| word.parse().is_ok_and(|number: f64| (0.0..=100.0).contains(&number));
+            if value.split_whitespace().all(fits) {
+                Ok(value.split_whitespace().collect::<Vec<_>>().join(" "))
+            } else {
+                invalid("must be numbers from 0 to 100, with spaces between".into())
+            }
+        }
         Kind::Engine if value.is_empty() => Ok(EngineKind::default().name().to_owned()),
         Kind::Engine => match value.parse::<EngineKind>() {
             Ok(engine) => Ok(engine.name().to_owned()),

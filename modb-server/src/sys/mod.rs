@@ -15,7 +15,7 @@ mod windows;
 #[cfg(feature = "cli")]
 pub use self::process::on_end;
 pub(crate) use self::process::prepare_listener;
-pub use self::process::{cpu_seconds, memory_bytes};
+pub use self::process::{cpu_seconds, memory_bytes, peak_memory_bytes, total_memory_bytes};
 #[cfg(unix)]
 pub(crate) use self::unix::{free_bytes, lower_thread_priority, sync_folder};
 #[cfg(windows)]

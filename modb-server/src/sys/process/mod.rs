@@ -13,4 +13,4 @@ use windows as platform;
 #[cfg(feature = "cli")]
 pub use platform::on_end;
 pub(crate) use platform::prepare_listener;
-pub use platform::{cpu_seconds, memory_bytes};
+pub use platform::{cpu_seconds, memory_bytes, peak_memory_bytes, total_memory_bytes};

@@ -32,6 +32,23 @@ pub fn memory_bytes() -> Option<u64> {
     Some(pages * rustix::param::page_size() as u64)
 }
 
+/// The most memory the process ever had in use, in bytes, where the system says so in `/proc`.
+pub fn peak_memory_bytes() -> Option<u64> {
+    kilobytes("/proc/self/status", "VmHWM:")
+}
+
+/// The memory of the machine, in bytes, where the system says so in `/proc`.
+pub fn total_memory_bytes() -> Option<u64> {
+    kilobytes("/proc/meminfo", "MemTotal:")
+}
+
+/// The value behind a name in one of the files that write `Name:   123 kB`, in bytes.
+fn kilobytes(file: &str, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    value.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
 /// Processor time used in the system and in the program, in seconds, where the system says so in `/proc`.
 pub fn cpu_seconds() -> Option<(f64, f64)> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;

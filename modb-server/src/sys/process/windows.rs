@@ -12,6 +12,7 @@ use windows_sys::Win32::System::Console::{
     SetConsoleCtrlHandler,
 };
 use windows_sys::Win32::System::ProcessStatus::{GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
+use windows_sys::Win32::System::SystemInformation::{GlobalMemoryStatusEx, MEMORYSTATUSEX};
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, GetProcessTimes};
 
 /// Windows ends the process when the handler of a closing console returns, and at the latest after some
@@ -61,11 +62,29 @@ unsafe extern "system" fn handler(event: u32) -> i32 {
 
 /// Memory the process has in use, in bytes.
 pub fn memory_bytes() -> Option<u64> {
+    counters().map(|counters| counters.WorkingSetSize as u64)
+}
+
+/// The most memory the process ever had in use, in bytes.
+pub fn peak_memory_bytes() -> Option<u64> {
+    counters().map(|counters| counters.PeakWorkingSetSize as u64)
+}
+
+/// The memory of the machine, in bytes.
+pub fn total_memory_bytes() -> Option<u64> {
+    let size = size_of::<MEMORYSTATUSEX>() as u32;
+    let mut status = MEMORYSTATUSEX { dwLength: size, ..MEMORYSTATUSEX::default() };
+    // SAFETY: `status` is valid for writes and says how large it is.
+    let done = unsafe { GlobalMemoryStatusEx(&mut status) };
+    (done != 0).then_some(status.ullTotalPhys)
+}
+
+fn counters() -> Option<PROCESS_MEMORY_COUNTERS> {
     let mut counters = PROCESS_MEMORY_COUNTERS::default();
     let size = size_of::<PROCESS_MEMORY_COUNTERS>() as u32;
     // SAFETY: the handle is that of this process, and `counters` is as large as `size` says.
     let done = unsafe { GetProcessMemoryInfo(GetCurrentProcess(), &mut counters, size) };
-    (done != 0).then_some(counters.WorkingSetSize as u64)
+    (done != 0).then_some(counters)
 }
 
 /// Processor time used in the system and in the program, in seconds.

@@ -1,0 +1,83 @@
+//! What the server says about its clients and their commands.
+
+use std::collections::BTreeMap;
+
+use modb_tests::wait::{self, DEADLINE};
+use modb_tests::{Launch, Peer, Platform, Reply};
+
+/// The lines `name:value` of sections of `INFO`.
+fn info(peer: &mut Peer, sections: &str) -> BTreeMap<String, String> {
+    let text = peer.ask(&format!("INFO {sections}")).text();
+    let pairs = text.lines().filter_map(|line| line.split_once(':'));
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// The number behind `name=` in a line such as `calls=3,usec=5`.
+fn number(line: &str, name: &str) -> u64 {
+    let value = line.split(',').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    value.unwrap_or_else(|| panic!("no {name} in {line}")).parse().expect("a number")
+}
+
+pub(crate) fn commands_are_counted_by_name_and_outcome_and_forgotten_when_asked(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    // On every worker.
+    let mut peers: Vec<Peer> = (0..6).map(|_| server.peer()).collect();
+    for peer in &mut peers {
+        assert_eq!(peer.ask("SET text x"), Reply::ok());
+        assert!(peer.ask("INCR text").error().is_some());
+        assert!(peer.ask("GET").error().is_some());
+        assert!(peer.ask("CLIENT NOTHING").error().is_some());
+        assert!(matches!(peer.ask("CLIENT ID"), Reply::Int(_)));
+    }
+    let said = info(&mut peers[0], "commandstats errorstats latencystats");
+    let of = |name: &str, what: &str| number(&said[&format!("cmdstat_{name}")], what);
+    assert_eq!((of("set", "calls"), of("set", "failed_calls"), of("set", "rejected_calls")), (6, 0, 0));
+    assert_eq!((of("incr", "calls"), of("incr", "failed_calls")), (6, 6));
+    assert_eq!((of("get", "calls"), of("get", "rejected_calls")), (0, 6));
+    assert_eq!(of("client|id", "calls"), 6);
+    assert_eq!(said["errorstat_ERR"], "count=18");
+    assert!(said["latency_percentiles_usec_set"].starts_with("p50="), "{said:?}");
+    let histogram = format!("{:?}", peers[0].ask("LATENCY HISTOGRAM set"));
+    assert!(histogram.contains("calls") && histogram.contains("histogram_usec"), "{histogram}");
+
+    assert_eq!(peers[0].ask("CONFIG RESETSTAT"), Reply::ok());
+    let said = info(&mut peers[1], "commandstats errorstats stats");
+    assert!(!said.contains_key("cmdstat_set") && !said.contains_key("errorstat_ERR"), "{said:?}");
+    assert!(said["total_net_input_bytes"].parse::<u64>().is_ok_and(|bytes| bytes < 200), "{said:?}");
+    // What is counted anew is counted from 0, on the worker that had counted most as on the others.
+    for peer in &mut peers {
+        assert_eq!(peer.ask("SET text x"), Reply::ok());
+    }
+    assert_eq!(number(&info(&mut peers[0], "commandstats")["cmdstat_set"], "calls"), 6);
+}
+
+pub(crate) fn the_rate_is_that_of_the_moment(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let mut peer = server.peer();
+    let rate =
+        |peer: &mut Peer| info(peer, "stats")["instantaneous_ops_per_sec"].parse::<u64>().expect("a number");
+    let pipeline = modb_tests::peer::encode(["SET", "key", "value"]).repeat(1000);
+    let busy = wait::within(DEADLINE, || {
+        peer.send(&pipeline);
+        (0..1000).for_each(|_| assert_eq!(peer.reply(), Reply::ok()));
+        (rate(&mut peer) >= 1000).then_some(())
+    });
+    assert!(busy.is_some(), "a thousand commands at a time came to {} in a second", rate(&mut peer));
+    let idle = wait::within(DEADLINE, || (rate(&mut peer) < 1000).then_some(()));
+    assert!(idle.is_some(), "nothing but INFO came to {} in a second", rate(&mut peer));
+}
+
+pub(crate) fn a_killed_client_is_gone_from_the_list_at_once(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let mut killer = server.peer();
+    for _ in 0..50 {
+        let mut victims: Vec<Peer> = (0..4).map(|_| server.peer()).collect();
+        let ids: Vec<i64> = victims.iter_mut().map(|victim| victim.ask("CLIENT ID").int()).collect();
+        for (victim, id) in victims.iter_mut().zip(&ids) {
+            assert_eq!(killer.ask(&format!("CLIENT KILL ID {id}")), Reply::Int(1));
+            assert_eq!(killer.ask(&format!("CLIENT LIST ID {id}")).text(), "");
+            assert_eq!(killer.ask(&format!("CLIENT KILL ID {id}")), Reply::Int(0));
+            assert_eq!(victim.read_to_close(), b"");
+        }
+    }
+}
