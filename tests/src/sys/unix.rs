@@ -26,6 +26,15 @@ pub fn ask_to_end(pid: u32, ask: Ask) -> bool {
     kill_process(pid, signal).is_ok()
 }
 
+/// Lets a script be started.
+///
+/// # Errors
+/// If it is not ours.
+pub fn make_executable(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+}
+
 /// Resident memory of a process, in bytes.
 pub fn rss_bytes(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

@@ -42,6 +42,14 @@ impl Drop for Process {
     }
 }
 
+/// Lets a script be started. Windows goes by the name.
+///
+/// # Errors
+/// None.
+pub fn make_executable(_path: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
 /// Resident memory of a process, in bytes.
 pub fn rss_bytes(pid: u32) -> Option<u64> {
     let process = Process::open(pid)?;

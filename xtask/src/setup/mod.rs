@@ -73,6 +73,9 @@ pub(crate) fn hand_to(tests: &mut Command) -> Result<()> {
     if let Some(python) = python::interpreter()? {
         tests.env("MODB_PYTHON", python);
     }
+    if let Some(suite) = python::suite()? {
+        tests.env("MODB_REDIS_PY_SUITE", suite);
+    }
     Ok(())
 }
 
