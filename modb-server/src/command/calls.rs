@@ -292,7 +292,7 @@ mod tests {
         }
         let sums = Sums::of([&calls].into_iter(), None);
         assert_eq!((sums.errors.len(), sums.errors["ERR"], sums.errors["KIND0"]), (MAX_ERROR_KINDS, 1000, 1));
-        let before = sums.clone();
+        let before = sums;
         calls.add_error(b"ERR once more");
         let sums = Sums::of([&calls].into_iter(), Some(&before));
         assert_eq!(sums.errors, BTreeMap::from([("ERR".to_owned(), 1)]));
