@@ -6,8 +6,8 @@ use modb_net::resp::Args;
 
 use super::error::err;
 use super::parse::{int_or, lossy};
-use super::server::config_failed;
 use super::{CommandError, Ctx, Reply};
+use crate::config::ConfigError;
 use crate::data::glob_matches;
 
 pub(super) fn get(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
@@ -49,4 +49,17 @@ pub(super) fn rewrite(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, Comma
 pub(super) fn resetstat(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
     ctx.instance.reset_counts(&ctx.network.workers());
     Ok(Reply::Ok)
+}
+
+/// The reply to a `CONFIG SET` that failed because of one parameter.
+fn config_failed(name: &str, error: &ConfigError) -> CommandError {
+    let why = match error {
+        ConfigError::Unknown { .. } => {
+            return format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'").into();
+        }
+        ConfigError::Immutable(_) => "can't set immutable config".to_owned(),
+        ConfigError::Invalid { why, .. } => why.clone(),
+        other => other.to_string(),
+    };
+    format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}").into()
 }

@@ -5,6 +5,7 @@ use modb_net::resp::Args;
 use super::error::err;
 use super::introspect::{help_for, unreachable_parent};
 use super::parse::{self, Options, int, is};
+use super::reply::MAX_REPLY_BYTES;
 use super::spec::{Access, Find, Flags, KeySpec, Spec, key, keys};
 use super::{CommandError, Ctx, Reply};
 use crate::data::{Kind, glob_matches};
@@ -18,9 +19,6 @@ const REMOVE: &[KeySpec] = &[keys(Access::Remove, 1, 1)];
 
 /// The most keys of one reply of `SCAN`, whatever `COUNT` says: it is only a hint.
 const MAX_SCAN_KEYS: usize = 100_000;
-
-/// The most bytes of strings in one reply: a reply is made as a whole.
-pub(super) const MAX_REPLY_BYTES: usize = 512 << 20;
 
 #[rustfmt::skip]
 pub(super) static COMMANDS: [Spec; 13] = [

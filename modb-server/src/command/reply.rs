@@ -8,6 +8,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use modb_net::resp::Encoder;
 
+/// The most bytes of strings in one reply: a reply is made as a whole.
+pub(super) const MAX_REPLY_BYTES: usize = 512 << 20;
+
 /// What a command answers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {

@@ -7,7 +7,6 @@ use super::introspect::{help_for, unreachable_parent};
 use super::parse::{self, is};
 use super::spec::{Flags, Spec};
 use super::{CommandError, Ctx, Reply, config, info};
-use crate::config::ConfigError;
 
 const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
 const SAVING: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::NO_ASYNC_LOADING];
@@ -123,19 +122,6 @@ fn bgsave(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> 
 
 fn lastsave(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Int((ctx.tx.now_ms() / 1000) as i64))
-}
-
-/// The reply to a `CONFIG SET` that failed because of one parameter.
-pub(super) fn config_failed(name: &str, error: &ConfigError) -> CommandError {
-    let why = match error {
-        ConfigError::Unknown { .. } => {
-            return format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'").into();
-        }
-        ConfigError::Immutable(_) => "can't set immutable config".to_owned(),
-        ConfigError::Invalid { why, .. } => why.clone(),
-        other => other.to_string(),
-    };
-    format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}").into()
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use modb_net::resp::Args;
 
 use super::error::err;
 use super::expire::{Deadline, deadline};
-use super::keys::MAX_REPLY_BYTES;
 use super::parse::{Options, int, int_or, is};
+use super::reply::MAX_REPLY_BYTES;
 use super::spec::{Access, Find, Flags, KeySpec, Spec, key, keys};
 use super::{CommandError, Ctx, Reply};
 use crate::data::{DataError, Form, Head, MAX_VALUE_BYTES};
