@@ -2,7 +2,8 @@
 //!
 //! `cargo xtask cross -- test -p modb-net` builds with the Windows library and runs under Wine.
 
-use crate::process::{self, Result};
+use crate::failure::Result;
+use crate::process;
 use crate::windows::Kit;
 
 pub(crate) fn command(args: &[String]) -> Result<()> {

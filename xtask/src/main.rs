@@ -5,6 +5,7 @@
 
 mod bench;
 mod cross;
+mod failure;
 mod process;
 mod setup;
 mod test;
@@ -14,7 +15,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
-use process::Result;
+use failure::Result;
 
 const HELP: &str = "\
 cargo xtask COMMAND

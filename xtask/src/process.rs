@@ -3,45 +3,11 @@
 //! No child gets this process's standard input: nothing here may wait for a key.
 
 use std::ffi::OsStr;
-use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-pub(crate) type Result<T> = std::result::Result<T, Failure>;
-
-/// Why a command cannot go on, in words for the person who ran it.
-#[derive(Debug)]
-pub(crate) struct Failure(String);
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<String> for Failure {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl From<&str> for Failure {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-/// A system error with what was being done when it came.
-pub(crate) trait Context<T> {
-    fn context(self, doing: impl fmt::Display) -> Result<T>;
-}
-
-impl<T> Context<T> for std::io::Result<T> {
-    fn context(self, doing: impl fmt::Display) -> Result<T> {
-        self.map_err(|error| Failure(format!("{doing}: {error}")))
-    }
-}
+use crate::failure::{Context as _, Result};
 
 /// A command without standard input and without what `cargo run` adds to the environment.
 ///

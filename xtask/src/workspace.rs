@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::process::{Context as _, Result};
+use crate::failure::{Context as _, Result};
 
 /// The root of the workspace.
 pub(crate) fn root() -> &'static Path {

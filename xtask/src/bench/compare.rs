@@ -11,7 +11,7 @@ use super::load::{Generator, Length, Load, Operation, Outcome};
 use super::report;
 use super::results::{Results, Samples, Subject};
 use super::servers::{Durability, Kind, Running, Setting, SlowDisk};
-use crate::process::{Context as _, Result};
+use crate::failure::{Context as _, Result};
 
 pub(crate) const USAGE: &str =
     "cargo xtask bench compare [--quick] [--rounds N] [--workers N,N] [--durability MODE,MODE]

@@ -7,7 +7,7 @@
 
 use super::load::{Generator, Length, Load, Operation};
 use super::servers::{Durability, Kind, Running, Setting};
-use crate::process::{Context as _, Result};
+use crate::failure::{Context as _, Result};
 
 pub(crate) const USAGE: &str = "cargo xtask bench generators [--rounds N]";
 

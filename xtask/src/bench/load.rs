@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use super::servers::Kind;
-use crate::process::{self, Result};
+use crate::failure::Result;
+use crate::process;
 
 /// What is asked of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

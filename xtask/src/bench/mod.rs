@@ -11,7 +11,8 @@ mod servers;
 
 use std::path::PathBuf;
 
-use crate::process::{self, Result};
+use crate::failure::Result;
+use crate::process;
 use crate::workspace;
 
 /// `cargo xtask bench NAME ARGS`.

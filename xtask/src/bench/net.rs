@@ -1,7 +1,8 @@
 //! `cargo xtask bench notify` and `handoff`: what `modb-net` does between threads, beside other ways to do it. The
 //! benchmarks are `modb-net/benches/`; here they are told where to put their tables and their pictures.
 
-use crate::process::{self, Result};
+use crate::failure::Result;
+use crate::process;
 use crate::workspace;
 
 /// Options of the benchmark itself are passed on; unless told otherwise it writes into `docs/`.

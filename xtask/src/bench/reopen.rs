@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::servers::{Durability, Kind, Running, Setting};
-use crate::process::{Context as _, Result};
+use crate::failure::{Context as _, Result};
 
 pub(crate) const USAGE: &str =
     "cargo xtask bench reopen [--keys N,N] [--value-bytes N] [-- OPTIONS OF MODB-SERVER]

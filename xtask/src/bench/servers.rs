@@ -3,7 +3,7 @@
 //! Only a child that this file started is ever stopped. One server runs at a time, so that each has the
 //! whole machine (the load generator shares it with every one of them alike).
 
-use crate::process::{Context as _, Result};
+use crate::failure::{Context as _, Result};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

@@ -11,7 +11,7 @@ mod toolchain;
 use std::fs::File;
 use std::process::Command;
 
-use crate::process::{Context as _, Result};
+use crate::failure::{Context as _, Result};
 use crate::windows::{StdLibrary, Wine};
 use crate::workspace;
 

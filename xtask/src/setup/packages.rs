@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::needs::Need;
-use crate::process::{self, Result};
+use crate::failure::Result;
+use crate::process;
 
 /// Installs the packages of what is missing; `true` if there were any.
 pub(super) fn install(missing: &[&Need]) -> Result<bool> {

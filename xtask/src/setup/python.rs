@@ -5,7 +5,8 @@
 
 use std::path::PathBuf;
 
-use crate::process::{self, Context as _, Result};
+use crate::failure::{Context as _, Result};
+use crate::process;
 use crate::workspace;
 
 /// Exact versions: a client that changes by itself would change what is tested.

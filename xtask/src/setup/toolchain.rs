@@ -1,6 +1,7 @@
 //! The parts of the Rust toolchain that a minimal installation lacks.
 
-use crate::process::{self, Result};
+use crate::failure::Result;
+use crate::process;
 use crate::workspace;
 
 /// Each with the cargo command that it brings.

@@ -8,7 +8,8 @@ use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::process::{self, Context as _, Result};
+use crate::failure::{Context as _, Result};
+use crate::process;
 
 /// The variable that holds the mark.
 const MARK: &str = "MODB_TEST_STEP";

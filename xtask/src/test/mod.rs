@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use crate::process::{self, Result};
+use crate::failure::Result;
+use crate::process;
 use crate::windows::{self, Kit, SmallDisks};
 use crate::{setup, tidy, workspace};
 use tally::Tally;

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::hang::Mark;
 use super::tally::Tally;
-use crate::process::{self, Context as _, Result};
+use crate::failure::{Context as _, Result};
+use crate::process;
 use crate::workspace;
 
 /// How long a step may take before it counts as hanging. The longest took nine minutes, on a machine that was building

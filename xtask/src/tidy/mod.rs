@@ -11,7 +11,8 @@ mod text;
 use std::fmt;
 use std::path::Path;
 
-use crate::process::{self, Context as _, Result};
+use crate::failure::{Context as _, Result};
+use crate::process;
 use crate::workspace;
 
 /// One file that git knows or would add.

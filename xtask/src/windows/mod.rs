@@ -13,7 +13,8 @@ pub(crate) use small_disks::SmallDisks;
 pub(crate) use std_library::StdLibrary;
 pub(crate) use wine::{Session, Wine};
 
-use crate::process::{self, Result};
+use crate::failure::Result;
+use crate::process;
 use crate::workspace;
 
 pub(crate) const TARGET: &str = "x86_64-pc-windows-gnu";

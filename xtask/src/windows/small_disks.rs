@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::process::{self, Result};
+use crate::failure::Result;
+use crate::process;
 use crate::workspace;
 
 /// As many scenarios want one at the same time (`SmallDisk` in `tests/src/sys/`).

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{LINKER, TARGET};
-use crate::process::{self, Context as _, Result};
+use crate::failure::{Context as _, Result};
+use crate::process;
 use crate::workspace;
 
 /// Set to `rustup` or `debian` to allow only that one; unset, the first that is installed is taken.

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::LINKER;
-use crate::process::{self, Context as _, Result};
+use crate::failure::{Context as _, Result};
+use crate::process;
 use crate::workspace;
 
 /// Debian 12 installs Wine outside the path.
