@@ -49,10 +49,9 @@ scenarios! {
     start::a_folder_that_cannot_be_read_is_refused, unless Redis: "Redis makes no folder",
         unless WindowsHost: "rights are lists there, not bits";
     start::a_file_in_place_of_the_folder_is_refused;
-    start::a_full_disk_is_one_clear_line_and_nothing_is_damaged, unless Redis: "Redis starts all the same",
-        unless Windows: "no memory disk without a driver";
+    start::a_full_disk_is_one_clear_line_and_nothing_is_damaged, unless Redis: "Redis starts all the same";
     start::a_write_that_a_full_disk_keeps_waiting_is_cut_off_and_serving_goes_on,
-        unless Redis: "Redis answers an error or ends", unless Windows: "no memory disk without a driver";
+        unless Redis: "Redis answers an error or ends";
     start::a_file_gives_the_same_options_as_flags, unless Redis: "the file is Modb's own";
 
     serve::a_value_that_was_set_is_got;
@@ -99,21 +98,17 @@ scenarios! {
     durable::times_to_live_continue_over_a_restart;
     durable::what_expired_while_down_stays_gone;
     durable::a_hundred_restarts_of_nothing_change_nothing, unless Redis: "proven with Modb only";
-    durable::a_disk_that_fills_refuses_writes_and_serves_again_when_freed, unless Redis: "Redis exits instead",
-        unless Windows: "no memory disk without a driver";
+    durable::a_disk_that_fills_refuses_writes_and_serves_again_when_freed, unless Redis: "Redis exits instead";
 
-    shutdown::a_signal_ends_it_with_status_0_and_keeps_the_data, unless Windows: "no signals",
-        unless WindowsHost: "no signals";
-    shutdown::ctrl_c_ends_it_like_a_termination_signal, unless Windows: "Wine delivers no console events",
-        unless WindowsHost: "Wine delivers no console events";
+    shutdown::a_signal_ends_it_with_status_0_and_keeps_the_data,
+        unless Wine: "Ctrl-Break stands for the signal there, and Wine has none";
+    shutdown::ctrl_c_ends_it_like_a_termination_signal;
     shutdown::the_command_ends_it_with_status_0_and_keeps_the_data;
     shutdown::what_was_read_is_answered_before_the_end, unless Redis: "Redis drops what is buffered";
     shutdown::idle_clients_do_not_delay_the_end;
     shutdown::a_client_that_never_reads_delays_the_end_only_so_long, unless Redis: "Redis does not wait";
 
-    many::ten_thousand_idle_connections_cost_at_most_1_kib_each, unless Redis: "Redis takes 10 KiB",
-        unless Windows: "Wine keeps the memory of sockets in a process of its own",
-        unless WindowsHost: "Wine keeps the memory of sockets in a process of its own";
+    many::idle_connections_cost_little_memory, unless Redis: "Redis takes 10 KiB";
     many::a_thousand_busy_connections_are_spread_over_all_workers;
     many::idle_connections_cost_no_processor_time;
     #[ignore = "a minute of idling"]

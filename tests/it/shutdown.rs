@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use modb_tests::peer::encode;
 use modb_tests::platform::Product;
-use modb_tests::sys::{self, Ask};
+use modb_tests::sys::Ask;
 use modb_tests::{Launch, Peer, Platform, Reply, Server};
 
 /// `SHUTDOWN`, in the words that keep Redis from writing a dump of its own.
@@ -21,10 +21,10 @@ fn ends_well(server: &mut Server) {
 }
 
 fn a_signal_ends_it(platform: &Platform, ask: Ask) {
-    let mut server = Launch::new(platform).with_durability("everysec").start();
+    let mut server = Launch::new(platform).with_durability("everysec").in_own_console().start();
     let mut peer = server.peer();
     assert_eq!(peer.ask("SET k v"), Reply::ok());
-    assert!(sys::ask_to_end(server.pid(), ask));
+    server.ask_to_end(ask);
     assert_eq!(peer.read_to_close(), b"");
     ends_well(&mut server);
     assert_eq!(server.launch().start().peer().ask("GET k"), Reply::bulk("v"));

@@ -24,6 +24,7 @@ pub struct Launch {
     folder: Arc<Folder>,
     args: Vec<String>,
     password: Option<String>,
+    own_console: bool,
 }
 
 /// The data folder: of its own, or one that a test brought.
@@ -58,7 +59,8 @@ impl Launch {
             Product::Modb => binary::server(),
             Product::Redis => Program::at("redis-server"),
         };
-        Self { product, program, folder: Arc::new(Folder::Own(folder)), args: Vec::new(), password: None }
+        let folder = Arc::new(Folder::Own(folder));
+        Self { product, program, folder, args: Vec::new(), password: None, own_console: false }
     }
 
     /// Another build of the product.
@@ -87,6 +89,13 @@ impl Launch {
     pub fn with_password(mut self, password: &str) -> Self {
         self.password = Some(password.to_owned());
         self.with("--requirepass", password)
+    }
+
+    /// Where the system has consoles: in one of its own, so that [`Server::ask_to_end`] reaches nobody else.
+    #[must_use]
+    pub fn in_own_console(mut self) -> Self {
+        self.own_console = true;
+        self
     }
 
     /// With what acknowledged writes survive: `always`, `everysec` or `os`.
@@ -169,6 +178,9 @@ impl Launch {
         }
         command.arg("--dir").arg(self.folder.path()).args(&self.args);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if self.own_console {
+            sys::give_own_console(&mut command);
+        }
         let mut child = tool::spawn(&mut command);
         let lines = Arc::new(Mutex::new(Vec::new()));
         collect(child.stdout.take().expect("piped"), &lines);
@@ -267,12 +279,21 @@ impl Server {
         self.launch.start()
     }
 
+    /// Asks it to end, without waiting for that.
+    ///
+    /// # Panics
+    /// If the system refuses, or if it was not started with [`Launch::in_own_console`].
+    pub fn ask_to_end(&self, ask: sys::Ask) {
+        assert!(self.launch.own_console, "whoever shares its console would end, too");
+        sys::ask_to_end(self.pid(), ask).expect("a child may be asked to end");
+    }
+
     /// Ends it gracefully: by a signal where the system has them, else by command.
     ///
     /// # Panics
     /// If it does not end with status 0 in time.
     pub fn stop(&mut self) {
-        if self.launch.program.is_exe() || !sys::ask_to_end(self.pid(), sys::Ask::Terminate) {
+        if self.launch.program.is_exe() || sys::ask_to_end(self.pid(), sys::Ask::Terminate).is_err() {
             let save = if self.launch.product == Product::Redis { "SHUTDOWN NOSAVE" } else { "SHUTDOWN" };
             let mut peer = self.peer();
             peer.send(&crate::peer::encode(save.split(' ')));

@@ -1,39 +1,46 @@
 //! Unix: signals and limits through `rustix`, memory and time from `/proc`.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use super::Ask;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
-/// A signal that asks a program to end.
-#[derive(Clone, Copy, Debug)]
-pub enum Ask {
-    /// SIGTERM.
-    Terminate,
-    /// SIGINT, what Ctrl-C sends.
-    Interrupt,
+/// Sends the signal to a child. Wine makes a Ctrl-C of the one that a terminal sends.
+///
+/// # Errors
+/// What the system says.
+pub fn ask_to_end(pid: u32, ask: Ask) -> io::Result<()> {
+    ask_to_end_from_here(pid, ask)
 }
 
-/// Sends the signal to a child; `false` if the system has no signals.
-pub fn ask_to_end(pid: u32, ask: Ask) -> bool {
+/// The same: a signal can be sent from anywhere.
+///
+/// # Errors
+/// What the system says.
+pub fn ask_to_end_from_here(pid: u32, ask: Ask) -> io::Result<()> {
     let signal = match ask {
         Ask::Terminate => Signal::TERM,
         Ask::Interrupt => Signal::INT,
     };
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a child's id is a process id");
-    kill_process(pid, signal).is_ok()
+    Ok(kill_process(pid, signal)?)
 }
 
 /// Lets a script be started.
 ///
 /// # Errors
 /// If it is not ours.
-pub fn make_executable(path: &Path) -> std::io::Result<()> {
+pub fn make_executable(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))
 }
+
+/// Signals need no console.
+pub fn give_own_console(_command: &mut Command) {}
 
 /// Resident memory of a process, in bytes.
 pub fn rss_bytes(pid: u32) -> Option<u64> {
@@ -93,16 +100,16 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Mounts one of `bytes` bytes; `None` if this user may not, or the system has no such thing.
-    pub fn mount(bytes: u64) -> Option<Self> {
+    /// Mounts one of [`super::SMALL_DISK_BYTES`], or says why this user may not.
+    pub fn mount() -> Result<Self, &'static str> {
         let folder = tempfile::tempdir().expect("a folder can be made");
-        let size = format!("size={bytes}");
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(folder.path())
-            .output()
-            .ok()?;
-        mount.status.success().then_some(Self { folder })
+        let size = format!("size={}", super::SMALL_DISK_BYTES);
+        let mut mount = Command::new("mount");
+        let output = mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder.path()).output();
+        match output {
+            Ok(output) if output.status.success() => Ok(Self { folder }),
+            _ => Err("mounting a small disk needs root"),
+        }
     }
 
     /// Where it is.

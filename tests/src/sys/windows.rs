@@ -1,28 +1,70 @@
-//! Windows: memory and time from the process API. It has no signals and no descriptor limit.
+//! Windows: memory and time from the process API, console events in place of signals. It has no descriptor limit.
 #![allow(unsafe_code)]
 
-use std::path::Path;
+use std::io;
+use std::os::windows::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::Ask;
 use windows_sys::Win32::Foundation::{CloseHandle, FILETIME, HANDLE};
+use windows_sys::Win32::System::Console::{
+    AttachConsole, CTRL_BREAK_EVENT, CTRL_C_EVENT, FreeConsole, GenerateConsoleCtrlEvent,
+    SetConsoleCtrlHandler,
+};
 use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleA, GetProcAddress};
 use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
 use windows_sys::Win32::System::Threading::{
-    GetProcessTimes, OpenProcess, PROCESS_QUERY_INFORMATION, PROCESS_VM_READ,
+    CREATE_NO_WINDOW, GetProcessTimes, OpenProcess, PROCESS_QUERY_INFORMATION, PROCESS_VM_READ,
 };
 
-/// A signal that asks a program to end.
-#[derive(Clone, Copy, Debug)]
-pub enum Ask {
-    /// SIGTERM on Unix.
-    Terminate,
-    /// Ctrl-C.
-    Interrupt,
+/// The event of that name in the console of a child that has one of its own: sent by a process of its own, since it
+/// reaches all who are in the console.
+///
+/// # Errors
+/// What the system says, or that process.
+pub fn ask_to_end(pid: u32, ask: Ask) -> io::Result<()> {
+    let test = std::env::current_exe()?;
+    // target/<profile>/deps/<test>
+    let folder = test.ancestors().nth(2).expect("tests lie in target/<profile>/deps");
+    let mut command = Command::new(folder.join("ask-to-end.exe"));
+    let output = command.args([&pid.to_string(), ask.name()]).stdin(Stdio::null()).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()))
 }
 
-/// Sends the signal to a child; `false`, since Windows has no signals.
-pub fn ask_to_end(_pid: u32, _ask: Ask) -> bool {
-    false
+/// The event in the console of `pid`, which this process joins for it.
+///
+/// # Errors
+/// What the system says.
+pub fn ask_to_end_from_here(pid: u32, ask: Ask) -> io::Result<()> {
+    let event = match ask {
+        Ask::Terminate => CTRL_BREAK_EVENT,
+        Ask::Interrupt => CTRL_C_EVENT,
+    };
+    let done = |ok: i32| if ok == 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
+    // SAFETY: these take numbers only, and the handler lives as long as the process.
+    unsafe {
+        // It fails if this process has none, which is as well.
+        FreeConsole();
+        done(AttachConsole(pid))?;
+        done(SetConsoleCtrlHandler(Some(survive), 1))?;
+        done(GenerateConsoleCtrlEvent(event, 0))
+    }
+}
+
+/// Events that are sent from here come here, too.
+unsafe extern "system" fn survive(_event: u32) -> i32 {
+    1
+}
+
+/// A console without a window, for this child alone.
+pub fn give_own_console(command: &mut Command) {
+    command.creation_flags(CREATE_NO_WINDOW);
 }
 
 struct Process(HANDLE);
@@ -96,19 +138,49 @@ pub fn under_wine() -> bool {
 /// Not done on Windows, where rights are lists, not bits: scenarios that need it say so and skip.
 pub fn set_accessible(_folder: &Path, _accessible: bool) {}
 
-/// A file system of its own that is soon full.
+/// A file system of its own that is soon full. Emptied when dropped.
 #[derive(Debug)]
-pub struct SmallDisk;
+pub struct SmallDisk {
+    folder: PathBuf,
+}
+
+/// How many of the disks in `MODB_TEST_SMALL_DISKS` are taken.
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
 impl SmallDisk {
-    /// None: Windows mounts no memory disk without a driver.
-    pub fn mount(_bytes: u64) -> Option<Self> {
-        None
+    /// One of those that whoever runs the suite has mounted, since a Windows program mounts none without a driver:
+    /// `MODB_TEST_SMALL_DISKS` names a folder that holds them. They are [`super::SMALL_DISK_BYTES`] large.
+    pub fn mount() -> Result<Self, &'static str> {
+        let Some(folder) = std::env::var_os("MODB_TEST_SMALL_DISKS") else {
+            return Err(
+                "Windows mounts no small disk without a driver, and MODB_TEST_SMALL_DISKS names none",
+            );
+        };
+        let folder = PathBuf::from(folder).join(TAKEN.fetch_add(1, Ordering::Relaxed).to_string());
+        if !folder.is_dir() {
+            return Err("MODB_TEST_SMALL_DISKS holds too few small disks");
+        }
+        let disk = Self { folder };
+        disk.clear();
+        Ok(disk)
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        Path::new("")
+        &self.folder
+    }
+
+    fn clear(&self) {
+        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            // What cannot be removed will be missed as space, and then the scenario says so.
+            let _ = std::fs::remove_dir_all(entry.path()).or_else(|_| std::fs::remove_file(entry.path()));
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 
