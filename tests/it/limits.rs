@@ -281,3 +281,34 @@ pub(crate) fn descriptors_used_up_stop_accepting_without_a_spin(platform: &Platf
         peer.try_reply().ok().filter(|reply| *reply == Reply::bulk("1"))
     });
 }
+
+/// What a server takes beside `--cache-mb`, in bytes, as the README says: the program itself, the log's buffers, the
+/// indexes and filters of table files, a flush under way, and what an allocator wastes.
+const BESIDE_CACHE_BYTES: u64 = 64 << 20;
+
+pub(crate) fn data_of_four_times_the_memory_is_served_within_it(platform: &Platform) {
+    const CACHE_MB: u64 = 32;
+    const VALUE_BYTES: usize = 1000;
+    const KEYS: usize = 4 * (CACHE_MB as usize) * (1 << 20) / VALUE_BYTES;
+    const PIPELINE: usize = 500;
+    let server = Launch::new(platform).with("--cache-mb", &CACHE_MB.to_string()).start();
+    let mut peer = server.peer();
+    let value = |n: usize| n.to_string().repeat(VALUE_BYTES)[..VALUE_BYTES].to_owned();
+    let mut peak = 0;
+    let keys: Vec<usize> = (0..KEYS).collect();
+    for part in keys.chunks(PIPELINE) {
+        let requests = part.iter().flat_map(|n| encode(["SET", &format!("k{n}"), &value(*n)]));
+        peer.send(&requests.collect::<Vec<u8>>());
+        assert!(peer.replies(part.len()).iter().all(|reply| *reply == Reply::ok()));
+        peak = peak.max(server.rss_bytes().unwrap_or(0));
+    }
+    for part in keys.chunks(PIPELINE) {
+        peer.send(&part.iter().flat_map(|n| encode(["GET", &format!("k{n}")])).collect::<Vec<u8>>());
+        for (n, reply) in part.iter().zip(peer.replies(part.len())) {
+            assert_eq!(reply, Reply::bulk(value(*n)), "k{n}");
+        }
+        peak = peak.max(server.rss_bytes().unwrap_or(0));
+    }
+    println!("peak {} MiB with --cache-mb {CACHE_MB}", peak >> 20);
+    assert!(peak < (CACHE_MB << 20) + BESIDE_CACHE_BYTES, "{peak} bytes");
+}

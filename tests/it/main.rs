@@ -76,6 +76,7 @@ scenarios! {
     limits::a_reset_while_paused_frees_the_connection_without_a_spin;
     limits::half_a_request_and_gone_leaves_nothing;
     limits::random_bytes_never_harm_the_others;
+    limits::data_of_four_times_the_memory_is_served_within_it, unless Redis: "Redis keeps all of it in memory";
     limits::descriptors_used_up_stop_accepting_without_a_spin, unless Redis: "Redis lowers maxclients instead",
         unless Windows: "no descriptor limit", unless WindowsHost: "no descriptor limit";
 

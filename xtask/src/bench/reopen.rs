@@ -3,13 +3,14 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::servers::{Durability, Kind, Running, Setting};
 use crate::failure::{Context as _, Result};
 
 pub(crate) const USAGE: &str =
-    "cargo xtask bench reopen [--keys N,N] [--value-bytes N] [-- OPTIONS OF MODB-SERVER]
+    "cargo xtask bench reopen [--keys N,N] [--value-bytes N] [--server FILE] [-- OPTIONS OF MODB-SERVER]
     Stores each number of keys, kills the server, starts it again and reads all of them back; Linux.";
 
 /// Requests under way: enough that neither side waits for the other, few enough for the sockets' buffers.
@@ -21,12 +22,17 @@ const SILENCE: Duration = Duration::from_secs(60);
 struct Options {
     keys: Vec<u64>,
     value_bytes: usize,
+    /// Instead of one that is built now.
+    server: Option<PathBuf>,
     modb_options: Vec<String>,
 }
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let options = parse(args)?;
-    let modb_server = super::build("modb-server")?;
+    let modb_server = match &options.server {
+        Some(file) => file.clone(),
+        None => super::build("modb-server")?,
+    };
     let setting = Setting { modb_server: &modb_server, modb_options: &options.modb_options, slow_disk: None };
     println!("values of {} bytes, options {:?}", options.value_bytes, options.modb_options);
     println!("    keys  stored  reopened  peak storing  after reopening  peak reading  on disk  read");
@@ -139,21 +145,23 @@ fn shuffled(n: u64, count: u64) -> u64 {
 }
 
 fn parse(args: &[String]) -> Result<Options> {
-    let mut options = Options { keys: vec![1_000_000, 3_000_000], value_bytes: 32, modb_options: Vec::new() };
+    let mut options =
+        Options { keys: vec![1_000_000, 3_000_000], value_bytes: 32, server: None, modb_options: Vec::new() };
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
-        let mut number = || rest.next().ok_or_else(|| format!("{arg} needs a number\n{USAGE}"));
+        let mut following = || rest.next().ok_or_else(|| format!("what follows {arg}?\n{USAGE}"));
         let bad = |text: &str| format!("{text} is no number\n{USAGE}");
         match arg.as_str() {
             "--keys" => {
-                let list = number()?;
+                let list = following()?;
                 let keys: Option<Vec<u64>> = list.split(',').map(|n| n.parse().ok()).collect();
                 options.keys = keys.filter(|keys| !keys.contains(&0)).ok_or_else(|| bad(list))?;
             }
             "--value-bytes" => {
-                let text = number()?;
+                let text = following()?;
                 options.value_bytes = text.parse().map_err(|_| bad(text))?;
             }
+            "--server" => options.server = Some(following()?.into()),
             "--" => {
                 options.modb_options = rest.cloned().collect();
                 break;
