@@ -8,7 +8,7 @@ use crate::process;
 use crate::workspace;
 
 /// As many scenarios want one at the same time (`SmallDisk` in `tests/src/sys/`).
-const DISKS: usize = 2;
+const DISKS: usize = 3;
 
 /// What such a scenario expects (`SMALL_DISK_BYTES` in `tests/src/sys/mod.rs`).
 const BYTES: u64 = 384 << 20;
