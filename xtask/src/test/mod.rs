@@ -6,6 +6,7 @@
 //! the time of every step that follows.
 
 mod hang;
+mod small_disks;
 mod step;
 mod tally;
 
@@ -15,8 +16,9 @@ use std::time::Instant;
 
 use crate::failure::Result;
 use crate::process;
-use crate::windows::{self, Kit, SmallDisks};
+use crate::windows::{self, Kit};
 use crate::{setup, tidy, workspace};
+use small_disks::{FOR_SCENARIOS, FOR_STORE, SmallDisks};
 use tally::Tally;
 
 /// What the command line asks for.
@@ -64,17 +66,22 @@ pub(crate) fn command(args: &[String]) -> Result<()> {
     } else {
         setup::demand(crossed)?;
     }
-    let mut run = Run { options, rows: Vec::new() };
+    let mut run = Run { options, rows: Vec::new(), left_to_others: Vec::new() };
     let ran = run.all(host, native, crossed);
     let reported = run.report(started);
     // A step that hung is told in the report.
     if run.hung() { reported } else { ran.and(reported) }
 }
 
+/// The store's test on a real disk that it fills.
+const FULL_DISK: &str = "a_full_disk_refuses_writes_loses_nothing_and_serves_again";
+
 /// The steps done so far, by platform.
 struct Run {
     options: Options,
     rows: Vec<(String, Tally)>,
+    /// Ignored tests that have a step of their own: not skipped.
+    left_to_others: Vec<&'static str>,
 }
 
 impl Run {
@@ -101,7 +108,8 @@ impl Run {
         }
         self.prepare(name, "build", process::cargo().args(["build", "--workspace", "--bins", "--examples"]))?;
         let programs = Programs::of(&workspace::target_dir());
-        self.tests(name, "unit, property and model", process::cargo().args(UNIT))?;
+        let disks = if host == "linux" { SmallDisks::mount(FOR_STORE)? } else { None };
+        self.units(name, process::cargo().args(UNIT), disks.and_then(|disks| Some((disks.first()?, disks))))?;
         let mut integration = process::cargo();
         programs.hand_to(&mut integration)?;
         self.tests(name, "integration and real clients", integration.args(INTEGRATION))?;
@@ -140,12 +148,17 @@ impl Run {
         }
         self.prepare(NAME, "build", kit.cargo().args(["build", "--workspace", "--bins", "--examples"]))?;
         let programs = Programs::of(&windows::target_dir().join(windows::TARGET));
-        self.tests(NAME, "unit, property and model", kit.cargo().args(UNIT))?;
+        let disks = SmallDisks::mount(FOR_STORE)?;
+        self.units(
+            NAME,
+            kit.cargo().args(UNIT),
+            disks.and_then(|disks| Some((disks.first_under_wine()?, disks))),
+        )?;
         let mut integration = kit.cargo();
         // Wine cannot start this system's Python: redis-py meets the Windows server in the crossed runs.
         programs.hand_to(&mut integration)?;
         integration.env_remove("MODB_PYTHON");
-        let disks = SmallDisks::mount()?;
+        let disks = SmallDisks::mount(FOR_SCENARIOS)?;
         if let Some(disks) = &disks {
             disks.hand_to(&mut integration);
         }
@@ -174,6 +187,28 @@ impl Run {
         self.add("Crossed", "Windows client, Linux server", tally)
     }
 
+    /// The tests that stand beside the code, and the one of them that wants a disk that it can fill.
+    fn units(
+        &mut self,
+        platform: &str,
+        command: &mut Command,
+        small_disk: Option<(PathBuf, SmallDisks)>,
+    ) -> Result<()> {
+        let mut full = process::again(command);
+        self.left_to_others = small_disk.iter().map(|_| FULL_DISK).collect();
+        self.tests(platform, "unit, property and model", command)?;
+        self.left_to_others.clear();
+        let Some((folder, _mounted)) = small_disk else { return Ok(()) };
+        full.env("MODB_TEST_SMALL_DISK", folder).args(["--", "--ignored", FULL_DISK]);
+        if self.options.filter.as_ref().is_some_and(|filter| !FULL_DISK.contains(filter.as_str())) {
+            return Ok(());
+        }
+        let name = "a disk that runs full";
+        let mut tally = step::tests(platform, name, &mut full, false)?;
+        tally.skipped.clear();
+        self.add(platform, name, tally)
+    }
+
     fn check(&mut self, platform: &str, name: &str, command: &mut Command) -> Result<()> {
         let tally = step::check(platform, name, command)?;
         self.add(platform, name, tally)
@@ -190,6 +225,7 @@ impl Run {
         let filter = self.options.filter.clone();
         let mut long = self.options.long.then(|| process::again(command));
         let mut tally = step::tests(platform, name, command.args(&filter), filter.is_some())?;
+        tally.skipped.retain(|name, _| !self.left_to_others.contains(&name.as_str()));
         if let Some(long) = &mut long {
             tally.skipped.retain(|name, _| !is_long(name));
             let name = format!("{name}, long");

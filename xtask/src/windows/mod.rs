@@ -3,13 +3,11 @@
 //! `std` finds or builds the standard library for Windows, `wine` runs programs. `Kit` is both, ready to use: a
 //! cargo that builds for Windows and runs what it built. On a Windows machine none of this is needed.
 
-mod small_disks;
 mod std_library;
 mod wine;
 
 use std::process::Command;
 
-pub(crate) use small_disks::SmallDisks;
 pub(crate) use std_library::StdLibrary;
 pub(crate) use wine::{Session, Wine};
 
