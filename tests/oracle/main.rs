@@ -90,7 +90,10 @@ fn compare(platform: &Platform, commands: u64) {
         match result {
             Ok(()) => {}
             Err(TestError::Fail(difference, program)) => {
-                differences.push(format!("MODB_ORACLE_SEED={seed}: {difference}\nin:\n{program}"));
+                let difference = format!("MODB_ORACLE_SEED={seed}: {difference}\nin:\n{program}");
+                // At once: a long run may be given up before its end.
+                eprintln!("after {} commands, {difference}", compared.get());
+                differences.push(difference);
             }
             Err(abort) => panic!("{abort}"),
         }

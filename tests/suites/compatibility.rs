@@ -12,13 +12,12 @@ pub(crate) struct Unsupported {
 }
 
 impl Unsupported {
-    /// The group of a command that is not supported; none, if it is.
+    /// The group of a command (in upper case) that is not supported; none, if it is.
     pub(crate) fn get(&self, command: &str) -> Option<&str> {
-        let command = command.to_ascii_uppercase();
-        if self.supported.contains(&command) {
+        if self.supported.iter().any(|supported| supported == command) {
             return None;
         }
-        Some(self.groups.get(&command).map_or(NEWER, String::as_str))
+        Some(self.groups.get(command).map_or(NEWER, String::as_str))
     }
 }
 

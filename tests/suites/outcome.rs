@@ -17,7 +17,7 @@ pub(crate) enum End {
     Failed(String),
     /// For this reason it was not run, or stopped by itself.
     LeftOut(String),
-    /// It met a command that the server does not know.
+    /// It met a command that the server does not know, in upper case.
     UnknownCommand(String),
 }
 

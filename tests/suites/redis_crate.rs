@@ -136,7 +136,7 @@ fn failure(printed: &str, name: &str) -> End {
     let begin = format!("---- {name} stdout ----\n");
     let said = printed.split_once(&begin).map_or("", |(_, rest)| rest.split("\n---- ").next().unwrap_or(""));
     match unknown_command(said) {
-        Some(command) => End::UnknownCommand(command),
+        Some(command) => End::UnknownCommand(command.to_ascii_uppercase()),
         None => End::Failed(said.to_owned()),
     }
 }

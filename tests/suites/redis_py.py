@@ -19,6 +19,8 @@ tracemalloc.start = lambda *_: None
 tracemalloc.stop = lambda *_: None
 
 ends = {}
+# Those that are to run: one that never does, since pytest itself failed, must not go unseen.
+due = []
 
 
 def left_out():
@@ -56,6 +58,7 @@ def pytest_collection_modifyitems(config, items):
         if pattern not in used and pattern.partition("::")[0] in files:
             ends[f"left out: {pattern}"] = ("failed", "no test has this name any more")
     config.hook.pytest_deselected(items=gone)
+    due.extend(item.nodeid for item in kept)
     items[:] = kept
 
 
@@ -116,6 +119,7 @@ def pytest_runtest_logreport(report):
 
 def pytest_sessionfinish():
     with open(os.environ["MODB_SUITE_REPORT"], "w", encoding="utf-8") as file:
-        for name, (end, why) in ends.items():
+        never = {name: ("failed", "it was never run") for name in due if name not in ends}
+        for name, (end, why) in (ends | never).items():
             why = why.replace("\t", " ").replace("\n", "\\n")
             file.write(f"{name}\t{end}\t{why}\n")

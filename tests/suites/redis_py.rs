@@ -59,7 +59,9 @@ pub(crate) fn run() -> Result<Vec<Outcome>, String> {
         let mut pytest = Command::new(&python);
         pytest
             .current_dir(&suite)
-            .args(["-m", "pytest", "--quiet", "--tb=native", "--timeout=20", "-p", "redis_py"])
+            .args(["-m", "pytest", "--quiet", "--tb=native", "-p", "redis_py"])
+            // Of the test itself only: in what pytest does around it, a timeout would end the session.
+            .args(["--timeout=60", "-o", "timeout_func_only=true"])
             // Neither its configuration nor its caches: the archive's folder is left as it is.
             .args(["-c", "/dev/null", "--rootdir", ".", "-p", "no:cacheprovider", "-W", "ignore"])
             .args(["-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function"])
@@ -90,7 +92,7 @@ fn read(protocol: &str, line: &str) -> Outcome {
     let end = match end {
         "passed" => End::Passed,
         "left out" => End::LeftOut(why),
-        "unknown command" => End::UnknownCommand(why),
+        "unknown command" => End::UnknownCommand(why.to_ascii_uppercase()),
         _ => End::Failed(why),
     };
     Outcome { name, end }
