@@ -208,13 +208,18 @@ impl Peer {
             self.start = 0;
         }
         let mut chunk = [0; 64 << 10];
-        match self.stream.read(&mut chunk)? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            n => {
-                self.unread.extend_from_slice(&chunk[..n]);
-                Ok(())
+        let taken = loop {
+            match self.stream.read(&mut chunk) {
+                // A process that was stopped and goes on hears this from a read with a timeout.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
             }
+        };
+        if taken == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        self.unread.extend_from_slice(&chunk[..taken]);
+        Ok(())
     }
 }
 

@@ -140,6 +140,8 @@ fn apply(step: &Step, bytes: &mut [u8]) -> Reply {
         match step.overflow {
             Overflow::Fail => return Reply::Null,
             Overflow::Saturate if wide > most => most,
+            // Redis takes the distance to the greatest value in 64 bits, where it turns negative: too low is too high.
+            Overflow::Saturate if shown_old && i64::try_from(most - wide).is_err() => most,
             Overflow::Saturate => least,
             Overflow::Wrap => wide,
         }
@@ -194,6 +196,8 @@ mod tests {
             "BITFIELD b INCRBY u8 #1 1" => "[:0]", "BITFIELD b OVERFLOW SAT INCRBY u8 #1 300" => "[:255]",
             "BITFIELD b OVERFLOW FAIL INCRBY u8 #1 1" => "[nil]", "BITFIELD b OVERFLOW SAT SET i8 0 -200" => "[:0]", "BITFIELD b GET i8 0" => "[:-128]",
             "BITFIELD b OVERFLOW WRAP INCRBY i8 0 -1" => "[:127]", "BITFIELD_RO b GET i8 0" => "[:127]", "BITFIELD none GET u8 0" => "[:0]", "EXISTS none" => ":0",
+            "BITFIELD d OVERFLOW SAT SET i8 0 -9223372036854775681 GET i8 0" => "[:0 :127]", "BITFIELD d OVERFLOW SAT SET i8 0 -9223372036854775680 GET i8 0" => "[:127 :-128]",
+            "BITFIELD e OVERFLOW SAT SET u8 0 -9223372036854775808 GET u8 0" => "[:0 :255]", "BITFIELD f OVERFLOW SAT INCRBY i8 0 -9223372036854775808" => "[:-128]",
             "BITFIELD c SET u8 0 -1" => "[:0]", "BITFIELD c GET u8 0" => "[:255]", "BITFIELD c" => "[]"
         }
         wrong_fields_are_refused {
