@@ -31,6 +31,11 @@ pub(super) const MAX_CANDIDATES: usize = 4;
 /// connection that failed (`WSAPoll` before Windows 10 2004).
 const WAIT_SLICE: Duration = Duration::from_millis(20);
 
+/// How long a connection may be under way before it is given up and made anew, while strangers come; twice as long the next
+/// time. A request that finds the backlog full is dropped by Linux without a word, and repeated only after a second, two
+/// and four: too seldom to meet one of the moments in which there is room.
+const FIRST_PATIENCE: Duration = Duration::from_millis(100);
+
 /// 128 random bits cannot be guessed within the deadline.
 const NONCE_BYTES: usize = 16;
 
@@ -74,8 +79,13 @@ impl Rendezvous<'_> {
 
     /// Connects, sends `nonce`, and accepts until somebody shows it.
     fn find_ourselves(&self, nonce: &Nonce) -> Result<(Socket, Socket), StepError> {
-        let mut connector =
-            Connector { socket: (self.make_connector)()?, progress: Progress::Idle, refusals: 0 };
+        let mut connector = Connector {
+            socket: (self.make_connector)()?,
+            progress: Progress::Idle,
+            refusals: 0,
+            begun: Instant::now(),
+            patience: FIRST_PATIENCE,
+        };
         let mut candidates = VecDeque::<Candidate>::with_capacity(MAX_CANDIDATES + 1);
         let mut strangers = 0;
         loop {
@@ -90,6 +100,9 @@ impl Rendezvous<'_> {
                 Ok(newcomer) => newcomer,
             };
             connector.advance(self, nonce)?;
+            if strangers > 0 {
+                connector.begin_again_if_dropped(self)?;
+            }
             let somebody_came = newcomer.is_some();
             if let Some(socket) = newcomer {
                 if self.compare_addresses && self.is_stranger(&socket, &connector.socket) {
@@ -181,6 +194,9 @@ struct Connector {
     socket: Socket,
     progress: Progress,
     refusals: u32,
+    /// When the connection under way was begun.
+    begun: Instant,
+    patience: Duration,
 }
 
 impl Connector {
@@ -188,11 +204,14 @@ impl Connector {
     fn advance(&mut self, place: &Rendezvous<'_>, nonce: &Nonce) -> Result<(), StepError> {
         let connected = match self.progress {
             Progress::Connected => return Ok(()),
-            Progress::Idle => match self.socket.connect(&place.address) {
-                Ok(()) => Ok(true),
-                Err(error) if sys::is_connecting(&error) => Ok(false),
-                Err(error) => Err(error),
-            },
+            Progress::Idle => {
+                self.begun = Instant::now();
+                match self.socket.connect(&place.address) {
+                    Ok(()) => Ok(true),
+                    Err(error) if sys::is_connecting(&error) => Ok(false),
+                    Err(error) => Err(error),
+                }
+            }
             Progress::Connecting => match self.socket.take_error() {
                 Ok(None) => Ok(self.socket.peer_addr().is_ok()),
                 Ok(Some(error)) | Err(error) => Err(error),
@@ -205,13 +224,26 @@ impl Connector {
                 self.progress = Progress::Connected;
             }
             // The backlog is full of strangers: try again after some have been accepted.
-            Err(error) if is_refused(&error) => {
-                self.socket = (place.make_connector)()?;
-                self.progress = Progress::Idle;
-                self.refusals += 1;
-            }
+            Err(error) if is_refused(&error) => self.begin_again(place)?,
             Err(error) => return Err(place.failed(Step::Connect)(error)),
         }
+        Ok(())
+    }
+
+    /// Gives up a connection that has been under way for long, in a crowd. If it was not dropped after all, what is accepted
+    /// of it is one more who closes at once.
+    fn begin_again_if_dropped(&mut self, place: &Rendezvous<'_>) -> Result<(), StepError> {
+        if self.progress == Progress::Connecting && self.begun.elapsed() > self.patience {
+            self.patience *= 2;
+            self.begin_again(place)?;
+        }
+        Ok(())
+    }
+
+    fn begin_again(&mut self, place: &Rendezvous<'_>) -> Result<(), StepError> {
+        self.socket = (place.make_connector)()?;
+        self.progress = Progress::Idle;
+        self.refusals += 1;
         Ok(())
     }
 }
