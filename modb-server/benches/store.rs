@@ -36,7 +36,7 @@ fn main() {
         }
     }
     if engines.is_empty() {
-        engines = vec![EngineKind::Log, EngineKind::Fjall, EngineKind::Surrealmx];
+        engines = vec![EngineKind::Log, EngineKind::Fjall];
     }
     println!("{} keys, {VALUE_BYTES} B values, {} s each, turns of {TURN}", load.keys, load.length.as_secs());
     println!("{:<10}{:<34}{:>12}{:>12}{:>14}", "engine", "load", "kops/s", "ns/op", "longest ms");

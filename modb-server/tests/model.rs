@@ -297,9 +297,4 @@ proptest! {
     fn commands_agree_with_the_model_on_fjall(program in steps()) {
         check("fjall", &program);
     }
-
-    #[test]
-    fn commands_agree_with_the_model_on_surrealmx(program in steps()) {
-        check("surrealmx", &program);
-    }
 }

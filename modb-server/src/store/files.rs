@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::StoreError;
 use super::folder::{FORMAT_FILE, Folder, LOCK_FILE};
-use super::open::EngineKind;
+use super::options::EngineKind;
 
 /// Bytes that are copied in one go.
 const COPY_BYTES: usize = 1 << 20;

@@ -20,7 +20,7 @@ use modb_net::Seq;
 
 use super::folder::Folder;
 use super::group::{Backing, GroupCommit, lock};
-use super::open::{EngineKind, OpenOptions};
+use super::options::{EngineKind, OpenOptions};
 use super::{Batch, Counter, Durability, Got, Page, SettledHook, Store, StoreError, Write};
 
 /// Memory for unflushed writes; two are in flight when the disk keeps up.

@@ -13,15 +13,14 @@
 //! caller needs an open view of the past, which engines pay for with every write. Scans go page by page.
 
 mod files;
-#[cfg(feature = "engines")]
+#[cfg(feature = "fjall")]
 mod fjall;
 mod folder;
 mod group;
 mod log;
 mod memory;
 mod open;
-#[cfg(feature = "engines")]
-mod surrealmx;
+mod options;
 #[cfg(test)]
 mod tests;
 
@@ -32,7 +31,8 @@ use bytes::Bytes;
 use modb_net::Seq;
 
 pub use self::files::{copy_folder, engine_of, folder_bytes, unmark};
-pub use self::open::{EngineKind, OpenOptions, open};
+pub use self::open::open;
+pub use self::options::{EngineKind, OpenOptions};
 
 /// The longest key a store takes, in bytes: what the engines' file formats can hold in 16 bits. The shortest
 /// is one byte.
@@ -203,7 +203,7 @@ fn check_bounds(from: &[u8], to: &[u8]) -> Result<(), StoreError> {
 }
 
 /// Above every key.
-#[cfg(feature = "engines")]
+#[cfg(feature = "fjall")]
 const AFTER_ALL_KEYS: &[u8] = &[0xff];
 
 /// [`Store::sweep`] for engines with nothing better.

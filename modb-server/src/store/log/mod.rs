@@ -36,7 +36,7 @@ use self::disk::{Disk, RealDisk};
 use self::engine::{DISK_FULL, Engine, FULL_DISK_PATIENCE, Tuning};
 use super::folder::Folder;
 use super::group::{GroupCommit, lock};
-use super::open::{EngineKind, OpenOptions};
+use super::options::{EngineKind, OpenOptions};
 use super::{Batch, Counter, Durability, Got, Page, SettledHook, Store, StoreError};
 
 /// The part of the memory that caches file blocks; the rest is the table's.

@@ -25,10 +25,9 @@ for_each_engine! {
     log: EngineKind::Log;
 }
 
-#[cfg(feature = "engines")]
+#[cfg(feature = "fjall")]
 for_each_engine! {
     fjall: EngineKind::Fjall;
-    surrealmx: EngineKind::Surrealmx;
 }
 
 fn options(folder: &Path, engine: EngineKind) -> OpenOptions {
