@@ -26,7 +26,7 @@ pub struct Bar {
     pub is_ours: bool,
 }
 
-/// Horizontal bars. Long ones are cut off, with their value beside them.
+/// Horizontal bars. One that would flatten all others is cut off, shown by a gap near its end; its value stands beside it.
 pub fn bars(title: &str, values: &[Bar]) -> String {
     const ROW: usize = 24;
     const LABELS: usize = 260;
@@ -54,6 +54,11 @@ pub fn bars(title: &str, values: &[Bar]) -> String {
             y + 13
         )
         .unwrap();
+        if *value > longest {
+            let x = LABELS as f64 + WIDTH - 24.0;
+            writeln!(svg, "<path d=\"M{x:.1} {}l8 -24\" stroke=\"#fff\" stroke-width=\"4\"/>", y + 20)
+                .unwrap();
+        }
     }
     svg + "</svg>\n"
 }
