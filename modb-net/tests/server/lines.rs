@@ -209,6 +209,23 @@ impl Running {
         }
     }
 
+    /// Waits until a client that reads nothing has got all that its buffers take: until then each piece of it is a turn.
+    pub(crate) fn until_buffers_are_full(&self) {
+        let mut client = self.connect();
+        let sent_by_ten_questions = |client: &mut Client| {
+            let before = self.server.workers().stats(0).bytes_out;
+            for _ in 0..10 {
+                client.ask("echo x");
+            }
+            self.server.workers().stats(0).bytes_out - before
+        };
+        let end = Instant::now() + DEADLINE;
+        // Answers only; the count of a turn may come a moment after its answer.
+        while sent_by_ten_questions(&mut client) > 100 {
+            assert!(Instant::now() < end, "the client takes more and more");
+        }
+    }
+
     /// No loop turns without a reason: a hundred questions, asked elsewhere, cost a turn each, and a few for
     /// whatever else came to its end meanwhile; a spin makes as many as the processor can.
     pub(crate) fn assert_no_spin(&self) {

@@ -76,6 +76,7 @@ fn a_reset_while_paused_is_noticed_and_does_not_spin() {
     let mut client = running.connect();
     client.send("large 100000000");
     running.until("it is paused", |running| running.server.workers().stats(0).bytes_out > 0);
+    running.until_buffers_are_full();
     running.assert_no_spin();
     client.reset();
     running
