@@ -88,7 +88,7 @@ impl Drop for Process {
 ///
 /// # Errors
 /// None.
-pub fn make_executable(_path: &Path) -> std::io::Result<()> {
+pub fn make_executable(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
