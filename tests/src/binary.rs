@@ -16,6 +16,11 @@ pub struct Program {
 }
 
 impl Program {
+    /// Whether Wine, started from this system, runs it.
+    pub fn runs_under_wine(&self) -> bool {
+        self.runner.is_some()
+    }
+
     /// The program at `path`, through Wine where that is needed.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         let path = path.into();

@@ -133,6 +133,7 @@ impl Launch {
                     return server;
                 }
                 Some(None) if self.product == Product::Redis && server.says("already in use") => {}
+                Some(None) if self.program.runs_under_wine() && server.ended_without_a_word() => {}
                 Some(None) => panic!("the server ended instead of serving:\n{}", server.output()),
                 None => panic!("the server does not serve after {DEADLINE:?}:\n{}", server.output()),
             }
@@ -331,6 +332,14 @@ impl Server {
     /// Whether it has printed `text`.
     pub fn says(&self, text: &str) -> bool {
         self.output().contains(text)
+    }
+
+    /// Whether it said nothing, not even why it ended: then it never began. Wine fails to start a process now and then
+    /// (`tool::spawn` meets the same as an error); a server that refuses to serve says why.
+    fn ended_without_a_word(&self) -> bool {
+        /// What it printed may arrive after its end.
+        const LAST_WORDS: Duration = Duration::from_secs(2);
+        wait::within(LAST_WORDS, || (!self.output().is_empty()).then_some(())).is_none()
     }
 
     fn listening_at(&self) -> Option<SocketAddr> {
