@@ -24,7 +24,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 
-use self::records::{Marks, Record as Kept, Records};
+use self::records::{Marks, Record as Kept, Records, fits_beside};
 use self::routing::{ROUTED_SHARDS, routed_shards, shard_of};
 use super::cold::Record;
 use crate::store::group::lock;
@@ -165,9 +165,10 @@ impl Table {
         if Ticket(shard.version) != ticket || shard.records.get(key).is_some() {
             return;
         }
-        // Copied, for the cold store's value may keep a whole block alive.
-        let value = Bytes::copy_from_slice(value);
-        let bytes = memory_bytes(shard.records.insert_new(key, Some(&value), Marks::clean_and_queued()));
+        // A small one is copied into its record anyway; a large one would be shared, and keep a whole block of the cold
+        // store alive.
+        let value = if fits_beside(key.len(), value.len()) { value } else { &Bytes::copy_from_slice(value) };
+        let bytes = memory_bytes(shard.records.insert_new(key, Some(value), Marks::clean_and_queued()));
         shard.queue.push_back(Bytes::copy_from_slice(key));
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.evict(shard);

@@ -144,7 +144,8 @@ impl Record {
     }
 }
 
-fn fits_beside(key_len: usize, value_len: usize) -> bool {
+/// Whether a value of that length is copied into its record; otherwise it is shared.
+pub(super) fn fits_beside(key_len: usize, value_len: usize) -> bool {
     key_len + value_len <= MAX_BESIDE_BYTES
 }
 
