@@ -284,7 +284,7 @@ pub(crate) fn descriptors_used_up_stop_accepting_without_a_spin(platform: &Platf
 
 /// What a server takes beside `--cache-mb`, in bytes, as the README says: the program itself, the log's buffers, the
 /// indexes and filters of table files, a flush under way, and what an allocator wastes.
-const BESIDE_CACHE_BYTES: u64 = 64 << 20;
+const BESIDE_CACHE_BYTES: u64 = 96 << 20;
 
 pub(crate) fn data_of_four_times_the_memory_is_served_within_it(platform: &Platform) {
     const CACHE_MB: u64 = 32;
