@@ -2,7 +2,9 @@
 //!
 //! One [`Notifier`] belongs to a loop; any number of [`Waker`]s belong to other threads. The notifier is a
 //! socket (or an eventfd) that any `select`, `poll`, `epoll`, `kqueue` or IOCP loop can wait on. While the loop
-//! is awake a wake-up costs no system call; while it sleeps, there is one write, however many wake it.
+//! is awake a wake-up costs no system call; while it sleeps, there is one write, however many wake it. Wake-ups come in
+//! bursts, so a wait that follows one does not block: the loop looks once more, which is cheaper than the write that a
+//! loop asleep would need.
 //!
 //! The queue is the caller's. The producer publishes its item, then calls [`Waker::wake`]. The loop does,
 //! in this order (see [`Wait`], which keeps it):
@@ -34,7 +36,6 @@ mod state;
 
 use std::cell::Cell;
 use std::io;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -79,8 +80,9 @@ struct Shared {
 pub struct Notifier {
     shared: Arc<Shared>,
     receiver: Receiver,
-    /// Two threads in a wait on one notifier would break the protocol: not `Sync`.
-    one_thread: PhantomData<Cell<()>>,
+    /// The last wait was ended by a wake-up, so that the next one only looks. Not shared: two threads in a wait on one
+    /// notifier would break the protocol, and so the notifier is not `Sync`.
+    look_again: Cell<bool>,
 }
 
 sys::impl_as_socket!(Notifier, receiver);
@@ -102,7 +104,7 @@ impl Notifier {
 
     fn on((receiver, sender): (Receiver, Sender)) -> Self {
         let shared = Arc::new(Shared { state: State::new(), fate: AtomicU8::new(LIVE), sender });
-        Self { shared, receiver, one_thread: PhantomData }
+        Self { shared, receiver, look_again: Cell::new(false) }
     }
 
     /// A waker for this notifier; clone it for more.
@@ -116,16 +118,17 @@ impl Notifier {
     }
 
     /// Begins a wait. `drained`: whether the queue was emptied since the last wait and nothing else was
-    /// left undone; if not, the wait will not block.
+    /// left undone; if not, or if the last wait was ended by a wake-up, the wait will not block.
     pub fn begin_wait(&self, drained: bool) -> Wait<'_> {
         let live = self.shared.fate.load(Ordering::Acquire) == LIVE;
-        Wait { notifier: self, may_block: drained && live && self.shared.state.try_sleep(), ended: false }
+        let looks = self.look_again.take() || !drained || !live;
+        Wait { notifier: self, may_block: !looks && self.shared.state.try_sleep(), ended: false }
     }
 
     /// Empties the channel, then makes what was published visible: in this order.
     fn end_wait(&self, readable: bool) -> Result<(), NotifyError> {
         let emptied = if readable { self.receiver.empty() } else { Ok(()) };
-        self.shared.state.wake();
+        self.look_again.set(self.shared.state.wake());
         if emptied.is_err() {
             self.shared.break_down();
         }

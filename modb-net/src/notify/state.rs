@@ -61,11 +61,12 @@ impl<C: Cell> State<C> {
         self.0.compare_exchange(AWAKE, ASLEEP, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Called by the sleeper after its wait and after emptying the socket, before draining its queue.
-    pub(crate) fn wake(&self) {
+    /// Called by the sleeper after its wait and after emptying the socket, before draining its queue. `true`: a
+    /// notify has come since it last woke.
+    pub(crate) fn wake(&self) -> bool {
         // A swap and not a store: a store would cut the chain of read-modify-writes, and with it the
         // acquiring of what was released before.
-        self.0.swap(AWAKE, Ordering::Acquire);
+        self.0.swap(AWAKE, Ordering::Acquire) == NOTIFIED
     }
 
     /// What must not be done when a write has failed; the model shows why.

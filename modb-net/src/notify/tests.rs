@@ -61,6 +61,13 @@ fn pending_writes(notifier: &Notifier) -> usize {
     }
 }
 
+/// The wait that follows a wake-up, which does not block.
+fn look(notifier: &Notifier) {
+    let wait = notifier.begin_wait(true);
+    assert!(!wait.may_block(), "it looks once more");
+    wait.end(true).unwrap();
+}
+
 #[test]
 fn awake_nothing_is_written_asleep_there_is_exactly_one_write() {
     for notifier in notifiers() {
@@ -73,6 +80,7 @@ fn awake_nothing_is_written_asleep_there_is_exactly_one_write() {
         assert!(!wait.may_block(), "there were wake-ups while it was awake");
         wait.end(false).unwrap();
 
+        look(&notifier);
         let wait = notifier.begin_wait(true);
         assert!(wait.may_block());
         for _ in 0..1000 {
@@ -89,6 +97,23 @@ fn a_loop_with_something_left_undone_does_not_sleep() {
     let notifier = Notifier::new().unwrap();
     let wait = notifier.begin_wait(false);
     assert_eq!(wait.timeout(Some(LONG)), Some(Duration::ZERO));
+}
+
+#[test]
+fn after_a_wake_up_the_loop_looks_once_more_and_then_sleeps() {
+    for notifier in notifiers() {
+        let asleep = notifier.begin_wait(true);
+        notifier.waker().wake().unwrap();
+        assert_eq!(pending_writes(&notifier), 1);
+        asleep.end(true).unwrap();
+        let looking = notifier.begin_wait(true);
+        assert!(!looking.may_block());
+        notifier.waker().wake().unwrap();
+        assert_eq!(pending_writes(&notifier), 0, "it was awake");
+        looking.end(false).unwrap();
+        look(&notifier);
+        assert!(notifier.begin_wait(true).may_block(), "no wake-up came while it looked");
+    }
 }
 
 #[test]

@@ -44,6 +44,8 @@ fn a_wake_up_of_a_thread_that_has_ended_arrives() {
         let waker = notifier.waker();
         std::thread::spawn(move || waker.wake()).join().unwrap().unwrap();
         drop(asleep);
+        // It looks once more, and would sleep after that.
+        drop(notifier.begin_wait(true));
         // Asleep when it came, so its byte has been taken; awake when it comes, so the next wait does not block.
         let waker = notifier.waker();
         std::thread::spawn(move || waker.wake()).join().unwrap().unwrap();
