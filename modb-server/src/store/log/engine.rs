@@ -316,8 +316,8 @@ impl Backing for Engine {
 fn put_into(table: &Table, seq: u64, writes: Vec<Write>) {
     for write in writes {
         match write {
-            Write::Put(key, value) => table.write(key, Some(value), seq),
-            Write::Delete(key) => table.write(key, None, seq),
+            Write::Put(key, value) => table.write(&key, Some(&value), seq),
+            Write::Delete(key) => table.write(&key, None, seq),
             Write::Add(..) => {}
         }
     }

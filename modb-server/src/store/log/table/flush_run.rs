@@ -9,7 +9,8 @@ use std::ops::Bound;
 use bytes::Bytes;
 
 use super::super::cold::Record;
-use super::{OrderedKey, PAGE_RECORDS, Shard, Table};
+use super::records::Handle;
+use super::{PAGE_RECORDS, Shard, Table, copy_of};
 
 impl Table {
     /// All dirty records in ascending order, each as it is when it is reached, marked as being flushed. Ends with
@@ -27,7 +28,7 @@ impl Table {
 /// The dirty records of all shards in ascending order, merged; see [`Table::flush_run`].
 pub(crate) struct FlushRun<'a> {
     table: &'a Table,
-    pages: Vec<std::vec::IntoIter<(OrderedKey, Option<Bytes>)>>,
+    pages: Vec<std::vec::IntoIter<Record>>,
     /// The next record of each shard that has one.
     heads: BinaryHeap<Reverse<Head>>,
 }
@@ -35,14 +36,14 @@ pub(crate) struct FlushRun<'a> {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Head {
     /// Unique, so that what follows never decides.
-    key: OrderedKey,
+    key: Bytes,
     shard: usize,
     value: Option<Bytes>,
 }
 
 impl FlushRun<'_> {
     /// Puts the shard's next record, after `last`, among the heads.
-    fn advance(&mut self, shard: usize, last: Option<&OrderedKey>) {
+    fn advance(&mut self, shard: usize, last: Option<&[u8]>) {
         let next = self.pages[shard].next().or_else(|| {
             self.pages[shard] = self.take_page(shard, last).into_iter();
             self.pages[shard].next()
@@ -52,18 +53,17 @@ impl FlushRun<'_> {
         }
     }
 
-    fn take_page(&self, shard: usize, last: Option<&OrderedKey>) -> Vec<(OrderedKey, Option<Bytes>)> {
+    fn take_page(&self, shard: usize, last: Option<&[u8]>) -> Vec<Record> {
         let mut guard = self.table.shards[shard].lock();
         let Shard { records, dirty, .. } = &mut *guard;
         let from = last.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut page = Vec::with_capacity(PAGE_RECORDS.min(dirty.len()));
-        for key in dirty.range((from, Bound::Unbounded)).take(PAGE_RECORDS) {
-            if let Some(record) = records.get_mut(&key.key) {
-                record.marks_mut().in_flush = true;
-                page.push((key.clone(), record.value()));
-            }
-        }
-        page
+        let page: Vec<Handle> = dirty.iter_from(from, records).take(PAGE_RECORDS).collect();
+        let mut take = |at| {
+            let record = records.at_mut(at)?;
+            record.marks_mut().in_flush = true;
+            Some(copy_of(record))
+        };
+        page.into_iter().filter_map(&mut take).collect()
     }
 }
 
@@ -73,6 +73,6 @@ impl Iterator for FlushRun<'_> {
     fn next(&mut self) -> Option<Record> {
         let Reverse(Head { key, shard, value }) = self.heads.pop()?;
         self.advance(shard, Some(&key));
-        Some((key.key, value))
+        Some((key, value))
     }
 }

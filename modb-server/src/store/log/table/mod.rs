@@ -13,54 +13,40 @@
 //!   otherwise a value that was overwritten, flushed and dropped meanwhile would come back.
 
 mod flush_run;
+mod index;
 mod records;
 mod routing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 
-use self::records::{Marks, Record as Kept, Records, fits_beside};
+use self::index::Index;
+use self::records::{Handle, Marks, Record as Kept, Records, fits_beside};
 use self::routing::{ROUTED_SHARDS, routed_shards, shard_of};
 use super::cold::Record;
 use crate::store::group::lock;
 
-/// What a record's place in the index or in the queue takes beside a copy of its key: half-full nodes of a B-tree, and the
-/// allocator's share.
-const INDEX_BYTES: usize = 120;
+/// What a place in the eviction's queue takes, in bytes: the queue doubles as it grows.
+const QUEUE_BYTES: usize = size_of::<Handle>() * 3 / 2;
 /// Clean records looked at for eviction per write or fill.
 const EVICTION_STEPS: usize = 8;
 /// Dirty records taken per hold of a shard's lock.
 const PAGE_RECORDS: usize = 128;
-
-/// A key as the index orders it: its first bytes as a number, so that most comparisons touch no other memory.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct OrderedKey {
-    head: u128,
-    key: Bytes,
-}
-
-impl OrderedKey {
-    fn new(key: Bytes) -> Self {
-        let mut head = [0; 16];
-        let n = key.len().min(16);
-        head[..n].copy_from_slice(&key[..n]);
-        Self { head: u128::from_be_bytes(head), key }
-    }
-}
 
 /// In this order, so that a read finds the lock and the map's own fields on one cache line.
 #[derive(Default)]
 #[repr(C)]
 struct Shard {
     records: Records,
-    dirty: BTreeSet<OrderedKey>,
+    dirty: Index,
     /// Clean records, next to be looked at first.
-    queue: VecDeque<Bytes>,
+    queue: VecDeque<Handle>,
     /// Grows with each write.
     version: u64,
 }
@@ -123,30 +109,33 @@ impl Table {
     }
 
     /// Takes the write of commit `seq`; a later commit's is kept.
-    pub(crate) fn write(&self, key: Bytes, value: Option<Bytes>, seq: u64) {
-        let mut guard = self.shards[shard_of(&key)].lock();
+    pub(crate) fn write(&self, key: &[u8], value: Option<&Bytes>, seq: u64) {
+        let mut guard = self.shards[shard_of(key)].lock();
         let shard = &mut *guard;
+        let Shard { records, dirty, .. } = shard;
         shard.version += 1;
-        let bytes = match shard.records.get_mut(&key) {
+        let bytes = match records.get_mut(key) {
             Some(record) => {
                 let was = *record.marks();
                 if was.seq > seq {
                     return;
                 }
                 let before = memory_bytes(record);
-                record.set_value(value.as_ref());
+                record.set_value(value);
                 *record.marks_mut() = Marks { seq, dirty: true, in_flush: false, ..was };
+                let bytes = memory_bytes(record);
                 if was.dirty {
                     self.dirty_bytes.fetch_sub(before, Ordering::Relaxed);
                 } else {
-                    shard.dirty.insert(OrderedKey::new(key));
+                    dirty.insert(key, records.handle(key, was), records);
                 }
                 self.bytes.fetch_sub(before, Ordering::Relaxed);
-                memory_bytes(record)
+                bytes
             }
             None => {
-                let bytes = memory_bytes(shard.records.insert_new(&key, value.as_ref(), Marks::dirty(seq)));
-                shard.dirty.insert(OrderedKey::new(key));
+                let (at, record) = records.insert_new(key, value, Marks::dirty(seq));
+                let bytes = memory_bytes(record);
+                dirty.insert(key, at, records);
                 bytes
             }
         };
@@ -168,22 +157,20 @@ impl Table {
         // A small one is copied into its record anyway; a large one would be shared, and keep a whole block of the cold
         // store alive.
         let value = if fits_beside(key.len(), value.len()) { value } else { &Bytes::copy_from_slice(value) };
-        let bytes = memory_bytes(shard.records.insert_new(key, Some(value), Marks::clean_and_queued()));
-        shard.queue.push_back(Bytes::copy_from_slice(key));
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let (at, record) = shard.records.insert_new(key, Some(value), Marks::clean_and_queued());
+        self.bytes.fetch_add(memory_bytes(record), Ordering::Relaxed);
+        shard.queue.push_back(at);
         self.evict(shard);
     }
 
     /// Up to `limit` dirty records with `from <= key < to`, ascending. If there are more, their keys are above the
     /// last one's.
     pub(crate) fn dirty_range(&self, from: &[u8], to: &[u8], limit: usize) -> Vec<Record> {
-        let (first, last) =
-            (OrderedKey::new(Bytes::copy_from_slice(from)), OrderedKey::new(Bytes::copy_from_slice(to)));
         let mut records = Vec::new();
-        if first >= last {
+        if from >= to {
             return records;
         }
-        self.page_of_shard(0, &first, &last, limit, &mut records);
+        self.page_of_shard(0, from, to, limit, &mut records);
         match routed_shards(from, to) {
             // One common prefix: the shards are consecutive parts of the range.
             Some(shards) => {
@@ -193,7 +180,7 @@ impl Table {
                     if left == 0 {
                         break;
                     }
-                    self.page_of_shard(shard, &first, &last, left, &mut records);
+                    self.page_of_shard(shard, from, to, left, &mut records);
                 }
                 if unrouted > 0 {
                     records.sort_by(|a, b| a.0.cmp(&b.0));
@@ -201,7 +188,7 @@ impl Table {
             }
             None => {
                 for shard in 1..self.shards.len() {
-                    self.page_of_shard(shard, &first, &last, limit, &mut records);
+                    self.page_of_shard(shard, from, to, limit, &mut records);
                 }
                 records.sort_by(|a, b| a.0.cmp(&b.0));
             }
@@ -210,55 +197,52 @@ impl Table {
         records
     }
 
-    fn page_of_shard(
-        &self,
-        shard: usize,
-        from: &OrderedKey,
-        to: &OrderedKey,
-        limit: usize,
-        out: &mut Vec<Record>,
-    ) {
-        let shard = self.shards[shard].lock();
-        for key in shard.dirty.range(from..to).take(limit) {
-            if let Some(record) = shard.records.get(&key.key) {
-                out.push((key.key.clone(), record.value()));
-            }
-        }
+    fn page_of_shard(&self, shard: usize, from: &[u8], to: &[u8], limit: usize, out: &mut Vec<Record>) {
+        let guard = self.shards[shard].lock();
+        let Shard { records, dirty, .. } = &*guard;
+        let page = dirty.iter_from(Bound::Included(from), records).filter_map(|at| records.at(at));
+        out.extend(page.take_while(|record| record.key() < to).take(limit).map(copy_of));
     }
 
     /// The run is in the cold store: its records are clean now, unless they were written since.
     pub(crate) fn flushed(&self) {
         for shard in &self.shards {
-            let keys: Vec<OrderedKey> = shard.lock().dirty.iter().cloned().collect();
-            for page in keys.chunks(PAGE_RECORDS) {
+            let mut last = None;
+            loop {
                 let mut guard = shard.lock();
-                for key in page {
-                    self.make_clean(&mut guard, key);
+                let Shard { records, dirty, .. } = &*guard;
+                let from = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+                let page: Vec<Handle> = dirty.iter_from(from, records).take(PAGE_RECORDS).collect();
+                let Some(record) = page.last().and_then(|at| records.at(*at)) else { break };
+                last = Some(record.key().to_vec());
+                for at in page {
+                    self.make_clean(&mut guard, at);
                 }
                 self.evict(&mut guard);
             }
         }
     }
 
-    fn make_clean(&self, shard: &mut Shard, key: &OrderedKey) {
-        let Some(record) = shard.records.get_mut(&key.key) else { return };
-        if !record.marks().in_flush {
-            return;
-        }
-        let bytes = memory_bytes(record);
-        let deleted = record.is_deleted();
+    fn make_clean(&self, shard: &mut Shard, at: Handle) {
+        let Shard { records, dirty, queue, .. } = shard;
+        let Some(record) = records.at(at).filter(|record| record.marks().in_flush) else { return };
+        dirty.remove(record.key(), records);
+        let Some(record) = records.at_mut(at) else { return };
+        let before = memory_bytes(record);
         let marks = record.marks_mut();
         let queued = std::mem::replace(&mut marks.queued, true);
         marks.in_flush = false;
         marks.dirty = false;
-        shard.dirty.remove(key);
-        self.dirty_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        if deleted {
+        self.dirty_bytes.fetch_sub(before, Ordering::Relaxed);
+        if record.is_deleted() {
             // The cold store says the same.
-            shard.records.remove(&key.key);
-            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        } else if !queued {
-            shard.queue.push_back(key.key.clone());
+            records.remove_at(at);
+            self.bytes.fetch_sub(before, Ordering::Relaxed);
+        } else {
+            self.bytes.fetch_sub(before - memory_bytes(record), Ordering::Relaxed);
+            if !queued {
+                queue.push_back(at);
+            }
         }
     }
 
@@ -291,23 +275,28 @@ impl Table {
             if self.bytes() <= self.budget_bytes {
                 return;
             }
-            let Some(key) = shard.queue.pop_front() else { return };
-            let Some(record) = shard.records.get_mut(&key) else { continue };
+            let Some(at) = shard.queue.pop_front() else { return };
+            let Some(record) = shard.records.at_mut(at) else { continue };
             let bytes = memory_bytes(record);
             let marks = record.marks_mut();
             if marks.dirty {
                 marks.queued = false;
             } else if std::mem::take(&mut marks.referenced) {
-                shard.queue.push_back(key);
+                shard.queue.push_back(at);
             } else {
-                shard.records.remove(&key);
+                shard.records.remove_at(at);
                 self.bytes.fetch_sub(bytes, Ordering::Relaxed);
             }
         }
     }
 }
 
-/// What a record costs in all.
+/// What a record costs in all: nearly each is in the queue sooner or later.
 fn memory_bytes(record: &Kept) -> usize {
-    record.memory_bytes() + record.key().len() + INDEX_BYTES
+    let indexed = if record.marks().dirty { index::ENTRY_BYTES } else { 0 };
+    record.memory_bytes() + QUEUE_BYTES + indexed
+}
+
+fn copy_of(record: &Kept) -> Record {
+    (Bytes::copy_from_slice(record.key()), record.value())
 }

@@ -3,6 +3,8 @@
 //! cache (growing it asks each record for its key again, which is rare); behind the pointer lie, one after the other in one allocation, what is known of the record, its key, and
 //! its value unless that is large. A read of a small value is thus one walk through neighbouring lines.
 //!
+//! What has to find a record again without its key holds a [`Handle`], not a copy of the key.
+//!
 //! Invariants: a small value is copied out, so its place is written over in place; a large one is shared, never
 //! copied. What is deleted keeps its node until it is removed.
 
@@ -25,6 +27,8 @@ const SLOT_BYTES: usize = 28;
 pub(super) struct Marks {
     /// The commit that wrote it; 0 if it was read from the cold store.
     pub(super) seq: u64,
+    /// See [`Handle`]; the map gives it.
+    pub(super) id: u32,
     /// The cold store does not have it yet.
     pub(super) dirty: bool,
     /// It is in the run that is being flushed, and was not written since.
@@ -45,6 +49,14 @@ impl Marks {
     pub(super) fn clean_and_queued() -> Self {
         Self { queued: true, ..Self::default() }
     }
+}
+
+/// A record without its key: finds it as long as it is in the map, and nothing once it has been removed, even if there
+/// is one with the same key again. Its number tells it from others of the same hash; it would repeat after four billion records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Handle {
+    hash: u64,
+    id: u32,
 }
 
 /// Where the value is.
@@ -185,6 +197,7 @@ sized_nodes!(20 52 84 116 148 180 212 276 340 468 596 724 852 1044 4096);
 pub(super) struct Records {
     table: HashTable<Record>,
     hasher: RandomState,
+    next_id: u32,
 }
 
 impl Records {
@@ -197,15 +210,42 @@ impl Records {
     }
 
     /// Puts in a record that is not there yet.
-    pub(super) fn insert_new(&mut self, key: &[u8], value: Option<&Bytes>, marks: Marks) -> &Record {
-        let Self { table, hasher } = self;
-        let record = Record::new(key, value, marks);
-        table.insert_unique(hash(hasher, key), record, |record| hash(hasher, record.key())).into_mut()
+    pub(super) fn insert_new(
+        &mut self,
+        key: &[u8],
+        value: Option<&Bytes>,
+        marks: Marks,
+    ) -> (Handle, &Record) {
+        let Self { table, hasher, next_id } = self;
+        let at = Handle { hash: hash(hasher, key), id: *next_id };
+        *next_id = next_id.wrapping_add(1);
+        let record = Record::new(key, value, Marks { id: at.id, ..marks });
+        (at, table.insert_unique(at.hash, record, |record| hash(hasher, record.key())).into_mut())
     }
 
-    pub(super) fn remove(&mut self, key: &[u8]) {
-        if let Ok(occupied) = self.table.find_entry(hash(&self.hasher, key), |record| record.key() == key) {
+    /// What finds that record of this map again.
+    pub(super) fn handle(&self, key: &[u8], marks: Marks) -> Handle {
+        Handle { hash: hash(&self.hasher, key), id: marks.id }
+    }
+
+    pub(super) fn at(&self, at: Handle) -> Option<&Record> {
+        self.table.find(at.hash, |record| record.marks().id == at.id)
+    }
+
+    pub(super) fn at_mut(&mut self, at: Handle) -> Option<&mut Record> {
+        self.table.find_mut(at.hash, |record| record.marks().id == at.id)
+    }
+
+    pub(super) fn remove_at(&mut self, at: Handle) {
+        if let Ok(occupied) = self.table.find_entry(at.hash, |record| record.marks().id == at.id) {
             occupied.remove();
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn remove(&mut self, key: &[u8]) {
+        if let Some(marks) = self.get(key).map(|record| *record.marks()) {
+            self.remove_at(self.handle(key, marks));
         }
     }
 
@@ -256,7 +296,7 @@ mod tests {
                         record.set_value(value.as_ref());
                         record.marks_mut().seq = seq;
                     }
-                    None => drop(records.insert_new(&key, value.as_ref(), Marks::dirty(seq))),
+                    None => _ = records.insert_new(&key, value.as_ref(), Marks::dirty(seq)),
                 }
                 model.insert(key, (value, seq));
             }
@@ -271,7 +311,7 @@ mod tests {
     #[test]
     fn a_value_of_the_same_size_is_written_in_place_and_memory_follows_the_size() {
         let mut records = Records::default();
-        let small = records.insert_new(b"key", Some(&value(100, 1)), Marks::dirty(1)).memory_bytes();
+        let small = records.insert_new(b"key", Some(&value(100, 1)), Marks::dirty(1)).1.memory_bytes();
         let record = records.get_mut(b"key").unwrap();
         let at = record.key().as_ptr();
         record.set_value(Some(&value(100, 2)));
@@ -284,6 +324,19 @@ mod tests {
         assert!(record.memory_bytes() > 1 << 20);
         record.set_value(None);
         assert!(record.is_deleted() && record.memory_bytes() <= small);
+    }
+
+    #[test]
+    fn a_handle_finds_its_record_until_it_is_removed_and_never_another() {
+        let mut records = Records::default();
+        let first = records.insert_new(b"key", None, Marks::dirty(1)).0;
+        assert_eq!(records.handle(b"key", *records.get(b"key").unwrap().marks()), first);
+        records.at_mut(first).unwrap().set_value(Some(&value(500, 1)));
+        assert_eq!(records.at(first).unwrap().key(), b"key", "also once it has moved");
+        records.remove_at(first);
+        let second = records.insert_new(b"key", None, Marks::dirty(2)).0;
+        assert!(records.at(first).is_none());
+        assert_eq!(records.at(second).unwrap().marks().seq, 2);
     }
 
     #[test]

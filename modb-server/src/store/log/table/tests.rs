@@ -25,11 +25,11 @@ fn found(table: &Table, key: &[u8]) -> Option<Option<Bytes>> {
 #[test]
 fn a_record_written_while_it_is_flushed_stays_dirty() {
     let table = Table::new(1 << 20);
-    table.write(bytes("a"), Some(bytes("1")), 1);
-    table.write(bytes("b"), Some(bytes("1")), 2);
+    table.write(&bytes("a"), Some(&bytes("1")), 1);
+    table.write(&bytes("b"), Some(&bytes("1")), 2);
     let mut run = table.flush_run();
     assert_eq!(run.by_ref().count(), 2);
-    table.write(bytes("a"), Some(bytes("2")), 3);
+    table.write(&bytes("a"), Some(&bytes("2")), 3);
     table.flushed();
     let left: Vec<_> = table.flush_run().collect();
     assert_eq!(left, [(bytes("a"), Some(bytes("2")))]);
@@ -38,7 +38,7 @@ fn a_record_written_while_it_is_flushed_stays_dirty() {
 #[test]
 fn a_failed_flush_leaves_all_dirty() {
     let table = Table::new(1 << 20);
-    table.write(bytes("a"), Some(bytes("1")), 1);
+    table.write(&bytes("a"), Some(&bytes("1")), 1);
     assert_eq!(table.flush_run().count(), 1);
     table.flush_failed();
     table.flushed();
@@ -48,8 +48,8 @@ fn a_failed_flush_leaves_all_dirty() {
 #[test]
 fn a_flushed_deletion_is_forgotten_and_its_bytes_given_back() {
     let table = Table::new(1 << 20);
-    table.write(bytes("a"), Some(bytes("1")), 1);
-    table.write(bytes("a"), None, 2);
+    table.write(&bytes("a"), Some(&bytes("1")), 1);
+    table.write(&bytes("a"), None, 2);
     assert_eq!(found(&table, b"a"), Some(None));
     assert_eq!(table.flush_run().count(), 1);
     table.flushed();
@@ -62,7 +62,7 @@ fn a_read_that_began_before_a_write_does_not_fill() {
     let table = Table::new(1 << 20);
     let Lookup::Unknown(ticket) = table.get(b"a") else { panic!("empty") };
     // Written, flushed and dropped while the reader was away with the old value.
-    table.write(bytes("a"), None, 1);
+    table.write(&bytes("a"), None, 1);
     assert_eq!(table.flush_run().count(), 1);
     table.flushed();
     table.fill(b"a", &bytes("old"), ticket);
@@ -75,8 +75,8 @@ fn a_read_that_began_before_a_write_does_not_fill() {
 #[test]
 fn an_older_commit_does_not_overwrite_a_newer_one() {
     let table = Table::new(1 << 20);
-    table.write(bytes("a"), Some(bytes("new")), 5);
-    table.write(bytes("a"), Some(bytes("old")), 4);
+    table.write(&bytes("a"), Some(&bytes("new")), 5);
+    table.write(&bytes("a"), Some(&bytes("old")), 4);
     assert_eq!(found(&table, b"a"), Some(Some(bytes("new"))));
 }
 
@@ -93,7 +93,7 @@ fn clean_records_are_bounded_and_those_in_use_stay() {
     }
     assert!(table.bytes() <= 64 << 10);
     for n in 0..1000 {
-        table.write(bytes(&format!("d{n}")), Some(value.clone()), n);
+        table.write(&bytes(&format!("d{n}")), Some(&value), n);
     }
     assert_eq!(table.flush_run().count(), 1000, "dirty records are never dropped");
 }
@@ -115,7 +115,7 @@ proptest! {
     ) {
         let table = Table::new(1 << 20);
         for key in &keys {
-            table.write(key.clone(), Some(key.clone()), 1);
+            table.write(key, Some(key), 1);
         }
         let run: Vec<Bytes> = table.flush_run().map(|(key, _)| key).collect();
         prop_assert_eq!(&run, &keys.iter().cloned().collect::<Vec<_>>());
