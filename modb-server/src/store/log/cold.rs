@@ -15,6 +15,7 @@ use lsm_tree::compaction::Leveled;
 use lsm_tree::config::{BlockSizePolicy, RestartIntervalPolicy};
 use lsm_tree::{AbstractTree, AnyTree, Cache, Config, DescriptorTable, Guard, SeqNo, SequenceNumberCounter};
 
+use super::published::Published;
 use super::writer::Position;
 use crate::store::{Counter, StoreError};
 
@@ -85,6 +86,7 @@ impl From<lsm_tree::Error> for StoreError {
 /// The LSM tree in a folder.
 pub(crate) struct LsmCold {
     tree: AnyTree,
+    published: Published,
     seqno: SequenceNumberCounter,
     strategy: Arc<Leveled>,
     /// While false, reads need not ask.
@@ -113,7 +115,8 @@ impl LsmCold {
         let holds_records = AtomicBool::new(tree.table_count() > 0);
         let strategy = Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES));
         let (files, writing) = (folder.join(TABLES_FOLDER), RwLock::default());
-        Ok(Self { tree, seqno, strategy, holds_records, files, writing })
+        let published = Published::new(&tree);
+        Ok(Self { tree, published, seqno, strategy, holds_records, files, writing })
     }
 
     /// Does something that writes table files. If it fails, most likely since the disk is full, those that it made are
@@ -124,6 +127,7 @@ impl LsmCold {
         let before = self.file_names();
         let writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
         let result = write();
+        self.published.renew(&self.tree);
         drop(writing);
         if result.is_err()
             && let Ok(_alone) = self.writing.try_write()
@@ -160,7 +164,7 @@ impl Cold for LsmCold {
         if !self.holds_records.load(Ordering::Acquire) {
             return Ok(None);
         }
-        Ok(self.tree.get(key, SeqNo::MAX)?.map(Bytes::from))
+        Ok(self.published.get(key)?)
     }
 
     fn range(
@@ -293,6 +297,25 @@ mod tests {
         })
         .unwrap();
         assert_eq!(keys, [&b"a"[..], &b"c"[..]], "the position is no record");
+    }
+
+    #[test]
+    fn what_was_ingested_is_read_whatever_a_compaction_publishes_meanwhile() {
+        const ROUNDS: u64 = 200;
+        let dir = tempfile::tempdir().unwrap();
+        let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+        std::thread::scope(|scope| {
+            let ingesting = scope.spawn(|| {
+                for round in 0..ROUNDS {
+                    let value = round.to_string();
+                    ingest(&cold, round, vec![record("a", Some(&value))]);
+                    assert_eq!(cold.get(b"a").unwrap().as_deref(), Some(value.as_bytes()));
+                }
+            });
+            while !ingesting.is_finished() {
+                cold.compact_step().unwrap();
+            }
+        });
     }
 
     #[test]

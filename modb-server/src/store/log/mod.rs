@@ -17,6 +17,7 @@ mod cold;
 mod crash_tests;
 mod disk;
 mod engine;
+mod published;
 mod recover;
 #[cfg(test)]
 mod sim;
