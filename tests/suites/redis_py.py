@@ -70,7 +70,7 @@ def unknown_command(error):
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup():
+def skip_at_unknown_command():
     try:
         return (yield)
     except Exception as error:
@@ -78,13 +78,8 @@ def pytest_runtest_setup():
         raise
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call():
-    try:
-        return (yield)
-    except Exception as error:
-        unknown_command(error)
-        raise
+pytest_runtest_setup = skip_at_unknown_command
+pytest_runtest_call = skip_at_unknown_command
 
 
 @pytest.hookimpl(wrapper=True)
