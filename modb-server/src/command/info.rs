@@ -126,7 +126,7 @@ fn persistence(ctx: &Ctx<'_, '_>, text: &mut String) {
     line(text, "modb_read_only", u8::from(reason.is_some()));
     line(text, "modb_read_only_reason", reason.unwrap_or_default().replace(['\r', '\n'], " "));
     for (name, value) in store.stats() {
-        line(text, &format!("modb_store_{name}"), value);
+        line(text, &format!("modb_{name}"), value);
     }
 }
 

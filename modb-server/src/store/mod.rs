@@ -180,7 +180,7 @@ pub trait Store: Send + Sync + 'static {
     /// Why the store takes no writes, if it does not.
     fn read_only_reason(&self) -> Option<String>;
 
-    /// Names and numbers for `INFO`.
+    /// Names, which begin with `store_`, and numbers for `INFO`.
     fn stats(&self) -> Vec<(&'static str, String)>;
 
     /// Syncs and closes. Further calls fail with [`StoreError::Closed`].

@@ -231,11 +231,11 @@ impl Cold for LsmCold {
     }
 
     fn runs(&self) -> usize {
-        self.tree.l0_run_count()
+        self.published.runs()
     }
 
     fn disk_bytes(&self) -> u64 {
-        self.tree.disk_space()
+        self.published.disk_bytes()
     }
 }
 
