@@ -106,23 +106,13 @@ pub(crate) fn long_idle_for_a_minute_costs_less_than_one_percent(platform: &Plat
     idle(platform, Duration::from_secs(60), 1);
 }
 
-/// What a busy machine does beside a server is charged to it too, and so is the end of what it did before; a server that spins
-/// does so at any time. So one quiet time of a few will do.
 fn idle(platform: &Platform, time: Duration, percent: u32) {
-    const TIMES: usize = 4;
     let connections = for_this(platform, 1000);
     sys::raise_descriptor_limit(connections as u64 + 1000);
     let server = Launch::new(platform).start();
     let _peers = open(&server, connections);
-    let Some(mut before) = server.cpu_time() else { skip!("this system does not tell") };
-    let was_quiet = (0..TIMES).any(|_| {
-        std::thread::sleep(time); // what is measured: time in which nothing happens
-        let now = server.cpu_time().expect("it was told before");
-        let used = now - std::mem::replace(&mut before, now);
-        println!("{used:?} of processor time in {time:?} with {connections} idle connections");
-        used * 100 < time * percent
-    });
-    assert!(was_quiet, "{TIMES} times more than {percent} % of a processor");
+    let Some(rests) = server.rests(time, percent) else { skip!("this system does not tell processor time") };
+    assert!(rests, "{connections} idle connections cost more than {percent} % of a processor");
 }
 
 pub(crate) fn connections_come_and_go_without_a_leak(platform: &Platform) {

@@ -329,6 +329,21 @@ impl Server {
         sys::cpu_time(self.pid())
     }
 
+    /// Whether it rests: uses less than `percent` of a processor in one of a few stretches of `time` in which it is asked
+    /// nothing. A busy machine charges to it what goes on beside it, and the end of what it did before; a server
+    /// that spins does so at any time. `None`: this system does not tell.
+    pub fn rests(&self, time: Duration, percent: u32) -> Option<bool> {
+        const STRETCHES: usize = 4;
+        let mut before = self.cpu_time()?;
+        Some((0..STRETCHES).any(|_| {
+            thread::sleep(time); // what is measured: time in which nothing happens
+            let now = self.cpu_time().expect("it was told before");
+            let used = now - std::mem::replace(&mut before, now);
+            println!("{used:?} of processor time in {time:?} of nothing");
+            used * 100 < time * percent
+        }))
+    }
+
     /// Whether it has printed `text`.
     pub fn says(&self, text: &str) -> bool {
         self.output().contains(text)
