@@ -9,7 +9,7 @@
 //! ```
 //!
 //! From the ground up: `chunk` (bytes of the log) and `disk` (its files), `writer` and `recover` (the log), `table`,
-//! `cold`, `engine` (all of it, without a thread), and here the threads.
+//! `cold` and `published` (the tree and reads of it), `engine` (all of it, without a thread), and here the threads.
 
 mod chunk;
 mod cold;
