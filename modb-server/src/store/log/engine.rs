@@ -100,7 +100,7 @@ impl Engine {
         let position = cold.position()?;
         let flushed = AtomicU64::new(position.seq);
         let found = recover::recover(&*disk, position, accept_data_loss, &mut |seq, writes| {
-            put_into(&table, seq, writes);
+            put_into(&table, seq, &writes);
             Ok(())
         })?;
         let log = Log::new(Arc::clone(&disk), tuning.segment_bytes, found);
@@ -194,7 +194,7 @@ impl Engine {
             }
         };
         let (seq, large) = (appended.seq, appended.buffer_is_large);
-        put_into(&self.table, seq, batch.writes);
+        put_into(&self.table, seq, &batch.writes);
         drop(appended.in_flight);
         if large {
             self.log.write_out()?;
@@ -313,11 +313,11 @@ impl Backing for Engine {
     }
 }
 
-fn put_into(table: &Table, seq: u64, writes: Vec<Write>) {
+fn put_into(table: &Table, seq: u64, writes: &[Write]) {
     for write in writes {
         match write {
-            Write::Put(key, value) => table.write(&key, Some(&value), seq),
-            Write::Delete(key) => table.write(&key, None, seq),
+            Write::Put(key, value) => table.write(key, Some(value), seq),
+            Write::Delete(key) => table.write(key, None, seq),
             Write::Add(..) => {}
         }
     }

@@ -4,13 +4,11 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::ops::Bound;
 
 use bytes::Bytes;
 
 use super::super::cold::Record;
-use super::records::Handle;
-use super::{PAGE_RECORDS, Shard, Table, copy_of};
+use super::{Table, copy_of};
 
 impl Table {
     /// All dirty records in ascending order, each as it is when it is reached, marked as being flushed. Ends with
@@ -55,15 +53,12 @@ impl FlushRun<'_> {
 
     fn take_page(&self, shard: usize, last: Option<&[u8]>) -> Vec<Record> {
         let mut guard = self.table.shards[shard].lock();
-        let Shard { records, dirty, .. } = &mut *guard;
-        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
-        let page: Vec<Handle> = dirty.iter_from(from, records).take(PAGE_RECORDS).collect();
-        let mut take = |at| {
-            let record = records.at_mut(at)?;
+        let page = guard.dirty_page(last).into_iter().filter_map(|at| {
+            let record = guard.records.at_mut(at)?;
             record.marks_mut().in_flush = true;
             Some(copy_of(record))
-        };
-        page.into_iter().filter_map(&mut take).collect()
+        });
+        page.collect()
     }
 }
 

@@ -124,8 +124,9 @@ mod tests {
             for (key, step) in steps {
                 if step == 0 {
                     index.remove(&key, &records);
-                    model.remove(&key);
-                    records.remove(&key);
+                    if let Some(at) = model.remove(&key) {
+                        records.remove_at(at);
+                    }
                 } else if let Entry::Vacant(place) = model.entry(key) {
                     let at = records.insert_new(place.key(), None, Marks::dirty(1)).0;
                     index.insert(place.key(), at, &records);

@@ -51,6 +51,14 @@ struct Shard {
     version: u64,
 }
 
+impl Shard {
+    /// The next dirty records after that key, as many as are taken per hold of the lock.
+    fn dirty_page(&self, after: Option<&[u8]>) -> Vec<Handle> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.dirty.iter_from(from, &self.records).take(PAGE_RECORDS).collect()
+    }
+}
+
 /// A shard on cache lines of its own, so that cores that use neighbours do not slow each other.
 #[derive(Default)]
 #[repr(align(64))]
@@ -210,10 +218,8 @@ impl Table {
             let mut last = None;
             loop {
                 let mut guard = shard.lock();
-                let Shard { records, dirty, .. } = &*guard;
-                let from = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-                let page: Vec<Handle> = dirty.iter_from(from, records).take(PAGE_RECORDS).collect();
-                let Some(record) = page.last().and_then(|at| records.at(*at)) else { break };
+                let page = guard.dirty_page(last.as_deref());
+                let Some(record) = page.last().and_then(|at| guard.records.at(*at)) else { break };
                 last = Some(record.key().to_vec());
                 for at in page {
                     self.make_clean(&mut guard, at);

@@ -242,13 +242,6 @@ impl Records {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn remove(&mut self, key: &[u8]) {
-        if let Some(marks) = self.get(key).map(|record| *record.marks()) {
-            self.remove_at(self.handle(key, marks));
-        }
-    }
-
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Record> {
         self.table.iter_mut()
     }
@@ -287,7 +280,9 @@ mod tests {
                 let key = vec![fill; key_len];
                 let value = value_len.map(|len| value(len, seq as u8));
                 if remove {
-                    records.remove(&key);
+                    if let Some(marks) = records.get(&key).map(|record| *record.marks()) {
+                        records.remove_at(records.handle(&key, marks));
+                    }
                     model.remove(&key);
                     continue;
                 }
