@@ -31,10 +31,12 @@ pub(super) const MAX_CANDIDATES: usize = 4;
 /// connection that failed (`WSAPoll` before Windows 10 2004).
 const WAIT_SLICE: Duration = Duration::from_millis(20);
 
-/// How long a connection may be under way before it is given up and made anew, while strangers come; twice as long the next
+/// How long a connection may be under way before it is given up and made anew, while strangers come; so much longer each
 /// time. A request that finds the backlog full is dropped by Linux without a word, and repeated only after a second, two
-/// and four: too seldom to meet one of the moments in which there is room.
-const FIRST_PATIENCE: Duration = Duration::from_millis(100);
+/// and four: too seldom to meet one of the moments in which there is room. Growing by a step makes some thirty attempts
+/// in five seconds (doubling from 100 ms made five, and a crowd now and then kept all of them out), and still gives a
+/// slow machine time.
+const PATIENCE_STEP: Duration = Duration::from_millis(10);
 
 /// 128 random bits cannot be guessed within the deadline.
 const NONCE_BYTES: usize = 16;
@@ -84,7 +86,7 @@ impl Rendezvous<'_> {
             progress: Progress::Idle,
             refusals: 0,
             begun: Instant::now(),
-            patience: FIRST_PATIENCE,
+            patience: PATIENCE_STEP,
         };
         let mut candidates = VecDeque::<Candidate>::with_capacity(MAX_CANDIDATES + 1);
         let mut strangers = 0;
@@ -99,6 +101,10 @@ impl Rendezvous<'_> {
                 Err(_) => None,
                 Ok(newcomer) => newcomer,
             };
+            if connector.begins_again() {
+                candidates.clear();
+                strangers += self.empty_the_backlog();
+            }
             connector.advance(self, nonce)?;
             if strangers > 0 {
                 connector.begin_again_if_dropped(self)?;
@@ -140,6 +146,13 @@ impl Rendezvous<'_> {
                 sys::poll_sockets(&watches, left.min(WAIT_SLICE)).map_err(self.failed(Step::Accept))?;
             }
         }
+    }
+
+    /// Turns away, unseen and as fast as it goes, who waits to be accepted, so that there is room for our own request. Nobody
+    /// among them can be us: no connection of ours is under way. Returns how many.
+    fn empty_the_backlog(&self) -> u32 {
+        let waiting = (0..=BACKLOG).map_while(|_| accept(&self.listener).ok().flatten());
+        waiting.map(drop).count() as u32
     }
 
     /// Waits until the connecting end has been shown `nonce`.
@@ -230,11 +243,16 @@ impl Connector {
         Ok(())
     }
 
+    /// Whether the next step is to connect, and not for the first time.
+    fn begins_again(&self) -> bool {
+        self.progress == Progress::Idle && self.refusals > 0
+    }
+
     /// Gives up a connection that has been under way for long, in a crowd. If it was not dropped after all, what is accepted
     /// of it is one more who closes at once.
     fn begin_again_if_dropped(&mut self, place: &Rendezvous<'_>) -> Result<(), StepError> {
         if self.progress == Progress::Connecting && self.begun.elapsed() > self.patience {
-            self.patience *= 2;
+            self.patience += PATIENCE_STEP;
             self.begin_again(place)?;
         }
         Ok(())
