@@ -36,6 +36,8 @@ use crate::store::group::lock;
 const QUEUE_BYTES: usize = size_of::<Handle>() * 3 / 2;
 /// Clean records looked at for eviction per write or fill.
 const EVICTION_STEPS: usize = 8;
+/// Handles of records that are gone, per shard, that are not worth looking for in the eviction's queue.
+const MAX_STALE_HANDLES: usize = 64;
 /// Dirty records taken per hold of a shard's lock.
 const PAGE_RECORDS: usize = 128;
 
@@ -56,6 +58,16 @@ impl Shard {
     fn dirty_page(&self, after: Option<&[u8]>) -> Vec<Handle> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.dirty.iter_from(from, &self.records).take(PAGE_RECORDS).collect()
+    }
+
+    /// Takes from the queue what names a record that is gone, once that is the greater part: below the budget nobody else does,
+    /// and records that come and go would let it grow without end.
+    fn tidy_queue(&mut self) {
+        let Self { records, queue, .. } = self;
+        if queue.len() > 2 * records.len() + MAX_STALE_HANDLES {
+            queue.retain(|at| records.at(*at).is_some());
+            queue.shrink_to(2 * queue.len());
+        }
     }
 }
 
@@ -219,7 +231,10 @@ impl Table {
             loop {
                 let mut guard = shard.lock();
                 let page = guard.dirty_page(last.as_deref());
-                let Some(record) = page.last().and_then(|at| guard.records.at(*at)) else { break };
+                let Some(record) = page.last().and_then(|at| guard.records.at(*at)) else {
+                    guard.tidy_queue();
+                    break;
+                };
                 last = Some(record.key().to_vec());
                 for at in page {
                     self.make_clean(&mut guard, at);

@@ -242,6 +242,10 @@ impl Records {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Record> {
         self.table.iter_mut()
     }

@@ -126,3 +126,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn records_that_come_and_go_below_the_budget_leave_nothing_in_the_queue() {
+    let table = Table::new(1 << 30);
+    let queued = |table: &Table| table.shards.iter().map(|shard| shard.lock().queue.len()).sum::<usize>();
+    let flush = |table: &Table| {
+        table.flush_run().for_each(drop);
+        table.flushed();
+    };
+    let key = |n: u64| routed(0x10, n << 56 | n, "");
+    table.write(&bytes("stays"), Some(&bytes("1")), 1);
+    for seq in 0..20_u64 {
+        for n in 0..1000 {
+            table.write(&key(1000 * seq + n), Some(&bytes("1")), 2 * seq + 1);
+        }
+        flush(&table);
+        for n in 0..1000 {
+            table.write(&key(1000 * seq + n), None, 2 * seq + 2);
+        }
+        flush(&table);
+    }
+    assert!(queued(&table) <= MAX_STALE_HANDLES * table.shards.len() + 1, "{} handles", queued(&table));
+    assert!(found(&table, b"stays").is_some());
+    let stays = table.shards[0].lock();
+    assert!(stays.queue.iter().any(|at| stays.records.at(*at).is_some()), "what stays can still be dropped");
+}
