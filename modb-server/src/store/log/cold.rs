@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::Bytes;
 use lsm_tree::compaction::Leveled;
 use lsm_tree::config::{BlockSizePolicy, RestartIntervalPolicy};
-use lsm_tree::{AbstractTree, AnyTree, Cache, Config, DescriptorTable, Guard, SeqNo, SequenceNumberCounter};
+use lsm_tree::{AbstractTree, AnyTree, Cache, Config, DescriptorTable, SeqNo, SequenceNumberCounter};
 
 use super::published::Published;
 use super::writer::Position;
@@ -177,13 +177,7 @@ impl Cold for LsmCold {
         if from >= to || !self.holds_records.load(Ordering::Acquire) {
             return Ok(());
         }
-        for entry in self.tree.range(from..to, SeqNo::MAX, None) {
-            let (key, value) = entry.into_inner()?;
-            if !f(key.into(), value.into()) {
-                break;
-            }
-        }
-        Ok(())
+        Ok(self.published.range(from, to, f)?)
     }
 
     fn position(&self) -> Result<Position, StoreError> {
@@ -263,10 +257,27 @@ fn decode_position(bytes: &[u8]) -> Option<Position> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn record(key: &str, value: Option<&str>) -> Record {
         (Bytes::copy_from_slice(key.as_bytes()), value.map(|v| Bytes::copy_from_slice(v.as_bytes())))
+    }
+
+    /// Up to `limit` records of a range.
+    fn range(cold: &LsmCold, from: &[u8], to: &[u8], limit: usize) -> Vec<(Bytes, Bytes)> {
+        let mut records = Vec::new();
+        cold.range(from, to, &mut |key, value| {
+            records.push((key, value));
+            records.len() < limit
+        })
+        .unwrap();
+        records
     }
 
     fn ingest(cold: &LsmCold, seq: u64, records: Vec<Record>) {
@@ -290,13 +301,64 @@ mod tests {
         assert_eq!(cold.get(b"c").unwrap().as_deref(), Some(&b"4"[..]));
         assert_eq!(cold.position().unwrap().seq, 30);
         assert_eq!(cold.position().unwrap().counters[&Counter(1)], -5);
-        let mut keys = Vec::new();
-        cold.range(&[0], &[0xff], &mut |k, _| {
-            keys.push(k);
-            true
-        })
-        .unwrap();
+        let keys: Vec<_> = range(&cold, &[0], &[0xff], usize::MAX).into_iter().map(|(key, _)| key).collect();
         assert_eq!(keys, [&b"a"[..], &b"c"[..]], "the position is no record");
+    }
+
+    #[test]
+    fn reads_do_not_wait_while_the_tree_publishes() {
+        let dir = tempfile::tempdir().unwrap();
+        let cold = Arc::new(LsmCold::open(dir.path(), 1 << 20).unwrap());
+        ingest(&cold, 1, vec![record("a", Some("1"))]);
+        let publishing = cold.tree.get_version_history_lock();
+        let (tell, told) = mpsc::channel();
+        let reader = Arc::clone(&cold);
+        let reading = std::thread::spawn(move || {
+            let read = (reader.get(b"a").unwrap(), range(&reader, b"a", b"b", 1), reader.runs());
+            let _ = tell.send(read);
+        });
+        let read = told.recv_timeout(Duration::from_secs(20));
+        drop(publishing);
+        reading.join().unwrap();
+        let one = Bytes::from_static(b"1");
+        assert_eq!(read.unwrap(), (Some(one.clone()), vec![(Bytes::from_static(b"a"), one)], 1));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn ranges_hold_of_each_key_the_newest_whatever_lies_in_which_table(
+            runs in prop::collection::vec(
+                (prop::collection::btree_map(1_u8..40, prop::option::weighted(0.7, any::<u8>()), 1..20), 0..3_u8),
+                1..12,
+            ),
+            (from, to, limit) in (0_u8..42, 0_u8..42, 1_usize..30),
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+            let mut model = BTreeMap::new();
+            for (seq, (run, then)) in runs.into_iter().enumerate() {
+                let records = run.iter().map(|(key, value)| {
+                    // Longer than a block, so that tables have several.
+                    let value = value.map(|fill| Bytes::from(vec![fill; 1500]));
+                    model.insert(Bytes::from(vec![*key]), value.clone());
+                    (Bytes::from(vec![*key]), value)
+                });
+                ingest(&cold, seq as u64 + 1, records.collect());
+                match then {
+                    0 => drop(cold.compact_step().unwrap()),
+                    // Into several tables of one run.
+                    1 => cold.write_files(|| Ok(cold.tree.major_compact(4000, cold.seqno.get())?)).unwrap(),
+                    _ => {}
+                }
+            }
+            let expected = model.range(Bytes::from(vec![from.min(to)])..Bytes::from(vec![from.max(to)]));
+            let expected = expected.filter_map(|(key, value)| Some((key.clone(), value.clone()?)));
+            prop_assert_eq!(
+                range(&cold, &[from.min(to)], &[from.max(to)], limit),
+                expected.take(limit).collect::<Vec<_>>()
+            );
+        }
     }
 
     #[test]
