@@ -76,13 +76,7 @@ impl Life {
     fn live(&mut self, random: &mut Random, steps: u64) -> Result<(), StoreError> {
         for _ in 0..steps {
             match random.below(20) {
-                0..12 => {
-                    let batch = random_batch(random);
-                    let seq = self.engine.apply(batch.clone())?;
-                    let mut commits = lock(&self.commits);
-                    commits.push(batch);
-                    assert_eq!(seq.0 as usize, commits.len());
-                }
+                0..12 => self.commit(random)?,
                 12..16 => drop(self.engine.log.write_out()?),
                 16..18 => {
                     let synced = Backing::sync(&*self.engine)?.0 as usize;
@@ -92,6 +86,15 @@ impl Life {
                 _ => self.engine.log.prepare_file()?,
             }
         }
+        Ok(())
+    }
+
+    fn commit(&self, random: &mut Random) -> Result<(), StoreError> {
+        let batch = random_batch(random);
+        let seq = self.engine.apply(batch.clone())?;
+        let mut commits = lock(&self.commits);
+        commits.push(batch);
+        assert_eq!(seq.0 as usize, commits.len());
         Ok(())
     }
 
@@ -261,6 +264,26 @@ fn a_full_disk_refuses_writes_and_serves_again_once_there_is_space() {
         assert!(Backing::retry(&*life.engine).unwrap(), "space again");
         assert_eq!(life.engine.log.written(), life.engine.log.committed(), "what waited was written");
         life.live(&mut random, 60).unwrap();
+        life.durable = Backing::sync(&*life.engine).unwrap().0 as usize;
+        let disk = life.disk.after_power_cut(&mut random);
+        life.next(disk, false).unwrap_or_else(|broken| panic!("seed {seed}: {broken:?}"));
+    }
+}
+
+#[test]
+fn a_flush_that_finds_no_room_gives_up_nothing_of_the_log() {
+    for seed in 0..50 {
+        let mut random = Random(seed);
+        let mut life = Life::first();
+        life.live(&mut random, 200).unwrap();
+        life.commit(&mut random).unwrap();
+        life.cold.refuse_next();
+        assert!(!life.engine.flush().unwrap());
+        // Enough to write over whatever was given up.
+        for _ in 0..200 {
+            life.commit(&mut random).unwrap();
+            life.engine.log.write_out().unwrap();
+        }
         life.durable = Backing::sync(&*life.engine).unwrap().0 as usize;
         let disk = life.disk.after_power_cut(&mut random);
         life.next(disk, false).unwrap_or_else(|broken| panic!("seed {seed}: {broken:?}"));

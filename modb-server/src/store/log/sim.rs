@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -18,6 +19,9 @@ use crate::store::StoreError;
 use crate::store::group::lock;
 
 const SECTOR_BYTES: usize = 512;
+/// What other threads get done between the last sync of an ingestion and its being there: enough to fill a segment or two
+/// of the log.
+const CALLS_BEFORE_PUBLISHING: usize = 40;
 
 /// splitmix64: the same seed, the same run.
 pub(super) struct Random(pub(super) u64);
@@ -244,23 +248,34 @@ impl DiskFile for SimFile {
 pub(super) struct SimCold {
     disk: SimDisk,
     kept: Mutex<(BTreeMap<Bytes, Bytes>, Position)>,
-    /// Called between the records of an ingestion: what other threads do meanwhile.
+    /// Called between the records of an ingestion, and before it is published: what other threads do meanwhile.
     meanwhile: Mutex<Option<Meanwhile>>,
+    /// The next ingestion finds that its disk is full when all but publishing is done.
+    full: AtomicBool,
 }
 
 type Meanwhile = Box<dyn FnMut() + Send>;
 
 impl SimCold {
     pub(super) fn new(disk: SimDisk) -> Self {
-        Self { disk, kept: Mutex::default(), meanwhile: Mutex::default() }
+        Self::with(disk, (BTreeMap::new(), Position::default()))
     }
 
     /// What the next process finds, on the next process's disk.
     pub(super) fn on(&self, disk: SimDisk) -> Self {
-        Self { disk, kept: Mutex::new(lock(&self.kept).clone()), meanwhile: Mutex::default() }
+        Self::with(disk, lock(&self.kept).clone())
     }
 
-    /// Lets `f` happen between the records of each ingestion from now on.
+    fn with(disk: SimDisk, kept: (BTreeMap<Bytes, Bytes>, Position)) -> Self {
+        Self { disk, kept: Mutex::new(kept), meanwhile: Mutex::default(), full: AtomicBool::default() }
+    }
+
+    /// Lets the next ingestion fail for want of space.
+    pub(super) fn refuse_next(&self) {
+        self.full.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets `f` happen while each ingestion from now on is under way.
     pub(super) fn meanwhile(&self, f: impl FnMut() + Send + 'static) {
         *lock(&self.meanwhile) = Some(Box::new(f));
     }
@@ -308,6 +323,14 @@ impl Cold for SimCold {
         let records = taken;
         assert!(records.windows(2).all(|pair| pair[0].0 < pair[1].0), "a run is sorted");
         before_publish()?;
+        for _ in 0..CALLS_BEFORE_PUBLISHING {
+            if let Some(meanwhile) = &mut *lock(&self.meanwhile) {
+                meanwhile();
+            }
+        }
+        if self.full.swap(false, Ordering::Relaxed) {
+            return Err(StoreError::io("ingest", ErrorKind::StorageFull.into()));
+        }
         self.disk.call().map_err(|e| StoreError::io("ingest", e))?;
         let mut kept = lock(&self.kept);
         for (key, value) in records {
