@@ -6,6 +6,7 @@
 //! which shares the cores, leaves over.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use super::load::{Generator, Length, Load, Operation, Outcome};
 use super::report;
@@ -15,14 +16,20 @@ use crate::failure::{Context as _, Result};
 
 pub(crate) const USAGE: &str =
     "cargo xtask bench compare [--quick] [--rounds N] [--workers N,N] [--durability MODE,MODE]
-    [--only SET|GET|90/10] [--connections N,N] [--sustained SECONDS] [--paced] [--memcached] [--sync-delay-ms N]
-    [--redis-benchmark] [--json FILE] [--html FILE] [-- OPTIONS FOR modb-server]
+    [--only SET|GET|90/10] [--connections N,N] [--value-bytes N,N] [--sustained SECONDS] [--paced] [--memcached]
+    [--sync-delay-ms N] [--redis-benchmark] [--json FILE] [--html FILE] [-- OPTIONS FOR modb-server]
 
 --sustained: one load instead, SET at pipeline 16 for so long; its longest wait is the longest stall.
 --paced: one load instead, GET at 70 % of the rate that redis reaches, requests due at fixed times.";
 
-/// Keys that a load draws from: as many as redis-benchmark users choose, and all of them fit every cache.
+/// Keys that a load draws from: as many as redis-benchmark users choose, unless their values are large.
 const KEYS: u32 = 100_000;
+
+/// The most that all values of a load take, in bytes: every server's memory has room for them.
+const MAX_DATA_BYTES: u32 = 64 << 20;
+
+/// The most that one load writes or reads, in bytes: a second or two of a disk like these.
+const MAX_LOAD_BYTES: u64 = 400 << 20;
 
 /// Keys of the sustained load: more than Modb keeps unflushed, so that flushes and compactions run under it.
 const SUSTAINED_KEYS: u32 = 1_000_000;
@@ -34,6 +41,7 @@ struct Options {
     durabilities: Vec<Durability>,
     only: Option<Operation>,
     connections: Option<Vec<u32>>,
+    value_bytes: Option<Vec<u32>>,
     sustained_s: Option<u32>,
     paced: bool,
     memcached: bool,
@@ -77,8 +85,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         for &(kind, durability) in &subjects {
             println!("round {round}/{}: {} {}", options.rounds, kind.name(), durability.modb_name());
             let server = Running::start(kind, durability, &setting)?;
+            // The value size of the keys that are all there.
+            let mut loaded = None;
             for load in loads.iter().filter(|load| generator.can(kind, load)) {
-                if load.operation != Operation::Set {
+                if load.operation == Operation::Set {
+                    loaded = None;
+                } else if loaded.replace(load.value_bytes) != Some(load.value_bytes) {
                     generator.preload(load, kind, server.port)?;
                 }
                 let samples = results.entry((*load, (kind, durability))).or_default();
@@ -104,6 +116,7 @@ fn parse(arguments: &[String]) -> Result<Options> {
         durabilities: vec![Durability::EverySecond],
         only: None,
         connections: None,
+        value_bytes: None,
         sustained_s: None,
         paced: false,
         memcached: false,
@@ -118,8 +131,8 @@ fn parse(arguments: &[String]) -> Result<Options> {
         let mut value = || rest.next().ok_or_else(|| format!("{argument} needs a value\n{USAGE}"));
         match argument.as_str() {
             "--quick" => options.quick = true,
-            "--rounds" => options.rounds = number(value()?)?.max(1),
-            "--workers" => options.workers = value()?.split(',').map(number).collect::<Result<_>>()?,
+            "--rounds" => options.rounds = number::<usize>(value()?)?.max(1),
+            "--workers" => options.workers = numbers(value()?)?,
             "--durability" => {
                 options.durabilities = value()?.split(',').map(durability).collect::<Result<_>>()?;
             }
@@ -129,15 +142,13 @@ fn parse(arguments: &[String]) -> Result<Options> {
                 options.only =
                     Some(known.ok_or_else(|| format!("--only {name}: SET, GET or 90/10\n{USAGE}"))?);
             }
-            "--connections" => {
-                let counts = value()?.split(',').map(|n| Ok(number(n)? as u32)).collect::<Result<_>>()?;
-                options.connections = Some(counts);
-            }
-            "--sustained" => options.sustained_s = Some(number(value()?)? as u32),
+            "--connections" => options.connections = Some(numbers(value()?)?),
+            "--value-bytes" => options.value_bytes = Some(numbers(value()?)?),
+            "--sustained" => options.sustained_s = Some(number(value()?)?),
             "--paced" => options.paced = true,
             "--memcached" => options.memcached = true,
             "--redis-benchmark" => options.redis_benchmark = true,
-            "--sync-delay-ms" => options.sync_delay_ms = number(value()?)? as u32,
+            "--sync-delay-ms" => options.sync_delay_ms = number(value()?)?,
             "--json" => options.json = Some(PathBuf::from(value()?)),
             "--html" => options.html = Some(PathBuf::from(value()?)),
             "--" => {
@@ -150,8 +161,12 @@ fn parse(arguments: &[String]) -> Result<Options> {
     Ok(options)
 }
 
-fn number(text: &str) -> Result<usize> {
+fn number<N: FromStr>(text: &str) -> Result<N> {
     text.trim().parse().map_err(|_| format!("{text:?} is not a number\n{USAGE}").into())
+}
+
+fn numbers<N: FromStr>(text: &str) -> Result<Vec<N>> {
+    text.split(',').map(number).collect()
 }
 
 fn durability(text: &str) -> Result<Durability> {
@@ -176,7 +191,8 @@ fn subjects(options: &Options) -> Vec<Subject> {
 fn loads(options: &Options) -> Vec<Load> {
     let default: &[u32] = if options.quick { &[50] } else { &[1, 50, 500] };
     let connections = options.connections.as_deref().unwrap_or(default);
-    let value_sizes: &[u32] = if options.quick { &[100] } else { &[100, 4096] };
+    let default: &[u32] = if options.quick { &[100] } else { &[100, 4096] };
+    let value_sizes = options.value_bytes.as_deref().unwrap_or(default);
     let mut loads = Vec::new();
     for operation in Operation::ALL {
         let left_out = options.quick && operation == Operation::Mixed;
@@ -197,7 +213,8 @@ fn loads(options: &Options) -> Vec<Load> {
 /// A load of about two seconds, as fast as it goes.
 fn plain(operation: Operation, connections: u32, pipeline: u32, value_bytes: u32) -> Load {
     let length = Length::Requests(requests_for(connections, pipeline, value_bytes));
-    Load { operation, connections, pipeline, value_bytes, keys: KEYS, length, rate_per_s: 0 }
+    let keys = KEYS.min(MAX_DATA_BYTES / value_bytes.max(1));
+    Load { operation, connections, pipeline, value_bytes, keys, length, rate_per_s: 0 }
 }
 
 /// GET at 70 % of the rate that redis reaches now, long enough for its last percent.
@@ -220,7 +237,7 @@ fn requests_for(connections: u32, pipeline: u32, value_bytes: u32) -> u64 {
         (_, 16) => 700_000,
         _ => 1_000_000,
     };
-    if value_bytes > 1024 { per_second / 2 } else { per_second * 2 }
+    (2 * per_second).min(MAX_LOAD_BYTES / u64::from(value_bytes.max(1)))
 }
 
 fn measure(
@@ -265,6 +282,8 @@ mod tests {
         assert_eq!(loads(&quick).len(), 3);
         let full = parse(&[]).expect("valid");
         assert_eq!(loads(&full).len(), 3 * 2 * 3 * 3);
+        let narrowed = parse(&words("--connections 1 --value-bytes 4096")).expect("valid");
+        assert_eq!(loads(&narrowed).len(), 3 * 3);
     }
 
     #[test]
@@ -272,6 +291,7 @@ mod tests {
         for wrong in [
             "--rounds x",
             "--connections 1,b",
+            "--value-bytes 1,b",
             "--sustained x",
             "--durability never",
             "--only DEL",
