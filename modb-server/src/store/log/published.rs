@@ -10,7 +10,7 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
-use lsm_tree::merge::Merger;
+use lsm_tree::merge::{BoxedIterator, Merger};
 use lsm_tree::mvcc_stream::MvccStream;
 use lsm_tree::table::filter::standard_bloom;
 use lsm_tree::{AbstractTree, AnyTree, SeqNo, Slice};
@@ -111,7 +111,8 @@ fn range(tree: &AnyTree) -> Box<Range> {
         let runs = version.iter_levels().flat_map(|level| level.iter()).filter_map(|run| {
             // Tables of a run follow each other; each is opened when the one before it has ended.
             let (first, last) = run.range_overlap_indexes(&bounds)?;
-            Some(run[first..=last].iter().flat_map(|table| table.range(bounds.clone())))
+            let tables = run[first..=last].iter().flat_map(|table| table.range(bounds.clone()));
+            Some(Box::new(tables) as BoxedIterator)
         });
         for entry in MvccStream::new(Merger::new(runs.collect())) {
             let entry = entry?;
