@@ -220,7 +220,13 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn assert_same_files(played: &Path, real: &Path) {
     let (mut played, real) = (files(played), files(real));
     for (name, bytes) in &real {
-        assert!(played.remove(name).as_ref() == Some(bytes), "{} is not as it was recorded", name.display());
+        let recorded = played.remove(name);
+        let lengths = (bytes.len(), recorded.as_ref().map(Vec::len));
+        assert!(
+            recorded.as_ref() == Some(bytes),
+            "{}: bytes there and recorded: {lengths:?}",
+            name.display()
+        );
     }
     assert!(played.is_empty(), "recorded and not there: {:?}", played.keys());
 }

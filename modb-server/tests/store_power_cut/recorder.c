@@ -334,3 +334,9 @@ __attribute__((constructor)) static void start(void) {
     if (sigaction(SIGSYS, &action, NULL) != 0) give_up("no handler", 0);
     catch_calls();
 }
+
+/* The process ends while other threads are at work, but not between a call and its note: they wait for the lock until they
+ * are gone. */
+__attribute__((destructor)) static void end(void) {
+    if (trace >= 0) pthread_mutex_lock(&order);
+}
