@@ -218,7 +218,6 @@ fn plain(operation: Operation, connections: u32, pipeline: u32, value_bytes: u32
 }
 
 /// GET at 70 % of the rate that redis reaches now, long enough for its last percent.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a rate
 fn paced(generator: &Generator<'_>, setting: &Setting<'_>) -> Result<Load> {
     let fastest = Load { length: Length::Seconds(3), ..plain(Operation::Get, 50, 1, 100) };
     let server = Running::start(Kind::Redis, Durability::EverySecond, setting)?;

@@ -10,6 +10,7 @@
 //! judged.
 
 use super::load::{Generator, Length, Load, Operation};
+use super::report::median;
 use super::servers::{Durability, Kind, Running, Setting};
 use crate::failure::{Context as _, Result};
 
@@ -77,7 +78,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         "redis-b.",
         "modb-c."
     );
-    let mut worst = 0.0_f64;
+    // How far from 1 the ratios of the judged rows are.
+    let mut deviations: Vec<f64> = Vec::new();
     for kind in [Kind::Redis, Kind::Modb { workers: 1 }] {
         for load in loads() {
             let server = Running::start(kind, Durability::EverySecond, &setting)?;
@@ -89,18 +91,24 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
                 let other = sample(&generators[1 - first], &load, kind, &server)?;
                 pairs.push(if first == 0 { [one, other] } else { [other, one] });
             }
-            if let Some(ratio) = print(&load, kind, &pairs) {
-                worst = worst.max((ratio - 1.0).abs());
-            }
+            deviations.extend(print(&load, kind, &pairs).map(|ratio| (ratio - 1.0).abs()));
         }
     }
-    let word = if worst <= MAX_DEVIATION { "within" } else { "NOT within" };
     println!(
         "\n*: not judged, the server does not limit: it used less than {MIN_SERVER_BUSY} of a core, or the generator more \
          than {MAX_OWN_BUSY}"
     );
-    println!("requests/s differ by at most {:.1} %: {word} {:.0} %", worst * 100.0, MAX_DEVIATION * 100.0);
+    println!("{}", verdict(&deviations));
     Ok(())
+}
+
+/// Rows that are not judged show nothing.
+fn verdict(deviations: &[f64]) -> String {
+    let Some(worst) = deviations.iter().copied().reduce(f64::max) else {
+        return "no row could be judged: nothing is shown".into();
+    };
+    let word = if worst <= MAX_DEVIATION { "within" } else { "NOT within" };
+    format!("requests/s differ by at most {:.1} %: {word} {:.0} %", worst * 100.0, MAX_DEVIATION * 100.0)
 }
 
 fn loads() -> impl Iterator<Item = Load> {
@@ -122,7 +130,6 @@ fn sample(generator: &Generator<'_>, load: &Load, kind: Kind, server: &Running) 
     let (before_s, server_before_ns) = (children_cpu_s()?, server.cpu_ns()?);
     let outcome = generator.run(load, kind, server.port)?;
     let (own_s, server_ns) = (children_cpu_s()? - before_s, server.cpu_ns()? - server_before_ns);
-    #[allow(clippy::cast_precision_loss)]
     let server_busy = server_ns as f64 / 1e9 / (outcome.requests / outcome.requests_per_s);
     Ok(Sample {
         requests_per_s: outcome.requests_per_s,
@@ -134,9 +141,9 @@ fn sample(generator: &Generator<'_>, load: &Load, kind: Kind, server: &Running) 
 
 /// Prints a row; the ratio of ours to redis-benchmark's requests per second, if the server limited both.
 fn print(load: &Load, kind: Kind, pairs: &[Pair]) -> Option<f64> {
-    let of = |which: usize, value: fn(&Sample) -> f64| median(pairs.iter().map(|pair| value(&pair[which])));
-    let ratio =
-        |value: fn(&Sample) -> f64| median(pairs.iter().map(|pair| value(&pair[1]) / value(&pair[0])));
+    let over_rounds = |value: &dyn Fn(&Pair) -> f64| median(&pairs.iter().map(value).collect::<Vec<_>>());
+    let of = |which: usize, value: fn(&Sample) -> f64| over_rounds(&|pair| value(&pair[which]));
+    let ratio = |value: fn(&Sample) -> f64| over_rounds(&|pair| value(&pair[1]) / value(&pair[0]));
     let rate: fn(&Sample) -> f64 = |sample| sample.requests_per_s;
     let p50: fn(&Sample) -> f64 = |sample| sample.p50_ms;
     let cpu: fn(&Sample) -> f64 = |sample| sample.own_cpu_us;
@@ -145,13 +152,7 @@ fn print(load: &Load, kind: Kind, pairs: &[Pair]) -> Option<f64> {
     let [theirs, ours] = busy.map(|(own, server)| format!("{own:.2}/{server:.2}"));
     println!(
         "{:<26} {:<16} {:>11.0} {:>11.0} {:>7.2} {:>11.3} {:>11.3} {:>11.2} {:>11.2} {:>7.2} {:>10} {:>10}{}",
-        format!(
-            "{} {} B, {} conn, P{}",
-            load.operation.name(),
-            load.value_bytes,
-            load.connections,
-            load.pipeline
-        ),
+        load.name(),
         kind.name(),
         of(0, rate),
         of(1, rate),
@@ -166,16 +167,6 @@ fn print(load: &Load, kind: Kind, pairs: &[Pair]) -> Option<f64> {
         if judged { "" } else { " *" },
     );
     judged.then(|| ratio(rate))
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => values[n / 2],
-        n => f64::midpoint(values[n / 2 - 1], values[n / 2]),
-    }
 }
 
 /// Processor time of all children that were waited for, in seconds. In ticks of 10 ms: a run takes about two hundred.
@@ -195,11 +186,12 @@ fn children_cpu_s() -> Result<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::median;
+    use super::verdict;
 
     #[test]
-    fn the_median_is_the_middle() {
-        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), 2.0);
-        assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), 2.5);
+    fn the_worst_row_decides_and_none_decides_nothing() {
+        assert_eq!(verdict(&[0.02, 0.08]), "requests/s differ by at most 8.0 %: within 10 %");
+        assert_eq!(verdict(&[0.11, 0.02]), "requests/s differ by at most 11.0 %: NOT within 10 %");
+        assert!(!verdict(&[]).contains("within"));
     }
 }

@@ -3,6 +3,7 @@
 //! The generator is `modb-client bench`, the same for every server, memcached included; or `redis-benchmark`,
 //! for whoever does not want to take our word for it.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -52,6 +53,21 @@ pub(crate) struct Load {
     /// Requests are due at fixed times, so many per second, whatever the server does; 0: each connection sends when
     /// its last replies are in.
     pub(crate) rate_per_s: u64,
+}
+
+impl Load {
+    /// As tables show it.
+    pub(crate) fn name(&self) -> String {
+        let Self { operation, value_bytes, connections, pipeline, .. } = self;
+        let mut name = format!("{} {value_bytes} B, {connections} conn, P{pipeline}", operation.name());
+        if let Length::Seconds(seconds) = self.length {
+            let _ = write!(name, ", {seconds} s");
+        }
+        if self.rate_per_s > 0 {
+            let _ = write!(name, ", {}/s due", self.rate_per_s);
+        }
+        name
+    }
 }
 
 /// How long a load goes on.
@@ -163,7 +179,6 @@ fn output(command: &mut Command) -> Result<String> {
 }
 
 /// Reads the last row of `"test","rps","avg_latency_ms","min","p50","p95","p99","max"`.
-#[allow(clippy::cast_precision_loss)] // a number of requests
 fn parse_csv(text: &str, requests: u64) -> Option<Outcome> {
     let row = text.lines().rev().find(|line| !line.trim().is_empty())?;
     let fields: Vec<f64> =

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use super::load::{Length, Load};
+use super::load::Load;
 use super::results::{Results, Samples, Subject};
 use super::servers::Kind;
 
@@ -38,23 +38,6 @@ fn promise(subject: &Subject) -> &'static str {
     if subject.0 == Kind::Memcached { "nothing" } else { subject.1.modb_name() }
 }
 
-fn load_name(load: &Load) -> String {
-    let mut name = format!(
-        "{} {} B, {} conn, P{}",
-        load.operation.name(),
-        load.value_bytes,
-        load.connections,
-        load.pipeline
-    );
-    if let Length::Seconds(seconds) = load.length {
-        let _ = write!(name, ", {seconds} s");
-    }
-    if load.rate_per_s > 0 {
-        let _ = write!(name, ", {}/s due", load.rate_per_s);
-    }
-    name
-}
-
 /// A Markdown table, a row per load and server.
 pub(crate) fn table(results: &Results) -> String {
     let mut out = String::from(
@@ -71,7 +54,7 @@ pub(crate) fn table(results: &Results) -> String {
         let _ = writeln!(
             out,
             "| {} | {} | {} | {:.0} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.0} | {:.0} |",
-            load_name(load),
+            load.name(),
             subject.0.name(),
             promise(subject),
             rate,
@@ -131,7 +114,7 @@ pub(crate) fn html(results: &Results) -> String {
     let mut last = None;
     for (load, _) in results.keys() {
         if last != Some(load) {
-            let _ = write!(out, "<h2>{}</h2>{}", load_name(load), chart(results, load));
+            let _ = write!(out, "<h2>{}</h2>{}", load.name(), chart(results, load));
             last = Some(load);
         }
     }

@@ -208,7 +208,6 @@ impl Engine {
     }
 
     /// How long a turn that wrote should be slowed down, so that the flusher keeps up.
-    #[allow(clippy::cast_precision_loss)]
     pub(crate) fn throttle(&self) -> Duration {
         let dirty = self.table.dirty_bytes() as f64 / self.tuning.max_dirty_bytes() as f64;
         let log = self.log.live_bytes() as f64 / self.tuning.max_log_bytes() as f64;
