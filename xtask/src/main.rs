@@ -6,6 +6,7 @@
 mod bench;
 mod cross;
 mod failure;
+mod mutants;
 mod process;
 mod setup;
 mod test;
@@ -25,6 +26,8 @@ cargo xtask COMMAND
                         --long adds what takes minutes, FILTER runs only the tests whose name holds it
   setup                 install what the tests need, or print the commands that do
   tidy                  check the layout's promises: floors, platform code, headers, links
+  mutants [--long] [NAME]
+                        check that each patch of tests/mutants applies; --long: take each defence away and see its tests fail
   cross ARGS            cargo ARGS for Windows, on this machine: cross -- test -p modb-net
   bench notify [--quick] [--json FILE] [--docs FOLDER]
                         the notifier beside other ways to wake a thread; writes docs/PERFORMANCE.md unless --quick
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         "bench" => bench::command(&args),
         "setup" => setup::command(&args),
         "test" => test::command(&args),
+        "mutants" => mutants::command(&args),
         "tidy" => tidy::command(&args),
         "cross" => cross::command(&args),
         "help" | "--help" | "-h" => help(),

@@ -7,8 +7,8 @@
 
 mod hang;
 mod small_disks;
-mod step;
-mod tally;
+pub(crate) mod step;
+pub(crate) mod tally;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,7 +17,7 @@ use std::time::Instant;
 use crate::failure::Result;
 use crate::process;
 use crate::windows::{self, Kit};
-use crate::{setup, tidy, workspace};
+use crate::{mutants, setup, tidy, workspace};
 use small_disks::{FOR_SCENARIOS, FOR_STORE, SmallDisks};
 use tally::Tally;
 
@@ -129,6 +129,8 @@ impl Run {
         let tidy = || Ok(tidy::findings()?.iter().map(ToString::to_string).collect());
         let tally = step::here("Checks", "tidy", tidy)?;
         self.add("Checks", "tidy", tally)?;
+        let tally = step::here("Checks", "mutants apply", mutants::findings)?;
+        self.add("Checks", "mutants apply", tally)?;
         self.check("Checks", "clippy", process::cargo().args(CLIPPY))?;
         let mut docs = process::cargo();
         docs.env("RUSTDOCFLAGS", "-D warnings").args([

@@ -4,8 +4,8 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use super::hang::Mark;
@@ -94,21 +94,22 @@ pub(super) fn here(platform: &str, name: &str, work: impl FnOnce() -> Result<Vec
     Ok(tally)
 }
 
-fn run(
-    platform: &str,
-    name: &str,
-    command: &mut Command,
-    limit: Duration,
-    read: impl FnOnce(&str, bool) -> Tally,
-) -> Result<Tally> {
-    let started = begin(platform, name);
-    let path = log_path(platform, name, "log")?;
-    let log = fs::File::create(&path).context(format_args!("cannot write {}", path.display()))?;
-    let errors = log.try_clone().context("cannot write the log twice")?;
+/// A command that has ended, or was ended.
+pub(crate) struct Watched {
+    /// `None`: it took longer than it may.
+    pub(crate) status: Option<ExitStatus>,
+    pub(crate) printed: String,
+}
+
+/// Runs a command with its output in the file `log`, at most for `limit`.
+pub(crate) fn watch(command: &mut Command, limit: Duration, log: &Path) -> Result<Watched> {
+    let started = Instant::now();
+    let file = fs::File::create(log).context(format_args!("cannot write {}", log.display()))?;
+    let errors = file.try_clone().context("cannot write the log twice")?;
     let line = process::line(command);
     let mark = Mark::put_on(command);
     let mut child =
-        command.stdout(log).stderr(errors).spawn().context(format_args!("cannot start {line}"))?;
+        command.stdout(file).stderr(errors).spawn().context(format_args!("cannot start {line}"))?;
     let status = loop {
         if let Some(status) = child.try_wait().context("cannot wait for a child")? {
             break Some(status);
@@ -119,7 +120,21 @@ fn run(
         }
         std::thread::sleep(POLL_INTERVAL);
     };
-    let printed = String::from_utf8_lossy(&fs::read(&path).context("cannot read the log")?).into_owned();
+    let printed = String::from_utf8_lossy(&fs::read(log).context("cannot read the log")?).into_owned();
+    Ok(Watched { status, printed })
+}
+
+fn run(
+    platform: &str,
+    name: &str,
+    command: &mut Command,
+    limit: Duration,
+    read: impl FnOnce(&str, bool) -> Tally,
+) -> Result<Tally> {
+    let started = begin(platform, name);
+    let path = log_path(platform, name, "log")?;
+    let line = process::line(command);
+    let Watched { status, printed } = watch(command, limit, &path)?;
     let mut tally = read(&printed, status.is_some_and(|status| status.success()));
     if status.is_none() {
         tally.hung = true;
