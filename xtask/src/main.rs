@@ -35,6 +35,8 @@ cargo xtask COMMAND
                         the ways to hand connections to workers beside SO_REUSEPORT; writes as above
   bench generators [--rounds N]
                         modb-client bench beside redis-benchmark on the same server: what each reports and costs
+  bench instructions [--base REV] [--rounds N]
+                        instructions per request under callgrind, as a ratio to an earlier commit
   bench compare ARGS    Modb beside other servers: throughput, latency and processor time, as ratios
   help                  this page
 ";

@@ -2,6 +2,7 @@
 
 mod compare;
 mod generators;
+mod instructions;
 mod load;
 mod net;
 mod reopen;
@@ -20,12 +21,14 @@ pub(crate) fn command(args: &[String]) -> Result<()> {
     match args.first().map(String::as_str) {
         Some("compare") => compare::run(&args[1..]),
         Some("generators") => generators::run(&args[1..]),
+        Some("instructions") => instructions::run(&args[1..]),
         Some("reopen") => reopen::run(&args[1..]),
         Some(name @ ("notify" | "handoff")) => net::run(name, &args[1..]),
         _ => Err(format!(
-            "which benchmark: compare, generators, reopen, notify or handoff?\n{}\n{}\n{}",
+            "which benchmark: compare, generators, instructions, reopen, notify or handoff?\n{}\n{}\n{}\n{}",
             compare::USAGE,
             generators::USAGE,
+            instructions::USAGE,
             reopen::USAGE
         )
         .into()),

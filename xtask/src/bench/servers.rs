@@ -266,7 +266,7 @@ fn start_modb(
 }
 
 /// The port in `... 127.0.0.1:6379 ...`.
-fn port_of(line: &str) -> Option<u16> {
+pub(super) fn port_of(line: &str) -> Option<u16> {
     let (_, rest) = line.split_once("127.0.0.1:")?;
     let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse().ok()

@@ -48,7 +48,8 @@ pub(crate) fn command(args: &[String]) -> Result<()> {
 
 /// What is wrong with the files themselves: the cheap half, part of every test run.
 pub(crate) fn findings() -> Result<Vec<String>> {
-    Ok(faults(&patch::all()?))
+    // A file that cannot be read as a mutant is a finding, too.
+    Ok(patch::all().map_or_else(|failure| vec![failure.to_string()], |mutants| faults(&mutants)))
 }
 
 fn faults(mutants: &[Mutant]) -> Vec<String> {
