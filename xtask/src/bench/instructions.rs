@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         match argument.as_str() {
             "--base" => value()?.clone_into(&mut base),
             "--rounds" => {
-                rounds = value()?.parse().map_err(|_| format!("--rounds: not a number\n{USAGE}"))?
+                rounds = value()?.parse().map_err(|_| format!("--rounds: not a number\n{USAGE}"))?;
             }
             _ => return Err(USAGE.into()),
         }
