@@ -118,6 +118,9 @@ impl Worker {
         let Session { client, decoder, token, awaited } = session;
         let args = decoder.args(bytes);
         let now_ms = self.clock.now_ms(turn.now);
+        if decoder.is_inline() && self.is_stranger(args, true, client, now_ms) {
+            return Some(Flow::Close);
+        }
         let resolved = match command::resolve(args) {
             Ok(resolved) if client.authenticated || resolved.spec.flags.has(Flags::NO_AUTH) => resolved,
             Ok(_) => {
@@ -125,6 +128,7 @@ impl Worker {
                 self.error(client, out, b"NOAUTH Authentication required.");
                 return None;
             }
+            Err(_) if self.is_stranger(args, false, client, now_ms) => return Some(Flow::Close),
             Err(error) => {
                 self.calls.add_rejected(args);
                 self.error(client, out, &error.text());
@@ -164,6 +168,26 @@ impl Worker {
             }
         }
         client.closing.then_some(Flow::Close)
+    }
+
+    /// Whether the client speaks another protocol: it is closed without an answer, as Redis does.
+    fn is_stranger(
+        &self,
+        args: modb_net::resp::Args<'_>,
+        inline: bool,
+        client: &Client,
+        now_ms: u64,
+    ) -> bool {
+        let Some(protocol) = command::spoken_by_strangers(args, inline) else { return false };
+        if let Some(left_out) = self.instance.notices.stranger.due(now_ms) {
+            let remote = client.info.remote.map(tracing::field::display);
+            tracing::warn!(
+                remote,
+                left_out,
+                "possible SECURITY ATTACK: a client speaks {protocol}, perhaps a web page that tries to give commands; closed"
+            );
+        }
+        true
     }
 
     fn error(&self, client: &mut Client, out: &mut Out<'_>, text: &[u8]) {
@@ -236,6 +260,9 @@ impl Service for Worker {
     ) -> Opening<Session> {
         if let Some(text) = self.refusal(peer, turn) {
             self.instance.clients.count_rejected();
+            if let Some(left_out) = self.instance.notices.refused.due(self.clock.now_ms(turn.now)) {
+                tracing::warn!(remote = %peer.remote, left_out, "refused: {}", text.escape_ascii());
+            }
             Encoder::new(out.buffer(), Default::default()).error(text);
             return Opening::Refused;
         }

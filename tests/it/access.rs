@@ -134,3 +134,38 @@ pub(crate) fn an_idle_client_is_closed_and_a_busy_one_is_not(platform: &Platform
     }
     assert!(waiter.join().expect("it does not panic"), "the idle client was never closed");
 }
+
+pub(crate) fn a_web_page_cannot_give_commands(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let body = "SET pwned 1\r\nCONFIG SET requirepass pwned\r\nPING\r\n";
+    let heads = [
+        "POST / HTTP/1.1\r\nHost: x\r\n\r\n",
+        "post / HTTP/1.1\r\n\r\n",
+        // A method that is no command is told so; the header that every browser sends ends it.
+        "PUT / HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n\r\n",
+        "Host: x\r\n",
+    ];
+    for head in heads {
+        let mut page = Peer::connect(server.addr());
+        page.send(format!("{head}{body}").as_bytes());
+        let said = String::from_utf8_lossy(&page.read_to_close()).into_owned();
+        assert!(!said.contains("PONG") && !said.contains("OK"), "{head:?}: {said:?}");
+    }
+    let mut peer = server.peer();
+    assert_eq!(peer.ask("EXISTS pwned"), Reply::Int(0));
+    assert_eq!(peer.ask("PING"), Reply::Simple(b"PONG".to_vec()));
+    assert!(server.says("SECURITY ATTACK"), "{}", server.output());
+}
+
+pub(crate) fn a_request_line_of_http_is_no_command_whatever_its_method(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    for line in ["SET / HTTP/1.1", "GET / HTTP/1.1", "OPTIONS * HTTP/1.1", "\x16\x03\x01\x02 x"] {
+        let mut page = Peer::connect(server.addr());
+        page.send(format!("{line}\r\nSET pwned 1\r\n").as_bytes());
+        assert_eq!(page.read_to_close(), b"", "{line:?}");
+    }
+    let mut peer = server.peer();
+    assert_eq!(peer.ask("EXISTS pwned /"), Reply::Int(0));
+    // An array is what only a client of ours sends.
+    assert_eq!(peer.call(["SET", "/", "HTTP/1.1"]), Reply::ok());
+}

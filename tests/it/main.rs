@@ -85,6 +85,8 @@ scenarios! {
     access::hello_can_authenticate;
     access::unauthenticated_clients_may_not_announce_large_requests;
     access::without_a_password_clients_from_elsewhere_are_refused;
+    access::a_web_page_cannot_give_commands;
+    access::a_request_line_of_http_is_no_command_whatever_its_method, unless Redis: "Redis knows POST and Host: only";
     access::one_client_too_many_is_told_and_closed_and_the_others_stay;
     access::an_idle_client_is_closed_and_a_busy_one_is_not;
     access::a_backup_is_written_for_clients_of_this_machine_only, unless Redis: "the command is Modb's own";

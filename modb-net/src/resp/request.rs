@@ -173,6 +173,11 @@ impl RequestDecoder {
         Args { bytes, spans: &self.spans }
     }
 
+    /// Whether the request that [`RequestDecoder::decode`] has just found is a line of text, not an array.
+    pub fn is_inline(&self) -> bool {
+        !self.inline.is_empty()
+    }
+
     /// Whether a part of a request has come: the input may not end here.
     pub fn is_mid_request(&self) -> bool {
         self.state != State::Start

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use modb_net::WorkerStats;
 
-use super::{Calls, ClientInfo, Rate, Registry, SlowLog, Sums, Tasks};
+use super::{Calls, ClientInfo, Notices, Rate, Registry, SlowLog, Sums, Tasks};
 use crate::config::Settings;
 use crate::data::{Data, Tally};
 
@@ -55,6 +55,8 @@ pub struct Instance {
     pub slowlog: SlowLog,
     /// The backup or compaction in the background.
     pub tasks: Tasks,
+    /// What is logged about clients, and seldom.
+    pub notices: Notices,
     /// When it was opened, in milliseconds since 1970.
     pub started_ms: u64,
     /// 40 random hexadecimal digits, as Redis's `run_id`.
@@ -88,6 +90,7 @@ impl Instance {
             clients: Registry::default(),
             slowlog: SlowLog::default(),
             tasks: Tasks::default(),
+            notices: Notices::default(),
             started_ms,
             run_id: random_hex(),
             port: OnceLock::new(),

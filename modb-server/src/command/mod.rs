@@ -27,6 +27,7 @@ mod reply;
 mod server;
 mod slowlog;
 pub mod spec;
+mod strangers;
 mod strings;
 mod syntax;
 mod table;
@@ -47,6 +48,7 @@ pub use instance::{Instance, Network, NoNetwork};
 pub use reply::Reply;
 pub use slowlog::SlowLog;
 pub use spec::{Flags, Spec};
+pub use strangers::{Notices, spoken_by_strangers};
 pub use table::{COMMANDS, lookup};
 pub use times::Times;
 
