@@ -21,7 +21,10 @@
 //! | decide everything yourself | [`Connection`] |
 //!
 //! Floors, imports only downward: `error command from_value backoff` (pure) -> `config` -> `connection` ->
-//! `pipeline subscriber` -> `client pool`.
+//! `pipeline subscriber` -> `client pool`. Beside them, for Modb's own programs only: `terminal`.
+
+// Printing macros panic when the output is full or has gone; a library prints nothing.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod backoff;
 mod client;
@@ -33,6 +36,9 @@ mod from_value;
 mod pipeline;
 mod pool;
 mod subscriber;
+#[cfg(feature = "terminal")]
+#[doc(hidden)]
+pub mod terminal;
 
 pub use backoff::Backoff;
 pub use client::Client;

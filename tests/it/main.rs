@@ -128,6 +128,9 @@ scenarios! {
     command_line::one_shot_commands_print_the_reply, unless Redis: "needs modb-server beside it";
     command_line::the_exit_status_tells_errors, unless Redis: "needs modb-server beside it";
     command_line::a_dead_server_is_one_clear_line, unless Redis: "needs modb-server beside it";
+    command_line::a_full_output_is_an_error_with_status_2, unless Redis: "needs modb-server beside it",
+        unless WindowsHost: "there is no device that is always full";
+    command_line::a_reader_that_goes_ends_it_quietly, unless Redis: "needs modb-server beside it";
     command_line::the_password_and_the_database_can_be_given, unless Redis: "needs modb-server beside it";
 
     cross::a_windows_client_speaks_to_a_linux_server, unless Redis: "needs modb-server beside it",

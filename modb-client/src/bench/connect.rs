@@ -42,7 +42,7 @@ pub(super) fn connect_all(options: &Options) -> Result<Vec<Ready>, BenchError> {
 }
 
 fn resolve(options: &Options) -> Result<Vec<SocketAddr>, BenchError> {
-    let resolved = (options.host.as_str(), options.port).to_socket_addrs();
+    let resolved = (options.server.host.as_str(), options.server.port).to_socket_addrs();
     let addresses = resolved.map(Iterator::collect::<Vec<_>>);
     addresses.map_err(|source| BenchError::Resolve { address: options.address(), source })
 }
@@ -87,14 +87,14 @@ fn greet_resp(stream: &mut TcpStream, options: &Options, number: usize) -> Resul
     let address = || options.address();
     let failed = |source| BenchError::Connect { address: address(), number, source };
     let (mut questions, mut expected) = (Vec::new(), 1);
-    if let Some(password) = &options.password {
-        let user = options.user.as_deref();
+    if let Some(password) = &options.server.password {
+        let user = options.server.username.as_deref();
         let words: Vec<&str> = ["AUTH"].into_iter().chain(user).chain([password.as_str()]).collect();
         encode_request(&mut questions, words);
         expected += 1;
     }
-    if options.database != 0 {
-        encode_request(&mut questions, ["SELECT", &options.database.to_string()]);
+    if options.server.database != 0 {
+        encode_request(&mut questions, ["SELECT", &options.server.database.to_string()]);
         expected += 1;
     }
     encode_request(&mut questions, ["PING"]);

@@ -27,6 +27,9 @@ pub(super) enum BenchError {
     /// The poller failed.
     #[error("waiting for the sockets failed: {0}")]
     Poll(#[source] io::Error),
+    /// Standard output takes no more.
+    #[error("cannot write the output: {0}")]
+    Output(#[source] io::Error),
     /// The result could not be written.
     #[error("cannot write the result to {}: {source}", path.display())]
     WriteResult { path: PathBuf, source: io::Error },

@@ -25,12 +25,14 @@ mod text;
 mod worker;
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
+
+use modb_client::terminal::output;
 
 use error::BenchError;
 use keys::{Keys, Rng};
-use options::{HELP, Json, Limit, Options, Parsed};
+pub(crate) use options::page;
+use options::{Json, Limit, Options, Parsed};
 use phase::Phase;
 use progress::Timeline;
 use report::Report;
@@ -38,42 +40,38 @@ use tally::Tally;
 use template::{Load, Values};
 use worker::Worker;
 
+use crate::target;
+
 /// Bytes that one connection sends at once while the key space is filled.
 const PRELOAD_BATCH_BYTES: u64 = 64 << 10;
-
-/// Where a password may stand so that other users do not see it.
-const PASSWORD_VARIABLES: [&str; 2] = ["MODB_PASSWORD", "REDISCLI_AUTH"];
 
 /// Exit status if nothing was measured.
 const FAILURE: u8 = 2;
 
 /// Runs `modb-client bench` with the arguments behind that word.
 pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let options = match Options::parse(args, password_in_environment()) {
-        Ok(Parsed::Run(options)) => options,
-        Ok(Parsed::Help) => {
-            print!("{HELP}");
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => return failure(&error),
+    let done = match Options::parse(args, target::password_in_environment()) {
+        Ok(Parsed::Run(options)) => measure(&options).and_then(|(tally, timeline)| {
+            publish(&Report { options: &options, tally: &tally, timeline: &timeline })?;
+            Ok(tally.is_clean())
+        }),
+        Ok(Parsed::Help) => print(&page().help()).map(|()| true),
+        Err(error) => Err(error),
     };
-    match measure(&options).and_then(|(tally, timeline)| {
-        publish(&Report { options: &options, tally: &tally, timeline: &timeline })?;
-        Ok(tally.is_clean())
-    }) {
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(error) => failure(&error),
+        // Whoever read the result has gone, which is how `| head` ends.
+        Err(BenchError::Output(error)) if output::is_reader_gone(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&format!("modb-client bench: {}", output::without_numbers(&error.to_string())));
+            ExitCode::from(FAILURE)
+        }
     }
 }
 
-fn failure(error: &BenchError) -> ExitCode {
-    eprintln!("modb-client bench: {error}");
-    ExitCode::from(FAILURE)
-}
-
-fn password_in_environment() -> Option<String> {
-    PASSWORD_VARIABLES.iter().find_map(|name| std::env::var(name).ok())
+fn print(text: &str) -> Result<(), BenchError> {
+    output::print(text.as_bytes()).map_err(BenchError::Output)
 }
 
 /// Fills, warms up and measures.
@@ -141,10 +139,6 @@ fn load(options: &Options, seed: u64) -> Load {
 }
 
 fn publish(report: &Report<'_>) -> Result<(), BenchError> {
-    let failed = |path: &str| {
-        let path = path.into();
-        move |source| BenchError::WriteResult { path, source }
-    };
     let text = match &report.options.json {
         Some(Json::Stdout) => report.json(),
         Some(Json::File(path)) => {
@@ -154,5 +148,5 @@ fn publish(report: &Report<'_>) -> Result<(), BenchError> {
         }
         None => report.text(),
     };
-    std::io::stdout().write_all(text.as_bytes()).map_err(failed("standard output"))
+    print(&text)
 }

@@ -1,63 +1,103 @@
 //! What the command line asks for. Pure.
 //!
-//! Connection options have redis-cli's names, those of the load redis-benchmark's where it has one; `-n`
+//! Options of the server have redis-cli's names, those of the load redis-benchmark's where it has one; `-n`
 //! is redis-cli's database, so the number of requests is spelled out.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use lexopt::prelude::*;
+use modb_client::terminal::{Args, Given, Group, Item, Page};
+use modb_client::{Config, Protocol};
 
 use super::error::BenchError;
 use super::keys::Distribution;
 use super::template::{MAX_KEYS, Template};
+use crate::target::{ServerOption, Target};
 
-/// The text of `--help`.
-pub(super) const HELP: &str = "\
-Usage: modb-client bench [OPTIONS] [COMMAND [ARG]...]
+/// The options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Id {
+    Server(ServerOption),
+    Protocol,
+    Connections,
+    Pipeline,
+    Keys,
+    Skew,
+    ValueSize,
+    ReadRatio,
+    Rate,
+    Threads,
+    Seed,
+    Preload,
+    WarmUp,
+    Duration,
+    Requests,
+    Timeout,
+    Json,
+    Quiet,
+    Help,
+}
 
-Loads a server and tells how many requests it answered per second and how long each took. Without a
-COMMAND, the load is a mix of GET and SET. In the arguments of a COMMAND, __key__ stands for a random key,
-__rand_int__ for the number of one and __value__ for a random value.
-
-Server
-  -h, --host HOST         name or address [127.0.0.1]
-  -p, --port PORT         [6379; 11211 with memcached]
-  -a, --pass PASSWORD     better in the environment, as MODB_PASSWORD or REDISCLI_AUTH
-      --user USER         for the password
-  -n, --database NUMBER   [0]
-  -u, --url URL           all of these: modb:// or redis://[[user]:password@]host[:port][/database]
-      --protocol NAME     resp or memcached [resp]
-
-Load
-  -c, --connections N     [50]
-  -P, --pipeline N        requests that a connection sends at once [1]
-      --keys N            size of the key space [100000]
-      --skew SKEW         uniform, zipf, or zipf:EXPONENT (zipf is zipf:0.99) [uniform]
-  -d, --value-size BYTES  [100]
-      --read-ratio RATIO  share of GET, from 0 to 1 [0.5]
-      --rate N            requests per second, due at fixed times; latency then counts from when a request
-                          was due. Without it, each connection sends when its last replies are in: latency
-                          counts from there, and hides what a stall of the server would have delayed.
-      --threads N         [1]
-      --seed N            which keys and values are drawn [1]
-
-Run
-      --preload           first, store every key once
-      --warm-up SECONDS   load before measuring [0]
-      --duration SECONDS  [5]
-      --requests N        measure that many requests instead
-      --timeout SECONDS   how long a reply may take [10]
-
-Result
-      --json FILE         also write the result as JSON; with - for FILE, write only that, to standard output
-  -q, --quiet             no progress bar (there is none either if standard error is not a terminal)
-      --help              this text
-
-Exit status: 0 if every request was answered without an error, 1 if not, 2 if nothing could be measured.
-";
+/// The command with its options.
+pub(crate) fn page() -> Page<Id> {
+    let server = ServerOption::group(Id::Server, "its port [6379; 11211 with memcached]").with(
+        Id::Protocol,
+        "--protocol resp|memcached",
+        "what it speaks [resp]",
+    );
+    let load = Group::new("Load")
+        .with(Id::Connections, "-c, --connections N", "how many [50]")
+        .with(Id::Pipeline, "-P, --pipeline N", "requests that a connection sends at once [1]")
+        .with(Id::Keys, "--keys N", "size of the key space [100000]")
+        .with(Id::Skew, "--skew SKEW", "uniform, zipf, or zipf:EXPONENT (zipf is zipf:0.99) [uniform]")
+        .with(Id::ValueSize, "-d, --value-size BYTES", "of each value [100]")
+        .with(Id::ReadRatio, "--read-ratio RATIO", "share of GET, from 0 to 1 [0.5]")
+        .with(
+            Id::Rate,
+            "--rate N",
+            "requests per second, due at fixed times; latency then counts from when a request was due. Without it, \
+             each connection sends when its last replies are in: latency counts from there, and hides what a stall of \
+             the server would have delayed",
+        )
+        .with(Id::Threads, "--threads N", "how many send [1]")
+        .with(Id::Seed, "--seed N", "which keys and values are drawn [1]");
+    let run = Group::new("Run")
+        .with(Id::Preload, "--preload", "first, store every key once")
+        .with(Id::WarmUp, "--warm-up SECONDS", "load before measuring [0]")
+        .with(Id::Duration, "--duration SECONDS", "how long to measure [5]")
+        .with(Id::Requests, "--requests N", "measure that many requests instead")
+        .with(Id::Timeout, "--timeout SECONDS", "how long a reply may take [10]");
+    let result = Group::new("Result")
+        .with(
+            Id::Json,
+            "--json FILE",
+            "also write the result as JSON; with - for FILE, write only that, to standard output",
+        )
+        .with(
+            Id::Quiet,
+            "-q, --quiet",
+            "no progress bar (there is none either if standard error is no terminal)",
+        )
+        .with(Id::Help, "--help", "print this")
+        .with_hidden(Id::Help, "-?");
+    Page {
+        name: "modb-client bench".into(),
+        summary: "loads a server and measures how it answers".into(),
+        usage: vec!["[OPTIONS] [COMMAND [ARGUMENT ...]]".into()],
+        about: "Loads a server and tells how many requests it answered per second and how long each took. Without a \
+                COMMAND, the load is a mix of GET and SET. In the arguments of a COMMAND, __key__ stands for a random \
+                key, __rand_int__ for the number of one and __value__ for a random value."
+            .into(),
+        groups: vec![server, load, run, result],
+        sections: vec![(
+            "Exit status".into(),
+            "0 if every request was answered without an error, 1 if not, 2 for wrong usage, if nothing could be \
+             measured, or if the output cannot be written."
+                .into(),
+        )],
+    }
+}
 
 const MAX_CONNECTIONS: usize = 100_000;
 const MAX_THREADS: usize = 256;
@@ -68,6 +108,8 @@ const MAX_BATCH_BYTES: usize = 1 << 30;
 /// Open loops above it would be due every few nanoseconds.
 const MAX_RATE: u64 = 100_000_000;
 const MAX_SECONDS: f64 = 1e6;
+const RESP_PORT: u16 = 6379;
+const MEMCACHED_PORT: u16 = 11211;
 
 /// The protocol to speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,11 +146,7 @@ pub(super) enum Json {
 /// A run.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Options {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) user: Option<String>,
-    pub(super) password: Option<String>,
-    pub(super) database: u32,
+    pub(super) server: Config,
     pub(super) wire: Wire,
     pub(super) connections: usize,
     pub(super) pipeline: u64,
@@ -132,11 +170,7 @@ pub(super) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            host: "127.0.0.1".to_owned(),
-            port: 6379,
-            user: None,
-            password: None,
-            database: 0,
+            server: Target::new(None).into_config(RESP_PORT, Protocol::Resp2),
             wire: Wire::Resp,
             connections: 50,
             pipeline: 1,
@@ -174,73 +208,55 @@ impl Options {
         args: impl IntoIterator<Item = OsString>,
         password: Option<String>,
     ) -> Result<Parsed, BenchError> {
+        let page = page();
+        let mut args = Args::new(&page, args);
         let mut options = Self::default();
-        let (mut port, mut requests, mut duration) = (None, None, None);
-        let mut parser = lexopt::Parser::from_args(args);
-        while let Some(arg) = parser.next().map_err(usage)? {
-            let name = match arg {
-                Short(letter) => format!("-{letter}"),
-                Long(name) => format!("--{name}"),
-                Value(_) => String::new(),
-            };
-            match arg {
-                Long("help") => return Ok(Parsed::Help),
-                Short('h') | Long("host") => options.host = text(&mut parser, &name)?,
-                Short('p') | Long("port") => port = Some(number(&mut parser, &name, 1, u16::MAX)?),
-                Short('a') | Long("pass") => options.password = Some(text(&mut parser, &name)?),
-                Long("user") => options.user = Some(text(&mut parser, &name)?),
-                Short('n') | Long("database") => options.database = number(&mut parser, &name, 0, u32::MAX)?,
-                Short('u') | Long("url") => {
-                    let config: modb_client::Config = text(&mut parser, &name)?.parse().map_err(usage)?;
-                    port = Some(config.port);
-                    options.host = config.host;
-                    options.user = config.username;
-                    options.password = config.password.or(options.password);
-                    options.database = config.database;
-                }
-                Long("protocol") => options.wire = wire(&text(&mut parser, &name)?)?,
-                Short('c') | Long("connections") => {
-                    options.connections = number(&mut parser, &name, 1, MAX_CONNECTIONS)?;
-                }
-                Short('P') | Long("pipeline") => options.pipeline = number(&mut parser, &name, 1, u64::MAX)?,
-                Long("keys") => options.keys = number(&mut parser, &name, 1, MAX_KEYS)?,
-                Long("skew") => options.distribution = skew(&text(&mut parser, &name)?)?,
-                Short('d') | Long("value-size") => {
-                    options.value_bytes = number(&mut parser, &name, 0, MAX_VALUE_BYTES)?;
-                }
-                Long("read-ratio") => options.read_ratio = number(&mut parser, &name, 0.0, 1.0)?,
-                Long("rate") => options.requests_per_s = Some(number(&mut parser, &name, 1, MAX_RATE)?),
-                Long("threads") => options.threads = number(&mut parser, &name, 1, MAX_THREADS)?,
-                Long("seed") => options.seed = number(&mut parser, &name, 0, u64::MAX)?,
-                Long("preload") => options.preload = true,
-                Long("warm-up") => options.warm_up = seconds(&mut parser, &name, 0.0)?,
-                Long("duration") => duration = Some(Limit::Duration(seconds(&mut parser, &name, 0.001)?)),
-                Long("requests") => {
-                    requests = Some(Limit::Requests(number(&mut parser, &name, 1, u64::MAX)?));
-                }
-                Long("timeout") => options.reply_timeout = seconds(&mut parser, &name, 0.001)?,
-                Long("json") => {
-                    let path = parser.value().map_err(usage)?;
-                    options.json = Some(if path == "-" { Json::Stdout } else { Json::File(path.into()) });
-                }
-                Short('q') | Long("quiet") => options.quiet = true,
-                Value(name) => {
-                    let args = std::iter::once(name).chain(parser.raw_args().map_err(usage)?);
+        let mut target = Target::new(None);
+        let (mut requests, mut duration) = (None, None);
+        while let Some(item) = args.read().map_err(usage)? {
+            let given = match item {
+                Item::Option(given) => given,
+                Item::Word(name) => {
+                    let args = std::iter::once(name).chain(args.rest());
                     let words = args.map(OsString::into_string).collect::<Result<_, _>>();
                     options.command = words.map_err(|_| usage("the command is not UTF-8"))?;
+                    break;
                 }
-                other => return Err(usage(other.unexpected())),
+            };
+            match given.id() {
+                Id::Help => return Ok(Parsed::Help),
+                Id::Server(option) => target.take(option, &given).map_err(usage)?,
+                Id::Requests => requests = Some(Limit::Requests(number(&given, 1, u64::MAX)?)),
+                Id::Duration => duration = Some(Limit::Duration(seconds(&given, 0.001)?)),
+                Id::Protocol => options.wire = wire(&given)?,
+                Id::Connections => options.connections = number(&given, 1, MAX_CONNECTIONS)?,
+                Id::Pipeline => options.pipeline = number(&given, 1, u64::MAX)?,
+                Id::Keys => options.keys = number(&given, 1, MAX_KEYS)?,
+                Id::Skew => options.distribution = skew(&given)?,
+                Id::ValueSize => options.value_bytes = number(&given, 0, MAX_VALUE_BYTES)?,
+                Id::ReadRatio => options.read_ratio = number(&given, 0.0, 1.0)?,
+                Id::Rate => options.requests_per_s = Some(number(&given, 1, MAX_RATE)?),
+                Id::Threads => options.threads = number(&given, 1, MAX_THREADS)?,
+                Id::Seed => options.seed = number(&given, 0, u64::MAX)?,
+                Id::Preload => options.preload = true,
+                Id::WarmUp => options.warm_up = seconds(&given, 0.0)?,
+                Id::Timeout => options.reply_timeout = seconds(&given, 0.001)?,
+                Id::Json => {
+                    let path = given.value();
+                    options.json = Some(if path == "-" { Json::Stdout } else { Json::File(path.into()) });
+                }
+                Id::Quiet => options.quiet = true,
             }
         }
-        let default_port = if options.wire == Wire::Memcached { 11211 } else { options.port };
-        options.port = port.unwrap_or(default_port);
+        let default_port = if options.wire == Wire::Memcached { MEMCACHED_PORT } else { RESP_PORT };
+        if options.wire == Wire::Resp {
+            target.config.password = target.config.password.or(password);
+        }
+        options.server = target.into_config(default_port, Protocol::Resp2);
         options.limit = match (requests, duration) {
             (Some(_), Some(_)) => return Err(usage("--requests and --duration exclude each other")),
             (limit, None) | (None, limit) => limit.unwrap_or(options.limit),
         };
-        if options.wire == Wire::Resp {
-            options.password = options.password.or(password);
-        }
         options.check()?;
         Ok(Parsed::Run(Box::new(options)))
     }
@@ -269,11 +285,7 @@ impl Options {
 
     /// `host:port`.
     pub(super) fn address(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+        self.server.address()
     }
 
     fn check(&self) -> Result<(), BenchError> {
@@ -283,10 +295,10 @@ impl Options {
         if self.wire == Wire::Memcached && !self.command.is_empty() {
             return Err(usage("a command can only be given for the protocol resp"));
         }
-        if self.wire == Wire::Memcached && (self.password.is_some() || self.database != 0) {
+        if self.wire == Wire::Memcached && (self.server.password.is_some() || self.server.database != 0) {
             return Err(usage("the protocol memcached has neither passwords nor databases"));
         }
-        if self.user.is_some() && self.password.is_none() {
+        if self.server.username.is_some() && self.server.password.is_none() {
             return Err(usage("--user needs a password"));
         }
         let (read, write) = self.templates();
@@ -302,42 +314,34 @@ fn usage(reason: impl ToString) -> BenchError {
     BenchError::Usage(reason.to_string())
 }
 
-/// The value of the option `name`.
-fn text(parser: &mut lexopt::Parser, name: &str) -> Result<String, BenchError> {
-    let value = parser.value().and_then(|value| value.string());
-    value.map_err(|error| usage(format!("{name}: {error}")))
-}
-
-fn number<T>(parser: &mut lexopt::Parser, name: &str, min: T, max: T) -> Result<T, BenchError>
+fn number<T>(given: &Given<'_, Id>, min: T, max: T) -> Result<T, BenchError>
 where
-    T: FromStr + PartialOrd + std::fmt::Display,
+    T: std::str::FromStr + PartialOrd + std::fmt::Display,
 {
-    let text = text(parser, name)?;
-    let number: Option<T> = text.parse().ok();
-    let in_range = number.filter(|n| *n >= min && *n <= max);
-    in_range.ok_or_else(|| usage(format!("{name}: {text:?} is not a number from {min} to {max}")))
+    given.number(min, max).map_err(usage)
 }
 
-fn seconds(parser: &mut lexopt::Parser, name: &str, min: f64) -> Result<Duration, BenchError> {
-    number(parser, name, min, MAX_SECONDS).map(Duration::from_secs_f64)
+fn seconds(given: &Given<'_, Id>, min: f64) -> Result<Duration, BenchError> {
+    given.seconds(min, MAX_SECONDS).map_err(usage)
 }
 
-fn wire(name: &str) -> Result<Wire, BenchError> {
-    match name {
+fn wire(given: &Given<'_, Id>) -> Result<Wire, BenchError> {
+    match given.text().map_err(usage)? {
         "resp" => Ok(Wire::Resp),
         "memcached" => Ok(Wire::Memcached),
-        _ => Err(usage(format!("{name:?} is not a protocol: resp or memcached"))),
+        _ => Err(usage(given.wrong("is not a protocol: resp or memcached"))),
     }
 }
 
-fn skew(text: &str) -> Result<Distribution, BenchError> {
+fn skew(given: &Given<'_, Id>) -> Result<Distribution, BenchError> {
+    let text = given.text().map_err(usage)?;
     let (name, exponent) = text.split_once(':').unwrap_or((text, "0.99"));
     match (name, exponent.parse::<f64>()) {
         ("uniform", _) if name == text => Ok(Distribution::Uniform),
         ("zipf", Ok(exponent)) if (0.01..=10.0).contains(&exponent) => Ok(Distribution::Zipf { exponent }),
-        _ => Err(usage(format!(
-            "{text:?} is not a skew: uniform, zipf, or zipf:EXPONENT with an exponent from 0.01 to 10"
-        ))),
+        _ => Err(usage(
+            given.wrong("is not a skew: uniform, zipf, or zipf:EXPONENT with an exponent from 0.01 to 10"),
+        )),
     }
 }
 
@@ -380,7 +384,7 @@ mod tests {
         let password = |line: &str| {
             let args = line.split_whitespace().map(OsString::from);
             match Options::parse(args, Some("outside".to_owned())).unwrap() {
-                Parsed::Run(options) => options.password,
+                Parsed::Run(options) => options.server.password,
                 Parsed::Help => panic!(),
             }
         };
@@ -398,8 +402,8 @@ mod tests {
 
     #[test]
     fn memcached_has_its_own_port_unless_told() {
-        assert_eq!(run("--protocol memcached").port, 11211);
-        assert_eq!(run("-p 5 --protocol memcached").port, 5);
+        assert_eq!(run("--protocol memcached").server.port, 11211);
+        assert_eq!(run("-p 5 --protocol memcached").server.port, 5);
     }
 
     #[test]

@@ -1,34 +1,27 @@
 //! What is seen while a run lasts: a bar on standard error, and the course of the throughput for the report.
-//!
-//! Invariant: nothing is written unless standard error is a terminal.
 
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use super::options::Limit;
-use super::text::{bar, grouped};
+use modb_client::terminal::Bar;
 
-/// Characters of the bar.
-const BAR_WIDTH: usize = 24;
+use super::options::Limit;
+use super::text::grouped;
 
 /// Points of a timeline: when there are as many, every second one is dropped.
 const MAX_POINTS: usize = 80;
 
-/// The bar. It erases itself by overwriting, so that it needs nothing of the terminal but a carriage return.
+/// The bar of a phase.
 pub(super) struct Progress {
     name: &'static str,
     limit: Limit,
-    enabled: bool,
-    /// Characters on the line now.
-    shown: usize,
+    bar: Bar,
     /// The last look: when, and how many requests.
     last: (Duration, u64),
 }
 
 impl Progress {
     pub(super) fn new(name: &'static str, limit: Limit, quiet: bool) -> Self {
-        let enabled = !quiet && std::io::stderr().is_terminal();
-        Self { name, limit, enabled, shown: 0, last: (Duration::ZERO, 0) }
+        Self { name, limit, bar: Bar::new(quiet), last: (Duration::ZERO, 0) }
     }
 
     /// Draws the state of the run.
@@ -40,42 +33,27 @@ impl Progress {
             Limit::Requests(limit) => requests as f64 / limit as f64,
             Limit::Duration(limit) => elapsed.as_secs_f64() / limit.as_secs_f64(),
         };
-        self.replace(&line(self.name, done, elapsed, per_s, errors));
+        self.bar.show(self.name, Some(done), &facts(done, elapsed, per_s, errors));
     }
 
     /// Erases the bar.
     pub(super) fn clear(&mut self) {
-        self.replace("");
-        self.shown = 0;
-    }
-
-    fn replace(&mut self, line: &str) {
-        if !self.enabled {
-            return;
-        }
-        let width = line.chars().count();
-        let padding = self.shown.saturating_sub(width);
-        let mut stderr = std::io::stderr().lock();
-        // A bar that cannot be drawn is no reason to stop measuring.
-        let _ = write!(stderr, "\r{line}{:padding$}\r{line}", "").and_then(|()| stderr.flush());
-        self.shown = width;
+        self.bar.clear();
     }
 }
 
-fn line(name: &str, done: f64, elapsed: Duration, per_s: f64, errors: u64) -> String {
-    let done = done.clamp(0.0, 1.0);
-    let filled = bar(done, BAR_WIDTH);
-    let empty = BAR_WIDTH - filled.chars().count();
-    let mut text =
-        format!("{name} ▕{filled}{:empty$}▏{:3.0} %  {} requests/s", "", done * 100.0, grouped(per_s as u64));
-    if done > 0.0 {
-        let left = elapsed.as_secs_f64() * (1.0 - done) / done;
-        text.push_str(&format!("  {left:.1} s left"));
-    }
+/// What is told beside the bar, the most important first.
+fn facts(done: f64, elapsed: Duration, per_s: f64, errors: u64) -> Vec<String> {
+    let mut facts = Vec::new();
     if errors > 0 {
-        text.push_str(&format!("  {} errors", grouped(errors)));
+        facts.push(format!("{} errors", grouped(errors)));
     }
-    text
+    facts.push(format!("{} requests/s", grouped(per_s as u64)));
+    if done > 0.0 {
+        let left = elapsed.as_secs_f64() * (1.0 - done).max(0.0) / done;
+        facts.push(format!("{left:.1} s left"));
+    }
+    facts
 }
 
 /// How the count of requests grew, in a bounded number of points.
@@ -123,11 +101,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bar_tells_how_far_how_fast_and_how_long_still() {
-        let text = line("measuring", 0.25, Duration::from_secs(2), 1_234_567.0, 0);
-        assert_eq!(text, "measuring ▕██████                  ▏ 25 %  1,234,567 requests/s  6.0 s left");
-        assert!(text.chars().count() < 80);
-        assert!(line("measuring", 1.5, Duration::from_secs(2), 0.0, 7).ends_with("0.0 s left  7 errors"));
+    fn beside_the_bar_stands_how_fast_it_is_and_how_long_it_will_take() {
+        let two = Duration::from_secs(2);
+        assert_eq!(facts(0.25, two, 1_234_567.0, 0), ["1,234,567 requests/s", "6.0 s left"]);
+        assert_eq!(facts(1.5, two, 0.0, 7), ["7 errors", "0 requests/s", "0.0 s left"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use modb_client::Config;
 use modb_net::resp::{Decoded, Limits, RequestDecoder};
 
 use super::measure;
@@ -86,7 +87,13 @@ fn ordinary(request: &[Vec<u8>]) -> Option<Vec<u8>> {
 }
 
 fn options(server: &Server, connections: usize, limit: Limit) -> Options {
-    Options { port: server.port, connections, limit, quiet: true, ..Options::default() }
+    Options {
+        server: Config::new("127.0.0.1", server.port),
+        connections,
+        limit,
+        quiet: true,
+        ..Options::default()
+    }
 }
 
 fn tally(options: &Options) -> Tally {
@@ -247,7 +254,7 @@ fn an_open_loop_keeps_to_its_rate_and_tells_what_it_could_not_send() {
 #[test]
 fn nobody_listening_is_told_before_anything_is_measured() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let options = Options { port, ..Options::default() };
+    let options = Options { server: Config::new("127.0.0.1", port), ..Options::default() };
     let error = measure(&options).unwrap_err().to_string();
     assert!(error.starts_with(&format!("connection 1 to 127.0.0.1:{port} failed: ")), "{error}");
 }
@@ -255,7 +262,8 @@ fn nobody_listening_is_told_before_anything_is_measured() {
 #[test]
 fn a_wrong_password_is_told_before_anything_is_measured() {
     let server = Server::start(1, ordinary);
-    let wrong = Options { password: Some("wrong".to_owned()), ..options(&server, 1, Limit::Requests(1)) };
+    let mut wrong = options(&server, 1, Limit::Requests(1));
+    wrong.server.password = Some("wrong".to_owned());
     let error = measure(&wrong).unwrap_err().to_string();
     assert!(error.contains("WRONGPASS"), "{error}");
     server.seen();
@@ -264,12 +272,10 @@ fn a_wrong_password_is_told_before_anything_is_measured() {
 #[test]
 fn password_and_database_are_given_on_every_connection() {
     let server = Server::start(2, ordinary);
-    let options = Options {
-        user: Some("right".to_owned()),
-        password: Some("right".to_owned()),
-        database: 3,
-        ..options(&server, 2, Limit::Requests(10))
-    };
+    let mut options = options(&server, 2, Limit::Requests(10));
+    options.server.username = Some("right".to_owned());
+    options.server.password = Some("right".to_owned());
+    options.server.database = 3;
     assert!(tally(&options).is_clean());
     let seen = server.seen();
     let args = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();

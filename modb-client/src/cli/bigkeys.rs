@@ -3,8 +3,8 @@
 //! Sizes are what the type counts: bytes of a string, elements of the others. The server is asked in batches.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 
+use modb_client::terminal::{Bar, Charset};
 use modb_client::{Command, Connection, FromValue, Pipeline, Value};
 
 use super::format::push_quoted;
@@ -35,19 +35,16 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
     let total: u64 = connection.call(["DBSIZE"])?;
     let mut found: BTreeMap<String, Found> = BTreeMap::new();
     let mut seen = 0u64;
-    let shows_progress = std::io::stderr().is_terminal();
+    let mut bar = Bar::new(false);
     scan::each_batch(&mut connection, options, |connection, keys| {
         seen += keys.len() as u64;
         look_at(connection, keys, &mut found)?;
-        if shows_progress {
-            eprint!("\r\x1b[K{seen} of about {total} keys");
-        }
+        let done = seen as f64 / total.max(1) as f64;
+        bar.show("looking at keys", Some(done), &[format!("{seen} of about {total}")]);
         Ok(())
     })?;
-    if shows_progress {
-        eprint!("\r\x1b[K");
-    }
-    print(&summary(seen, &found))?;
+    bar.clear();
+    print(&summary(seen, &found, Charset::of_environment()))?;
     Ok(Outcome::Ok)
 }
 
@@ -89,7 +86,7 @@ fn look_at(
     Ok(())
 }
 
-fn summary(seen: u64, found: &BTreeMap<String, Found>) -> Vec<u8> {
+fn summary(seen: u64, found: &BTreeMap<String, Found>, charset: Charset) -> Vec<u8> {
     let mut text = format!("{seen} keys\n").into_bytes();
     for (kind, Found { keys, total_size, largest }) in found {
         let unit = SIZES.iter().find(|(name, ..)| name == kind).map_or("", |(_, _, unit)| unit);
@@ -98,7 +95,7 @@ fn summary(seen: u64, found: &BTreeMap<String, Found>) -> Vec<u8> {
             let average = *total_size as f64 / *keys as f64;
             let sizes = format!(", {total_size} {unit}, {average:.1} on average; {size} in the largest, ");
             text.extend_from_slice(sizes.as_bytes());
-            push_quoted(&mut text, key);
+            push_quoted(&mut text, key, charset);
         }
         text.push(b'\n');
     }
@@ -118,6 +115,6 @@ mod tests {
         let expected = "3 keys\n\
             list             2 keys, 5 elements, 2.5 on average; 4 in the largest, \"l\"\n\
             odd              1 keys\n";
-        assert_eq!(String::from_utf8(summary(3, &found)).unwrap(), expected);
+        assert_eq!(String::from_utf8(summary(3, &found, Charset::Unicode)).unwrap(), expected);
     }
 }

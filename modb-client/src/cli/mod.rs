@@ -14,10 +14,12 @@ mod scan;
 mod stat;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
+use modb_client::terminal::output;
 use modb_client::{Error, Value};
+pub(crate) use options::page;
 use options::{Mode, Options, Parsed};
 
 /// The server answered with an error.
@@ -31,7 +33,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(Parsed::Run(options)) => run_mode(&options),
         Ok(Parsed::Print(text)) => print(text.as_bytes()).map(|()| Outcome::Ok),
         Err(error) => {
-            eprintln!("modb-client: {error}\nTry `modb-client --help`.");
+            complain(&format!("{error}\nTry `modb-client --help`."));
             return ExitCode::from(FAILURE);
         }
     };
@@ -39,12 +41,17 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(Outcome::Ok) => ExitCode::SUCCESS,
         Ok(Outcome::ServerError) => ExitCode::from(SERVER_ERROR),
         // Whoever read the output has gone, which is how `| head` ends.
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Failure::Output(error)) if output::is_reader_gone(&error) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("modb-client: {failure}");
+            complain(&failure.to_string());
             ExitCode::from(FAILURE)
         }
     }
+}
+
+/// Says what is wrong, and who says so.
+fn complain(sentence: &str) {
+    output::complain(&format!("modb-client: {}", output::without_numbers(sentence)));
 }
 
 fn run_mode(options: &Options) -> Result<Outcome, Failure> {
@@ -100,6 +107,5 @@ pub(crate) enum Failure {
 
 /// Writes to standard output, at once.
 fn print(text: &[u8]) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text).and_then(|()| stdout.flush()).map_err(Failure::Output)
+    output::print(text).map_err(Failure::Output)
 }

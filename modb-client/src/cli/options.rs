@@ -1,54 +1,125 @@
-//! The options of the command line, named as redis-cli names the same thing.
+//! What the command line asks for. Pure but for the environment and the question whether a stream is a terminal.
+//!
+//! Options are named as redis-cli names the same thing.
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use lexopt::ValueExt as _;
+use modb_client::terminal::{Args, Charset, Given, Group, Item, Page, Shell, UsageError};
 use modb_client::{Config, Protocol};
 
 use super::format::Format;
+use crate::target::{self, ServerOption, Target};
 
-/// What `--help` prints.
-pub(crate) const HELP: &str = "\
-Usage: modb-client [OPTIONS] [COMMAND [ARGUMENT ...]]
-       modb-client bench [OPTIONS]                 (see modb-client bench --help)
+/// The longest time that can be asked for, in seconds.
+const MAX_SECONDS: f64 = 1e6;
+/// What other RESP servers use, too.
+const DEFAULT_PORT: u16 = 6379;
 
-Without a command: a prompt, or the commands of standard input, one a line.
+/// The options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Id {
+    Server(ServerOption),
+    Resp2,
+    Resp3,
+    ConnectTimeout,
+    ArgumentFromStdin,
+    Repeat,
+    Interval,
+    Raw,
+    NoRaw,
+    Json,
+    Csv,
+    Scan,
+    BigKeys,
+    Pattern,
+    Count,
+    Stat,
+    Latency,
+    Completion,
+    Man,
+    Help,
+    Version,
+}
 
-Connection
-  -h HOST            the server's name or address (127.0.0.1)
-  -p PORT            its port (6379)
-  -u URL             all of it: modb:// or redis://[[user]:password@]host[:port][/database]
-  -a, --pass PASSWORD
-                     authenticate; better in the environment, as MODB_PASSWORD or REDISCLI_AUTH
-  --user NAME        authenticate as this user
-  -n DATABASE        select this database
-  -2, -3             speak RESP2 or RESP3 (default: RESP3 for the prompt and --json, else RESP2)
-  -t SECONDS         give up when connecting takes longer (5)
-
-Input
-  -x                 take the last argument from standard input
-  -r TIMES           send the command so often, -1: for ever; lines of --stat and --latency
-  -i SECONDS         and wait so long in between; also for --stat, --latency, --scan, --bigkeys
-
-Output
-  --raw              the bytes themselves (default when the output is not a terminal)
-  --no-raw           readable, with types (default on a terminal)
-  --json, --csv      as JSON or CSV, a line per reply
-
-Instead of a command
-  --scan             print the names of all keys
-  --bigkeys          find the largest key of each type, and how many there are of each
-    --pattern GLOB   only keys that match
-    --count N        keys per step (1000)
-  --stat             print what the server does, every -i seconds (1)
-  --latency          measure round trips, and print them every -i seconds (1)
-
-  --help, --version
-
-Exit status: 0; 1 if the server answered with an error; 2 for wrong usage or no connection.
-";
+/// The command with its options.
+pub(crate) fn page() -> Page<Id> {
+    let server = ServerOption::group(Id::Server, "its port [6379]")
+        .with(Id::Resp2, "-2", "speak RESP2 (default, except at the prompt and for --json)")
+        .with(Id::Resp3, "-3", "speak RESP3")
+        .with(
+            Id::ConnectTimeout,
+            "-t SECONDS",
+            "how long connecting may take, until the server has answered [5]",
+        );
+    let input = Group::new("Input")
+        .with(Id::ArgumentFromStdin, "-x", "take the last argument from standard input")
+        .with(
+            Id::Repeat,
+            "-r TIMES",
+            "send the command so often, -1: for ever; lines of --stat and --latency",
+        )
+        .with(
+            Id::Interval,
+            "-i SECONDS",
+            "and wait so long in between; also for --stat, --latency, --scan and --bigkeys",
+        );
+    let output = Group::new("Output")
+        .with(Id::Raw, "--raw", "the bytes themselves (default when the output is not a terminal)")
+        .with(Id::NoRaw, "--no-raw", "readable, with types (default on a terminal)")
+        .with(Id::Json, "--json", "as JSON, a line per reply (see JSON below)")
+        .with(Id::Csv, "--csv", "as comma-separated values, a line per reply");
+    let instead = Group::new("Instead of a command")
+        .with(Id::Scan, "--scan", "print the names of all keys")
+        .with(Id::BigKeys, "--bigkeys", "find the largest key of each type, and how many there are of each")
+        .with(Id::Pattern, "--pattern GLOB", "for both: only keys that match")
+        .with(Id::Count, "--count NUMBER", "for both: keys per step [1000]")
+        .with(Id::Stat, "--stat", "print what the server does, every -i seconds [1]")
+        .with(Id::Latency, "--latency", "measure round trips, and print them every -i seconds [1]");
+    let about = Group::new("About")
+        .with(
+            Id::Completion,
+            &format!("--completion {}", Shell::CHOICES),
+            "print the script with which the shell completes this command",
+        )
+        .with(Id::Man, "--man", "print the manual page (modb-client --man | man -l -)")
+        .with(Id::Help, "--help", "print this")
+        .with(Id::Version, "-v, --version", "print the version")
+        .with_hidden(Id::Help, "-?");
+    Page {
+        name: "modb-client".into(),
+        summary: "asks Modb, or another server that speaks RESP, and shows its replies".into(),
+        usage: vec![
+            "[OPTIONS] [COMMAND [ARGUMENT ...]]".into(),
+            "bench [OPTIONS] [COMMAND ...]  (bench --help tells more)".into(),
+        ],
+        about: "Without a command: a prompt, or the commands of standard input, one a line.".into(),
+        groups: vec![server, input, output, instead, about],
+        sections: vec![
+            (
+                "JSON".into(),
+                "text is a string. Bytes that are not UTF-8 are a string, too: data:;base64, and their Base64; and so \
+                 is text that itself begins with data:;base64, so that no two values look the same. An error is an \
+                 object with the member error, inf and nan are strings."
+                    .into(),
+            ),
+            (
+                "Environment".into(),
+                "MODB_PASSWORD, REDISCLI_AUTH (the password), MODB_CLIENT_HISTORY (the file of the prompt's history; \
+                 empty: none), NO_COLOR, LC_ALL, LC_CTYPE and LANG (without UTF-8, everything else is shown as \
+                 escapes on a terminal)."
+                    .into(),
+            ),
+            (
+                "Exit status".into(),
+                "0; 1 if the server answered with an error; 2 for wrong usage, if there is no connection, or if the \
+                 output cannot be written. A reader that goes (| head) ends it quietly, with 0."
+                    .into(),
+            ),
+        ],
+    }
+}
 
 /// What the arguments ask for.
 #[derive(Debug)]
@@ -86,89 +157,22 @@ pub(crate) struct Options {
     /// How often, if the arguments say; `u64::MAX` is for ever.
     pub(crate) repeat: Option<u64>,
     pub(crate) interval: Option<Duration>,
-    pub(crate) pattern: Option<String>,
+    pub(crate) pattern: Option<Vec<u8>>,
     pub(crate) scan_count: u64,
-}
-
-/// One argument, without a borrow of the parser.
-pub(crate) enum Opt {
-    /// An option with its dashes.
-    Flag(String),
-    /// Not an option.
-    Value(OsString),
-}
-
-impl Opt {
-    /// The next argument.
-    pub(crate) fn next(parser: &mut lexopt::Parser) -> Result<Option<Self>, lexopt::Error> {
-        Ok(parser.next()?.map(|arg| match arg {
-            lexopt::Arg::Short(name) => Self::Flag(format!("-{name}")),
-            lexopt::Arg::Long(name) => Self::Flag(format!("--{name}")),
-            lexopt::Arg::Value(value) => Self::Value(value),
-        }))
-    }
-}
-
-/// The server that the arguments name.
-#[derive(Debug)]
-pub(crate) struct Target {
-    pub(crate) config: Config,
-    protocol: Option<Protocol>,
-}
-
-impl Target {
-    /// What the environment says.
-    fn from_environment() -> Self {
-        let mut config = Config::default();
-        for name in ["REDISCLI_AUTH", "MODB_PASSWORD"] {
-            config.password = std::env::var(name).ok().or(config.password);
-        }
-        Self { config, protocol: None }
-    }
-
-    /// Takes an option that says where or how to connect; `false`: it is not one.
-    ///
-    /// # Errors
-    /// A sentence for the user.
-    pub(crate) fn take(&mut self, flag: &str, parser: &mut lexopt::Parser) -> Result<bool, lexopt::Error> {
-        match flag {
-            "-h" => self.config.host = text(parser)?,
-            "-p" => self.config.port = number(parser)?,
-            "-u" => {
-                let password = self.config.password.take();
-                self.config = text(parser)?.parse().map_err(custom)?;
-                self.config.password = self.config.password.take().or(password);
-            }
-            "-a" | "--pass" => self.config.password = Some(text(parser)?),
-            "--user" => self.config.username = Some(text(parser)?),
-            "-2" => self.protocol = Some(Protocol::Resp2),
-            "-3" => self.protocol = Some(Protocol::Resp3),
-            // There is none to suppress.
-            "--no-auth-warning" => {}
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-
-    /// How to connect, speaking `protocol` if the arguments do not say.
-    pub(crate) fn into_config(self, protocol: Protocol) -> Config {
-        // Commands may block for as long as they like: whoever waits can press Ctrl-C.
-        let mut config = self.config;
-        config.read_timeout = None;
-        config.protocol = self.protocol.unwrap_or(protocol);
-        config
-    }
 }
 
 /// Reads the arguments and the environment.
 ///
 /// # Errors
 /// A sentence for the user.
-pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Parsed, lexopt::Error> {
-    let mut parser = lexopt::Parser::from_args(args);
-    let mut target = Target::from_environment();
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageError> {
+    let page = page();
+    let mut args = Args::new(&page, args);
+    let mut target = Target::new(target::password_in_environment());
+    let mut connect_timeout = None;
     let mut mode = None;
     let mut format = None;
+    let mut scan_option = None;
     let mut options = Options {
         config: Config::default(),
         mode: Mode::Once,
@@ -180,84 +184,173 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Parsed, lexo
         pattern: None,
         scan_count: 1000,
     };
-    while let Some(opt) = Opt::next(&mut parser)? {
-        let flag = match opt {
-            Opt::Flag(flag) => flag,
+    while let Some(item) = args.read()? {
+        let given = match item {
+            Item::Option(given) => given,
             // Sent as a command it would only be unknown.
-            Opt::Value(name) if name == "bench" => {
-                return Err("the options of bench follow it: modb-client bench -h HOST ...".into());
+            Item::Word(name) if name == "bench" => {
+                return Err(wrong("the options of bench follow it: modb-client bench -h HOST ..."));
             }
-            Opt::Value(name) => {
+            Item::Word(name) => {
                 options.command.push(name.into_encoded_bytes());
                 // What follows belongs to the command, whatever it looks like.
-                options.command.extend(parser.raw_args()?.map(OsString::into_encoded_bytes));
-                continue;
+                options.command.extend(args.rest().into_iter().map(OsString::into_encoded_bytes));
+                break;
             }
         };
-        match flag.as_str() {
-            "-n" => target.config.database = number(&mut parser)?,
-            "-t" => target.config.connect_timeout = seconds(&mut parser)?,
-            "-x" => options.last_argument_from_stdin = true,
-            "-r" => options.repeat = Some(u64::try_from(number::<i64>(&mut parser)?).unwrap_or(u64::MAX)),
-            "-i" => options.interval = Some(seconds(&mut parser)?),
-            "--raw" => format = Some(Format::Raw),
-            "--no-raw" => format = Some(Format::Human),
-            "--json" => format = Some(Format::Json),
-            "--csv" => format = Some(Format::Csv),
-            "--scan" => mode = Some(Mode::Scan),
-            "--bigkeys" => mode = Some(Mode::BigKeys),
-            "--stat" => mode = Some(Mode::Stat),
-            "--latency" => mode = Some(Mode::Latency),
-            "--pattern" => options.pattern = Some(text(&mut parser)?),
-            "--count" => options.scan_count = number(&mut parser)?,
-            "--help" | "-?" => return Ok(Parsed::Print(HELP.to_owned())),
-            "--version" | "-v" => {
+        match given.id() {
+            Id::Server(option) => target.take(option, &given)?,
+            Id::Resp2 => target.protocol = Some(Protocol::Resp2),
+            Id::Resp3 => target.protocol = Some(Protocol::Resp3),
+            Id::ConnectTimeout => connect_timeout = Some(given.seconds(0.001, MAX_SECONDS)?),
+            Id::ArgumentFromStdin => options.last_argument_from_stdin = true,
+            Id::Repeat => {
+                options.repeat = Some(u64::try_from(given.number(-1, i64::MAX)?).unwrap_or(u64::MAX));
+            }
+            Id::Interval => options.interval = Some(given.seconds(0.0, MAX_SECONDS)?),
+            Id::Raw => format = Some(Format::Raw),
+            Id::NoRaw => format = Some(Format::Human(Charset::of_environment())),
+            Id::Json => format = Some(Format::Json),
+            Id::Csv => format = Some(Format::Csv),
+            Id::Scan => choose(&mut mode, Mode::Scan)?,
+            Id::BigKeys => choose(&mut mode, Mode::BigKeys)?,
+            Id::Stat => choose(&mut mode, Mode::Stat)?,
+            Id::Latency => choose(&mut mode, Mode::Latency)?,
+            Id::Pattern => {
+                options.pattern = Some(given.value().as_encoded_bytes().to_vec());
+                scan_option = Some("--pattern");
+            }
+            Id::Count => {
+                options.scan_count = given.number(1, i64::MAX as u64)?;
+                scan_option = Some("--count");
+            }
+            Id::Completion => return completion(&given),
+            Id::Man => return Ok(Parsed::Print(crate::program().man(env!("CARGO_PKG_VERSION")))),
+            Id::Help => return Ok(Parsed::Print(page.help())),
+            Id::Version => {
                 return Ok(Parsed::Print(format!("modb-client {}\n", env!("CARGO_PKG_VERSION"))));
             }
-            other if target.take(other, &mut parser)? => {}
-            other => return Err(custom(format!("invalid option '{other}'"))),
         }
     }
     options.mode = match mode {
-        Some(_) if !options.command.is_empty() => return Err("a command is one thing too many here".into()),
+        Some(_) if !options.command.is_empty() => {
+            return Err(wrong("--scan, --bigkeys, --stat and --latency stand instead of a command"));
+        }
+        Some(_) if options.last_argument_from_stdin => return Err(wrong("-x needs a command")),
         Some(mode) => mode,
         None if !options.command.is_empty() => Mode::Once,
-        None if options.last_argument_from_stdin => return Err("-x needs a command".into()),
+        None if options.last_argument_from_stdin => return Err(wrong("-x needs a command")),
         None if std::io::stdin().is_terminal() => Mode::Prompt,
         None => Mode::Pipe,
     };
+    if let Some(name) = scan_option.filter(|_| !matches!(options.mode, Mode::Scan | Mode::BigKeys)) {
+        return Err(wrong(&format!("{name} is for --scan and --bigkeys")));
+    }
     options.format = format.unwrap_or_else(Format::for_stdout);
     let readable = options.mode == Mode::Prompt || options.format == Format::Json;
-    options.config = target.into_config(if readable { Protocol::Resp3 } else { Protocol::Resp2 });
+    let protocol = if readable { Protocol::Resp3 } else { Protocol::Resp2 };
+    options.config = target.into_config(DEFAULT_PORT, protocol);
+    options.config.connect_timeout = connect_timeout.unwrap_or(options.config.connect_timeout);
     Ok(Parsed::Run(Box::new(options)))
 }
 
-/// The value of an option as text.
-pub(crate) fn text(parser: &mut lexopt::Parser) -> Result<String, lexopt::Error> {
-    parser.value()?.string()
+/// One thing can be done instead of a command.
+fn choose(mode: &mut Option<Mode>, chosen: Mode) -> Result<(), UsageError> {
+    match mode.replace(chosen) {
+        Some(before) if before != chosen => {
+            Err(wrong("--scan, --bigkeys, --stat and --latency exclude each other"))
+        }
+        _ => Ok(()),
+    }
 }
 
-/// The value of an option as a number.
-pub(crate) fn number<T>(parser: &mut lexopt::Parser) -> Result<T, lexopt::Error>
-where
-    T: std::str::FromStr<Err: Into<Box<dyn std::error::Error + Send + Sync>>>,
-{
-    parser.value()?.parse()
+fn completion(given: &Given<'_, Id>) -> Result<Parsed, UsageError> {
+    let shell = Shell::named(given.text()?);
+    let shell = shell.ok_or_else(|| given.wrong(&format!("is not one of {}", Shell::CHOICES)))?;
+    Ok(Parsed::Print(crate::program().completion(shell)))
 }
 
-/// The value of an option as a time in seconds.
-pub(crate) fn seconds(parser: &mut lexopt::Parser) -> Result<Duration, lexopt::Error> {
-    Duration::try_from_secs_f64(number(parser)?).map_err(custom)
-}
-
-/// An error in our own words.
-pub(crate) fn custom(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> lexopt::Error {
-    lexopt::Error::Custom(error.into())
+fn wrong(sentence: &str) -> UsageError {
+    UsageError(sentence.to_owned())
 }
 
 impl Format {
     /// Readable for humans, raw for programs.
     fn for_stdout() -> Self {
-        if std::io::stdout().is_terminal() { Self::Human } else { Self::Raw }
+        if std::io::stdout().is_terminal() { Self::Human(Charset::of_environment()) } else { Self::Raw }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn parse_line(line: &str) -> Result<Options, String> {
+        match parse(line.split_whitespace().map(OsString::from)).map_err(|error| error.to_string())? {
+            Parsed::Run(options) => Ok(*options),
+            Parsed::Print(text) => Err(text),
+        }
+    }
+
+    #[test]
+    fn no_name_stands_twice_and_every_page_fits_80_columns() {
+        let program = crate::program();
+        for command in [None, Some("bench")] {
+            let help = program.help(command);
+            assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+        }
+        for page in [page().without_ids(), crate::bench::page().without_ids()] {
+            let names: Vec<String> = page.options().flat_map(modb_client::terminal::Opt::names).collect();
+            let different: BTreeSet<&String> = names.iter().collect();
+            assert_eq!(different.len(), names.len(), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_may_stand_in_brackets_and_has_no_port() {
+        for (line, host) in [("-h [::1] PING", "::1"), ("--host ::1 PING", "::1"), ("-h db PING", "db")] {
+            assert_eq!(parse_line(line).unwrap().config.host, host);
+        }
+        for line in ["-h [::1]:7 PING", "-h db:7 PING", "-h [] PING", "-h [::1 PING", "-h= PING"] {
+            let error = parse_line(line).unwrap_err();
+            assert!(error.contains("is not a name or an address") && error.contains("-p"), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_a_url_says_has_an_effect_and_later_options_change_it() {
+        let config = |line| parse_line(line).unwrap().config;
+        let of_url = config("-t 2 -u modb://db:7/3?protocol=3&read_timeout_ms=9 -n 4 PING");
+        assert_eq!((of_url.host.as_str(), of_url.port, of_url.database), ("db", 7, 4));
+        assert_eq!(of_url.protocol, Protocol::Resp3);
+        assert_eq!(of_url.read_timeout, Some(Duration::from_millis(9)));
+        assert_eq!(of_url.connect_timeout, Duration::from_secs(2));
+        assert_eq!(config("-p 8 PING").port, 8);
+        assert_eq!(config("PING").read_timeout, None);
+    }
+
+    #[test]
+    fn wrong_usage_is_named() {
+        for (line, part) in [
+            ("--nope", "there is no option --nope"),
+            ("--jsn PING", "did you mean --json?"),
+            ("-p 70000 PING", "-p: \"70000\" is not a number from 1 to 65535"),
+            ("-n x PING", "-n: \"x\" is not a number from 0"),
+            ("-h", "a value is missing: -h, --host HOST (for help: --help)"),
+            ("-t NaN PING", "-t: \"NaN\" is not a number from 0.001"),
+            ("--scan --stat", "exclude each other"),
+            ("--scan PING", "instead of a command"),
+            ("--pattern x GET a", "--pattern is for --scan and --bigkeys"),
+            ("-x", "-x needs a command"),
+            ("-x --scan", "-x needs a command"),
+            ("-p 7 bench", "the options of bench follow it"),
+            ("--completion tcsh", "is not one of bash|zsh|fish|powershell"),
+            ("-u http://h", "invalid URL"),
+        ] {
+            let error = parse_line(line).unwrap_err();
+            assert!(error.contains(part), "{line}: {error}");
+        }
     }
 }

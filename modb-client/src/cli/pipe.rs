@@ -9,7 +9,7 @@ use modb_client::{Connection, Pipeline, Value};
 use modb_net::resp::split_args;
 
 use super::options::Options;
-use super::{Failure, Outcome, print};
+use super::{Failure, Outcome, complain, print};
 
 /// A batch is sent when it has this many commands, or when no more input is waiting in the buffer.
 const BATCH: usize = 1000;
@@ -34,7 +34,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
             }
             Some(_) => {}
             None => {
-                eprintln!("modb-client: line {number}: unbalanced quotes");
+                complain(&format!("line {number}: unbalanced quotes"));
                 outcome = Outcome::ServerError;
             }
         }

@@ -1,17 +1,17 @@
-//! A progress bar on stderr, when that is a terminal; elsewhere nothing.
+//! Work with a progress bar beside it.
 
-use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
+
+use modb_client::terminal::Bar;
 
 use super::CareError;
 
 /// How often the bar is drawn anew.
 const REDRAW: Duration = Duration::from_millis(100);
-/// Places of the bar, in characters.
-const PLACES: u64 = 30;
+/// Sizes on the way are estimates: it is full only when it is over.
+const MAX_SHARE: f64 = 0.99;
 
 /// Does `work` in a thread of its own and shows how far it is; `measure` says how much is done and of how much (0:
 /// not known yet). A panic of the work becomes an error.
@@ -21,7 +21,7 @@ pub(super) fn during<T: Send>(
     measure: impl Fn() -> (u64, u64),
     work: impl FnOnce() -> Result<T, CareError> + Send,
 ) -> Result<T, CareError> {
-    let shows = std::io::stderr().is_terminal();
+    let mut bar = Bar::new(false);
     let over = AtomicBool::new(false);
     let (watcher, over) = (thread::current(), &over);
     let outcome = thread::scope(|scope| {
@@ -30,17 +30,16 @@ pub(super) fn during<T: Send>(
             work()
         });
         while !over.load(Ordering::Acquire) {
-            if shows {
+            if bar.is_shown() {
                 let (done, total) = measure();
-                draw(&line(label, unit, done, total));
+                let (share, facts) = told(unit, done, total);
+                bar.show(label, share, &facts);
             }
             thread::park_timeout(REDRAW);
         }
         worker.join()
     });
-    if shows {
-        draw("");
-    }
+    bar.clear();
     outcome.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -61,24 +60,12 @@ impl Drop for Wakes<'_> {
     }
 }
 
-fn draw(line: &str) {
-    // A terminal that went away is no reason to stop.
-    let _ = write!(std::io::stderr(), "\r\x1b[K{line}");
-}
-
-fn line(label: &str, unit: &str, done: u64, total: u64) -> String {
-    let mut text = format!("{label} ");
-    if total == 0 {
-        let _ = write!(text, "...");
-        return text;
+/// How much of it is done, and of how much.
+fn told(unit: &str, done: u64, total: u64) -> (Option<f64>, Vec<String>) {
+    match total {
+        0 => (None, Vec::new()),
+        _ => (Some((done as f64 / total as f64).min(MAX_SHARE)), vec![format!("of {total} {unit}")]),
     }
-    // Sizes on the way are estimates: full only when it is over.
-    let percent = (u128::from(done) * 100 / u128::from(total)).min(99) as u64;
-    let full = percent * PLACES / 100;
-    text.push('[');
-    text.extend((0..PLACES).map(|place| if place < full { '=' } else { ' ' }));
-    let _ = write!(text, "] {percent}% of {total} {unit}");
-    text
 }
 
 #[cfg(test)]
@@ -86,11 +73,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bar_fills_and_is_never_full_before_the_end() {
-        assert_eq!(line("checking", "records", 0, 0), "checking ...");
-        let half = format!("checking [{}{}] 50% of 8 records", "=".repeat(15), " ".repeat(15));
-        assert_eq!(line("checking", "records", 4, 8), half);
-        assert!(line("checking", "records", 9, 8).contains("99%"));
+    fn what_is_done_is_told_and_never_all_before_the_end() {
+        assert_eq!(told("records", 0, 0), (None, vec![]));
+        assert_eq!(told("records", 4, 8), (Some(0.5), vec!["of 8 records".to_owned()]));
+        assert_eq!(told("records", 9, 8).0, Some(MAX_SHARE));
     }
 
     #[test]

@@ -29,7 +29,7 @@ const CRATES: &[Crate] = &[
     },
     Crate {
         folder: "modb-server",
-        may_use: &["modb_net"],
+        may_use: &["modb_net", "modb_client"],
         floors: &[
             &["sys", "store", "settled"],
             &["config", "data"],
@@ -55,6 +55,16 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         "the poller has one wrapper, and how it waits is the platform's",
     ),
     ("fjall::", &["modb-server/src/store/"], "nothing above the store knows which engine runs"),
+    (
+        "modb_client::",
+        &[
+            "modb-client/",
+            "modb-server/src/care/",
+            "modb-server/src/config/args.rs",
+            "modb-server/src/main.rs",
+        ],
+        "the server takes only what command lines share",
+    ),
 ];
 
 /// The store knows bytes only, though the crate around it knows the network: place, crate, what it may take of it.

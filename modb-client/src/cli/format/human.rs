@@ -1,34 +1,35 @@
 //! Replies for humans, as redis-cli shows them on a terminal. Pure.
 
 use modb_client::Value;
+use modb_client::terminal::Charset;
 use modb_net::resp::{push_f64, push_i64, push_u64};
 
-use super::push_quoted;
+use super::{push_quoted, push_shown};
 
-pub(super) fn write(out: &mut Vec<u8>, reply: &Value) {
-    write_at(out, reply, 0);
+pub(super) fn write(out: &mut Vec<u8>, reply: &Value, charset: Charset) {
+    write_at(out, reply, 0, charset);
 }
 
 /// Writes `value` with the cursor `indent` columns from the left.
-fn write_at(out: &mut Vec<u8>, value: &Value, indent: usize) {
+fn write_at(out: &mut Vec<u8>, value: &Value, indent: usize, charset: Charset) {
     match value {
-        Value::Array(items) => elements(out, items, indent, ')', "(empty array)"),
-        Value::Set(items) => elements(out, items, indent, '~', "(empty set)"),
-        Value::Push(items) => elements(out, items, indent, ')', "(empty push)"),
-        Value::Map(pairs) => map(out, pairs, indent, '#', "(empty hash)"),
+        Value::Array(items) => elements(out, items, indent, (')', "(empty array)"), charset),
+        Value::Set(items) => elements(out, items, indent, ('~', "(empty set)"), charset),
+        Value::Push(items) => elements(out, items, indent, (')', "(empty push)"), charset),
+        Value::Map(pairs) => map(out, pairs, indent, ('#', "(empty hash)"), charset),
         Value::Attributed { attributes, value } => {
-            map(out, attributes, indent, '|', "(no attributes)");
+            map(out, attributes, indent, ('|', "(no attributes)"), charset);
             spaces(out, indent);
-            write_at(out, value, indent);
+            write_at(out, value, indent, charset);
         }
         scalar => {
-            write_scalar(out, scalar);
+            write_scalar(out, scalar, charset);
             out.push(b'\n');
         }
     }
 }
 
-fn write_scalar(out: &mut Vec<u8>, value: &Value) {
+fn write_scalar(out: &mut Vec<u8>, value: &Value, charset: Charset) {
     match value {
         Value::Null => out.extend_from_slice(b"(nil)"),
         Value::Boolean(true) => out.extend_from_slice(b"(true)"),
@@ -45,18 +46,24 @@ fn write_scalar(out: &mut Vec<u8>, value: &Value) {
             out.extend_from_slice(b"(big number) ");
             out.extend_from_slice(digits.as_bytes());
         }
-        Value::Simple(text) => out.extend_from_slice(text),
+        Value::Simple(text) => push_shown(out, text, charset),
         // Meant to be read: INFO, LOLWUT, ...
-        Value::Verbatim { text, .. } => out.extend_from_slice(text),
+        Value::Verbatim { text, .. } => push_shown(out, text, charset),
         Value::Error(text) => {
             out.extend_from_slice(b"(error) ");
-            out.extend_from_slice(text);
+            push_shown(out, text, charset);
         }
-        other => push_quoted(out, other.as_bytes().unwrap_or_default()),
+        other => push_quoted(out, other.as_bytes().unwrap_or_default(), charset),
     }
 }
 
-fn elements(out: &mut Vec<u8>, items: &[Value], indent: usize, mark: char, empty: &str) {
+fn elements(
+    out: &mut Vec<u8>,
+    items: &[Value],
+    indent: usize,
+    (mark, empty): (char, &str),
+    charset: Charset,
+) {
     if items.is_empty() {
         out.extend_from_slice(empty.as_bytes());
         out.push(b'\n');
@@ -64,11 +71,17 @@ fn elements(out: &mut Vec<u8>, items: &[Value], indent: usize, mark: char, empty
     let width = digits(items.len());
     for (index, item) in items.iter().enumerate() {
         label(out, index, indent, width, mark);
-        write_at(out, item, indent + width + 2);
+        write_at(out, item, indent + width + 2, charset);
     }
 }
 
-fn map(out: &mut Vec<u8>, pairs: &[(Value, Value)], indent: usize, mark: char, empty: &str) {
+fn map(
+    out: &mut Vec<u8>,
+    pairs: &[(Value, Value)],
+    indent: usize,
+    (mark, empty): (char, &str),
+    charset: Charset,
+) {
     if pairs.is_empty() {
         out.extend_from_slice(empty.as_bytes());
         out.push(b'\n');
@@ -77,7 +90,7 @@ fn map(out: &mut Vec<u8>, pairs: &[(Value, Value)], indent: usize, mark: char, e
     let inner = indent + width + 2;
     for (index, (key, value)) in pairs.iter().enumerate() {
         label(out, index, indent, width, mark);
-        write_at(out, key, inner);
+        write_at(out, key, inner, charset);
         out.pop();
         out.extend_from_slice(b" =>");
         if has_elements(value) {
@@ -86,7 +99,7 @@ fn map(out: &mut Vec<u8>, pairs: &[(Value, Value)], indent: usize, mark: char, e
         } else {
             out.push(b' ');
         }
-        write_at(out, value, inner);
+        write_at(out, value, inner, charset);
     }
 }
 

@@ -6,12 +6,13 @@ mod json;
 mod raw;
 
 use modb_client::Value;
+use modb_client::terminal::Charset;
 
 /// How replies are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// With types, numbers of elements and indentation.
-    Human,
+    Human(Charset),
     /// The bytes themselves, a line each.
     Raw,
     /// One line of JSON per reply.
@@ -24,7 +25,7 @@ impl Format {
     /// Appends `reply` and a line end.
     pub(crate) fn write(self, out: &mut Vec<u8>, reply: &Value) {
         match self {
-            Self::Human => human::write(out, reply),
+            Self::Human(charset) => human::write(out, reply, charset),
             Self::Raw => raw::write(out, reply),
             Self::Json => json::write(out, reply),
             Self::Csv => csv::write(out, reply),
@@ -34,7 +35,7 @@ impl Format {
 
 /// Appends `bytes` in double quotes, so that the prompt would read them back: text as it is, everything that
 /// a terminal would not show as an escape.
-pub(crate) fn push_quoted(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn push_quoted(out: &mut Vec<u8>, bytes: &[u8], charset: Charset) {
     out.push(b'"');
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -46,13 +47,31 @@ pub(crate) fn push_quoted(out: &mut Vec<u8>, bytes: &[u8]) {
                 '\t' => out.extend_from_slice(b"\\t"),
                 '\x07' => out.extend_from_slice(b"\\a"),
                 '\x08' => out.extend_from_slice(b"\\b"),
-                c if is_invisible(c) => push_escaped(out, c.encode_utf8(&mut [0; 4]).as_bytes()),
+                c if is_invisible(c) || (charset == Charset::Ascii && !c.is_ascii()) => {
+                    push_escaped(out, c.encode_utf8(&mut [0; 4]).as_bytes());
+                }
                 c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
         push_escaped(out, chunk.invalid());
     }
     out.push(b'"');
+}
+
+/// Appends text that is meant to be read, with its lines: everything that a terminal would not show as an escape.
+fn push_shown(out: &mut Vec<u8>, bytes: &[u8], charset: Charset) {
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let text = c.encode_utf8(&mut [0; 4]).as_bytes().to_vec();
+            let is_layout = matches!(c, '\n' | '\r' | '\t');
+            if !is_layout && (is_invisible(c) || (charset == Charset::Ascii && !c.is_ascii())) {
+                push_escaped(out, &text);
+            } else {
+                out.extend_from_slice(&text);
+            }
+        }
+        push_escaped(out, chunk.invalid());
+    }
 }
 
 fn push_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -118,8 +137,8 @@ mod tests {
  9) ""
 10) (big number) 123
 "#;
-        assert_eq!(text(Format::Human, &tree()), expected);
-        assert_eq!(text(Format::Human, &Value::Map(vec![])), "(empty hash)\n");
+        assert_eq!(text(Format::Human(Charset::Unicode), &tree()), expected);
+        assert_eq!(text(Format::Human(Charset::Unicode), &Value::Map(vec![])), "(empty hash)\n");
     }
 
     #[test]
@@ -149,9 +168,16 @@ mod tests {
 
     #[test]
     fn a_terminal_is_shown_text_and_no_controls() {
+        let error = Value::Error(b"ERR unknown '\x1b[2J'\xff".to_vec());
+        assert_eq!(text(Format::Human(Charset::Unicode), &error), "(error) ERR unknown '\\x1b[2J'\\xff\n");
+        let info = Value::Verbatim { format: *b"txt", text: "a:\tü\r\nb".into() };
+        assert_eq!(text(Format::Human(Charset::Unicode), &info), "a:\tü\r\nb\n");
         let mut out = Vec::new();
-        push_quoted(&mut out, "grüße \u{1b}[31m\u{202e}".as_bytes());
-        push_quoted(&mut out, b"\xff\x00");
+        push_quoted(&mut out, "grüße \u{1b}[31m\u{202e}".as_bytes(), Charset::Unicode);
+        push_quoted(&mut out, b"\xff\x00", Charset::Unicode);
         assert_eq!(String::from_utf8(out).unwrap(), "\"grüße \\x1b[31m\\xe2\\x80\\xae\"\"\\xff\\x00\"");
+        let mut out = Vec::new();
+        push_quoted(&mut out, "ü".as_bytes(), Charset::Ascii);
+        assert_eq!(out, b"\"\\xc3\\xbc\"");
     }
 }

@@ -20,7 +20,7 @@ use rustyline::{CompletionType, Editor};
 use self::helper::Assistant;
 use self::session::Session;
 use super::options::Options;
-use super::{Failure, Outcome, pipe, print};
+use super::{Failure, Outcome, complain, pipe, print};
 
 /// Lines kept in the history.
 const HISTORY_LINES: usize = 1000;
@@ -29,7 +29,7 @@ const HISTORY_LINES: usize = 1000;
 pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
     let mut session = Session::new(options)?;
     if let Err(error) = session.connect() {
-        eprintln!("{error}");
+        complain(&error.to_string());
     }
     let mut editor = editor().map_err(input_failure)?;
     let assistant = Assistant {
@@ -50,7 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
             Err(error) => return Err(input_failure(error)),
         };
         let Some(words) = pipe::words(line.as_bytes()) else {
-            eprintln!("Invalid argument(s): unbalanced quotes");
+            complain("unbalanced quotes");
             continue;
         };
         if words.is_empty() {

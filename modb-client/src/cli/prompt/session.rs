@@ -9,7 +9,7 @@ use modb_net::resp::parse_i64;
 
 use super::docs::Docs;
 use crate::cli::options::Options;
-use crate::cli::{Failure, print};
+use crate::cli::{Failure, complain, print};
 
 /// How soon Ctrl-C is noticed while a command runs.
 const INTERRUPT_INTERVAL: Duration = Duration::from_millis(100);
@@ -40,9 +40,8 @@ impl<'a> Session<'a> {
     /// A session that is not connected. From now on Ctrl-C does not end the process.
     pub(super) fn new(options: &'a Options) -> Result<Self, Failure> {
         let interrupted = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&interrupted);
-        ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
-            .map_err(|error| Failure::Input(std::io::Error::other(error)))?;
+        signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted))
+            .map_err(Failure::Input)?;
         let database = options.config.database;
         Ok(Self { options, connection: None, database, is_in_transaction: false, interrupted })
     }
@@ -103,7 +102,7 @@ impl<'a> Session<'a> {
                 Ok(false) => break,
                 Err(Failure::Client(error)) => {
                     self.connection = None;
-                    eprintln!("{error}");
+                    complain(&error.to_string());
                     break;
                 }
                 Err(failure) => return Err(failure),
@@ -176,7 +175,7 @@ impl<'a> Session<'a> {
         self.connection = None;
         print(b"\n")?;
         if let Err(error) = self.connect() {
-            eprintln!("{error}");
+            complain(&error.to_string());
         }
         Ok(false)
     }

@@ -1,0 +1,234 @@
+//! Scripts that complete a command line in a shell. Pure.
+//!
+//! They complete options, subcommands, the values of options that have few, and paths. Everything in them comes from the
+//! tables, whose names need no quoting; what options do is quoted.
+
+use std::fmt::Write as _;
+
+use super::options::{Opt, Page, Program};
+
+/// A shell that can complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shell {
+    /// bash.
+    Bash,
+    /// zsh.
+    Zsh,
+    /// fish.
+    Fish,
+    /// PowerShell.
+    PowerShell,
+}
+
+impl Shell {
+    /// How the option that prints a script names its value.
+    pub const CHOICES: &str = "bash|zsh|fish|powershell";
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "bash" => Some(Self::Bash),
+            "zsh" => Some(Self::Zsh),
+            "fish" => Some(Self::Fish),
+            "powershell" => Some(Self::PowerShell),
+            _ => None,
+        }
+    }
+}
+
+impl Program {
+    /// The script for `shell`.
+    pub fn completion(&self, shell: Shell) -> String {
+        match shell {
+            Shell::Bash => self.bash(),
+            Shell::Zsh => self.zsh(),
+            Shell::Fish => self.fish(),
+            Shell::PowerShell => self.powershell(),
+        }
+    }
+
+    /// The name of a function of a script.
+    fn function(&self) -> String {
+        format!("_{}", self.main.name.replace('-', "_"))
+    }
+
+    /// The words that can be completed on a page.
+    fn words(&self, page: &Page<()>) -> String {
+        let mut words: Vec<String> = shown(page).flat_map(Opt::names).collect();
+        if page.name == self.main.name {
+            words.extend(self.commands.iter().map(|(word, _)| (*word).to_owned()));
+        }
+        words.join(" ")
+    }
+
+    fn bash(&self) -> String {
+        let function = self.function();
+        let mut script = format!(
+            "{function}() {{\n    local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}}\n    \
+             case ${{COMP_WORDS[1]}} in\n"
+        );
+        let commands = self.commands.iter().map(|(word, page)| (*word, page));
+        for (word, page) in commands.chain([("*", &self.main)]) {
+            let _ = writeln!(script, "    {word})\n        case $previous in");
+            for option in shown(page).filter(|option| option.value.is_some()) {
+                let reply = match option.choices().as_slice() {
+                    [] if option.is_path() => "$(compgen -f -- \"$current\")".to_owned(),
+                    [] => String::new(),
+                    choices => format!("$(compgen -W '{}' -- \"$current\")", choices.join(" ")),
+                };
+                let _ =
+                    writeln!(script, "        {}) COMPREPLY=({reply}); return ;;", option.names().join("|"));
+            }
+            let _ = writeln!(
+                script,
+                "        esac\n        COMPREPLY=($(compgen -W '{}' -- \"$current\")) ;;",
+                self.words(page)
+            );
+        }
+        let _ = writeln!(script, "    esac\n}}\ncomplete -F {function} {}", self.main.name);
+        script
+    }
+
+    fn zsh(&self) -> String {
+        let mut script = format!("#compdef {}\n\ncase $words[2] in\n", self.main.name);
+        let commands = self.commands.iter().map(|(word, page)| (*word, page));
+        for (word, page) in commands.chain([("*", &self.main)]) {
+            let _ = write!(script, "{word})\n    ");
+            if word != "*" {
+                script.push_str("shift words; (( CURRENT-- ))\n    ");
+            }
+            script.push_str("_arguments -s");
+            for option in shown(page) {
+                let names = option.names();
+                let argument = match (&option.value, option.choices().as_slice()) {
+                    (None, _) => String::new(),
+                    (Some(value), []) if option.is_path() => format!(":{value}:_files"),
+                    (Some(value), []) => format!(":{value}: "),
+                    (Some(_), choices) => format!(":value:({})", choices.join(" ")),
+                };
+                let help = option.help.replace('[', "\\[").replace(']', "\\]").replace(':', "\\:");
+                let told = quoted(&format!("[{help}]{argument}"), "'\\''");
+                let _ = match names.as_slice() {
+                    [only] => write!(script, " \\\n        {only}{told}"),
+                    _ => write!(script, " \\\n        '({})'{{{}}}{told}", names.join(" "), names.join(",")),
+                };
+            }
+            if word == "*" {
+                let words: Vec<&str> = self.commands.iter().map(|(word, _)| *word).collect();
+                let _ = write!(script, " \\\n        '1::command:({})'", words.join(" "));
+            }
+            script.push_str(" ;;\n");
+        }
+        script + "esac\n"
+    }
+
+    fn fish(&self) -> String {
+        let name = &self.main.name;
+        let words: Vec<&str> = self.commands.iter().map(|(word, _)| *word).collect();
+        let outside = format!("not __fish_seen_subcommand_from {}", words.join(" "));
+        let mut script = format!("complete -c {name} -f\n");
+        for (word, page) in &self.commands {
+            let summary = quoted(&page.summary, "\\'");
+            let _ = writeln!(script, "complete -c {name} -n '{outside}' -a {word} -d {summary}");
+        }
+        let commands =
+            self.commands.iter().map(|(word, page)| (format!("__fish_seen_subcommand_from {word}"), page));
+        for (condition, page) in [(outside.clone(), &self.main)].into_iter().chain(commands) {
+            for option in shown(page) {
+                let _ = write!(script, "complete -c {name} -n '{condition}'");
+                if let Some(letter) = option.short {
+                    let _ = write!(script, " -s {letter}");
+                }
+                if let Some(long) = &option.long {
+                    let _ = write!(script, " -l {long}");
+                }
+                let _ = match (&option.value, option.choices().as_slice()) {
+                    (None, _) => Ok(()),
+                    (Some(_), []) if option.is_path() => write!(script, " -r -F"),
+                    (Some(_), []) => write!(script, " -x"),
+                    (Some(_), choices) => write!(script, " -x -a '{}'", choices.join(" ")),
+                };
+                let _ = writeln!(script, " -d {}", quoted(&option.help, "\\'"));
+            }
+        }
+        script
+    }
+
+    fn powershell(&self) -> String {
+        let name = &self.main.name;
+        let mut script = format!(
+            "Register-ArgumentCompleter -Native -CommandName {name} -ScriptBlock {{\n    \
+             param($word, $line, $cursor)\n    \
+             $second = if ($line.CommandElements.Count -gt 1) {{ \"$($line.CommandElements[1])\" }} else {{ '' }}\n    \
+             $known = switch -CaseSensitive ($second) {{\n"
+        );
+        for (word, page) in &self.commands {
+            let _ = writeln!(script, "        '{word}' {{ '{}' }}", self.words(page));
+        }
+        let _ = writeln!(script, "        default {{ '{}' }}\n    }}", self.words(&self.main));
+        script
+            + "    $known -split ' ' | Where-Object { $_.StartsWith($word) } |\n        \
+               ForEach-Object { [System.Management.Automation.CompletionResult]::new($_) }\n}\n"
+    }
+}
+
+fn shown(page: &Page<()>) -> impl Iterator<Item = &Opt<()>> {
+    page.options().filter(|option| !option.is_hidden)
+}
+
+/// In single quotes, in which `quote` stands for one.
+fn quoted(text: &str, quote: &str) -> String {
+    format!("'{}'", text.replace('\'', quote))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::options::tests::page;
+    use super::*;
+
+    fn program() -> Program {
+        let bench = Page { name: "tool bench".into(), ..page().without_ids() };
+        Program { main: page().without_ids(), commands: vec![("bench", bench)] }
+    }
+
+    #[test]
+    fn every_shell_knows_options_values_paths_and_subcommands() {
+        for (shell, parts) in [
+            (
+                Shell::Bash,
+                &[
+                    "-p|--port) COMPREPLY=(); return ;;",
+                    "compgen -W 'fast slow'",
+                    "compgen -f",
+                    "--help bench'",
+                    "complete -F _tool tool",
+                ][..],
+            ),
+            (
+                Shell::Zsh,
+                &[
+                    "'(-p --port)'{-p,--port}'[where it'\\''s \\[7\\]]:PORT: '",
+                    ":value:(fast slow)",
+                    ":FILE:_files",
+                    "'1::command:(bench)'",
+                ],
+            ),
+            (
+                Shell::Fish,
+                &[
+                    "-s p -l port -x -d 'where it\\'s [7]'",
+                    "-l mode -x -a 'fast slow'",
+                    "-r -F",
+                    "-a bench -d 'is a tool'",
+                ],
+            ),
+            (Shell::PowerShell, &["'bench' { '-p --port", "--help bench' }"]),
+        ] {
+            let script = program().completion(shell);
+            for part in parts {
+                assert!(script.contains(part), "{part:?} is missing in\n{script}");
+            }
+            assert!(!script.contains("-?"), "hidden options are not told of:\n{script}");
+        }
+    }
+}
