@@ -195,7 +195,9 @@ impl Keyspace<'_> {
     /// # Errors
     /// [`DataError::Store`].
     pub fn for_each_key(&self, mut visit: impl FnMut(&[u8]) -> bool) -> Result<(), DataError> {
-        self.database.instance().data.for_each_key(self.index, now_ms(), |key, _| visit(&key))
+        let data = &self.database.instance().data;
+        data.wait_for_batches();
+        data.for_each_key(self.index, now_ms(), |key, _| visit(&key))
     }
 
     /// As [`Database::update`].
@@ -219,7 +221,8 @@ impl Keyspace<'_> {
         // Taken out, so that a closure may read through the database.
         let (mut key_buf, mut hashes) = SCRATCH.take();
         let held = instance.data.hold_many(keys.iter().map(AsRef::as_ref), &mut hashes);
-        let mut tx = Tx::new(&instance.data, &instance.embedded, &mut key_buf, now_ms());
+        let tx = Tx::new(&instance.data, &held, &instance.embedded, &mut key_buf, now_ms());
+        let mut tx = tx.waiting();
         let done = work(&mut Keys { tx: &mut tx, database: self.index })
             .and_then(|result| Ok((result, tx.commit()?)));
         drop(held);

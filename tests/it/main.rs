@@ -10,6 +10,7 @@ mod counts;
 mod crash;
 mod cross;
 mod durable;
+mod isolation;
 mod keys;
 mod limits;
 mod many;
@@ -124,6 +125,10 @@ scenarios! {
     keys::expired_keys_are_removed_without_being_asked_for;
     keys::concurrent_increments_are_all_counted;
     keys::flushing_under_load_leaves_a_database_that_counts_right;
+
+    isolation::nobody_sees_half_of_a_command;
+    #[ignore = "a minute of load"]
+    isolation::long_nobody_sees_half_of_a_command_in_a_minute;
 
     command_line::one_shot_commands_print_the_reply, unless Redis: "needs modb-server beside it";
     command_line::the_exit_status_tells_errors, unless Redis: "needs modb-server beside it";

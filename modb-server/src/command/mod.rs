@@ -162,15 +162,24 @@ pub fn execute(
     let Env { instance, network, tally, now_ms } = env;
     tally.commands.bump();
     client.info.touch(number, now_ms);
-    let held = hold(spec, args, &instance.data, &mut scratch.hashes);
-    let mut tx = Tx::new(&instance.data, tally, &mut scratch.key, now_ms);
-    let mut reply = (spec.run)(&mut Ctx { tx: &mut tx, client, instance, network }, args);
-    let mut committed = Committed { read: tx.read_seq(), written: Seq::ZERO };
-    if reply.is_ok() {
-        match tx.commit() {
-            Ok(done) => committed = done,
-            Err(error) => reply = Err(error.into()),
+    let mut held = hold(spec, args, &instance.data, &mut scratch.hashes);
+    let (mut reply, mut committed);
+    loop {
+        let mut tx = Tx::new(&instance.data, &held, tally, &mut scratch.key, now_ms);
+        reply = (spec.run)(&mut Ctx { tx: &mut tx, client, instance, network }, args);
+        // It has changed nothing, and is run again.
+        if let Some(missed) = tx.missed() {
+            held = instance.data.hold_more(held, missed);
+            continue;
         }
+        committed = Committed { read: tx.read_seq(), written: Seq::ZERO };
+        if reply.is_ok() {
+            match tx.commit() {
+                Ok(done) => committed = done,
+                Err(error) => reply = Err(error.into()),
+            }
+        }
+        break;
     }
     drop(held);
     if spec.keys.is_empty() && spec.flags.has(Flags::READONLY) {
@@ -192,7 +201,13 @@ fn hold<'d>(spec: &Spec, args: Args<'_>, data: &'d Data, hashes: &mut Vec<u64>) 
         && let Some(index) = only.single()
     {
         let one_record = spec.flags.has(Flags::READONLY) && !spec.flags.has(Flags::MANY_RECORDS);
-        return if one_record { Held::None } else { data.hold_one(&args[index]) };
+        return if one_record { data.hold_none() } else { data.hold_one(&args[index]) };
+    }
+    if spec.keys.is_empty() {
+        if spec.walks() {
+            data.wait_for_batches();
+        }
+        return data.hold_none();
     }
     let mut places = Vec::new();
     spec.for_each_key(args, |index, _| places.push(index));

@@ -270,6 +270,11 @@ impl Spec {
         Self { differs, ..self }
     }
 
+    /// Whether it walks over the keys of a database.
+    pub(super) fn walks(&self) -> bool {
+        self.keys.is_empty() && self.flags.has(Flags::READONLY) && !self.flags.has(Flags::FAST)
+    }
+
     /// Whether a request of `len` words, the name included, has as many as it must.
     pub fn takes(&self, len: usize) -> bool {
         let wanted = self.arity.unsigned_abs() as usize;

@@ -293,10 +293,11 @@ mod tests {
         let store = open(&options).unwrap();
         let data = Data::open(Arc::clone(&store), 16, false).unwrap();
         let (tally, mut buf) = (Tally::default(), Vec::new());
-        let mut tx = Tx::new(&data, &tally, &mut buf, 1000);
+        let held = data.hold_all();
+        let mut tx = Tx::new(&data, &held, &tally, &mut buf, 1000);
         tx.swap_databases(3, 4);
         tx.commit().unwrap();
-        let mut tx = Tx::new(&data, &tally, &mut buf, 1000);
+        let mut tx = Tx::new(&data, &held, &tally, &mut buf, 1000);
         for (key, expires_at_ms) in [(&b"stays"[..], None), (b"goes", Some(5000))] {
             let entry = tx.entry(3, key).unwrap();
             tx.put(&entry, layout::Head::STRING.expiring(expires_at_ms), &[b"value"]).unwrap();

@@ -24,6 +24,11 @@ pub(super) mod space {
     pub(in crate::data) const EXPIRY: u8 = 0x20;
 }
 
+/// Whether a store key is that of a user's key, and not of what is kept beside it.
+pub(super) fn is_key_record(store_key: &[u8]) -> bool {
+    store_key.first() == Some(&space::KEYS)
+}
+
 /// Milliseconds per bucket of the expiry index, as a shift: 1,024 ms.
 const BUCKET_SHIFT: u32 = 10;
 

@@ -32,7 +32,7 @@ pub use layout::{Form, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record};
 pub use scan::KeyPage;
 pub use stripes::Held;
 pub use tally::Tally;
-pub use tx::{Committed, Entry, Tx};
+pub use tx::{Committed, Entry, Missed, Tx};
 
 use crate::store::{Batch, Counter, Store, StoreError, Write};
 use catalog::Catalog;
@@ -70,6 +70,9 @@ pub enum DataError {
     /// No generation is left for a flushed database: there were 2³¹ of them.
     #[error("ERR no namespace is left for a flushed database")]
     NoNamespaceLeft,
+    /// A key was read without its stripe while a batch becomes visible there: to be done again, see [`Tx::missed`].
+    #[error("ERR a key is read while it changes with others")]
+    Missed,
     /// A record is not what the format says.
     #[error("ERR corrupt record: {0}")]
     Corrupt(&'static str),
@@ -128,6 +131,11 @@ impl Data {
         self.seed.hash(key)
     }
 
+    /// Holds nothing, for what neither reads nor writes keys.
+    pub fn hold_none(&self) -> Held<'_> {
+        self.stripes.none()
+    }
+
     /// Holds the stripe of one key.
     pub fn hold_one(&self, key: &[u8]) -> Held<'_> {
         self.stripes.one(self.hash(key))
@@ -138,6 +146,16 @@ impl Data {
         hashes.clear();
         hashes.extend(keys.map(|key| self.hash(key)));
         self.stripes.many(hashes)
+    }
+
+    /// Holds what a [`Tx`] had, and what it [missed](Tx::missed).
+    pub fn hold_more(&self, held: Held<'_>, missed: Missed) -> Held<'_> {
+        self.stripes.with_one_more(held, missed.0)
+    }
+
+    /// Waits until every batch that is becoming visible is whole: a walk then finds the rest of what was seen before.
+    pub fn wait_for_batches(&self) {
+        self.stripes.wait_for_marks();
     }
 
     /// Holds every stripe.

@@ -1,7 +1,9 @@
 //! One command's view of the data: reads go through to the store, writes are gathered and applied as one batch.
 //!
-//! The caller holds the stripes that the rule in docs/ARCHITECTURE.md asks for, from before the first read
-//! until [`Tx::commit`] has returned. Invariants: a `Tx` sees its own writes; a key is written at most once per
+//! It borrows the stripes that the rule in docs/ARCHITECTURE.md asks for, from before the first read until
+//! [`Tx::commit`] has returned, and makes its batch visible through them alone ([`Held::publish`]). Where it reads a
+//! key without its stripe it looks at the mark; if that is set it fails, and is to be run again with the stripe.
+//! Invariants: a `Tx` sees its own writes; a key is written at most once per
 //! batch (the last write counts); dropped without a commit, it has changed nothing.
 
 use std::collections::HashMap;
@@ -10,7 +12,7 @@ use bytes::Bytes;
 use modb_net::Seq;
 
 use super::layout::{self, Head, MAX_KEY_BYTES, MAX_VALUE_BYTES, Place, Record};
-use super::{Data, DataError, Tally, expiring_counter, keys_counter};
+use super::{Data, DataError, Held, Tally, expiring_counter, keys_counter};
 use crate::store::{Batch, Counter, Write};
 
 /// Up to this many pending writes are searched one by one; above, through a map.
@@ -65,6 +67,7 @@ impl Committed {
 /// One command's view of the data.
 pub struct Tx<'a> {
     data: &'a Data,
+    held: &'a Held<'a>,
     tally: &'a Tally,
     key_buf: &'a mut Vec<u8>,
     now_ms: u64,
@@ -78,13 +81,27 @@ pub struct Tx<'a> {
     /// The earliest expiry that was set, in milliseconds since 1970.
     soonest: u64,
     read: Seq,
+    missed: Option<Missed>,
+    /// What cannot be run again waits at a mark: whoever set it waits for nothing.
+    waits: bool,
 }
 
+/// The stripe of a key that was read without it, while a batch becomes visible there.
+#[derive(Clone, Copy, Debug)]
+pub struct Missed(pub(super) u64);
+
 impl<'a> Tx<'a> {
-    /// Begins, at `now_ms` milliseconds since 1970; `key_buf` is scratch space.
-    pub fn new(data: &'a Data, tally: &'a Tally, key_buf: &'a mut Vec<u8>, now_ms: u64) -> Self {
+    /// Begins, at `now_ms` milliseconds since 1970, with the stripes `held`; `key_buf` is scratch space.
+    pub fn new(
+        data: &'a Data,
+        held: &'a Held<'a>,
+        tally: &'a Tally,
+        key_buf: &'a mut Vec<u8>,
+        now_ms: u64,
+    ) -> Self {
         Self {
             data,
+            held,
             tally,
             key_buf,
             now_ms,
@@ -95,7 +112,19 @@ impl<'a> Tx<'a> {
             drops: false,
             soonest: u64::MAX,
             read: Seq::ZERO,
+            missed: None,
+            waits: false,
         }
+    }
+
+    /// For what cannot be run again: it waits where it would miss a stripe. No worker may.
+    pub fn waiting(self) -> Self {
+        Self { waits: true, ..self }
+    }
+
+    /// The stripe that was missed: drop this, hold it as well ([`Data::hold_more`]) and do the same again.
+    pub fn missed(&self) -> Option<Missed> {
+        self.missed
     }
 
     /// The time of this command, in milliseconds since 1970.
@@ -150,8 +179,25 @@ impl<'a> Tx<'a> {
         if key.len() > MAX_KEY_BYTES {
             return Err(DataError::KeyTooLong);
         }
-        let place = Place { namespace: self.namespace(database), hash: self.data.hash(key), key };
-        self.entry_at(place)
+        let hash = self.data.hash(key);
+        // Before the namespace, which may change with the batch.
+        if self.data.stripes.is_marked(hash) {
+            self.miss(hash)?;
+        }
+        self.entry_at(Place { namespace: self.namespace(database), hash, key })
+    }
+
+    /// Meets a mark in a stripe that is not held.
+    #[cold]
+    fn miss(&mut self, hash: u64) -> Result<(), DataError> {
+        if self.waits {
+            while self.data.stripes.is_marked(hash) {
+                std::thread::yield_now();
+            }
+            return Ok(());
+        }
+        self.missed = Some(Missed(hash));
+        Err(DataError::Missed)
     }
 
     pub(super) fn entry_at<'k>(&mut self, place: Place<'k>) -> Result<Entry<'k>, DataError> {
@@ -245,29 +291,41 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// Applies what was written, as one batch.
+    /// Applies what was written, as one batch, of which nobody sees a part.
     ///
     /// # Errors
     /// [`DataError::Store`]; nothing was changed then.
     pub fn commit(&mut self) -> Result<Committed, DataError> {
         let mut written = Seq::ZERO;
         if !self.writes.is_empty() {
+            let several = self.changes_several();
             let mut writes = std::mem::take(&mut self.writes);
             writes.extend(
                 self.added.drain(..).filter(|(_, by)| *by != 0).map(|(counter, by)| Write::Add(counter, by)),
             );
             self.places.clear();
-            written = self.data.store.apply(Batch { writes })?;
+            let (data, remapped) = (self.data, &mut self.remapped);
+            written = self.held.publish(several, || {
+                let written = data.store.apply(Batch { writes })?;
+                for (database, namespace) in remapped.drain(..) {
+                    data.catalog.publish(database, namespace);
+                }
+                Ok::<_, DataError>(written)
+            })?;
             self.data.expiry_floor.lower(self.soonest, self.now_ms);
             self.soonest = u64::MAX;
-            for (database, namespace) in self.remapped.drain(..) {
-                self.data.catalog.publish(database, namespace);
-            }
             if std::mem::take(&mut self.drops) {
                 self.data.chores.sweep_soon();
             }
         }
         Ok(Committed { written, read: self.read })
+    }
+
+    /// Whether there is more to be seen of this than one key: several keys, or another state of a database.
+    fn changes_several(&self) -> bool {
+        let keys =
+            self.writes.iter().filter(|write| key_of(write).is_some_and(|key| layout::is_key_record(key)));
+        !self.remapped.is_empty() || keys.take(2).count() > 1
     }
 
     pub(super) fn namespace(&self, database: u32) -> u32 {
@@ -355,5 +413,41 @@ fn key_of(write: &Write) -> Option<&Bytes> {
     match write {
         Write::Put(key, _) | Write::Delete(key) => Some(key),
         Write::Add(..) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{EngineKind, OpenOptions, open};
+
+    #[test]
+    fn what_has_more_to_be_seen_than_one_key_is_published_as_such() {
+        let options = OpenOptions { engine: EngineKind::Memory, ..OpenOptions::new("") };
+        let data = Data::open(open(&options).unwrap(), 16, false).unwrap();
+        let (held, tally) = (data.hold_all(), Tally::default());
+        let several = |work: &dyn Fn(&mut Tx<'_>)| {
+            let mut key_buf = Vec::new();
+            let mut tx = Tx::new(&data, &held, &tally, &mut key_buf, 1000);
+            work(&mut tx);
+            let several = tx.changes_several();
+            tx.commit().unwrap();
+            several
+        };
+        assert!(!several(&|tx| tx.set(0, b"a", b"1", None).unwrap()));
+        assert!(
+            !several(&|tx| tx.set(0, b"a", b"1", Some(5000)).unwrap()),
+            "its expiry is read by nobody else"
+        );
+        assert!(several(&|tx| {
+            tx.set(0, b"b", b"1", None).unwrap();
+            tx.delete(0, b"a").unwrap();
+        }));
+        assert!(several(&|tx| {
+            tx.set(1, b"b", b"1", None).unwrap();
+            tx.delete(0, b"b").unwrap();
+        }));
+        assert!(several(&|tx| tx.swap_databases(0, 1)));
+        assert!(several(&|tx| tx.flush_database(0).unwrap()));
     }
 }

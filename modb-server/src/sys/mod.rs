@@ -3,6 +3,7 @@
 //! - `free_bytes(path)`: what an unprivileged process may still write to the disk that holds `path`;
 //! - `sync_folder(path)`: makes created, renamed and deleted names in a folder survive a power cut;
 //! - `lower_thread_priority()`: lets the threads that serve go first; does nothing where the system cannot.
+//! - `model_tests!`: tests that loom runs, ignored where it cannot.
 //!
 //! `process` has what concerns the process as a whole.
 
@@ -16,8 +17,12 @@ mod windows;
 pub use self::process::on_end;
 pub(crate) use self::process::prepare_listener;
 pub use self::process::{cpu_seconds, memory_bytes, peak_memory_bytes, total_memory_bytes};
+#[cfg(all(test, unix))]
+pub(crate) use self::unix::model_tests;
 #[cfg(unix)]
 pub(crate) use self::unix::{free_bytes, lower_thread_priority, sync_folder};
+#[cfg(all(test, windows))]
+pub(crate) use self::windows::model_tests;
 #[cfg(windows)]
 pub(crate) use self::windows::{free_bytes, lower_thread_priority, sync_folder};
 

@@ -24,3 +24,11 @@ pub(crate) fn lower_thread_priority() {
 /// Half the weight of a normal thread or less, yet enough to keep up on a busy machine.
 #[cfg(target_os = "linux")]
 const BACKGROUND_NICE: i32 = 5;
+
+/// Tests that run a model under loom.
+#[cfg(test)]
+macro_rules! model_tests {
+    ($($(#[$attribute:meta])* fn $name:ident() $body:block)*) => { $( $(#[$attribute])* #[test] fn $name() $body )* };
+}
+#[cfg(test)]
+pub(crate) use model_tests;

@@ -33,3 +33,16 @@ pub(crate) fn lower_thread_priority() {
         tracing::debug!(error = %io::Error::last_os_error(), "cannot lower a background thread's priority");
     }
 }
+
+/// Tests that run a model under loom.
+#[cfg(test)]
+macro_rules! model_tests {
+    ($($(#[$attribute:meta])* fn $name:ident() $body:block)*) => { $(
+        $(#[$attribute])*
+        #[test]
+        #[ignore = "loom cannot unwind from the stacks it makes on Windows; the models run on Linux"]
+        fn $name() $body
+    )* };
+}
+#[cfg(test)]
+pub(crate) use model_tests;
