@@ -6,6 +6,7 @@
 mod access;
 mod care;
 mod command_line;
+mod costs;
 mod counts;
 mod crash;
 mod cross;
@@ -91,6 +92,8 @@ scenarios! {
     access::one_client_too_many_is_told_and_closed_and_the_others_stay;
     access::an_idle_client_is_closed_and_a_busy_one_is_not;
     access::a_backup_is_written_for_clients_of_this_machine_only, unless Redis: "the command is Modb's own";
+
+    costs::costs_grow_as_the_table_of_commands_says, unless Redis: "the table is Modb's own";
 
     counts::commands_are_counted_by_name_and_outcome_and_forgotten_when_asked;
     counts::the_rate_is_that_of_the_moment;

@@ -17,6 +17,9 @@ const FLOOR_MARGIN_MS: u64 = 60_000;
 /// How far ahead the floor may be raised: half of the margin, which leaves the other half to a commit on its way.
 const LOOK_AHEAD_MS: u64 = FLOOR_MARGIN_MS / 2;
 
+/// Entries, removed ones included, that looking ahead passes.
+const MOST_LOOKED_AT: usize = 1000;
+
 /// Keys removed in one batch, whose stripes are held together.
 const KEYS_PER_BATCH: usize = 64;
 
@@ -87,12 +90,14 @@ impl Data {
     /// The first bucket behind `current` with an entry, as far as the floor may look ahead.
     fn next_bucket(&self, current: u32, now_ms: u64) -> Result<u32, DataError> {
         let horizon = layout::bucket(now_ms.saturating_add(LOOK_AHEAD_MS));
-        let page = self.store.scan(
+        let page = self.store.scan_some(
             &layout::expiry_from(current.saturating_add(1)),
             &layout::expiry_from(horizon),
             1,
+            MOST_LOOKED_AT,
         )?;
-        Ok(entries(&page)?.first().map_or(horizon, |(_, at)| layout::bucket(*at)))
+        let first = page.records.first().map(|(key, _)| &key[..]).or(page.next.as_deref());
+        Ok(first.map(entry).transpose()?.map_or(horizon, |(_, at)| layout::bucket(at)))
     }
 
     fn remove_group(&self, group: &[(Place<'_>, u64)], now_ms: u64, tally: &Tally) -> Result<(), DataError> {
@@ -119,8 +124,9 @@ impl Data {
 
 /// The places of a page of the index, and when each expires.
 fn entries(page: &Page) -> Result<Vec<(Place<'_>, u64)>, DataError> {
-    let entry = |key| {
-        Place::from_expiry_key(key).ok_or(DataError::Corrupt("an entry of the expiry index is too short"))
-    };
     page.records.iter().map(|(key, _)| entry(key)).collect()
+}
+
+fn entry(key: &[u8]) -> Result<(Place<'_>, u64), DataError> {
+    Place::from_expiry_key(key).ok_or(DataError::Corrupt("an entry of the expiry index is too short"))
 }

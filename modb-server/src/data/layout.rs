@@ -1,7 +1,7 @@
 //! How keys, databases and expiry map to the records of a store. Pure; docs/FORMAT.md draws it.
 //!
 //! Invariants: integers in store keys are big-endian, so that byte order is number order; for spaces from 0x10
-//! on, the bytes 5..13 are the hash of the user key, which is what engines may shard by; a record without a
+//! on, the bytes 5..13 are the hash of the user key, so that byte 5 is evenly distributed, as the store wants it; a record without a
 //! version of its own belongs to [`FORMAT_VERSION`].
 
 use bytes::Bytes;

@@ -15,6 +15,7 @@ mod hash;
 mod housekeeping;
 pub mod layout;
 pub mod long_double;
+mod random_key;
 mod scan;
 pub mod strings;
 mod stripes;
@@ -91,6 +92,7 @@ pub struct Data {
     /// Mixed by the seed into the choices of `RANDOMKEY`.
     dice: AtomicU64,
     chores: housekeeping::Chores,
+    sparse: random_key::Sparse,
     /// Whether a read must wait for the write it saw: what was promised as safe must not disappear again.
     reads_wait: bool,
 }
@@ -112,6 +114,7 @@ impl Data {
             expiry_floor: expiry::Floor::default(),
             dice: AtomicU64::new(0),
             chores: housekeeping::Chores::default(),
+            sparse: random_key::Sparse::default(),
             reads_wait,
         })
     }

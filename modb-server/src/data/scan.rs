@@ -10,10 +10,14 @@ use super::layout::{self, Place, Record};
 use super::{Data, DataError};
 
 /// The bits of a hash that a cursor leaves out.
-const CURSOR_SHIFT: u32 = 11;
+pub(super) const CURSOR_SHIFT: u32 = 11;
 
 /// Records read at once when a whole database is walked.
 const PAGE_RECORDS: usize = 1024;
+
+/// Records that were deleted, and that the store still has to pass, after which a page ends with what it has: a
+/// millisecond at most.
+const MOST_PASSED: usize = 1000;
 
 /// Some keys of a database.
 #[derive(Debug, Default)]
@@ -25,8 +29,8 @@ pub struct KeyPage {
 }
 
 impl Data {
-    /// Reads about `count` keys from `cursor` on (0: from the beginning). Takes no lock: see [`KeyPage`] for
-    /// what is promised to a walk while others write.
+    /// Reads about `count` keys from `cursor` on (0: from the beginning); fewer, or none, where many were deleted. Takes no
+    /// lock: see [`KeyPage`] for what is promised to a walk while others write.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -39,7 +43,8 @@ impl Data {
         let mut group = None;
         loop {
             // One more than asked for: the first key of the next group ends this one.
-            let records = self.store.scan(&from, &to, count.saturating_add(1))?;
+            let most_looked_at = count.saturating_add(MOST_PASSED);
+            let records = self.store.scan_some(&from, &to, count.saturating_add(1), most_looked_at)?;
             for (key, value) in records.records {
                 let (user_key, hash) = split(&key)?;
                 let at = hash >> CURSOR_SHIFT;
@@ -53,10 +58,13 @@ impl Data {
                     page.keys.push((user_key, record));
                 }
             }
-            match records.next {
-                Some(next) => from = next,
-                None => return Ok(page),
+            let Some(next) = records.next else { return Ok(page) };
+            let at = hash_in(&next)? >> CURSOR_SHIFT;
+            if at > cursor && group != Some(at) {
+                page.cursor = at;
+                return Ok(page);
             }
+            from = next;
         }
     }
 
@@ -84,25 +92,17 @@ impl Data {
             cursor = page.cursor;
         }
     }
-
-    /// A key chosen by a random hash, if there is one. Keys behind a wide gap between hashes come more often.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn random_key(&self, database: u32, now_ms: u64) -> Result<Option<Bytes>, DataError> {
-        for cursor in [(self.roll() >> CURSOR_SHIFT).max(1), 0] {
-            let page = self.scan(database, cursor, 1, now_ms)?;
-            if let Some((key, _)) = page.keys.into_iter().next() {
-                return Ok(Some(key));
-            }
-        }
-        Ok(None)
-    }
 }
 
 fn split(store_key: &Bytes) -> Result<(Bytes, u64), DataError> {
     let place = Place::from_record_key(store_key).ok_or(DataError::Corrupt("a record key is too short"))?;
     Ok((store_key.slice_ref(place.key), place.hash))
+}
+
+fn hash_in(store_key: &[u8]) -> Result<u64, DataError> {
+    Place::from_record_key(store_key)
+        .map(|place| place.hash)
+        .ok_or(DataError::Corrupt("a record key is too short"))
 }
 
 fn decode(value: Bytes) -> Result<Record, DataError> {

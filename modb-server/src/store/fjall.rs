@@ -146,7 +146,13 @@ impl Store for FjallStore {
         Ok(Got { value, seq })
     }
 
-    fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Page, StoreError> {
+    fn scan_some(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+        _most_looked_at: usize,
+    ) -> Result<Page, StoreError> {
         self.group.health.check_read()?;
         super::check_bounds(from, to)?;
         self.page(&self.inner.database.snapshot(), from, to, limit)

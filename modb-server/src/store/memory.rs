@@ -46,7 +46,13 @@ impl Store for MemoryStore {
         Ok(Got { value: self.read()?.records.get(key).cloned(), seq: Seq::ZERO })
     }
 
-    fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Page, StoreError> {
+    fn scan_some(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+        _most_looked_at: usize,
+    ) -> Result<Page, StoreError> {
         let inner = self.read()?;
         if from >= to {
             return Ok(Page::default());

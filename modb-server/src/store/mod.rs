@@ -96,9 +96,8 @@ pub type SettledHook = Arc<dyn Fn() + Send + Sync>;
 
 /// An ordered key-value store. All methods may be called from any thread.
 ///
-/// Routing: for keys whose first byte is `>= 0x10`, the eight bytes at `5..13` are uniformly distributed, so an
-/// engine may shard by them; records that share them are read together. No key begins with the
-/// byte `0x00` or `0xff`.
+/// What callers promise of the bytes of keys: in those that begin with a byte `>= 0x10` and are longer than 5 bytes, byte
+/// 5 is uniformly distributed, so an engine may shard by it. No key begins with the byte `0x00` or `0xff`.
 pub trait Store: Send + Sync + 'static {
     /// Reads one record.
     ///
@@ -112,7 +111,22 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`Store::get`].
-    fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Page, StoreError>;
+    fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Page, StoreError> {
+        self.scan_some(from, to, limit, usize::MAX)
+    }
+
+    /// As [`Store::scan`], for callers that cannot wait long: deleted records that the engine still has to pass count as
+    /// well, and the page ends when it has looked at `most_looked_at`. It may then hold none and still have a next.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    fn scan_some(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+        most_looked_at: usize,
+    ) -> Result<Page, StoreError>;
 
     /// The value of a counter, 0 if it was never added to.
     fn counter(&self, counter: Counter) -> i64;

@@ -15,7 +15,8 @@ use lsm_tree::compaction::Leveled;
 use lsm_tree::config::{BlockSizePolicy, RestartIntervalPolicy};
 use lsm_tree::{AbstractTree, AnyTree, Cache, Config, DescriptorTable, SeqNo, SequenceNumberCounter};
 
-use super::published::Published;
+use super::merge::Merge;
+use super::view::CurrentView;
 use super::writer::Position;
 use crate::store::{Counter, StoreError};
 
@@ -30,21 +31,18 @@ const LIST_FILE: &str = "current";
 /// Open table files; each is one descriptor.
 const OPEN_FILES: usize = 128;
 
-/// A record, or that there is none, for [`Cold::ingest`].
+/// A record, or that there is none.
 pub(crate) type Record = (Bytes, Option<Bytes>);
+/// Ascending records, of each key one.
+pub(crate) type Layer = Box<dyn Iterator<Item = Result<Record, StoreError>> + Send>;
 
 /// Ordered records on disk. One thread ingests, one compacts, all read.
 pub(crate) trait Cold: Send + Sync + 'static {
     /// Reads a record.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
 
-    /// Calls `f` for the records with `from <= key < to` in order until it answers false.
-    fn range(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        f: &mut dyn FnMut(Bytes, Bytes) -> bool,
-    ) -> Result<(), StoreError>;
+    /// The records with `from <= key < to` as they are now, whatever is ingested later; deleted ones may be among them.
+    fn range(&self, from: &[u8], to: &[u8]) -> Merge;
 
     /// The position stored with the last ingestion.
     fn position(&self) -> Result<Position, StoreError>;
@@ -54,7 +52,7 @@ pub(crate) trait Cold: Send + Sync + 'static {
     fn ingest(
         &self,
         position: &Position,
-        records: &mut dyn Iterator<Item = Record>,
+        records: &mut dyn Iterator<Item = Result<Record, StoreError>>,
         before_publish: &mut dyn FnMut() -> Result<(), StoreError>,
     ) -> Result<(), StoreError>;
 
@@ -73,20 +71,28 @@ pub(crate) trait Cold: Send + Sync + 'static {
 
 impl From<lsm_tree::Error> for StoreError {
     fn from(error: lsm_tree::Error) -> Self {
-        match error {
-            lsm_tree::Error::Io(source) => Self::io("table files", source),
-            lsm_tree::Error::ChecksumMismatch { .. } | lsm_tree::Error::Unrecoverable => {
-                Self::Corrupt { place: "table files".to_owned(), what: error.to_string() }
-            }
-            other => Self::Engine(other.to_string()),
-        }
+        tree_error("the table files", error)
     }
+}
+
+/// An error of the tree in words of ours; `place` is where it was reading or writing.
+pub(super) fn tree_error(place: &str, error: lsm_tree::Error) -> StoreError {
+    let what = match error {
+        lsm_tree::Error::Io(source) => return StoreError::io(place, source),
+        lsm_tree::Error::ChecksumMismatch { .. } => {
+            "a block does not have the checksum that was written with it"
+        }
+        lsm_tree::Error::Unrecoverable => "the list of the files, or a file in it, is missing or unreadable",
+        lsm_tree::Error::InvalidVersion(_) => "its format is of another version",
+        _ => "a block is not what was written",
+    };
+    StoreError::Corrupt { place: place.to_owned(), what: what.to_owned() }
 }
 
 /// The LSM tree in a folder.
 pub(crate) struct LsmCold {
     tree: AnyTree,
-    published: Published,
+    view: CurrentView,
     seqno: SequenceNumberCounter,
     strategy: Arc<Leveled>,
     /// While false, reads need not ask.
@@ -115,8 +121,8 @@ impl LsmCold {
         let holds_records = AtomicBool::new(tree.table_count() > 0);
         let strategy = Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES));
         let (files, writing) = (folder.join(TABLES_FOLDER), RwLock::default());
-        let published = Published::new(&tree);
-        Ok(Self { tree, published, seqno, strategy, holds_records, files, writing })
+        let view = CurrentView::new(&tree);
+        Ok(Self { tree, view, seqno, strategy, holds_records, files, writing })
     }
 
     /// Does something that writes table files. If it fails, most likely since the disk is full, those that it made are
@@ -127,7 +133,7 @@ impl LsmCold {
         let before = self.file_names();
         let writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
         let result = write();
-        self.published.renew(&self.tree);
+        self.view.renew(&self.tree);
         drop(writing);
         if result.is_err()
             && let Ok(_alone) = self.writing.try_write()
@@ -164,20 +170,15 @@ impl Cold for LsmCold {
         if !self.holds_records.load(Ordering::Acquire) {
             return Ok(None);
         }
-        Ok(self.published.get(key)?)
+        self.view.get().get(key)
     }
 
-    fn range(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        f: &mut dyn FnMut(Bytes, Bytes) -> bool,
-    ) -> Result<(), StoreError> {
+    fn range(&self, from: &[u8], to: &[u8]) -> Merge {
         let from = from.max(&[1]);
         if from >= to || !self.holds_records.load(Ordering::Acquire) {
-            return Ok(());
+            return Merge::new(Vec::new());
         }
-        Ok(self.published.range(from, to, f)?)
+        self.view.get().range(from, to)
     }
 
     fn position(&self) -> Result<Position, StoreError> {
@@ -193,13 +194,14 @@ impl Cold for LsmCold {
     fn ingest(
         &self,
         position: &Position,
-        records: &mut dyn Iterator<Item = Record>,
+        records: &mut dyn Iterator<Item = Result<Record, StoreError>>,
         before_publish: &mut dyn FnMut() -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         self.write_files(|| {
             let mut ingestion = self.tree.ingestion()?;
             ingestion.write(POSITION_KEY, encode_position(position))?;
-            for (key, value) in records {
+            for record in records {
+                let (key, value) = record?;
                 match value {
                     Some(value) => ingestion.write(key, value)?,
                     None => ingestion.write_tombstone(key)?,
@@ -225,11 +227,11 @@ impl Cold for LsmCold {
     }
 
     fn runs(&self) -> usize {
-        self.published.runs()
+        self.view.get().runs()
     }
 
     fn disk_bytes(&self) -> u64 {
-        self.published.disk_bytes()
+        self.view.get().disk_bytes()
     }
 }
 
@@ -271,18 +273,13 @@ mod tests {
 
     /// Up to `limit` records of a range.
     fn range(cold: &LsmCold, from: &[u8], to: &[u8], limit: usize) -> Vec<(Bytes, Bytes)> {
-        let mut records = Vec::new();
-        cold.range(from, to, &mut |key, value| {
-            records.push((key, value));
-            records.len() < limit
-        })
-        .unwrap();
-        records
+        let records = cold.range(from, to).map(Result::unwrap);
+        records.filter_map(|(key, value)| Some((key, value?))).take(limit).collect()
     }
 
     fn ingest(cold: &LsmCold, seq: u64, records: Vec<Record>) {
         let position = Position { seq, counters: [(Counter(1), -5)].into() };
-        cold.ingest(&position, &mut records.into_iter(), &mut || Ok(())).unwrap();
+        cold.ingest(&position, &mut records.into_iter().map(Ok), &mut || Ok(())).unwrap();
     }
 
     #[test]
@@ -384,7 +381,7 @@ mod tests {
     fn nothing_of_an_ingestion_is_there_if_it_fails_before_publishing() {
         let dir = tempfile::tempdir().unwrap();
         let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
-        let mut records = vec![record("a", Some("1"))].into_iter();
+        let mut records = vec![record("a", Some("1"))].into_iter().map(Ok);
         let refused = cold.ingest(&Position::default(), &mut records, &mut || Err(StoreError::Closed));
         assert!(refused.is_err());
         assert_eq!(cold.get(b"a").unwrap(), None);

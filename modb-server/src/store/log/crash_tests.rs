@@ -151,7 +151,7 @@ fn random_batch(random: &mut Random) -> Batch {
 type Contents = (BTreeMap<Bytes, Bytes>, Vec<i64>);
 
 fn contents(engine: &Engine) -> Contents {
-    let page = engine.scan(&[1], &[0xff], 1000).unwrap();
+    let page = engine.scan(&[1], &[0xff], 1000, usize::MAX).unwrap();
     for (key, value) in &page.records {
         assert_eq!(engine.get(key).unwrap().value.as_ref(), Some(value));
     }

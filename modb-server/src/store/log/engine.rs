@@ -16,8 +16,9 @@ use bytes::Bytes;
 use modb_net::Seq;
 
 use super::chunk::{self, MAX_BODY_BYTES};
-use super::cold::{Cold, Record};
+use super::cold::Cold;
 use super::disk::{self, Disk};
+use super::merge::Scan;
 use super::recover;
 use super::table::{Lookup, Table};
 use super::writer::Log;
@@ -122,56 +123,26 @@ impl Engine {
         }
     }
 
-    /// Merges the dirty records with the cold ones, in that order: a record that is flushed in between is in both.
-    pub(crate) fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Page, StoreError> {
-        let limit = limit.max(1);
-        let mut page = Page::default();
-        let mut from = from.to_vec();
-        loop {
-            // One more than the page takes, to know where the next begins.
-            let wanted = limit + 1 - page.records.len();
-            let mut dirty = self.table.dirty_range(&from, to, wanted + 1);
-            let rest = if dirty.len() > wanted { dirty.pop() } else { None };
-            let end = rest.as_ref().map_or(to, |(key, _)| key);
-            self.merge(&from, end, dirty, limit + 1, &mut page.records)?;
-            if page.records.len() > limit {
-                page.next = page.records.pop().map(|(key, _)| key.to_vec());
-                return Ok(page);
-            }
-            match rest {
-                Some((key, _)) => from = key.to_vec(),
-                None => return Ok(page),
-            }
-        }
-    }
-
-    /// Appends the records of `from <= key < to` until `out` holds `limit`; `dirty` are all dirty ones there.
-    fn merge(
+    /// A page of the records in memory and in the cold store; `most_looked_at` bounds how many it passes, also deleted ones.
+    pub(crate) fn scan(
         &self,
         from: &[u8],
         to: &[u8],
-        dirty: Vec<Record>,
         limit: usize,
-        out: &mut Vec<(Bytes, Bytes)>,
-    ) -> Result<(), StoreError> {
-        let mut dirty = dirty.into_iter().peekable();
-        self.cold.range(from, to, &mut |key, value| {
-            while let Some((newer, value)) = dirty.next_if(|(newer, _)| *newer < key) {
-                out.extend(value.map(|value| (newer, value)));
+        most_looked_at: usize,
+    ) -> Result<Page, StoreError> {
+        let mut page = Page::default();
+        // One more than the page takes, to know where the next begins.
+        let scan = Scan::new(&self.table, &*self.cold, from, to, limit.saturating_add(1))?;
+        for (looked_at, record) in scan.enumerate() {
+            let (key, value) = record?;
+            if page.records.len() >= limit.max(1) || looked_at >= most_looked_at.max(1) {
+                page.next = Some(key.to_vec());
+                break;
             }
-            match dirty.next_if(|(newer, _)| *newer == key) {
-                Some((_, newer)) => out.extend(newer.map(|value| (key, value))),
-                None => out.push((key, value)),
-            }
-            out.len() < limit
-        })?;
-        while out.len() < limit
-            && let Some((key, value)) = dirty.next()
-        {
-            out.extend(value.map(|value| (key, value)));
+            page.records.extend(value.map(|value| (key, value)));
         }
-        out.truncate(limit);
-        Ok(())
+        Ok(page)
     }
 
     pub(crate) fn counter(&self, counter: Counter) -> i64 {
@@ -222,7 +193,7 @@ impl Engine {
         if position.seq == self.flushed.load(Ordering::Acquire) {
             return Ok(true);
         }
-        let mut run = self.table.flush_run();
+        let mut run = self.table.flush_run().map(Ok);
         let result = self.cold.ingest(&position, &mut run, &mut || {
             let committed = self.log.committed();
             self.log.write_out()?;
@@ -257,21 +228,17 @@ impl Engine {
         let written = self.log.write_out()?;
         recover::verify(&*self.disk, &self.log.live_segments(), flushed, written.0)?;
         let mut last = Bytes::new();
-        let mut fault = None;
-        self.cold.range(&[0], &[0xff], &mut |key, _| {
+        for record in self.cold.range(&[0], &[0xff]) {
+            let (key, _) = record?;
             if key <= last || key.len() > MAX_STORE_KEY_BYTES {
-                fault = Some(key.clone());
+                return Err(StoreError::Corrupt {
+                    place: "table files".to_owned(),
+                    what: format!("the record {key:?} is out of order"),
+                });
             }
             last = key;
-            fault.is_none()
-        })?;
-        match fault {
-            None => Ok(()),
-            Some(key) => Err(StoreError::Corrupt {
-                place: "table files".to_owned(),
-                what: format!("the record {key:?} is out of order"),
-            }),
         }
+        Ok(())
     }
 
     /// Writes a copy that holds every commit made before the call.
@@ -279,11 +246,9 @@ impl Engine {
         let _alone = lock(&self.flushing);
         self.log.write_out()?;
         let segments = self.log.live_segments();
-        let mut pages =
-            ColdPages { cold: &*self.cold, page: Vec::new().into_iter(), from: vec![0], result: Ok(()) };
+        let mut records = self.cold.range(&[0], &[0xff]).filter(|record| !matches!(record, Ok((_, None))));
         let position = self.cold.position()?;
-        cold.ingest(&position, &mut pages, &mut || Ok(()))?;
-        pages.result?;
+        cold.ingest(&position, &mut records, &mut || Ok(()))?;
         recover::copy_segments(&*self.disk, disk, &segments)
     }
 }
@@ -319,37 +284,5 @@ fn put_into(table: &Table, seq: u64, writes: &[Write]) {
             Write::Delete(key) => table.write(key, None, seq),
             Write::Add(..) => {}
         }
-    }
-}
-
-/// The records of a cold store that does not change, page by page.
-struct ColdPages<'a> {
-    cold: &'a dyn Cold,
-    page: std::vec::IntoIter<(Bytes, Bytes)>,
-    /// Where the next page begins; empty after the last.
-    from: Vec<u8>,
-    result: Result<(), StoreError>,
-}
-
-impl Iterator for ColdPages<'_> {
-    type Item = Record;
-
-    fn next(&mut self) -> Option<Record> {
-        const PAGE_RECORDS: usize = 1024;
-        if self.page.len() == 0 && !self.from.is_empty() && self.result.is_ok() {
-            let mut page = Vec::with_capacity(PAGE_RECORDS);
-            let mut next = Vec::new();
-            self.result = self.cold.range(&self.from, &[0xff], &mut |key, value| {
-                if page.len() == PAGE_RECORDS {
-                    next = key.to_vec();
-                    return false;
-                }
-                page.push((key, value));
-                true
-            });
-            self.from = next;
-            self.page = page.into_iter();
-        }
-        self.page.next().map(|(key, value)| (key, Some(value)))
     }
 }

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! From the ground up: `chunk` (bytes of the log) and `disk` (its files), `writer` and `recover` (the log), `table`,
-//! `cold` and `published` (the tree and reads of it), `engine` (all of it, without a thread), and here the threads.
+//! `cold` and `view` (the tree and reads of it), `merge` (both as one), `engine` (all of it, without a thread), and here the threads.
 
 mod chunk;
 mod cold;
@@ -17,11 +17,12 @@ mod cold;
 mod crash_tests;
 mod disk;
 mod engine;
-mod published;
+mod merge;
 mod recover;
 #[cfg(test)]
 mod sim;
 mod table;
+mod view;
 mod writer;
 
 use std::path::Path;
@@ -216,10 +217,16 @@ impl Store for LogStore {
         self.engine.get(key)
     }
 
-    fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Page, StoreError> {
+    fn scan_some(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+        most_looked_at: usize,
+    ) -> Result<Page, StoreError> {
         self.group.health.check_read()?;
         super::check_bounds(from, to)?;
-        self.engine.scan(from, to, limit)
+        self.engine.scan(from, to, limit, most_looked_at)
     }
 
     fn counter(&self, counter: Counter) -> i64 {

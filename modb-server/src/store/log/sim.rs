@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use super::cold::{Cold, Record};
 use super::disk::{Disk, DiskFile};
+use super::merge::Merge;
 use super::writer::Position;
 use crate::store::StoreError;
 use crate::store::group::lock;
@@ -286,21 +287,14 @@ impl Cold for SimCold {
         Ok(lock(&self.kept).0.get(key).cloned())
     }
 
-    fn range(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        f: &mut dyn FnMut(Bytes, Bytes) -> bool,
-    ) -> Result<(), StoreError> {
+    fn range(&self, from: &[u8], to: &[u8]) -> Merge {
+        let mut records = Vec::new();
         if from < to {
             let kept = lock(&self.kept);
-            for (key, value) in kept.0.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to))) {
-                if !f(key.clone(), value.clone()) {
-                    break;
-                }
-            }
+            let range = kept.0.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
+            records.extend(range.map(|(key, value)| Ok((key.clone(), Some(value.clone())))));
         }
-        Ok(())
+        Merge::new(vec![Box::new(records.into_iter())])
     }
 
     fn position(&self) -> Result<Position, StoreError> {
@@ -310,12 +304,12 @@ impl Cold for SimCold {
     fn ingest(
         &self,
         position: &Position,
-        records: &mut dyn Iterator<Item = Record>,
+        records: &mut dyn Iterator<Item = Result<Record, StoreError>>,
         before_publish: &mut dyn FnMut() -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mut taken: Vec<Record> = Vec::new();
         for record in records {
-            taken.push(record);
+            taken.push(record?);
             if let Some(meanwhile) = &mut *lock(&self.meanwhile) {
                 meanwhile();
             }

@@ -63,7 +63,11 @@ impl Index {
     }
 
     /// The records from there on, ascending.
-    pub(super) fn iter_from(&self, from: Bound<&[u8]>, records: &Records) -> impl Iterator<Item = Handle> {
+    pub(super) fn iter_from<'i>(
+        &'i self,
+        from: Bound<&[u8]>,
+        records: &Records,
+    ) -> impl Iterator<Item = Handle> + use<'i> {
         let (block, place) = self.place(from, records);
         self.blocks[block..].iter().flatten().skip(place).map(|entry| entry.at)
     }

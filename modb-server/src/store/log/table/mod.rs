@@ -12,23 +12,24 @@
 //! - A record read from the cold store is put here only if its shard took no write since before that read:
 //!   otherwise a value that was overwritten, flushed and dropped meanwhile would come back.
 
-mod flush_run;
 mod index;
 mod records;
 mod routing;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::collections::VecDeque;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 
 use self::index::Index;
 use self::records::{Handle, Marks, Record as Kept, Records, fits_beside};
-use self::routing::{ROUTED_SHARDS, routed_shards, shard_of};
+use self::routing::{ROUTED_SHARDS, shard_of};
+pub(crate) use self::walk::Walk;
 use super::cold::Record;
 use crate::store::group::lock;
 
@@ -38,8 +39,10 @@ const QUEUE_BYTES: usize = size_of::<Handle>() * 3 / 2;
 const EVICTION_STEPS: usize = 8;
 /// Handles of records that are gone, per shard, that are not worth looking for in the eviction's queue.
 const MAX_STALE_HANDLES: usize = 64;
-/// Dirty records taken per hold of a shard's lock.
+/// Dirty records made clean per hold of a shard's lock.
 const PAGE_RECORDS: usize = 128;
+/// Above every key.
+const AFTER_ALL_KEYS: &[u8] = &[0xff];
 
 /// In this order, so that a read finds the lock and the map's own fields on one cache line.
 #[derive(Default)]
@@ -101,6 +104,7 @@ pub(crate) struct Table {
     bytes: AtomicUsize,
     dirty_bytes: AtomicUsize,
     budget_bytes: usize,
+    flushes: AtomicU64,
 }
 
 impl Table {
@@ -111,6 +115,7 @@ impl Table {
             bytes: AtomicUsize::new(0),
             dirty_bytes: AtomicUsize::new(0),
             budget_bytes,
+            flushes: AtomicU64::new(0),
         }
     }
 
@@ -183,49 +188,15 @@ impl Table {
         self.evict(shard);
     }
 
-    /// Up to `limit` dirty records with `from <= key < to`, ascending. If there are more, their keys are above the
-    /// last one's.
-    pub(crate) fn dirty_range(&self, from: &[u8], to: &[u8], limit: usize) -> Vec<Record> {
-        let mut records = Vec::new();
-        if from >= to {
-            return records;
-        }
-        self.page_of_shard(0, from, to, limit, &mut records);
-        match routed_shards(from, to) {
-            // One common prefix: the shards are consecutive parts of the range.
-            Some(shards) => {
-                let unrouted = records.len();
-                for shard in shards {
-                    let left = (limit + unrouted).saturating_sub(records.len());
-                    if left == 0 {
-                        break;
-                    }
-                    self.page_of_shard(shard, from, to, left, &mut records);
-                }
-                if unrouted > 0 {
-                    records.sort_by(|a, b| a.0.cmp(&b.0));
-                }
-            }
-            None => {
-                for shard in 1..self.shards.len() {
-                    self.page_of_shard(shard, from, to, limit, &mut records);
-                }
-                records.sort_by(|a, b| a.0.cmp(&b.0));
-            }
-        }
-        records.truncate(limit);
-        records
-    }
-
-    fn page_of_shard(&self, shard: usize, from: &[u8], to: &[u8], limit: usize, out: &mut Vec<Record>) {
-        let guard = self.shards[shard].lock();
-        let Shard { records, dirty, .. } = &*guard;
-        let page = dirty.iter_from(Bound::Included(from), records).filter_map(|at| records.at(at));
-        out.extend(page.take_while(|record| record.key() < to).take(limit).map(copy_of));
+    /// How many runs that reached the cold store had their records made clean here, that of one on its way included: a
+    /// reader of both that sees it grow has to look at the cold store again.
+    pub(crate) fn flushes(&self) -> u64 {
+        self.flushes.load(Ordering::Acquire)
     }
 
     /// The run is in the cold store: its records are clean now, unless they were written since.
     pub(crate) fn flushed(&self) {
+        self.flushes.fetch_add(1, Ordering::AcqRel);
         for shard in &self.shards {
             let mut last = None;
             loop {

@@ -119,8 +119,8 @@ proptest! {
         }
         let run: Vec<Bytes> = table.flush_run().map(|(key, _)| key).collect();
         prop_assert_eq!(&run, &keys.iter().cloned().collect::<Vec<_>>());
-        for to in [to, routed(0x10, 0, "").slice(..5), Bytes::from_static(&[0x10, 0, 0, 0, 8])] {
-            let got: Vec<Bytes> = table.dirty_range(&from, &to, limit).into_iter().map(|(key, _)| key).collect();
+        for to in [to, routed(0x10, 0, "").slice(..5), Bytes::from_static(&[0x10, 0, 0, 0, 8]), routed(0x11, 0, "")] {
+            let got: Vec<Bytes> = table.walk(&from, &to, limit).take(limit).map(|(key, _)| key).collect();
             let want: Vec<Bytes> = keys.iter().filter(|k| **k >= from && **k < to).take(limit).cloned().collect();
             prop_assert_eq!(got, want);
         }

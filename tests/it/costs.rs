@@ -1,0 +1,126 @@
+//! What commands cost grows with the number of keys as the table of commands says, and no worse: measured through the
+//! server at two sizes, in every state that the store can be in.
+
+use std::time::{Duration, Instant};
+
+use modb_tests::peer::encode;
+use modb_tests::{Launch, Peer, Platform, Reply, wait};
+
+const FEW: usize = 100;
+const MANY: usize = 64_000;
+/// Enough for the bound of what a page passes of deleted keys.
+const FEW_DELETED: usize = 2_000;
+/// How much worse than it should a cost may seem: caches end somewhere, and the machine has other work.
+const DOUBT: f64 = 4.0;
+/// The best of so many rounds counts.
+const ROUNDS: usize = 7;
+
+/// A request whose cost is looked at, and how often a round makes it.
+const REQUESTS: &[(&str, usize)] = &[
+    ("SCAN 0 COUNT 10", 50),
+    ("SCAN 4503599627370496 COUNT 10", 50),
+    ("SCAN 0 COUNT 100", 10),
+    ("RANDOMKEY", 50),
+    ("DBSIZE", 50),
+    ("GET k1", 50),
+    ("EXISTS nothing", 50),
+    ("KEYS nothing*", 1),
+];
+
+/// What is done to the keys before it is measured.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// They were just written.
+    Fresh,
+    /// They are in table files.
+    Compacted,
+    /// And all but a few were just deleted.
+    Deleted,
+    /// The deletions are in table files too.
+    Restarted,
+}
+
+pub(crate) fn costs_grow_as_the_table_of_commands_says(platform: &Platform) {
+    let [few, few_deleted, many] = [FEW, FEW_DELETED, MANY].map(|keys| measure(platform, keys));
+    let few = few.into_iter().filter(|cost| matches!(cost.state, State::Fresh | State::Compacted));
+    let few_deleted =
+        few_deleted.into_iter().filter(|cost| matches!(cost.state, State::Deleted | State::Restarted));
+    let mut worse = Vec::new();
+    for (few, many) in few.chain(few_deleted).zip(&many) {
+        let allowed = if few.linear { (MANY / few.keys) as f64 * DOUBT } else { DOUBT };
+        let growth = many.time.as_secs_f64() / few.time.as_secs_f64();
+        let said = format!(
+            "{:?} {}: {:?} with {} keys, {:?} with {MANY}, {growth:.1} times",
+            few.state, few.request, few.time, few.keys, many.time
+        );
+        println!("{said}");
+        if growth > allowed {
+            worse.push(said);
+        }
+    }
+    assert!(worse.is_empty(), "worse than the table says:\n{}", worse.join("\n"));
+}
+
+struct Cost {
+    keys: usize,
+    state: State,
+    request: &'static str,
+    /// The table says that it grows with the keys.
+    linear: bool,
+    time: Duration,
+}
+
+fn measure(platform: &Platform, keys: usize) -> Vec<Cost> {
+    let mut server = Launch::new(platform).start();
+    let mut costs = Vec::new();
+    for state in [State::Fresh, State::Compacted, State::Deleted, State::Restarted] {
+        match state {
+            State::Fresh => pipeline(&mut server.peer(), (0..keys).map(|n| format!("SET k{n} {n}"))),
+            State::Compacted => compact(&mut server.peer()),
+            State::Deleted => pipeline(&mut server.peer(), (3..keys).map(|n| format!("DEL k{n}"))),
+            State::Restarted => {
+                server = server.restart();
+            }
+        }
+        let mut peer = server.peer();
+        for (request, times) in REQUESTS {
+            let wire = encode(request.split(' ')).repeat(*times);
+            let best = (0..ROUNDS).map(|_| {
+                let begin = Instant::now();
+                peer.send(&wire);
+                for reply in peer.replies(*times) {
+                    assert_eq!(reply.error(), None, "{request}");
+                }
+                begin.elapsed()
+            });
+            let time = best.min().expect("some rounds") / *times as u32;
+            costs.push(Cost { keys, state, request, linear: is_linear(&mut peer, request), time });
+        }
+    }
+    costs
+}
+
+/// Whether one call grows with the keys, by what the server says of the command.
+fn is_linear(peer: &mut Peer, request: &str) -> bool {
+    let name = request.split(' ').next().expect("a name");
+    let docs = format!("{:?}", peer.ask(&format!("COMMAND DOCS {name}")));
+    let (_, complexity) = docs.split_once("complexity").expect("the table says what it costs");
+    let at = |what| complexity.find(what).unwrap_or(usize::MAX);
+    assert!(at("O(1)") != at("O(N)"), "{complexity}");
+    at("O(N)") < at("O(1)")
+}
+
+fn pipeline(peer: &mut Peer, requests: impl Iterator<Item = String>) {
+    let requests: Vec<String> = requests.collect();
+    for part in requests.chunks(1000) {
+        peer.send(&part.iter().flat_map(|request| encode(request.split(' '))).collect::<Vec<u8>>());
+        assert!(peer.replies(part.len()).iter().all(|reply| reply.error().is_none()));
+    }
+}
+
+fn compact(peer: &mut Peer) {
+    assert!(matches!(peer.ask("MODB COMPACT"), Reply::Int(_)));
+    let status = |peer: &mut Peer| format!("{:?}", peer.ask("MODB STATUS"));
+    wait::until("it is compacted", || (!status(peer).contains("running")).then_some(()));
+    assert!(status(peer).contains("done"), "{}", status(peer));
+}
