@@ -22,7 +22,7 @@ use crate::Error;
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// A name or an address.
+    /// A name or an address; one in brackets is taken without them.
     pub host: String,
     /// The TCP port.
     pub port: u16,
@@ -34,7 +34,8 @@ pub struct Config {
     pub database: u32,
     /// Which protocol to speak.
     pub protocol: Protocol,
-    /// How long to try each address of the host.
+    /// How long to try each address of the host, and after that, how long the server may take for each answer to what
+    /// a new connection begins with: hello, password, database.
     pub connect_timeout: Duration,
     /// How long to wait for each reply; `None`: for ever (needed for commands that block).
     pub read_timeout: Option<Duration>,
@@ -69,11 +70,14 @@ impl Config {
 
     /// `host:port`, for messages.
     pub fn address(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+        let host = self.bare_host();
+        if host.contains(':') { format!("[{host}]:{}", self.port) } else { format!("{host}:{}", self.port) }
+    }
+
+    /// The host without brackets.
+    pub(crate) fn bare_host(&self) -> &str {
+        let inner = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        inner.unwrap_or(&self.host)
     }
 }
 
@@ -224,6 +228,7 @@ mod tests {
         assert_eq!("modb://".parse::<Config>().unwrap(), Config::default());
         let v6: Config = "modb://[::1]:7".parse().unwrap();
         assert_eq!((v6.host.as_str(), v6.port, v6.address().as_str()), ("::1", 7, "[::1]:7"));
+        assert_eq!(Config::new("[::1]", 7).address(), "[::1]:7");
     }
 
     #[test]

@@ -45,13 +45,16 @@ impl Connection {
     /// Connects, says hello, authenticates and selects the database, as `config` says.
     ///
     /// # Errors
-    /// [`Error::Connect`]; [`Error::Server`] if the server refuses something; what a call can give.
+    /// [`Error::Connect`], also if it does not answer; [`Error::Server`] if it refuses something; what a call can give.
     pub fn open(config: &Config) -> Result<Self> {
         let stream =
             connect(config).map_err(|source| Error::Connect { address: config.address(), source })?;
+        // A server that accepts and then says nothing is as good as one that does not accept.
+        let patience = config.read_timeout.map_or(config.connect_timeout, |t| t.min(config.connect_timeout));
+        stream.set_read_timeout(at_least_one_ms(Some(patience))).map_err(Error::Io)?;
         let mut connection = Self {
             stream,
-            read_timeout: config.read_timeout,
+            read_timeout: Some(patience),
             decoder: ReplyDecoder::new(config.limits.clone()),
             input: vec![0; INPUT_BYTES],
             start: 0,
@@ -63,7 +66,21 @@ impl Connection {
             awaited: 0,
             broken: false,
         };
-        connection.handshake(config)?;
+        let unanswered = |kind, what| {
+            Err(Error::Connect { address: config.address(), source: io::Error::new(kind, what) })
+        };
+        match connection.handshake(config) {
+            Ok(()) => {}
+            Err(Error::Timeout) => {
+                return unanswered(io::ErrorKind::TimedOut, "it accepts the connection and does not answer");
+            }
+            Err(Error::Closed) => {
+                let what = "it accepts the connection and closes it without an answer";
+                return unanswered(io::ErrorKind::ConnectionAborted, what);
+            }
+            Err(error) => return Err(error),
+        }
+        connection.set_read_timeout(config.read_timeout)?;
         Ok(connection)
     }
 
@@ -89,12 +106,22 @@ impl Connection {
     /// # Errors
     /// Those that lose the connection; which of the requests were executed is then unknown.
     pub fn run(&mut self, pipeline: &Pipeline) -> Result<Vec<std::result::Result<Value, ServerError>>> {
-        let values = self.round_trip(pipeline.bytes(), pipeline.len())?;
-        let settle = |value: Value| match value {
-            Value::Error(text) => Err(ServerError::new(&text)),
-            other => Ok(other),
-        };
-        Ok(values.into_iter().map(|value| settle(value.without_attributes())).collect())
+        let mut settled = Vec::with_capacity(pipeline.len());
+        self.round_trip(pipeline.bytes(), pipeline.len(), |value| {
+            settled.push(match value.without_attributes() {
+                Value::Error(text) => Err(ServerError::new(&text)),
+                other => Ok(other),
+            });
+        })?;
+        Ok(settled)
+    }
+
+    /// Sends all requests of `pipeline` and gives each reply to `each` as it comes, an error as [`Value::Error`].
+    ///
+    /// # Errors
+    /// Those that lose the connection; what came before has been given.
+    pub fn run_each(&mut self, pipeline: &Pipeline, each: impl FnMut(Value)) -> Result<()> {
+        self.round_trip(pipeline.bytes(), pipeline.len(), each)
     }
 
     /// Sends a request without waiting for its reply, which [`Connection::receive`] gives later. A server may stop
@@ -111,6 +138,16 @@ impl Connection {
         self.output.shrink_to(KEPT_BYTES);
         self.awaited += 1;
         written.map_err(|error| self.lost(error))
+    }
+
+    /// Sends a request that gets no reply, such as `CLIENT REPLY OFF` and what follows it.
+    ///
+    /// # Errors
+    /// Those that lose the connection.
+    pub fn send_unanswered(&mut self, request: impl Request) -> Result<()> {
+        self.send(request)?;
+        self.awaited -= 1;
+        Ok(())
     }
 
     /// Waits for the next reply.
@@ -237,16 +274,16 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes `requests` and reads `replies` values. A large batch is written by a second thread meanwhile: a
+    /// Writes `requests` and gives `replies` values to `each`. A large batch is written by a second thread meanwhile: a
     /// server that waits for its replies to be read stops reading, and both sides would wait for ever.
-    fn round_trip(&mut self, requests: &[u8], replies: usize) -> Result<Vec<Value>> {
+    fn round_trip(&mut self, requests: &[u8], replies: usize, mut each: impl FnMut(Value)) -> Result<()> {
         self.usable()?;
         self.awaited += replies;
         if requests.len() <= WRITTEN_AT_ONCE_BYTES {
             if let Err(error) = (&self.stream).write_all(requests) {
                 return Err(self.lost(error));
             }
-            return (0..replies).map(|_| self.receive()).collect();
+            return (0..replies).try_for_each(|_| self.receive().map(&mut each));
         }
         let writer = self.stream.try_clone().map_err(Error::Io)?;
         let (received, written) = std::thread::scope(|scope| {
@@ -258,7 +295,7 @@ impl Connection {
                 }
                 result
             });
-            let received: Result<Vec<Value>> = (0..replies).map(|_| self.receive()).collect();
+            let received = (0..replies).try_for_each(|_| self.receive().map(&mut each));
             (received, written.join().expect("writing to a socket does not panic"))
         });
         match written {
@@ -416,7 +453,7 @@ fn at_least_one_ms(timeout: Option<Duration>) -> Option<Duration> {
 /// Tries each address of the host.
 fn connect(config: &Config) -> io::Result<TcpStream> {
     let mut last = None;
-    for address in (config.host.as_str(), config.port).to_socket_addrs()? {
+    for address in (config.bare_host(), config.port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, config.connect_timeout.max(Duration::from_millis(1))) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;

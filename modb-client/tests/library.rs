@@ -183,3 +183,56 @@ fn a_waiting_thread_gets_the_connection_that_comes_free() {
     assert_eq!(waiting.join().unwrap(), "a");
     assert_eq!(server.connections(), 1);
 }
+
+#[test]
+fn a_server_that_accepts_and_says_nothing_is_no_connection() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = Config::new("127.0.0.1", silent.local_addr().unwrap().port());
+    config.connect_timeout = MS_100;
+    for read_timeout in [None, Some(LONG)] {
+        config.read_timeout = read_timeout;
+        let start = Instant::now();
+        let error = Connection::open(&config).unwrap_err();
+        assert!(matches!(&error, Error::Connect { .. }), "{error}");
+        assert!(error.to_string().contains("does not answer"), "{error}");
+        assert!(start.elapsed() < LONG / 2);
+    }
+    // Afterwards replies may take as long as they are allowed to.
+    let server = FakeServer::start();
+    let mut config = server.config();
+    config.connect_timeout = MS_100;
+    config.read_timeout = None;
+    let mut connection = Connection::open(&config).unwrap();
+    connection.send(["SILENT"]).unwrap();
+    assert_eq!(connection.receive_any(Some(2 * MS_100)).unwrap(), None);
+    assert!(connection.is_usable());
+}
+
+#[test]
+fn a_host_in_brackets_is_an_address() {
+    let server = FakeServer::start();
+    let mut config = server.config();
+    config.host = "[127.0.0.1]".to_owned();
+    assert_eq!(Connection::open(&config).unwrap().call::<String>(["ECHO", "x"]).unwrap(), "x");
+}
+
+#[test]
+fn replies_that_came_before_the_end_of_a_connection_are_given() {
+    let server = FakeServer::start();
+    let mut connection = Connection::open(&server.config()).unwrap();
+    let mut pipeline = Pipeline::new();
+    pipeline.push(["ECHO", "a"]).push(["FAIL"]).push(["CLOSE"]);
+    let mut given = Vec::new();
+    let error = connection.run_each(&pipeline, |value| given.push(value)).unwrap_err();
+    assert!(matches!(error, Error::Closed), "{error}");
+    assert_eq!(given, [Value::Bulk(b"a".to_vec()), Value::Error(b"ERR failed".to_vec())]);
+}
+
+#[test]
+fn a_request_without_a_reply_leaves_the_connection_idle() {
+    let server = FakeServer::start();
+    let mut connection = Connection::open(&server.config()).unwrap();
+    connection.send_unanswered(["SILENT"]).unwrap();
+    assert!(connection.is_alive());
+    assert_eq!(connection.call::<String>(["ECHO", "x"]).unwrap(), "x");
+}

@@ -10,9 +10,21 @@ use modb_tests::wait::DEADLINE;
 use modb_tests::{Launch, Platform, Reply, binary};
 
 fn client(addr: SocketAddr, args: &[&str]) -> Outcome {
+    client_with(addr, args, b"")
+}
+
+/// With `input` on its standard input.
+fn client_with(addr: SocketAddr, args: &[&str], input: &[u8]) -> Outcome {
     let mut command: Command = binary::client().command();
     command.args(["-h", &addr.ip().to_string(), "-p", &addr.port().to_string()]).args(args);
-    tool::run(&mut command, b"", DEADLINE)
+    tool::run(&mut command, input, DEADLINE)
+}
+
+/// Its exit status and what it printed; nothing on standard error.
+#[track_caller]
+fn assert_says(outcome: &Outcome, status: i32, stdout: &str) {
+    assert_eq!((outcome.status, outcome.stdout.as_str()), (Some(status), stdout), "{outcome:?}");
+    assert_eq!(outcome.stderr, "");
 }
 
 pub(crate) fn one_shot_commands_print_the_reply(platform: &Platform) {
@@ -115,5 +127,103 @@ pub(crate) fn a_reader_that_goes_ends_it_quietly(platform: &Platform) {
         let output = child.wait_with_output().expect("it ends");
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!((output.status.code(), said.as_ref()), (Some(0), ""), "{args:?}");
+    }
+}
+
+pub(crate) fn shutting_down_is_a_success(platform: &Platform) {
+    for (args, input, stdout) in [
+        (&["SHUTDOWN"][..], &b""[..], ""),
+        (&[], b"SET a 1\nshutdown nosave\n", "OK\n"),
+        (&["--json", "SHUTDOWN"], b"", ""),
+    ] {
+        let mut server = Launch::new(platform).start();
+        assert_says(&client_with(server.addr(), args, input), 0, stdout);
+        assert!(server.wait_for_end().success());
+    }
+    // One that the server refuses is still an error, and so is an end that was not asked for.
+    let server = Launch::new(platform).start();
+    assert_eq!(client(server.addr(), &["SHUTDOWN", "NONSENSE"]).status, Some(1));
+    let outcome = client_with(server.addr(), &[], b"SET a 1\nCLIENT KILL TYPE normal SKIPME no\nGET a\n");
+    assert_eq!(outcome.status, Some(2), "{outcome:?}");
+    assert!(outcome.stdout.starts_with("OK\n"), "what was answered is printed: {outcome:?}");
+    assert!(outcome.stderr.contains("closed the connection"), "{outcome:?}");
+}
+
+pub(crate) fn commands_without_a_reply_are_not_waited_for(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    for protocol in ["-2", "-3"] {
+        for mode in ["OFF", "skip"] {
+            assert_says(&client(server.addr(), &[protocol, "CLIENT", "REPLY", mode]), 0, "");
+        }
+        assert_says(&client(server.addr(), &[protocol, "CLIENT", "REPLY", "ON"]), 0, "OK\n");
+        let input = b"SET a 1\nCLIENT REPLY OFF\nINCR a\nnonsense\nclient reply off\nINCR a\nCLIENT REPLY ON\nGET a\n\
+            CLIENT REPLY SKIP\nSET a 7\nGET a\n";
+        assert_says(&client_with(server.addr(), &[protocol], input), 0, "OK\nOK\n3\n7\n");
+    }
+    // One that is refused has a reply.
+    let server = Launch::new(platform).with_password("secret").start();
+    let outcome = client(server.addr(), &["CLIENT", "REPLY", "OFF"]);
+    assert_eq!(outcome.status, Some(1), "{outcome:?}");
+    assert!(outcome.stdout.starts_with("NOAUTH"), "{outcome:?}");
+}
+
+pub(crate) fn a_pipe_may_begin_with_the_mark_of_utf_8(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    assert_says(&client_with(server.addr(), &[], b"\xef\xbb\xbfSET a 1\nGET a\n"), 0, "OK\n1\n");
+    // Only there: a value that is read from a pipe is what it is.
+    assert_says(&client_with(server.addr(), &["-x", "SET", "b"], b"\xef\xbb\xbfx"), 0, "OK\n");
+    assert_eq!(server.peer().ask("STRLEN b"), Reply::Int(4));
+    for mark in [&b"\xff\xfeP\0I\0N\0G\0\n\0"[..], b"\xfe\xff\0P\0I\0N\0G\0\n"] {
+        let outcome = client_with(server.addr(), &[], mark);
+        assert_eq!(outcome.status, Some(2), "{outcome:?}");
+        assert!(outcome.stderr.contains("UTF-16"), "{outcome:?}");
+    }
+}
+
+pub(crate) fn json_keeps_all_bytes_apart(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let mut peer = server.peer();
+    let values = [&b"\xff"[..], b"\xc3\xbf", b"data:;base64,/w==", b"plain"];
+    for (key, value) in ["a", "b", "c", "d"].into_iter().zip(values) {
+        assert_eq!(peer.call([b"SET", key.as_bytes(), value]), Reply::ok());
+    }
+    let expected = "[\"data:;base64,/w==\",\"ÿ\",\"data:;base64,ZGF0YTo7YmFzZTY0LC93PT0=\",\"plain\"]\n";
+    assert_says(&client(server.addr(), &["--json", "MGET", "a", "b", "c", "d"]), 0, expected);
+}
+
+pub(crate) fn a_pipe_can_authenticate_itself(platform: &Platform) {
+    let server = Launch::new(platform).with_password("secret").start();
+    for format in ["--json", "--raw"] {
+        let ok = if format == "--json" { "\"OK\"" } else { "OK" };
+        let one = if format == "--json" { "\"1\"" } else { "1" };
+        let input = b"AUTH secret\nSET a 1\nGET a\n";
+        let expected = format!("{ok}\n{ok}\n{one}\n");
+        assert_says(&client_with(server.addr(), &[format], input), 0, &expected);
+    }
+    // What could not be made before is made up for: RESP3 has maps, and the database was asked for.
+    let input = b"AUTH secret\nSET here 1\nCONFIG GET port\n";
+    let outcome = client_with(server.addr(), &["--json", "-n", "3"], input);
+    assert!(outcome.success().ends_with("\n{\"port\":\"0\"}\n"));
+    let mut peer = server.peer();
+    assert_eq!(peer.ask("SELECT 3"), Reply::ok());
+    assert_eq!(peer.ask("EXISTS here"), Reply::Int(1));
+    // Without it, and with a wrong one, the reason is told.
+    let outcome = client(server.addr(), &["--json", "GET", "a"]);
+    assert_eq!(outcome.status, Some(1), "{outcome:?}");
+    assert!(outcome.stdout.contains("NOAUTH"), "{outcome:?}");
+    let outcome = client(server.addr(), &["--json", "-a", "wrong", "GET", "a"]);
+    assert_eq!(outcome.status, Some(2), "{outcome:?}");
+    assert!(outcome.stderr.contains("WRONGPASS"), "{outcome:?}");
+}
+
+pub(crate) fn an_address_may_stand_in_brackets(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let port = server.addr().port().to_string();
+    for args in [
+        &["-h", "[127.0.0.1]", "-p", &port, "PING"][..],
+        &["bench", "-h", "[127.0.0.1]", "-p", &port, "--requests", "1"],
+    ] {
+        let mut command = binary::client().command();
+        tool::run(command.args(args), b"", DEADLINE).success();
     }
 }

@@ -139,6 +139,12 @@ scenarios! {
     command_line::a_full_output_is_an_error_with_status_2, unless Redis: "needs modb-server beside it",
         unless WindowsHost: "there is no device that is always full";
     command_line::a_reader_that_goes_ends_it_quietly, unless Redis: "needs modb-server beside it";
+    command_line::shutting_down_is_a_success, unless Redis: "needs modb-server beside it";
+    command_line::commands_without_a_reply_are_not_waited_for, unless Redis: "needs modb-server beside it";
+    command_line::a_pipe_may_begin_with_the_mark_of_utf_8, unless Redis: "needs modb-server beside it";
+    command_line::json_keeps_all_bytes_apart, unless Redis: "needs modb-server beside it";
+    command_line::a_pipe_can_authenticate_itself, unless Redis: "needs modb-server beside it";
+    command_line::an_address_may_stand_in_brackets, unless Redis: "needs modb-server beside it";
     command_line::the_password_and_the_database_can_be_given, unless Redis: "needs modb-server beside it";
 
     cross::a_windows_client_speaks_to_a_linux_server, unless Redis: "needs modb-server beside it",

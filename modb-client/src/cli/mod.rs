@@ -2,10 +2,14 @@
 //!
 //! Exit status: 0, all went well; 1, the server answered with an error; 2, wrong usage, no connection, or
 //! a connection that was lost.
+//!
+//! Floors: `answers format options` (pure) -> `link` -> the modes, one file each -> here.
 
+mod answers;
 mod bigkeys;
 mod format;
 mod latency;
+mod link;
 mod once;
 mod options;
 mod pipe;
@@ -43,7 +47,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         // Whoever read the output has gone, which is how `| head` ends.
         Err(Failure::Output(error)) if output::is_reader_gone(&error) => ExitCode::SUCCESS,
         Err(failure) => {
-            complain(&failure.to_string());
+            complain(&format!("{failure}{}", failure.advice()));
             ExitCode::from(FAILURE)
         }
     }
@@ -103,6 +107,21 @@ pub(crate) enum Failure {
     /// The input cannot be read.
     #[error("cannot read the input: {0}")]
     Input(#[source] io::Error),
+}
+
+impl Failure {
+    /// What to do about it, as the end of a sentence.
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::Client(Error::Connect { .. }) => "; -h and -p say which server, -t how long to try",
+            Self::Client(Error::Protocol(_)) => "; does it speak RESP?",
+            Self::Client(Error::Server(error)) => match error.code() {
+                "NOAUTH" | "WRONGPASS" => "; -a and --user say who asks",
+                _ => "",
+            },
+            _ => "",
+        }
+    }
 }
 
 /// Writes to standard output, at once.

@@ -2,8 +2,9 @@
 
 use std::io::{self, Read as _};
 
-use modb_client::Connection;
+use modb_client::Value;
 
+use super::link::{Asked, Link};
 use super::options::Options;
 use super::{Failure, Outcome, print};
 
@@ -15,17 +16,22 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
         io::stdin().read_to_end(&mut argument).map_err(Failure::Input)?;
         command.push(argument);
     }
-    let mut connection = Connection::open(&options.config)?;
+    let mut link = Link::open_for_commands(&options.config)?;
+    let mut show = |reply: &Value| {
+        let mut text = Vec::new();
+        options.format.write(&mut text, reply);
+        print(&text)
+    };
     let mut outcome = Outcome::Ok;
     for round in 0..options.repeat.unwrap_or(1) {
         if let (Some(interval), 1..) = (options.interval, round) {
             std::thread::sleep(interval);
         }
-        let reply = connection.call_value(&command)?;
-        let mut text = Vec::new();
-        options.format.write(&mut text, &reply);
-        print(&text)?;
-        outcome = outcome.and(Outcome::of(&reply));
+        match link.ask(&command, &mut show)? {
+            Asked::Done(of_this) => outcome = outcome.and(of_this),
+            Asked::Listens => link.listen(&mut show)?,
+            Asked::Ended | Asked::Interrupted => break,
+        }
     }
     Ok(outcome)
 }

@@ -1,10 +1,14 @@
 //! Replies as JSON, one line each. Pure.
 //!
-//! A byte that is not UTF-8 becomes `\u00XX`; a number that JSON has not (`inf`, `nan`) a string; an error an object
-//! with the one member `error`; a key that is no string its own text.
+//! Text is a string. Bytes that are not UTF-8 are a string as well, so that they can be the key of an object: the data URL
+//! `data:;base64,...` (RFC 2397). Text that itself begins like that is written in that form, too; so whoever decodes every string
+//! with that beginning has the bytes back, and no two values look the same. A number that JSON has not (`inf`, `nan`) is
+//! a string; an error an object with the one member `error`; a key that is no string its own text.
 
 use modb_client::Value;
 use modb_net::resp::{push_f64, push_i64};
+
+use super::is_invisible;
 
 pub(super) fn write(out: &mut Vec<u8>, reply: &Value) {
     write_value(out, reply);
@@ -67,27 +71,100 @@ fn write_key(out: &mut Vec<u8>, key: &Value) {
     }
 }
 
+/// What stands before the Base64 of what is not text.
+const BINARY: &str = "data:;base64,";
+
 /// Appends `bytes` as a JSON string.
 fn push_json_string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            match c {
-                '"' => out.extend_from_slice(b"\\\""),
-                '\\' => out.extend_from_slice(b"\\\\"),
-                '\n' => out.extend_from_slice(b"\\n"),
-                '\r' => out.extend_from_slice(b"\\r"),
-                '\t' => out.extend_from_slice(b"\\t"),
-                c if c.is_control() => push_code(out, c as u32),
-                c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.starts_with(BINARY) => push_text(out, text),
+        _ => {
+            out.extend_from_slice(BINARY.as_bytes());
+            push_base64(out, bytes);
         }
-        chunk.invalid().iter().for_each(|&byte| push_code(out, byte.into()));
     }
     out.push(b'"');
 }
 
-/// A character below U+0100: a control of JSON's or Unicode's, or a stray byte.
-fn push_code(out: &mut Vec<u8>, code: u32) {
-    out.extend_from_slice(format!("\\u{code:04x}").as_bytes());
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    for c in text.chars() {
+        match c {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            // All of these are below U+10000.
+            c if is_invisible(c) => out.extend_from_slice(format!("\\u{:04x}", c as u32).as_bytes()),
+            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+/// Appends the Base64 of RFC 4648, with padding.
+fn push_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for piece in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(piece.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..4 {
+            let shift = 18 - 6 * digit;
+            let padded = digit as usize > piece.len();
+            out.push(if padded { b'=' } else { DIGITS[(bits >> shift) as usize & 63] });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn json(bytes: &[u8]) -> String {
+        let mut out = Vec::new();
+        push_json_string(&mut out, bytes);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_base64_and_text_that_looks_like_it_is_too() {
+        assert_eq!(json(b"\xc3\xbf"), "\"ÿ\"");
+        assert_eq!(json(b"\xff"), "\"data:;base64,/w==\"");
+        assert_eq!(json(b"\xff\x00"), "\"data:;base64,/wA=\"");
+        assert_eq!(json(b"\xff\x00\x01\xfe"), "\"data:;base64,/wAB/g==\"");
+        assert_eq!(json(b"data:;base64,/w=="), "\"data:;base64,ZGF0YTo7YmFzZTY0LC93PT0=\"");
+        assert_eq!(json(b"data:text/plain,x"), "\"data:text/plain,x\"");
+    }
+
+    #[test]
+    fn keys_of_an_object_stay_apart() {
+        let pair = |key: &[u8]| (Value::Bulk(key.to_vec()), Value::Integer(1));
+        let mut out = Vec::new();
+        write(&mut out, &Value::Map(vec![pair(b"\xff"), pair(b"\xc3\xbf")]));
+        assert_eq!(String::from_utf8(out).unwrap(), "{\"data:;base64,/w==\":1,\"ÿ\":1}\n");
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_values_look_the_same(
+            values in prop::collection::vec(
+                prop_oneof![
+                    prop::collection::vec(any::<u8>(), 0..4),
+                    prop::collection::vec(prop::sample::select(&b"\xc3\xbf\xff\"\\a\n"[..]), 0..5),
+                    "data:;base64,[A-Za/=]{0,4}".prop_map(String::into_bytes),
+                ],
+                2..40,
+            ),
+        ) {
+            let mut seen = HashMap::new();
+            for value in values {
+                let other = seen.insert(json(&value), value.clone());
+                prop_assert!(other.is_none_or(|other| other == value));
+            }
+        }
+    }
 }

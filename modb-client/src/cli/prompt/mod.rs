@@ -1,8 +1,9 @@
 //! The prompt: lines with history, completion and hints from the server's own documentation.
 //!
-//! Ctrl-C clears a line that is being typed, and gives up a command that is running (its connection is closed, since
-//! the reply may still come). Ctrl-D, `exit` and `quit` leave. A server that has gone does not end the prompt: each
-//! command tries to connect again.
+//! Ctrl-C clears a line that is being typed, and gives up whatever is waited for: a connection, or the reply to a command
+//! (whose connection is then closed, since the reply may still come). Ctrl-D, `exit` and `quit` leave. A server that has gone, or
+//! that refuses the password, does not end the prompt: each command tries to connect again, and AUTH can be typed. What is
+//! typed ahead waits for the next prompt; of several lines that are pasted at once, each is executed by itself.
 //!
 //! Floors: `docs history` -> `syntax` -> `helper` (all pure) -> `session` -> here.
 
@@ -12,6 +13,10 @@ mod history;
 mod session;
 mod syntax;
 
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use modb_client::terminal::window::{self, Stream};
 use rustyline::config::{BellStyle, Config};
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
@@ -28,10 +33,10 @@ const HISTORY_LINES: usize = 1000;
 /// Asks for commands until the user leaves.
 pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
     let mut session = Session::new(options)?;
+    let mut editor = editor().map_err(input_failure)?;
     if let Err(error) = session.connect() {
         complain(&error.to_string());
     }
-    let mut editor = editor().map_err(input_failure)?;
     let assistant = Assistant {
         docs: session.load_docs(),
         has_colors: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
@@ -42,36 +47,85 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
         // There is none the first time.
         let _ = editor.load_history(path);
     }
-    loop {
-        let line = match editor.readline(&session.prompt()) {
-            Ok(line) => line,
-            Err(ReadlineError::Interrupted) => continue,
-            Err(ReadlineError::Eof) => return Ok(Outcome::Ok),
+    let mut prompt = Prompt { session, editor, history };
+    while prompt.ask()? == Next::Line {}
+    Ok(Outcome::Ok)
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Line,
+    Leave,
+}
+
+struct Prompt {
+    session: Session,
+    editor: Editor<Assistant, DefaultHistory>,
+    history: Option<PathBuf>,
+}
+
+impl Prompt {
+    /// Asks for a line and does what it says; for several, if several were pasted.
+    fn ask(&mut self) -> Result<Next, Failure> {
+        let entered = match self.editor.readline(&self.session.prompt()) {
+            Ok(entered) => entered,
+            Err(ReadlineError::Interrupted) => return Ok(Next::Line),
+            Err(ReadlineError::Eof) => return Ok(Next::Leave),
+            Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+                complain("only UTF-8 can be typed; other bytes are written as \"\\xff\"");
+                return Ok(Next::Line);
+            }
             Err(error) => return Err(input_failure(error)),
         };
+        self.session.begin();
+        let is_pasted = entered.contains('\n');
+        for line in entered.lines().filter(|line| !line.trim().is_empty()) {
+            if is_pasted {
+                print(format!("{}{line}\n", self.session.prompt()).as_bytes())?;
+            }
+            if self.take(line)? == Next::Leave {
+                return Ok(Next::Leave);
+            }
+            if self.session.is_interrupted() {
+                break;
+            }
+        }
+        Ok(Next::Line)
+    }
+
+    /// Does what a line says.
+    fn take(&mut self, line: &str) -> Result<Next, Failure> {
+        // Pasted from the beginning of a file, where some programs put it.
+        let line = line.trim_start_matches('\u{feff}');
         let Some(words) = pipe::words(line.as_bytes()) else {
             complain("unbalanced quotes");
-            continue;
+            return Ok(Next::Line);
         };
         if words.is_empty() {
-            continue;
+            return Ok(Next::Line);
         }
-        let is_kept = !history::is_secret(&words) && editor.add_history_entry(line.as_str()).unwrap_or(false);
-        if let Some(path) = history.as_ref().filter(|_| is_kept) {
+        let is_kept = !history::is_secret(&words) && self.editor.add_history_entry(line).unwrap_or(false);
+        if let Some(path) = self.history.as_ref().filter(|_| is_kept) {
             // A prompt without a home still works.
-            let _ = editor.append_history(path);
+            let _ = self.editor.append_history(path);
         }
         match words[0].to_ascii_lowercase().as_slice() {
-            b"exit" | b"quit" if words.len() == 1 => return Ok(Outcome::Ok),
-            b"clear" if words.len() == 1 => editor.clear_screen().map_err(input_failure)?,
-            b"help" | b"?" => print(help(&editor, &words[1..]).as_bytes())?,
+            b"exit" | b"quit" if words.len() == 1 => return Ok(Next::Leave),
+            b"clear" if words.len() == 1 => self.editor.clear_screen().map_err(input_failure)?,
+            b"help" | b"?" => print(help(&self.editor, &words[1..]).as_bytes())?,
             _ => {
-                session.execute(words)?;
-                if let Some(assistant) = editor.helper_mut().filter(|assistant| assistant.docs.len() == 0) {
-                    assistant.docs = session.load_docs();
+                self.session.execute(words)?;
+                let has_none = self.editor.helper().is_some_and(|assistant| assistant.docs.len() == 0);
+                if has_none && self.session.can_load_docs() {
+                    let docs = self.session.load_docs();
+                    if let Some(assistant) = self.editor.helper_mut() {
+                        assistant.docs = docs;
+                    }
                 }
             }
         }
+        Ok(Next::Line)
     }
 }
 
@@ -91,13 +145,13 @@ fn input_failure(error: ReadlineError) -> Failure {
     Failure::Input(std::io::Error::other(error))
 }
 
-/// Words with spaces between, in lines that fit a terminal.
+/// Words with spaces between, in lines that fit the window.
 fn in_lines(words: &[String]) -> String {
-    const WIDTH: usize = 78;
+    let width = window::columns(Stream::Stdout).unwrap_or(window::DEFAULT_COLUMNS).saturating_sub(1);
     let mut text = String::new();
     let mut used = 0;
     for word in words {
-        if used > 0 && used + 2 + word.len() > WIDTH {
+        if used > 0 && used + 2 + word.len() > width {
             text.push('\n');
             used = 0;
         }

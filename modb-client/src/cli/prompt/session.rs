@@ -1,75 +1,88 @@
-//! The connection of the prompt: what is asked, what is shown, and what the next prompt says.
+//! The conversation of the prompt: what is asked, what is shown, and what the next prompt says.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use modb_client::{Connection, Error, Value};
+use modb_client::{Config, Error, Value};
 use modb_net::resp::parse_i64;
 
 use super::docs::Docs;
+use crate::cli::format::Format;
+use crate::cli::link::{Asked, Link};
 use crate::cli::options::Options;
-use crate::cli::{Failure, complain, print};
+use crate::cli::{Failure, Outcome, complain, print};
 
-/// How soon Ctrl-C is noticed while a command runs.
-const INTERRUPT_INTERVAL: Duration = Duration::from_millis(100);
 /// A command that took longer says so.
 const SLOW: Duration = Duration::from_millis(500);
 /// Output is written in pieces of this, so that Ctrl-C ends a long reply, in bytes.
 const OUTPUT_BYTES: usize = 16 << 10;
+/// A server that answers within this time is connected to without being asked for.
+const AT_ONCE: Duration = Duration::from_millis(300);
 /// How long the prompt waits for the documentation of the commands.
 const DOCS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One user's conversation with a server.
 #[derive(Debug)]
-pub(super) struct Session<'a> {
-    options: &'a Options,
-    connection: Option<Connection>,
-    database: u32,
+pub(super) struct Session {
+    /// How to connect: the database that the prompt shows, and who the user has said to be since.
+    config: Config,
+    format: Format,
+    link: Option<Link>,
     is_in_transaction: bool,
     interrupted: Arc<AtomicBool>,
 }
 
-/// Why nothing more is expected of a command.
-enum Wait {
-    Reply(Value),
-    Interrupted,
-}
-
-impl<'a> Session<'a> {
+impl Session {
     /// A session that is not connected. From now on Ctrl-C does not end the process.
-    pub(super) fn new(options: &'a Options) -> Result<Self, Failure> {
+    pub(super) fn new(options: &Options) -> Result<Self, Failure> {
         let interrupted = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted))
             .map_err(Failure::Input)?;
-        let database = options.config.database;
-        Ok(Self { options, connection: None, database, is_in_transaction: false, interrupted })
+        let config = options.config.clone();
+        Ok(Self { config, format: options.format, link: None, is_in_transaction: false, interrupted })
     }
 
-    /// Connects anew, to the database that the prompt shows.
+    /// From here on Ctrl-C gives up what follows.
+    pub(super) fn begin(&self) {
+        self.interrupted.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether Ctrl-C was pressed since.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
+    /// Connects anew, to the database that the prompt shows, unless Ctrl-C comes first.
+    ///
+    /// # Errors
+    /// There is no connection.
     pub(super) fn connect(&mut self) -> Result<(), Error> {
-        self.connection = None;
-        self.is_in_transaction = false;
-        let mut config = self.options.config.clone();
-        config.database = self.database;
-        self.connection = Some(Connection::open(&config)?);
+        (self.link, self.is_in_transaction) = (None, false);
+        // Whatever was refused, the user can mend it here.
+        self.link = Link::open(&self.config, Some(&self.interrupted), |_| true)?;
+        if let Some(refusal) = self.link.as_ref().and_then(Link::refusal) {
+            match refusal.code() {
+                "NOAUTH" => complain("the server wants to know who you are: AUTH [USER] PASSWORD"),
+                _ => complain(refusal.message()),
+            }
+        }
         Ok(())
+    }
+
+    /// Whether what the server says about its commands can be asked for now, unnoticed.
+    pub(super) fn can_load_docs(&self) -> bool {
+        !self.is_in_transaction && self.link.as_ref().is_some_and(|link| link.is_plain() && link.is_alive())
     }
 
     /// What the server says about its commands; nothing if it does not, or not soon.
     pub(super) fn load_docs(&mut self) -> Docs {
-        let Some(connection) = &mut self.connection else { return Docs::default() };
-        let asked = connection
-            .set_read_timeout(Some(DOCS_TIMEOUT))
-            .and_then(|()| connection.call_value(["COMMAND", "DOCS"]));
-        match asked {
-            Ok(reply) => {
-                // If it fails, the next command says so.
-                let _ = connection.set_read_timeout(None);
-                Docs::from_reply(reply)
-            }
-            Err(_) => {
-                self.connection = None;
+        let Some(link) = self.link.as_mut().filter(|link| link.is_plain()) else { return Docs::default() };
+        match link.reply_within(&["COMMAND", "DOCS"], DOCS_TIMEOUT) {
+            Ok(Some(reply)) => Docs::from_reply(reply),
+            Ok(None) | Err(_) => {
+                // The reply may still come.
+                self.link = None;
                 Docs::default()
             }
         }
@@ -77,12 +90,13 @@ impl<'a> Session<'a> {
 
     /// What to ask the user with.
     pub(super) fn prompt(&self) -> String {
-        if self.connection.is_none() {
+        if self.link.is_none() {
             return "not connected> ".to_owned();
         }
-        let database = if self.database == 0 { String::new() } else { format!("[{}]", self.database) };
+        let database = self.config.database;
+        let database = if database == 0 { String::new() } else { format!("[{database}]") };
         let transaction = if self.is_in_transaction { "(TX)" } else { "" };
-        format!("{}{database}{transaction}> ", self.options.config.address())
+        format!("{}{database}{transaction}> ", self.config.address())
     }
 
     /// Sends a command, several times if it begins with a number, and shows what comes back.
@@ -95,13 +109,13 @@ impl<'a> Session<'a> {
             times = count;
             words.remove(0);
         }
-        self.interrupted.store(false, Ordering::Relaxed);
         for _ in 0..times {
             match self.execute_once(&words) {
-                Ok(true) => {}
-                Ok(false) => break,
+                // It was ended, by Ctrl-C or by the command.
+                Ok(()) if self.link.is_none() || self.is_interrupted() => break,
+                Ok(()) => {}
                 Err(Failure::Client(error)) => {
-                    self.connection = None;
+                    (self.link, self.is_in_transaction) = (None, false);
                     complain(&error.to_string());
                     break;
                 }
@@ -111,115 +125,105 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// `false`: it was given up.
-    fn execute_once(&mut self, words: &[Vec<u8>]) -> Result<bool, Failure> {
+    fn execute_once(&mut self, words: &[Vec<u8>]) -> Result<(), Failure> {
         let start = Instant::now();
-        self.send(words)?;
-        let reply = loop {
-            match self.wait()? {
-                // One that happens to come before the reply.
-                Wait::Reply(push @ Value::Push(_)) if !is_answered_by_push(&words[0]) => self.show(&push)?,
-                Wait::Reply(reply) => break reply,
-                Wait::Interrupted => return self.give_up(),
-            }
-        };
-        self.follow(words, &reply);
-        self.show(&reply)?;
-        if start.elapsed() > SLOW {
-            print(format!("({:.2} s)\n", start.elapsed().as_secs_f64()).as_bytes())?;
+        self.be_connected()?;
+        let Some(mut link) = self.link.take() else { return print(b"\n") };
+        let (format, interrupted) = (self.format, Arc::clone(&self.interrupted));
+        let mut show = |reply: &Value| show(format, &interrupted, reply);
+        let mut asked = link.ask(words, &mut show)?;
+        if asked == Asked::Listens {
+            print(b"Listening. Ctrl-C ends it.\n")?;
+            link.listen(&mut show)?;
+            asked = Asked::Interrupted;
         }
-        let is_error = matches!(reply, Value::Error(_));
-        if !is_error && streams(&words[0]) {
-            return self.listen();
-        }
-        Ok(!self.interrupted.load(Ordering::Relaxed))
-    }
-
-    /// Sends on the connection, or on a new one if the server has closed it.
-    fn send(&mut self, words: &[Vec<u8>]) -> Result<(), Error> {
-        if self.connection.as_ref().is_none_or(|connection| !connection.is_alive()) {
-            // What was meant for a transaction must not be executed outside of it.
-            if std::mem::take(&mut self.is_in_transaction) {
-                return Err(Error::Closed);
+        match asked {
+            Asked::Done(outcome) => {
+                self.link = Some(link);
+                if outcome == Outcome::Ok {
+                    self.follow(words);
+                }
+                if start.elapsed() > SLOW {
+                    print(format!("({:.2} s)\n", start.elapsed().as_secs_f64()).as_bytes())?;
+                }
             }
-            self.connect()?;
-        }
-        self.connection.as_mut().ok_or(Error::Broken)?.send(words)
-    }
-
-    fn wait(&mut self) -> Result<Wait, Error> {
-        let Some(connection) = &mut self.connection else { return Err(Error::Broken) };
-        loop {
-            if let Some(value) = connection.receive_any(Some(INTERRUPT_INTERVAL))? {
-                return Ok(Wait::Reply(value));
+            Asked::Ended => self.is_in_transaction = false,
+            Asked::Listens | Asked::Interrupted => {
+                print(b"\n")?;
+                // The reply may still come on the old one.
+                drop(link);
+                self.connect_if_at_once();
             }
-            if self.interrupted.load(Ordering::Relaxed) {
-                return Ok(Wait::Interrupted);
-            }
-        }
-    }
-
-    /// Shows what the server sends unasked, until Ctrl-C.
-    fn listen(&mut self) -> Result<bool, Failure> {
-        print(b"Listening. Ctrl-C ends it.\n")?;
-        loop {
-            match self.wait()? {
-                Wait::Reply(value) => self.show(&value)?,
-                Wait::Interrupted => return self.give_up(),
-            }
-        }
-    }
-
-    /// Leaves a command whose reply may still come.
-    fn give_up(&mut self) -> Result<bool, Failure> {
-        self.connection = None;
-        print(b"\n")?;
-        if let Err(error) = self.connect() {
-            complain(&error.to_string());
-        }
-        Ok(false)
-    }
-
-    fn show(&self, reply: &Value) -> Result<(), Failure> {
-        let mut text = Vec::new();
-        self.options.format.write(&mut text, reply);
-        for piece in text.chunks(OUTPUT_BYTES) {
-            if self.interrupted.load(Ordering::Relaxed) {
-                return print(b"\n");
-            }
-            print(piece)?;
         }
         Ok(())
     }
 
-    /// Keeps in mind what changes the prompt.
-    fn follow(&mut self, words: &[Vec<u8>], reply: &Value) {
-        if matches!(reply, Value::Error(_)) {
-            return;
+    /// Connects anew to a server that answers at once; else the next command tries.
+    fn connect_if_at_once(&mut self) {
+        let patient = self.config.connect_timeout;
+        self.config.connect_timeout = patient.min(AT_ONCE);
+        self.is_in_transaction = false;
+        let opened = Link::open(&self.config, None, |_| true);
+        self.link = opened.ok().flatten().map(|link| link.interrupted_by(&self.interrupted));
+        self.config.connect_timeout = patient;
+    }
+
+    /// On the connection there is, or on a new one if the server has closed it.
+    fn be_connected(&mut self) -> Result<(), Error> {
+        if self.link.as_ref().is_some_and(Link::is_alive) {
+            return Ok(());
         }
+        // What was meant for a transaction must not be executed outside of it.
+        if std::mem::take(&mut self.is_in_transaction) {
+            return Err(Error::Closed);
+        }
+        self.connect()
+    }
+
+    /// Keeps in mind what changes the prompt, and how to connect the next time.
+    fn follow(&mut self, words: &[Vec<u8>]) {
         match words[0].to_ascii_lowercase().as_slice() {
             b"select" if !self.is_in_transaction => {
                 let number = words.get(1).and_then(|word| parse_i64(word));
-                self.database = number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
+                self.config.database = number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
+            }
+            b"auth" if !self.is_in_transaction => self.remember(&words[1..]),
+            b"hello" => {
+                let auth = words.iter().position(|word| word.eq_ignore_ascii_case(b"auth"));
+                if let Some([user, password]) = auth.and_then(|at| words.get(at + 1..at + 3)) {
+                    self.remember(&[user.clone(), password.clone()]);
+                }
             }
             b"multi" => self.is_in_transaction = true,
             b"exec" | b"discard" => self.is_in_transaction = false,
             b"reset" => {
                 self.is_in_transaction = false;
-                self.database = 0;
+                self.config.database = 0;
             }
             _ => {}
         }
     }
+
+    /// Who the user is: a password, or a name and a password.
+    fn remember(&mut self, words: &[Vec<u8>]) {
+        let text = |word: &[u8]| String::from_utf8(word.to_vec()).ok();
+        (self.config.username, self.config.password) = match words {
+            [password] => (None, text(password)),
+            [user, password] => (text(user), text(password)),
+            _ => return,
+        };
+    }
 }
 
-/// Whether RESP3 has a push message in the place of the reply.
-fn is_answered_by_push(name: &[u8]) -> bool {
-    name.to_ascii_lowercase().ends_with(b"subscribe")
-}
-
-/// Whether the server goes on sending after the reply.
-fn streams(name: &[u8]) -> bool {
-    let name = name.to_ascii_lowercase();
-    matches!(name.as_slice(), b"subscribe" | b"psubscribe" | b"ssubscribe" | b"monitor")
+/// Shows a reply, in pieces, so that Ctrl-C ends a long one.
+fn show(format: Format, interrupted: &AtomicBool, reply: &Value) -> Result<(), Failure> {
+    let mut text = Vec::new();
+    format.write(&mut text, reply);
+    for piece in text.chunks(OUTPUT_BYTES) {
+        if interrupted.load(Ordering::Relaxed) {
+            return print(b"\n");
+        }
+        print(piece)?;
+    }
+    Ok(())
 }
