@@ -106,7 +106,9 @@ impl Hinter for Assistant {
     type Hint = ArgumentHint;
 
     fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<ArgumentHint> {
-        if pos < line.len() { None } else { self.hint_for(line).map(ArgumentHint) }
+        // Several lines that were pasted are several commands.
+        let is_one_command = pos == line.len() && !line.contains('\n');
+        is_one_command.then(|| self.hint_for(line).map(ArgumentHint))?
     }
 }
 
