@@ -16,7 +16,7 @@ use lsm_tree::config::{BlockSizePolicy, RestartIntervalPolicy};
 use lsm_tree::{AbstractTree, AnyTree, Cache, Config, DescriptorTable, SeqNo, SequenceNumberCounter};
 
 use super::merge::Merge;
-use super::view::CurrentView;
+use super::read_view::CurrentView;
 use super::writer::Position;
 use crate::store::{Counter, StoreError};
 

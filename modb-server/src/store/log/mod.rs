@@ -9,7 +9,7 @@
 //! ```
 //!
 //! From the ground up: `chunk` (bytes of the log) and `disk` (its files), `writer` and `recover` (the log), `table`,
-//! `cold` and `view` (the tree and reads of it), `merge` (both as one), `engine` (all of it, without a thread), and here the threads.
+//! `cold` and `read_view` (the tree and reads of it), `merge` (both as one), `engine` (all of it, without a thread), and here the threads.
 
 mod chunk;
 mod cold;
@@ -18,11 +18,11 @@ mod crash_tests;
 mod disk;
 mod engine;
 mod merge;
+mod read_view;
 mod recover;
 #[cfg(test)]
 mod sim;
 mod table;
-mod view;
 mod writer;
 
 use std::path::Path;

@@ -12,6 +12,7 @@
 //! - A record read from the cold store is put here only if its shard took no write since before that read:
 //!   otherwise a value that was overwritten, flushed and dropped meanwhile would come back.
 
+mod accounts;
 mod index;
 mod records;
 mod routing;
@@ -26,17 +27,16 @@ use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 
+use self::accounts::{Accounts, Cost};
 use self::index::Index;
-use self::records::{Handle, Marks, Record as Kept, Records, fits_beside};
+use self::records::{Handle, Marks, Record as Kept, Records, State, fits_beside};
 use self::routing::{ROUTED_SHARDS, shard_of};
 pub(crate) use self::walk::Walk;
 use super::cold::Record;
 use crate::store::group::lock;
 
-/// What a place in the eviction's queue takes, in bytes: the queue doubles as it grows.
-const QUEUE_BYTES: usize = size_of::<Handle>() * 3 / 2;
-/// Clean records looked at for eviction per write or fill.
-const EVICTION_STEPS: usize = 8;
+/// Clean records looked at for eviction per hold of a shard's lock.
+const EVICTION_STEPS: usize = 64;
 /// Handles of records that are gone, per shard, that are not worth looking for in the eviction's queue.
 const MAX_STALE_HANDLES: usize = 64;
 /// Dirty records made clean per hold of a shard's lock.
@@ -52,6 +52,8 @@ struct Shard {
     dirty: Index,
     /// Clean records, next to be looked at first.
     queue: VecDeque<Handle>,
+    /// How many of them the eviction's hand still has to look at before it goes on to the next shard.
+    left_to_look_at: usize,
     /// Grows with each write.
     version: u64,
 }
@@ -61,6 +63,38 @@ impl Shard {
     fn dirty_page(&self, after: Option<&[u8]>) -> Vec<Handle> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.dirty.iter_from(from, &self.records).take(PAGE_RECORDS).collect()
+    }
+
+    /// Looks at some clean records and drops those that were not read since they were last looked at; true once the hand is
+    /// through with this shard.
+    fn evict_some(&mut self, accounts: &Accounts) -> bool {
+        let Self { records, queue, left_to_look_at, .. } = self;
+        if *left_to_look_at == 0 {
+            *left_to_look_at = queue.len();
+        }
+        for _ in 0..EVICTION_STEPS {
+            if *left_to_look_at == 0 || queue.is_empty() {
+                *left_to_look_at = 0;
+                return true;
+            }
+            if !accounts.wants_more_room() {
+                return false;
+            }
+            *left_to_look_at -= 1;
+            let Some(at) = queue.pop_front() else { return true };
+            let Some(record) = records.at_mut(at) else { continue };
+            let cost = Cost::of(record);
+            let marks = record.marks_mut();
+            if marks.state != State::Clean {
+                marks.queued = false;
+            } else if std::mem::take(&mut marks.referenced) {
+                queue.push_back(at);
+            } else {
+                records.remove_at(at);
+                accounts.change(cost, Cost::NOTHING);
+            }
+        }
+        false
     }
 
     /// Takes from the queue what names a record that is gone, once that is the greater part: below the budget nobody else does,
@@ -101,9 +135,9 @@ pub(crate) struct Ticket(u64);
 /// All shards.
 pub(crate) struct Table {
     shards: Box<[Guarded]>,
-    bytes: AtomicUsize,
-    dirty_bytes: AtomicUsize,
-    budget_bytes: usize,
+    accounts: Accounts,
+    /// The shard that is looked at for eviction.
+    hand: AtomicUsize,
     flushes: AtomicU64,
 }
 
@@ -112,9 +146,8 @@ impl Table {
     pub(crate) fn new(budget_bytes: usize) -> Self {
         Self {
             shards: (0..=ROUTED_SHARDS).map(|_| Guarded::default()).collect(),
-            bytes: AtomicUsize::new(0),
-            dirty_bytes: AtomicUsize::new(0),
-            budget_bytes,
+            accounts: Accounts::new(budget_bytes),
+            hand: AtomicUsize::new(0),
             flushes: AtomicU64::new(0),
         }
     }
@@ -136,56 +169,50 @@ impl Table {
     /// Takes the write of commit `seq`; a later commit's is kept.
     pub(crate) fn write(&self, key: &[u8], value: Option<&Bytes>, seq: u64) {
         let mut guard = self.shards[shard_of(key)].lock();
-        let shard = &mut *guard;
-        let Shard { records, dirty, .. } = shard;
-        shard.version += 1;
-        let bytes = match records.get_mut(key) {
+        let Shard { records, dirty, version, .. } = &mut *guard;
+        *version += 1;
+        match records.get_mut(key) {
             Some(record) => {
                 let was = *record.marks();
                 if was.seq > seq {
                     return;
                 }
-                let before = memory_bytes(record);
+                let before = Cost::of(record);
                 record.set_value(value);
-                *record.marks_mut() = Marks { seq, dirty: true, in_flush: false, ..was };
-                let bytes = memory_bytes(record);
-                if was.dirty {
-                    self.dirty_bytes.fetch_sub(before, Ordering::Relaxed);
-                } else {
+                *record.marks_mut() = Marks { seq, state: State::Dirty, ..was };
+                self.accounts.change(before, Cost::of(record));
+                if was.state == State::Clean {
                     dirty.insert(key, records.handle(key, was), records);
                 }
-                self.bytes.fetch_sub(before, Ordering::Relaxed);
-                bytes
             }
             None => {
                 let (at, record) = records.insert_new(key, value, Marks::dirty(seq));
-                let bytes = memory_bytes(record);
+                self.accounts.change(Cost::NOTHING, Cost::of(record));
                 dirty.insert(key, at, records);
-                bytes
             }
-        };
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.dirty_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.evict(shard);
+        }
+        drop(guard);
+        self.make_room();
     }
 
     /// Keeps what the cold store said, if nothing was written to the shard since `ticket`.
     pub(crate) fn fill(&self, key: &[u8], value: &Bytes, ticket: Ticket) {
-        if value.len() > self.budget_bytes / 16 {
+        if value.len() > self.budget_bytes() / 16 {
             return;
         }
         let mut guard = self.shards[shard_of(key)].lock();
-        let shard = &mut *guard;
-        if Ticket(shard.version) != ticket || shard.records.get(key).is_some() {
+        let Shard { records, queue, version, .. } = &mut *guard;
+        if Ticket(*version) != ticket || records.get(key).is_some() {
             return;
         }
         // A small one is copied into its record anyway; a large one would be shared, and keep a whole block of the cold
         // store alive.
         let value = if fits_beside(key.len(), value.len()) { value } else { &Bytes::copy_from_slice(value) };
-        let (at, record) = shard.records.insert_new(key, Some(value), Marks::clean_and_queued());
-        self.bytes.fetch_add(memory_bytes(record), Ordering::Relaxed);
-        shard.queue.push_back(at);
-        self.evict(shard);
+        let (at, record) = records.insert_new(key, Some(value), Marks::clean_and_queued());
+        self.accounts.change(Cost::NOTHING, Cost::of(record));
+        queue.push_back(at);
+        drop(guard);
+        self.make_room();
     }
 
     /// How many runs that reached the cold store had their records made clean here, that of one on its way included: a
@@ -210,83 +237,82 @@ impl Table {
                 for at in page {
                     self.make_clean(&mut guard, at);
                 }
-                self.evict(&mut guard);
+                drop(guard);
+                self.make_room();
             }
         }
     }
 
     fn make_clean(&self, shard: &mut Shard, at: Handle) {
         let Shard { records, dirty, queue, .. } = shard;
-        let Some(record) = records.at(at).filter(|record| record.marks().in_flush) else { return };
+        let Some(record) = records.at(at).filter(|record| record.marks().state == State::Flushing) else {
+            return;
+        };
+        let before = Cost::of(record);
         dirty.remove(record.key(), records);
         let Some(record) = records.at_mut(at) else { return };
-        let before = memory_bytes(record);
-        let marks = record.marks_mut();
-        let queued = std::mem::replace(&mut marks.queued, true);
-        marks.in_flush = false;
-        marks.dirty = false;
-        self.dirty_bytes.fetch_sub(before, Ordering::Relaxed);
         if record.is_deleted() {
             // The cold store says the same.
             records.remove_at(at);
-            self.bytes.fetch_sub(before, Ordering::Relaxed);
-        } else {
-            self.bytes.fetch_sub(before - memory_bytes(record), Ordering::Relaxed);
-            if !queued {
-                queue.push_back(at);
-            }
+            self.accounts.change(before, Cost::NOTHING);
+            return;
         }
+        let marks = record.marks_mut();
+        marks.state = State::Clean;
+        if !std::mem::replace(&mut marks.queued, true) {
+            queue.push_back(at);
+        }
+        self.accounts.change(before, Cost::of(record));
     }
 
     /// The run did not reach the cold store: its records stay dirty.
     pub(crate) fn flush_failed(&self) {
         for shard in &self.shards {
             for record in shard.lock().records.values_mut() {
-                record.marks_mut().in_flush = false;
+                if record.marks().state == State::Flushing {
+                    record.marks_mut().state = State::Dirty;
+                }
             }
         }
     }
 
     /// Bytes of all records here.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        self.accounts.bytes()
     }
 
     /// Bytes of the dirty ones.
     pub(crate) fn dirty_bytes(&self) -> usize {
-        self.dirty_bytes.load(Ordering::Relaxed)
+        self.accounts.dirty_bytes()
     }
 
     pub(crate) fn budget_bytes(&self) -> usize {
-        self.budget_bytes
+        self.accounts.budget_bytes()
     }
 
-    /// Second chance: drops clean records that were not read since they were last looked at.
-    fn evict(&self, shard: &mut Shard) {
-        for _ in 0..EVICTION_STEPS {
-            if self.bytes() <= self.budget_bytes {
-                return;
+    /// Drops clean records that were not read since they were last looked at, until there is room: as many as it takes,
+    /// whatever the size of what came. One hand goes round all shards, so that the room of one is not bought by its own
+    /// records. No lock is held when this is called.
+    fn make_room(&self) {
+        if !self.accounts.is_over() {
+            return;
+        }
+        // Twice around: on the first the hand may only have taken marks away.
+        for _ in 0..=2 * self.shards.len() {
+            let hand = self.hand.load(Ordering::Relaxed);
+            let mut shard = self.shards[hand % self.shards.len()].lock();
+            while !shard.evict_some(&self.accounts) {
+                if !self.accounts.wants_more_room() {
+                    return;
+                }
+                // Others may want the shard.
+                drop(shard);
+                shard = self.shards[hand % self.shards.len()].lock();
             }
-            let Some(at) = shard.queue.pop_front() else { return };
-            let Some(record) = shard.records.at_mut(at) else { continue };
-            let bytes = memory_bytes(record);
-            let marks = record.marks_mut();
-            if marks.dirty {
-                marks.queued = false;
-            } else if std::mem::take(&mut marks.referenced) {
-                shard.queue.push_back(at);
-            } else {
-                shard.records.remove_at(at);
-                self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            }
+            let _ =
+                self.hand.compare_exchange(hand, hand.wrapping_add(1), Ordering::Relaxed, Ordering::Relaxed);
         }
     }
-}
-
-/// What a record costs in all: nearly each is in the queue sooner or later.
-fn memory_bytes(record: &Kept) -> usize {
-    let indexed = if record.marks().dirty { index::ENTRY_BYTES } else { 0 };
-    record.memory_bytes() + QUEUE_BYTES + indexed
 }
 
 fn copy_of(record: &Kept) -> Record {

@@ -22,6 +22,18 @@ const ALLOCATOR_BYTES: usize = 16;
 /// What the map's array takes per record, in bytes: a slot and its share of what is free.
 const SLOT_BYTES: usize = 28;
 
+/// Where a record is beside memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum State {
+    /// In the cold store as it is here.
+    #[default]
+    Clean,
+    /// Not there, or not as it is here.
+    Dirty,
+    /// In the run that is on its way there, and not written since.
+    Flushing,
+}
+
 /// What is known of a record beside its value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Marks {
@@ -29,20 +41,17 @@ pub(super) struct Marks {
     pub(super) seq: u64,
     /// See [`Handle`]; the map gives it.
     pub(super) id: u32,
-    /// The cold store does not have it yet.
-    pub(super) dirty: bool,
-    /// It is in the run that is being flushed, and was not written since.
-    pub(super) in_flush: bool,
+    pub(super) state: State,
     /// Read since the eviction's hand passed.
     pub(super) referenced: bool,
-    /// In the eviction's queue.
+    /// The eviction's queue names it; a clean one always.
     pub(super) queued: bool,
 }
 
 impl Marks {
     /// Written by commit `seq`.
     pub(super) fn dirty(seq: u64) -> Self {
-        Self { seq, dirty: true, ..Self::default() }
+        Self { seq, state: State::Dirty, ..Self::default() }
     }
 
     /// Read from the cold store; the caller puts it into the eviction's queue.

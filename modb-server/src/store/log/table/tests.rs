@@ -152,3 +152,74 @@ fn records_that_come_and_go_below_the_budget_leave_nothing_in_the_queue() {
     let stays = table.shards[0].lock();
     assert!(stays.queue.iter().any(|at| stays.records.at(*at).is_some()), "what stays can still be dropped");
 }
+
+#[test]
+fn what_is_read_often_stays_though_all_of_it_lies_in_one_shard() {
+    const BUDGET: usize = 6 << 20;
+    let table = Table::new(BUDGET);
+    let value = Bytes::from(vec![0; 100]);
+    let read = |key: &Bytes| match table.get(key) {
+        Lookup::Found(..) => true,
+        Lookup::Unknown(ticket) => {
+            table.fill(key, &value, ticket);
+            false
+        }
+    };
+    // Everywhere, until memory is full.
+    for n in 0..100_000_u64 {
+        read(&routed(0x10, n << 56 | n, ""));
+    }
+    let working_set: Vec<Bytes> = (0..4000_u64).map(|n| routed(0x11, 7 << 56 | n, "")).collect();
+    for key in &working_set {
+        read(key);
+    }
+    let mut hits = 0;
+    for round in 0..5_u64 {
+        for (n, key) in (0..).zip(&working_set) {
+            hits += usize::from(read(key));
+            // Others are read once in between.
+            read(&routed(0x12, n << 56 | round << 32 | n, ""));
+        }
+    }
+    assert!(hits > 18_000, "{hits} hits of 20000");
+    assert!(table.bytes() <= BUDGET, "{} bytes", table.bytes());
+}
+
+#[test]
+fn one_large_record_drops_as_many_small_ones_as_it_needs() {
+    const BUDGET: usize = 4 << 20;
+    let table = Table::new(BUDGET);
+    for n in 0..20_000_u64 {
+        let key = routed(0x10, n << 56 | n, "");
+        let Lookup::Unknown(ticket) = table.get(&key) else { panic!("new") };
+        table.fill(&key, &bytes("value"), ticket);
+    }
+    assert!(table.bytes() > BUDGET / 2);
+    table.write(&bytes("large"), Some(&Bytes::from(vec![0; BUDGET - (64 << 10)])), 1);
+    assert!(table.bytes() <= BUDGET, "{} bytes", table.bytes());
+}
+
+#[test]
+fn a_record_that_was_clean_and_is_written_again_is_never_dropped() {
+    let table = Table::new(1 << 20);
+    let key = |n: u64| routed(0x10, n << 56 | n, "");
+    for n in 0..2000 {
+        table.write(&key(n), Some(&bytes("old")), n + 1);
+    }
+    table.flush_run().for_each(drop);
+    table.flushed();
+    // In the eviction's queue, and dirty again.
+    for n in 0..1000 {
+        table.write(&key(n), Some(&bytes("new")), 5000 + n);
+    }
+    for n in 0..50_000 {
+        let other = routed(0x11, n << 56 | n, "");
+        let Lookup::Unknown(ticket) = table.get(&other) else { panic!("new") };
+        table.fill(&other, &bytes("value"), ticket);
+    }
+    assert!(found(&table, &key(1999)).is_none(), "there was pressure");
+    for n in 0..1000 {
+        assert_eq!(found(&table, &key(n)), Some(Some(bytes("new"))), "{n}");
+    }
+    assert_eq!(table.flush_run().count(), 1000);
+}

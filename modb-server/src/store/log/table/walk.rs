@@ -14,6 +14,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 
 use super::super::cold::Record;
+use super::records::State;
 use super::routing::{self, UNROUTED_SHARD};
 use super::{Table, copy_of};
 
@@ -136,7 +137,7 @@ impl<'a> Walk<'a> {
                 break;
             }
             if self.purpose == Purpose::Flush {
-                record.marks_mut().in_flush = true;
+                record.marks_mut().state = State::Flushing;
             }
             let (key, value) = copy_of(record);
             bytes += value.as_ref().map_or(0, Bytes::len);
