@@ -4,14 +4,19 @@
 //! fits into [`MAX_ROWS`].
 
 use hdrhistogram::Histogram;
+use modb_client::terminal::Charset;
+use modb_client::terminal::text::bar;
 
-use super::text::{bar, grouped, latency};
+use super::text::{Look, grouped, latency};
 
 /// Rows of a picture.
 const MAX_ROWS: usize = 16;
 
-/// Characters of the longest bar.
-const BAR_WIDTH: usize = 40;
+/// Characters of a row besides its bar.
+const ROW_WIDTH: usize = 36;
+
+/// Characters of the longest bar, in a narrow window and in a wide one.
+const BAR_WIDTH: [usize; 2] = [4, 80];
 
 /// Upper ends of the rows within each power of ten, from fine to coarse.
 const STEPS: [&[f64]; 4] = [
@@ -54,17 +59,19 @@ fn rows_in(latencies_ns: &Histogram<u64>, steps: &[f64]) -> Vec<Row> {
 }
 
 /// The picture, a line per row.
-pub(super) fn draw(latencies_ns: &Histogram<u64>) -> String {
+pub(super) fn draw(latencies_ns: &Histogram<u64>, look: Look) -> String {
+    let width = look.columns.saturating_sub(ROW_WIDTH).clamp(BAR_WIDTH[0], BAR_WIDTH[1]);
+    let edge = if look.charset == Charset::Ascii { '|' } else { '│' };
     let rows = rows(latencies_ns);
     let most = rows.iter().map(|row| row.count).max().unwrap_or(1) as f64;
     let total = latencies_ns.len().max(1) as f64;
     let mut picture = String::new();
     for Row { upto_ns, count } in rows {
-        let end = latency(upto_ns as f64 / 1e3);
-        let bar = bar(count as f64 / most, BAR_WIDTH);
+        let end = latency(upto_ns as f64 / 1e3, look.charset);
+        let bar = bar(count as f64 / most, width, look.charset);
         let share = count as f64 / total * 100.0;
         let count = grouped(count);
-        picture.push_str(&format!("  {end:>9} │{bar:<BAR_WIDTH$} {share:>6.2} %  {count:>11}\n"));
+        picture.push_str(&format!("  {end:>9} {edge}{bar:<width$} {share:>6.2} %  {count:>11}\n"));
     }
     picture
 }
@@ -89,14 +96,22 @@ mod tests {
 
     #[test]
     fn the_picture_has_the_longest_bar_where_most_are() {
-        let picture = draw(&histogram(&[95_000, 130_000, 130_000]));
+        let look = |columns, charset| Look { columns, charset };
+        let picture = draw(&histogram(&[95_000, 130_000, 130_000]), look(76, Charset::Unicode));
         assert_eq!(
             picture,
             "     100 µs │████████████████████                      33.33 %            1\n     \
              120 µs │                                           0.00 %            0\n     \
              150 µs │████████████████████████████████████████  66.67 %            2\n"
         );
-        assert_eq!(draw(&histogram(&[])), "");
+        let picture = draw(&histogram(&[95_000, 130_000, 130_000]), look(50, Charset::Ascii));
+        assert_eq!(
+            picture,
+            "     100 us |#######         33.33 %            1\n     \
+             120 us |                 0.00 %            0\n     \
+             150 us |##############  66.67 %            2\n"
+        );
+        assert_eq!(draw(&histogram(&[]), look(80, Charset::Unicode)), "");
     }
 
     proptest! {

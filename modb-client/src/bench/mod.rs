@@ -27,7 +27,7 @@ mod worker;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use modb_client::terminal::output;
+use modb_client::terminal::{Charset, Stream, output, window};
 
 use error::BenchError;
 use keys::{Keys, Rng};
@@ -38,6 +38,7 @@ use progress::Timeline;
 use report::Report;
 use tally::Tally;
 use template::{Load, Values};
+use text::Look;
 use worker::Worker;
 
 use crate::target;
@@ -139,14 +140,16 @@ fn load(options: &Options, seed: u64) -> Load {
 }
 
 fn publish(report: &Report<'_>) -> Result<(), BenchError> {
+    let columns = window::columns(Stream::Stdout).unwrap_or(window::DEFAULT_COLUMNS);
+    let look = Look { columns, charset: Charset::of_environment() };
     let text = match &report.options.json {
         Some(Json::Stdout) => report.json(),
         Some(Json::File(path)) => {
             std::fs::write(path, report.json())
                 .map_err(|source| BenchError::WriteResult { path: path.clone(), source })?;
-            report.text()
+            report.text(look)
         }
-        None => report.text(),
+        None => report.text(look),
     };
     print(&text)
 }

@@ -1,15 +1,23 @@
 //! The result, for people and as JSON. Pure.
 
+use modb_client::terminal::text::wrap;
+
 use super::histogram;
 use super::keys::Distribution;
 use super::options::{Options, Wire};
 use super::progress::Timeline;
 use super::tally::Tally;
-use super::text::{grouped, latency, sparkline};
+use super::text::{Look, grouped, latency, sparkline};
 
 /// The latencies that are told.
 const QUANTILES: [(&str, f64); 6] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999), ("max", 1.0)];
+
+/// Characters of each.
+const QUANTILE_WIDTH: usize = 10;
+/// Where figures begin, and the room that they have at least.
+const FACTS_AT: usize = 14;
+const MIN_COLUMNS: usize = 20;
 
 /// A run that has ended.
 pub(super) struct Report<'a> {
@@ -19,11 +27,18 @@ pub(super) struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// For people, in lines of less than 80 characters.
-    pub(super) fn text(&self) -> String {
+    /// For people, as wide as `look` says.
+    pub(super) fn text(&self, look: Look) -> String {
         let Self { tally, .. } = self;
-        let mut text = format!("{}\n\n", self.describe());
-        let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<12}{value}\n"));
+        let mut text = wrap(&self.describe(), look.columns).join("\n");
+        text.push_str("\n\n");
+        let room = Look { columns: look.columns.saturating_sub(FACTS_AT).max(MIN_COLUMNS), ..look };
+        let mut line = |name: &str, value: String| {
+            for (number, value) in wrap(&value, room.columns).iter().enumerate() {
+                let name = if number == 0 { name } else { "" };
+                text.push_str(&format!("  {name:<12}{value}\n"));
+            }
+        };
         let seconds = tally.elapsed.as_secs_f64();
         line("requests", format!("{} in {seconds:.2} s", grouped(tally.requests)));
         line("throughput", format!("{} requests/s", grouped(tally.requests_per_s().round() as u64)));
@@ -31,14 +46,12 @@ impl Report<'_> {
         if rates.len() > 1 {
             let least = rates.iter().copied().fold(f64::INFINITY, f64::min);
             let most = rates.iter().copied().fold(0.0, f64::max);
-            line("", sparkline(&rates));
+            line("", sparkline(&rates, room));
             line("", format!("from {} to {} requests/s", grouped(least as u64), grouped(most as u64)));
         }
         let cores = tally.cpu.as_secs_f64() / seconds.max(1e-9) * 100.0;
-        line(
-            "client",
-            format!("{:.2} µs of CPU per request, {cores:.0} % of a core", tally.cpu_us_per_request()),
-        );
+        let cpu = latency(tally.cpu_us_per_request(), look.charset);
+        line("client", format!("{cpu} of CPU per request, {cores:.0} % of a core"));
         if tally.errors > 0 {
             line(
                 "errors",
@@ -56,22 +69,26 @@ impl Report<'_> {
             line("behind", format!("{} requests were due and never sent", grouped(tally.unsent)));
         }
         if tally.requests > 0 {
-            text.push_str(&self.latencies());
+            text.push_str(&self.latencies(look));
         }
         text
     }
 
-    fn latencies(&self) -> String {
+    fn latencies(&self, look: Look) -> String {
         let since = if self.options.requests_per_s.is_some() { "each was due" } else { "it was sent" };
-        let mut text = format!("\n  latency of a request, from when {since}\n\n  ");
-        QUANTILES.iter().for_each(|(name, _)| text.push_str(&format!("{name:>10}")));
-        text.push_str("\n  ");
-        for (_, quantile) in QUANTILES {
-            let told = latency(self.tally.latency_us(quantile));
-            text.push_str(&format!("{told:>10}"));
+        let mut text = format!("\n  latency of a request, from when {since}\n");
+        let fitting = (look.columns.saturating_sub(2) / QUANTILE_WIDTH).max(1);
+        // As many in each row as in the others.
+        let per_row = QUANTILES.len().div_ceil(QUANTILES.len().div_ceil(fitting));
+        for row in QUANTILES.chunks(per_row) {
+            let names: String = row.iter().map(|(name, _)| format!("{name:>QUANTILE_WIDTH$}")).collect();
+            let told = |quantile| latency(self.tally.latency_us(quantile), look.charset);
+            let values: String =
+                row.iter().map(|(_, quantile)| format!("{:>QUANTILE_WIDTH$}", told(*quantile))).collect();
+            text.push_str(&format!("\n  {names}\n  {values}\n"));
         }
-        text.push_str("\n\n");
-        text.push_str(&histogram::draw(&self.tally.latencies_ns));
+        text.push('\n');
+        text.push_str(&histogram::draw(&self.tally.latencies_ns, look));
         text
     }
 
@@ -196,6 +213,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use modb_client::terminal::Charset;
     use std::time::Duration;
 
     fn sample() -> (Options, Tally, Timeline) {
@@ -249,13 +267,20 @@ mod tests {
     #[test]
     fn the_text_tells_throughput_errors_and_percentiles() {
         let (options, tally, timeline) = sample();
-        let text = Report { options: &options, tally: &tally, timeline: &timeline }.text();
+        let report = Report { options: &options, tally: &tally, timeline: &timeline };
+        let text = report.text(Look { columns: 80, charset: Charset::Unicode });
         for part in
             ["1,000 in 0.50 s", "2,000 requests/s", "2: ERR a", "each was due", "500 µs", "1.00 ms", "█"]
         {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");
         }
         assert!(!text.contains("behind") && !text.contains("unanswered"));
-        assert!(text.lines().all(|line| line.chars().count() < 80), "{text}");
+        for columns in [50, 80, 200] {
+            for charset in [Charset::Unicode, Charset::Ascii] {
+                let text = report.text(Look { columns, charset });
+                assert!(text.lines().all(|line| line.chars().count() <= columns), "{text}");
+                assert!(charset == Charset::Unicode || text.is_ascii(), "{text}");
+            }
+        }
     }
 }

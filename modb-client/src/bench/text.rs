@@ -1,10 +1,20 @@
-//! Numbers and bars for people. Pure.
+//! Numbers and curves for people. Pure.
 
-/// Blocks that fill a character from the left, in eighths.
-const LEFT_EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+use modb_client::terminal::Charset;
 
 /// Blocks that fill a character from below, in eighths.
 const LOWER_EIGHTHS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// The same for a terminal that shows no blocks.
+const ASCII_EIGHTHS: [char; 8] = ['_', '.', '-', '=', '+', '*', '#', '@'];
+
+/// Where a text is to be shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    /// No line is wider, unless it is one word.
+    pub(super) columns: usize,
+    pub(super) charset: Charset,
+}
 
 /// `n` with its thousands apart.
 pub(super) fn grouped(n: u64) -> String {
@@ -20,9 +30,10 @@ pub(super) fn grouped(n: u64) -> String {
 }
 
 /// A time in the unit that suits it, with three digits.
-pub(super) fn latency(us: f64) -> String {
+pub(super) fn latency(us: f64, charset: Charset) -> String {
+    let micro = if charset == Charset::Ascii { "us" } else { "µs" };
     let (value, unit) = match us {
-        _ if us < 999.5 => (us, "µs"),
+        _ if us < 999.5 => (us, micro),
         _ if us < 999_500.0 => (us / 1e3, "ms"),
         _ => (us / 1e6, "s"),
     };
@@ -34,22 +45,14 @@ pub(super) fn latency(us: f64) -> String {
     format!("{value:.decimals$} {unit}")
 }
 
-/// A bar that is `share` (0 to 1) of `width` characters long, not padded. What is not nothing is seen.
-pub(super) fn bar(share: f64, width: usize) -> String {
-    let share = share.clamp(0.0, 1.0);
-    let eighths = (share * width as f64 * 8.0).round() as usize;
-    let eighths = if share > 0.0 { eighths.max(1) } else { 0 };
-    let mut text = "█".repeat(eighths / 8);
-    if eighths % 8 > 0 {
-        text.push(LEFT_EIGHTHS[eighths % 8]);
-    }
-    text
-}
-
-/// One character per value, as high as its share of the largest.
-pub(super) fn sparkline(values: &[f64]) -> String {
-    let largest = values.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-    values.iter().map(|value| LOWER_EIGHTHS[(value / largest * 7.0).round() as usize]).collect()
+/// One character per value, as high as its share of the largest; of more than `look` has room for, their means.
+pub(super) fn sparkline(values: &[f64], look: Look) -> String {
+    let per_character = values.len().div_ceil(look.columns.max(1)).max(1);
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let means: Vec<f64> = values.chunks(per_character).map(mean).collect();
+    let largest = means.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let eighths = if look.charset == Charset::Ascii { ASCII_EIGHTHS } else { LOWER_EIGHTHS };
+    means.iter().map(|value| eighths[(value / largest * 7.0).round() as usize]).collect()
 }
 
 #[cfg(test)]
@@ -66,7 +69,7 @@ mod tests {
     fn times_have_three_digits_in_a_fitting_unit() {
         let texts: Vec<_> = [0.25, 9.996, 99.96, 351.2, 999.6, 1234.0, 999_499.0, 2_500_000.0]
             .into_iter()
-            .map(latency)
+            .map(|us| latency(us, Charset::Unicode))
             .collect();
         assert_eq!(
             texts,
@@ -75,12 +78,12 @@ mod tests {
     }
 
     #[test]
-    fn bars_are_as_long_as_their_share_and_never_vanish() {
-        assert_eq!(bar(0.0, 10), "");
-        assert_eq!(bar(1e-9, 10), "▏");
-        assert_eq!(bar(0.25, 10), "██▌");
-        assert_eq!(bar(1.0, 10).chars().count(), 10);
-        assert_eq!(sparkline(&[0.0, 50.0, 100.0]), "▁▅█");
-        assert_eq!(sparkline(&[0.0]), "▁");
+    fn a_curve_fits_the_window_and_the_terminal() {
+        let look = |columns, charset| Look { columns, charset };
+        assert_eq!(sparkline(&[0.0, 50.0, 100.0], look(3, Charset::Unicode)), "▁▅█");
+        assert_eq!(sparkline(&[0.0], look(80, Charset::Unicode)), "▁");
+        assert_eq!(sparkline(&[0.0, 50.0, 100.0], look(80, Charset::Ascii)), "_+@");
+        assert_eq!(sparkline(&[0.0, 0.0, 50.0, 50.0, 100.0], look(3, Charset::Unicode)), "▁▅█");
+        assert_eq!(latency(1.0, Charset::Ascii), "1.00 us");
     }
 }
