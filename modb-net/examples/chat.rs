@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use modb_net::{
-    CloseReason, Connections, Flow, In, Opening, Out, Peer, Server, ServerError, Service, Token, Turn,
+    CloseReason, Connections, Flow, Handle, In, Opening, Out, Peer, Server, ServerError, Service, Token, Turn,
 };
 
 /// A longer line is not chat. Without a bound, one that never ends would fill the memory.
@@ -24,7 +24,6 @@ pub(crate) struct Said {
 
 /// One member.
 pub(crate) struct Member {
-    token: Token,
     name: String,
 }
 
@@ -47,19 +46,20 @@ impl Service for Chat {
 
     fn open(
         &mut self,
-        token: Token,
-        peer: Peer,
+        conn: Handle<'_>,
+        peer: &Peer,
         out: &mut Out<'_>,
         turn: &Turn<'_, Self>,
     ) -> Opening<Member> {
-        let name = format!("guest-{}", peer.remote.port());
-        out.buffer().extend_from_slice(format!("* you are {name}; /name NEW, /quit\n").as_bytes());
-        Self::tell_all(turn, Some((turn.worker, token)), format!("* {name} is here\n"));
-        Opening::Serve(Member { token, name })
+        let name = format!("guest-{}", peer.remote_addr().map_or(0, |remote| remote.port()));
+        out.tail().extend_from_slice(format!("* you are {name}; /name NEW, /quit\n").as_bytes());
+        Self::tell_all(turn, Some((turn.worker, conn.token())), format!("* {name} is here\n"));
+        Opening::Serve(Member { name })
     }
 
     fn on_input(
         &mut self,
+        conn: Handle<'_>,
         member: &mut Member,
         input: &mut In<'_>,
         out: &mut Out<'_>,
@@ -70,19 +70,16 @@ impl Service for Chat {
                 // Not whole yet. What has come stays where it is and is shown again with the rest.
                 return if input.bytes().len() > MAX_LINE_BYTES { Flow::Close } else { Flow::NeedInput };
             };
-            if !input.spend() {
-                return Flow::Yield;
-            }
             let line = String::from_utf8_lossy(&input.bytes()[..end]).trim_end().to_owned();
             input.consume(end + 1);
-            let me = Some((turn.worker, member.token));
+            let me = Some((turn.worker, conn.token()));
             match line.split_once(' ') {
                 Some(("/name", new)) => {
                     Self::tell_all(turn, None, format!("* {} is now {new}\n", member.name));
                     member.name = new.to_owned();
                 }
                 None if line == "/quit" => {
-                    out.buffer().extend_from_slice(b"* bye\n");
+                    out.tail().extend_from_slice(b"* bye\n");
                     return Flow::Close;
                 }
                 _ => Self::tell_all(turn, me, format!("{}: {line}\n", member.name)),
@@ -90,7 +87,13 @@ impl Service for Chat {
         }
     }
 
-    fn on_message(&mut self, said: Said, members: &mut dyn Connections<Member>, turn: &Turn<'_, Self>) {
+    fn on_message(
+        &mut self,
+        said: Said,
+        _: Option<Token>,
+        members: &mut dyn Connections<Member>,
+        turn: &Turn<'_, Self>,
+    ) {
         let mut deaf = Vec::new();
         members.for_each(&mut |token, _, mut out| {
             if said.by == Some((turn.worker, token)) {
@@ -100,7 +103,7 @@ impl Service for Chat {
             if out.is_full() {
                 deaf.push(token);
             } else {
-                out.buffer().extend_from_slice(said.text.as_bytes());
+                out.tail().extend_from_slice(said.text.as_bytes());
             }
         });
         for token in deaf {
@@ -108,11 +111,7 @@ impl Service for Chat {
         }
     }
 
-    fn on_moved_here(&mut self, token: Token, member: &mut Member, _: &Turn<'_, Self>) {
-        member.token = token;
-    }
-
-    fn on_close(&mut self, member: Member, _: CloseReason, turn: &Turn<'_, Self>) {
+    fn on_close(&mut self, _: Token, member: Member, _: CloseReason, turn: &Turn<'_, Self>) {
         Self::tell_all(turn, None, format!("* {} has left\n", member.name));
     }
 }

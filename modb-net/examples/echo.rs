@@ -4,7 +4,7 @@
 
 use std::net::TcpListener;
 
-use modb_net::{Flow, In, Opening, Out, Peer, Server, ServerError, Service, Token, Turn};
+use modb_net::{Flow, Handle, In, Opening, Out, Peer, Server, ServerError, Service, Turn};
 
 /// One value per worker thread. An echo needs to remember nothing.
 pub(crate) struct Echo;
@@ -13,15 +13,22 @@ impl Service for Echo {
     type Session = ();
     type Message = ();
 
-    fn open(&mut self, _: Token, _: Peer, _: &mut Out<'_>, _: &Turn<'_, Self>) -> Opening<()> {
+    fn open(&mut self, _: Handle<'_>, _: &Peer, _: &mut Out<'_>, _: &Turn<'_, Self>) -> Opening<()> {
         Opening::Serve(())
     }
 
-    fn on_input(&mut self, (): &mut (), input: &mut In<'_>, out: &mut Out<'_>, _: &Turn<'_, Self>) -> Flow {
-        out.buffer().extend_from_slice(input.bytes());
+    fn on_input(
+        &mut self,
+        _: Handle<'_>,
+        (): &mut (),
+        input: &mut In<'_>,
+        out: &mut Out<'_>,
+        _: &Turn<'_, Self>,
+    ) -> Flow {
+        // A client that does not read is not read from either: the layer sees to that.
+        out.tail().extend_from_slice(input.bytes());
         input.consume(input.bytes().len());
-        // A client that does not read is not read from either: that is all back-pressure takes.
-        if out.is_full() { Flow::Yield } else { Flow::NeedInput }
+        Flow::NeedInput
     }
 }
 

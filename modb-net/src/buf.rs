@@ -7,17 +7,96 @@
 
 use std::collections::VecDeque;
 
-use crate::Seq;
+use crate::seq::Seq;
+
+/// The end of a buffer: what can be appended to it, and taken back again as far as it was appended here.
+///
+/// What was in the buffer before (and may be held back or partly sent) is out of reach.
+#[derive(Debug)]
+pub struct Tail<'a> {
+    bytes: &'a mut Vec<u8>,
+    /// The length of the buffer when this tail began.
+    floor: usize,
+}
+
+/// A place in a [`Tail`], to go back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(usize);
+
+impl<'a> Tail<'a> {
+    /// Appends `bytes`.
+    pub fn extend_from_slice(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Appends one byte.
+    pub fn push(&mut self, byte: u8) {
+        self.bytes.push(byte);
+    }
+
+    /// Makes room for so many bytes more.
+    pub fn reserve(&mut self, additional: usize) {
+        self.bytes.reserve(additional);
+    }
+
+    /// The end as it is now.
+    pub fn mark(&self) -> Mark {
+        Mark(self.bytes.len())
+    }
+
+    /// Takes back what was appended since `mark`.
+    ///
+    /// # Panics
+    /// If `mark` lies before this tail began: what is there already is not this tail's.
+    pub fn rewind(&mut self, mark: Mark) {
+        assert!(mark.0 >= self.floor, "a mark of another tail");
+        self.bytes.truncate(mark.0);
+    }
+
+    /// The bytes appended to this tail.
+    pub fn appended(&self) -> &[u8] {
+        &self.bytes[self.floor..]
+    }
+
+    /// The buffer and where this tail began, for code of this crate that appends only.
+    pub(crate) fn into_parts(self) -> (&'a mut Vec<u8>, usize) {
+        (self.bytes, self.floor)
+    }
+}
+
+impl Extend<u8> for Tail<'_> {
+    fn extend<T: IntoIterator<Item = u8>>(&mut self, bytes: T) {
+        self.bytes.extend(bytes);
+    }
+}
+
+/// A buffer of the caller's own has nothing that is out of reach.
+impl<'a> From<&'a mut Vec<u8>> for Tail<'a> {
+    fn from(bytes: &'a mut Vec<u8>) -> Self {
+        Self { bytes, floor: 0 }
+    }
+}
+
+impl std::io::Write for Tail<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
 
 /// A sent prefix longer than this is removed once it is also half of the buffer, so that a slow reader
-/// costs at most twice its unsent bytes and each byte is moved at most once.
+/// costs at most twice its unsent bytes and no more bytes are moved than were sent.
 const COMPACT_BYTES: usize = 64 << 10;
 
 /// Unsent output, and which commit each part of it waits for.
 ///
 /// Positions are counted from the first byte ever written, so that sending does not move the marks.
 #[derive(Debug, Default)]
-pub struct OutBuf {
+pub(crate) struct OutBuf {
     bytes: Vec<u8>,
     /// `bytes[..sent]` were sent already.
     sent: usize,
@@ -28,23 +107,24 @@ pub struct OutBuf {
 }
 
 impl OutBuf {
-    /// The buffer to append to.
-    pub fn tail_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
+    /// Where to append.
+    pub(crate) fn tail(&mut self) -> Tail<'_> {
+        let floor = self.bytes.len();
+        Tail { bytes: &mut self.bytes, floor }
     }
 
     /// Bytes not yet sent.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes.len() - self.sent
     }
 
     /// Whether everything was sent.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Whatever is appended from now on waits for `seq`.
-    pub fn hold_until(&mut self, seq: Seq) {
+    pub(crate) fn hold_until(&mut self, seq: Seq) {
         let position = self.end();
         match self.holds.back_mut() {
             Some((_, held)) if *held >= seq => {}
@@ -55,20 +135,20 @@ impl OutBuf {
     }
 
     /// Lifts the marks of all commits up to `seq`.
-    pub fn release(&mut self, seq: Seq) {
+    pub(crate) fn release(&mut self, seq: Seq) {
         while self.holds.front().is_some_and(|&(_, held)| held <= seq) {
             self.holds.pop_front();
         }
     }
 
     /// What may leave now.
-    pub fn sendable(&self) -> &[u8] {
+    pub(crate) fn sendable(&self) -> &[u8] {
         let end = self.holds.front().map_or(self.bytes.len(), |&(at, _)| (at - self.base) as usize);
         &self.bytes[self.sent..end]
     }
 
     /// Whether some of the output waits for a commit.
-    pub fn is_held(&self) -> bool {
+    pub(crate) fn is_held(&self) -> bool {
         self.holds.front().is_some_and(|&(at, _)| at < self.end())
     }
 
@@ -76,7 +156,7 @@ impl OutBuf {
     ///
     /// # Panics
     /// If that is more than there were.
-    pub fn advance(&mut self, n: usize) {
+    pub(crate) fn advance(&mut self, n: usize) {
         assert!(n <= self.sendable().len(), "sent more than was released");
         self.sent += n;
         if self.sent == self.bytes.len() {
@@ -92,7 +172,7 @@ impl OutBuf {
 
     /// Removes all output that waits for a commit after `seq`; `true` if there was a mark of one, be it
     /// that nothing was written behind it yet. Nothing may be appended after that.
-    pub fn fail_after(&mut self, seq: Seq) -> bool {
+    pub(crate) fn fail_after(&mut self, seq: Seq) -> bool {
         let Some(first) = self.holds.iter().position(|&(_, held)| held > seq) else { return false };
         let (at, _) = self.holds[first];
         self.holds.truncate(first);
@@ -101,7 +181,7 @@ impl OutBuf {
     }
 
     /// Removes all output.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.holds.clear();
         self.sent = 0;
@@ -117,8 +197,13 @@ impl OutBuf {
         self.bytes.capacity() > 0 || self.holds.capacity() > 0
     }
 
+    /// Heap memory it holds, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.bytes.capacity() + self.holds.capacity() * size_of::<(u64, Seq)>()
+    }
+
     fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.bytes.capacity() + self.holds.capacity() * size_of::<(u64, Seq)>()
+        size_of::<Self>() + self.heap_bytes()
     }
 }
 
@@ -181,8 +266,8 @@ impl InBuf {
         }
         let needed = self.bytes.len() + fresh.len();
         if needed > self.bytes.capacity() {
-            let doubled = needed.saturating_mul(2);
-            let target = if wanted > needed { wanted.min(doubled) } else { doubled };
+            let grown = needed.saturating_add(if needed > LARGE_BYTES { needed / 4 } else { needed });
+            let target = if wanted > needed { wanted.min(grown) } else { grown };
             self.bytes.reserve_exact(target - self.bytes.len());
         }
         self.bytes.extend_from_slice(fresh);
@@ -193,6 +278,19 @@ impl InBuf {
         self.bytes.capacity() > 0
     }
 
+    /// Heap memory it holds, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Takes what is there, and leaves nothing.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.drain(..std::mem::take(&mut self.consumed));
+        self.wanted = 0;
+        bytes
+    }
+
     /// Removes all input.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
@@ -200,6 +298,10 @@ impl InBuf {
         self.wanted = 0;
     }
 }
+
+/// An input beyond this, in bytes, grows by a quarter at a time rather than to twice: what is counted against the
+/// budget of all connections is what was allocated.
+const LARGE_BYTES: usize = 64 << 10;
 
 /// Buffers of one worker that no connection uses now.
 ///
@@ -261,6 +363,16 @@ impl Pool {
         }
     }
 
+    /// What idles here, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Frees all that idles here: memory has become short.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     /// Whether a buffer of so many bytes is kept; counts it if so.
     fn makes_room_for(&mut self, bytes: usize) -> bool {
         let room = bytes <= POOLED_BUFFER_BYTES.min(POOLED_BYTES - self.bytes);
@@ -285,9 +397,9 @@ mod tests {
     #[test]
     fn bytes_behind_a_mark_wait_and_bytes_before_it_leave() {
         let mut out = OutBuf::default();
-        out.tail_mut().extend_from_slice(b"free");
+        out.tail().extend_from_slice(b"free");
         out.hold_until(Seq(3));
-        out.tail_mut().extend_from_slice(b"held");
+        out.tail().extend_from_slice(b"held");
         assert_eq!(out.sendable(), b"free");
         out.advance(4);
         assert_eq!(out.sendable(), b"");
@@ -303,11 +415,11 @@ mod tests {
     #[test]
     fn a_mark_survives_that_everything_before_it_was_sent() {
         let mut out = OutBuf::default();
-        out.tail_mut().extend_from_slice(b"a");
+        out.tail().extend_from_slice(b"a");
         out.advance(1);
         out.hold_until(Seq(1));
         assert!(!out.is_held(), "nothing is written behind it yet");
-        out.tail_mut().extend_from_slice(b"b");
+        out.tail().extend_from_slice(b"b");
         assert!(out.is_held());
         assert_eq!(out.sendable(), b"");
     }
@@ -315,11 +427,11 @@ mod tests {
     #[test]
     fn output_of_a_failed_commit_is_removed_and_what_was_before_it_stays() {
         let mut out = OutBuf::default();
-        out.tail_mut().extend_from_slice(b"a");
+        out.tail().extend_from_slice(b"a");
         out.hold_until(Seq(1));
-        out.tail_mut().extend_from_slice(b"b");
+        out.tail().extend_from_slice(b"b");
         out.hold_until(Seq(2));
-        out.tail_mut().extend_from_slice(b"c");
+        out.tail().extend_from_slice(b"c");
         assert!(out.fail_after(Seq(1)));
         out.release(Seq(1));
         assert_eq!(out.sendable(), b"ab");
@@ -409,7 +521,7 @@ mod tests {
                 match step {
                     Step::Write(_) | Step::Hold(_) | Step::Fail(_) if failed => {}
                     Step::Write(n) => for _ in 0..n {
-                        out.tail_mut().push(next);
+                        out.tail().push(next);
                         model.push_back((next, mark));
                         next = next.wrapping_add(1);
                     },

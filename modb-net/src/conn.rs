@@ -2,22 +2,31 @@
 //! clock and knows no service; [`crate::core`] drives it.
 //!
 //! ```text
-//! Serving --(peer closed, close asked, refused, shutdown)--> Finishing --(output sent)--> Lingering --> gone
-//!    \________________________(reset, limit exceeded)______________________________________________/
+//! Opening --> Serving --(peer closed, close asked, refused, shutdown)--> Sending --(output sent)--> Lingering --> gone
+//!                  \                                                        \--(handed out)--> gone
+//!                   \______________________(reset, limit exceeded)_________________________________________/
 //! ```
 //!
+//! Each phase owns what exists in it alone, so a closing connection has no session and a lingering one no input.
 //! Invariants: nothing is read while output is over the high-water mark; at most one write per turn; once
-//! it finishes, the session is gone and input is only drained, so that closing is not a reset that would
+//! it no longer serves, input is only drained, so that closing is not a reset that would
 //! take the last reply away from the peer.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use socket2::Socket;
+
+use crate::budget::Account;
 use crate::buf::{InBuf, OutBuf};
+use crate::peer::Peer;
 use crate::poll::Interest;
-use crate::{CloseReason, Limits, Seq};
+use crate::seat::Seat;
+use crate::seq::Seq;
+use crate::sys;
+use crate::workers::CloseReason;
 
 /// What a connection needs of its transport. Never blocks.
 pub(crate) trait Stream {
@@ -25,19 +34,33 @@ pub(crate) trait Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
     /// Tells the peer that nothing more comes.
     fn shutdown_write(&mut self) -> io::Result<()>;
+    /// What the system has to say about a connection that was to be opened.
+    fn take_error(&mut self) -> io::Result<Option<io::Error>>;
+    /// Who is at the other end, once the connection stands.
+    fn peer(&self, remote: SocketAddr) -> Peer;
 }
 
-impl Stream for Arc<TcpStream> {
+impl Stream for Arc<Socket> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        (&**self).read(into)
+        io::Read::read(&mut &**self, into)
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (&**self).write(bytes)
+        self.send_with_flags(bytes, sys::SEND_FLAGS)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
+    }
+
+    fn take_error(&mut self) -> io::Result<Option<io::Error>> {
+        Socket::take_error(self)
+    }
+
+    fn peer(&self, remote: SocketAddr) -> Peer {
+        let local = self.local_addr().ok().and_then(|local| local.as_socket());
+        let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+        Peer::Tcp { remote, local: local.unwrap_or(any) }
     }
 }
 
@@ -48,20 +71,69 @@ pub(crate) enum Waits {
     Input,
     /// For its next turn: there is more to do, without new input.
     Turn,
-    /// For [`crate::Connections::resume`].
-    Resume,
+    /// For a resume that may never come: it ends with its peer.
+    Blocked,
+    /// For a resume that will come: it is executed whatever happens to the peer's side.
+    Parked,
+    /// For memory.
+    Room,
 }
 
-/// How far a connection has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Serving,
-    /// Sends what was written, then lingers.
-    Finishing,
+/// How far a connection has come, with what it owns only there.
+#[derive(Debug)]
+pub(crate) enum Phase<X> {
+    /// Its service has not been asked yet. `remote`: it is being opened from here, and does not stand yet.
+    Opening { remote: Option<SocketAddr> },
+    /// A session answers its requests.
+    Serving(Serving<X>),
+    /// Sends what was written; nothing more is read.
+    Sending {
+        /// When the last byte was taken.
+        since: Instant,
+        /// The peer has closed its side, so there is nothing to drain.
+        ended: bool,
+        then: Then<X>,
+    },
     /// Everything was sent and the peer knows; drains input until it closes too.
     Lingering {
+        /// When the last byte came.
+        since: Instant,
         drained_bytes: usize,
     },
+}
+
+/// What follows when a closing connection has sent everything.
+#[derive(Debug)]
+pub(crate) enum Then<X> {
+    Linger,
+    /// Its socket is given to the service.
+    HandOut {
+        session: X,
+        unread: Vec<u8>,
+    },
+}
+
+/// A connection that is served.
+#[derive(Debug)]
+pub(crate) struct Serving<X> {
+    pub(crate) session: X,
+    pub(crate) input: InBuf,
+    pub(crate) waits: Waits,
+    /// When a byte last came or went.
+    pub(crate) active: Instant,
+    /// Serving ends in this turn, so.
+    pub(crate) doom: Option<Doom>,
+    /// The peer has closed its side.
+    pub(crate) ended: bool,
+    /// Over the high-water mark: neither read nor executed until half of it has drained.
+    pub(crate) paused: bool,
+}
+
+/// How serving is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doom {
+    Close(CloseReason),
+    HandOut,
 }
 
 /// What came of reading.
@@ -77,83 +149,126 @@ pub(crate) enum ReadEnd {
     Broken,
 }
 
-/// Input a blocked connection may gather before it is no longer read, in bytes: enough to see that its
+/// Input a waiting connection may gather before it is no longer read, in bytes: enough to see that its
 /// peer has closed behind a pipelined request or two, little enough for ten thousand of them.
-const BLOCKED_INPUT_BYTES: usize = 64 << 10;
+pub(crate) const WAITING_INPUT_BYTES: usize = 16 << 10;
 
-/// One connection with its session and its buffers.
+/// One connection with its seat, its account and its buffers.
 #[derive(Debug)]
 pub(crate) struct Conn<X, T> {
     pub(crate) stream: T,
-    /// Taken when serving ends.
-    pub(crate) session: Option<X>,
-    pub(crate) input: InBuf,
+    pub(crate) phase: Phase<X>,
     pub(crate) output: OutBuf,
-    /// Serving: the last input. Finishing: the last byte sent. Lingering: since when.
-    pub(crate) stamp: Instant,
+    pub(crate) account: Account,
+    pub(crate) seat: Seat,
     pub(crate) generation: u32,
-    pub(crate) phase: Phase,
-    pub(crate) waits: Waits,
-    /// Serving ends in this turn, for this reason.
-    pub(crate) doomed: Option<CloseReason>,
-    /// The peer has closed its side.
-    pub(crate) ended: bool,
     /// The last write took less than was offered: wait until the socket can be written.
     pub(crate) blocked_write: bool,
-    /// Over the high-water mark: neither read nor executed until half of it has drained.
-    pub(crate) paused: bool,
     /// What the poller was told.
     pub(crate) interest: Interest,
-    /// On the list of connections to settle at the end of this turn.
-    pub(crate) touched: bool,
-    /// On the list of connections to execute in the next turn.
-    pub(crate) queued: bool,
-    /// On the list of connections whose output waits for a commit.
-    pub(crate) held: bool,
+    pub(crate) lists: Lists,
 }
 
-impl<X, T: Stream> Conn<X, T> {
-    pub(crate) fn new(stream: T, generation: u32, now: Instant) -> Self {
+/// On which lists of its worker a connection is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lists {
+    /// Connections to settle at the end of this turn.
+    pub(crate) touched: bool,
+    /// Connections to execute in the next turn.
+    pub(crate) queued: bool,
+    /// Connections that wait for memory.
+    pub(crate) starved: bool,
+    /// Its place among the connections whose output waits for a commit.
+    pub(crate) held_at: u32,
+}
+
+/// On no such list.
+pub(crate) const NOT_HELD: u32 = u32::MAX;
+
+impl Lists {
+    pub(crate) const NONE: Self = Self { touched: false, queued: false, starved: false, held_at: NOT_HELD };
+}
+
+/// Reads once.
+pub(crate) fn read<T: Stream>(stream: &mut T, into: &mut [u8]) -> ReadEnd {
+    loop {
+        match stream.read(into) {
+            Ok(0) => return ReadEnd::Closed,
+            Ok(n) => return ReadEnd::Bytes(n),
+            Err(error) => match error.kind() {
+                ErrorKind::Interrupted => {}
+                ErrorKind::WouldBlock => return ReadEnd::Nothing,
+                _ => return ReadEnd::Broken,
+            },
+        }
+    }
+}
+
+impl<X> Serving<X> {
+    pub(crate) fn new(session: X, now: Instant) -> Self {
         Self {
-            stream,
-            session: None,
+            session,
             input: InBuf::default(),
-            output: OutBuf::default(),
-            stamp: now,
-            generation,
-            phase: Phase::Serving,
             waits: Waits::Input,
-            doomed: None,
+            active: now,
+            doom: None,
             ended: false,
-            blocked_write: false,
             paused: false,
-            interest: Interest::READ,
-            touched: false,
-            queued: false,
-            held: false,
         }
     }
 
-    /// Reads once.
-    pub(crate) fn read(&mut self, into: &mut [u8], now: Instant) -> ReadEnd {
-        loop {
-            match self.stream.read(into) {
-                Ok(0) => {
-                    self.ended = true;
-                    return ReadEnd::Closed;
-                }
-                Ok(n) => {
-                    if self.phase == Phase::Serving {
-                        self.stamp = now;
-                    }
-                    return ReadEnd::Bytes(n);
-                }
-                Err(error) => match error.kind() {
-                    ErrorKind::Interrupted => {}
-                    ErrorKind::WouldBlock => return ReadEnd::Nothing,
-                    _ => return ReadEnd::Broken,
-                },
-            }
+    /// Whether it waits for somebody to resume it.
+    pub(crate) fn waits_for_resume(&self) -> bool {
+        matches!(self.waits, Waits::Blocked | Waits::Parked)
+    }
+
+    /// Whether the socket may be read now. `starved`: it may not hold more.
+    pub(crate) fn may_read(&self, starved: bool) -> bool {
+        if self.ended || self.paused || starved {
+            return false;
+        }
+        match self.waits {
+            Waits::Input | Waits::Turn => true,
+            Waits::Blocked | Waits::Parked => self.input.len() < WAITING_INPUT_BYTES,
+            Waits::Room => false,
+        }
+    }
+
+    /// Updates the back-pressure from the length of the output.
+    pub(crate) fn update_pause(&mut self, output_bytes: usize, high_water_bytes: usize) {
+        self.paused = output_bytes >= if self.paused { high_water_bytes / 2 + 1 } else { high_water_bytes };
+    }
+}
+
+impl<X, T: Stream> Conn<X, T> {
+    /// A connection that is served from now on.
+    pub(crate) fn new(stream: T, seat: Seat, account: Account, phase: Phase<X>, output: OutBuf) -> Self {
+        Self {
+            stream,
+            phase,
+            output,
+            account,
+            seat,
+            generation: 0,
+            blocked_write: false,
+            interest: Interest::READ,
+            lists: Lists::NONE,
+        }
+    }
+
+    /// What it is while it is served.
+    pub(crate) fn serving(&self) -> Option<&Serving<X>> {
+        match &self.phase {
+            Phase::Serving(serving) => Some(serving),
+            Phase::Opening { .. } | Phase::Sending { .. } | Phase::Lingering { .. } => None,
+        }
+    }
+
+    /// What it is while it is served.
+    pub(crate) fn serving_mut(&mut self) -> Option<&mut Serving<X>> {
+        match &mut self.phase {
+            Phase::Serving(serving) => Some(serving),
+            Phase::Opening { .. } | Phase::Sending { .. } | Phase::Lingering { .. } => None,
         }
     }
 
@@ -170,8 +285,8 @@ impl<X, T: Stream> Conn<X, T> {
                 Ok(n) => {
                     self.blocked_write = n < offered.len();
                     self.output.advance(n);
-                    if self.phase == Phase::Finishing && n > 0 {
-                        self.stamp = now;
+                    if n > 0 {
+                        self.note_sent(n, now);
                     }
                     return Some(Ok(n));
                 }
@@ -187,41 +302,38 @@ impl<X, T: Stream> Conn<X, T> {
         }
     }
 
-    /// Whether the socket may be read now.
-    pub(crate) fn may_read(&self) -> bool {
-        if self.ended {
-            return false;
-        }
-        match (self.phase, self.waits) {
-            (Phase::Serving, Waits::Input | Waits::Turn) => !self.paused,
-            (Phase::Serving, Waits::Resume) => !self.paused && self.input.len() < BLOCKED_INPUT_BYTES,
-            (Phase::Finishing, _) => false,
-            (Phase::Lingering { .. }, _) => true,
+    /// The peer took something: it is there.
+    fn note_sent(&mut self, bytes: usize, now: Instant) {
+        self.account.progress(bytes);
+        match &mut self.phase {
+            Phase::Serving(serving) => serving.active = now,
+            Phase::Sending { since, .. } => *since = now,
+            Phase::Opening { .. } | Phase::Lingering { .. } => {}
         }
     }
 
-    /// Updates the back-pressure from the length of the output.
-    pub(crate) fn update_pause(&mut self, limits: &Limits) {
-        let high = limits.output_high_water_bytes.max(1);
-        self.paused = self.output.len() >= if self.paused { high / 2 + 1 } else { high };
+    /// Whether the socket may be read now.
+    pub(crate) fn may_read(&self) -> bool {
+        match &self.phase {
+            Phase::Serving(serving) => serving.may_read(self.account.waits()),
+            Phase::Opening { .. } | Phase::Sending { .. } => false,
+            Phase::Lingering { .. } => true,
+        }
     }
 
     /// What the poller should tell.
     pub(crate) fn wanted_interest(&self) -> Interest {
-        Interest { readable: self.may_read(), writable: self.blocked_write }
+        let connecting = matches!(self.phase, Phase::Opening { remote: Some(_) });
+        Interest { readable: self.may_read(), writable: self.blocked_write || connecting }
     }
 
-    /// Whether it is served and stays so.
-    pub(crate) fn is_serving(&self) -> bool {
-        self.phase == Phase::Serving && self.doomed.is_none()
-    }
-
-    /// Ends serving: what was written is sent, input is ignored from now on.
-    pub(crate) fn finish(&mut self, now: Instant) -> Option<X> {
-        self.phase = Phase::Finishing;
-        self.stamp = now;
-        self.paused = false;
-        self.input.clear();
-        self.session.take()
+    /// What it holds, in bytes, beside what its session holds.
+    pub(crate) fn buffer_bytes(&self) -> usize {
+        let input = match &self.phase {
+            Phase::Serving(serving) => serving.input.heap_bytes(),
+            Phase::Sending { then: Then::HandOut { unread, .. }, .. } => unread.capacity(),
+            Phase::Opening { .. } | Phase::Sending { .. } | Phase::Lingering { .. } => 0,
+        };
+        input + self.output.heap_bytes()
     }
 }

@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::limits::after;
+
 /// Buckets of the wheel: one bit each in a `u64`, so that the next one in use is found at once.
 const BUCKETS: u64 = 64;
 
@@ -80,7 +82,7 @@ impl Wheel {
         }
         let ahead = self.occupied.rotate_right((self.current % BUCKETS) as u32).trailing_zeros();
         let ticks = self.current + u64::from(ahead);
-        Some(self.start + Duration::from_nanos(ticks.saturating_mul(self.tick_ns)))
+        Some(after(self.start, Duration::from_nanos(ticks.saturating_mul(self.tick_ns))))
     }
 
     fn ticks(&self, at: Instant) -> u64 {

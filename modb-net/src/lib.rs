@@ -37,7 +37,7 @@
 //! # Starting
 //!
 //! ```
-//! use modb_net::{Flow, In, Opening, Out, Peer, Server, Service, Token, Turn};
+//! use modb_net::{Flow, Handle, In, Opening, Out, Peer, Server, Service, Turn};
 //!
 //! struct Echo;
 //!
@@ -45,14 +45,21 @@
 //!     type Session = ();
 //!     type Message = ();
 //!
-//!     fn open(&mut self, _: Token, _: Peer, _: &mut Out<'_>, _: &Turn<'_, Self>) -> Opening<()> {
+//!     fn open(&mut self, _: Handle<'_>, _: &Peer, _: &mut Out<'_>, _: &Turn<'_, Self>) -> Opening<()> {
 //!         Opening::Serve(())
 //!     }
 //!
-//!     fn on_input(&mut self, _: &mut (), input: &mut In<'_>, out: &mut Out<'_>, _: &Turn<'_, Self>) -> Flow {
-//!         out.buffer().extend_from_slice(input.bytes());
+//!     fn on_input(
+//!         &mut self,
+//!         _: Handle<'_>,
+//!         _: &mut (),
+//!         input: &mut In<'_>,
+//!         out: &mut Out<'_>,
+//!         _: &Turn<'_, Self>,
+//!     ) -> Flow {
+//!         out.tail().extend_from_slice(input.bytes());
 //!         input.consume(input.bytes().len());
-//!         if out.is_full() { Flow::Yield } else { Flow::NeedInput }
+//!         Flow::NeedInput
 //!     }
 //! }
 //!
@@ -72,29 +79,47 @@
 //! OS) -> `service conn` (one connection) -> `core handoff hub` (many) -> `worker accept runtime` (threads).
 
 mod accept;
-pub mod buf;
+mod alarms;
+mod budget;
+mod buf;
 mod conn;
 mod core;
 mod deadline;
+mod descriptors;
 mod handoff;
 mod hub;
-pub mod limits;
+mod io;
+mod limits;
 pub mod notify;
+mod peer;
 pub mod poll;
+mod refuse;
 pub mod resp;
-pub mod runtime;
-pub mod service;
+mod runtime;
+mod seat;
+mod seq;
+mod service;
 pub mod socketpair;
 mod sys;
-pub mod token;
+mod token;
+mod unix_listener;
 mod worker;
+mod workers;
 
+/// The sockets that connections are made of: what [`Workers::adopt`] takes and [`HandedOut`] gives.
+pub use socket2::Socket;
+
+pub use buf::{Mark, Tail};
+pub use descriptors::{DescriptorShares, share_descriptors};
 pub use handoff::{Handoff, UnknownHandoff};
+pub use io::{Handle, In, Out};
 pub use limits::Limits;
+pub use peer::Peer;
 pub use runtime::{Builder, Server, ServerError, WorkerContext};
-pub use service::{
-    AcceptorStats, CloseReason, Connections, Flow, In, Opening, Out, Peer, Release, Seq, Service, Turn,
-    Undelivered, WorkerStats, Workers,
-};
+pub use seat::Address;
+pub use seq::Seq;
+pub use service::{Connections, Flow, HandedOut, Opening, Release, Service, Turn};
 pub use sys::raise_descriptor_limit;
 pub use token::Token;
+pub use unix_listener::UnixListener;
+pub use workers::{AcceptorStats, CloseReason, JoinError, Undelivered, WorkerStats, Workers};

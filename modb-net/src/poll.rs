@@ -119,6 +119,10 @@ impl std::fmt::Debug for Events {
     }
 }
 
+/// The longest that one wait lasts. Whoever wants to wait longer waits again; and a longer one would ask Linux for a
+/// system call that kernels before 5.11 do not have.
+const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
+
 /// Watches sources, each under a key of the caller's choice. For one thread at a time.
 pub struct Poller {
     inner: polling::Poller,
@@ -187,12 +191,12 @@ impl Poller {
     }
 
     /// Waits until a source has something to tell, at most for `timeout` (`None`: for ever), and puts it
-    /// into `events` in place of what was there. May return early with no event.
+    /// into `events` in place of what was there. May return early with no event, at the latest after a day.
     ///
     /// # Errors
     /// What the system says; an interruption by a signal is not an error.
     pub fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
-        match events.inner.wait(&self.inner, timeout) {
+        match events.inner.wait(&self.inner, timeout.map(|timeout| timeout.min(MAX_WAIT))) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             Err(error) => Err(error),

@@ -7,17 +7,21 @@
 use std::any::Any;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
-use crate::accept::Acceptor;
+use crate::accept::{Acceptor, Listener, RefusalWords};
 use crate::handoff::Handoff;
 use crate::handoff::shared::SharedQueue;
 use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::notify::Waker;
-use crate::service::{Service, Workers};
+use crate::peer::Peer;
+use crate::refuse::Refusals;
+use crate::service::Service;
+use crate::unix_listener::UnixListener;
 use crate::worker::{Station, Worker};
+use crate::workers::Workers;
 
 /// Why a server could not start, or ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +42,14 @@ pub enum ServerError {
         worker: usize,
         /// What the system said.
         source: io::Error,
+    },
+    /// The service of a worker could not be made.
+    #[error("the service of worker {worker} could not be made")]
+    Service {
+        /// Which one.
+        worker: usize,
+        /// What the factory said.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The service, or this crate, has a defect.
     #[error("thread {thread} panicked: {message}")]
@@ -60,19 +72,40 @@ pub struct WorkerContext<M> {
 }
 
 /// How a server is to be. Begin with [`Server::builder`].
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Builder {
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     workers: Option<usize>,
     handoff: Handoff,
     limits: Limits,
+    words: Option<Box<RefusalWords>>,
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("limits", &self.limits).finish_non_exhaustive()
+    }
 }
 
 impl Builder {
     /// Accepts from this listener, too.
     #[must_use]
     pub fn listen(mut self, listener: TcpListener) -> Self {
-        self.listeners.push(listener);
+        self.listeners.push(Listener::Tcp(listener.into()));
+        self
+    }
+
+    /// Accepts from this Unix-domain socket, too. Its file is removed when the server ends.
+    #[must_use]
+    pub fn listen_unix(mut self, listener: UnixListener) -> Self {
+        self.listeners.push(Listener::Unix(listener));
+        self
+    }
+
+    /// What a client is told for which there is no seat, on the acceptor's thread. Default: nothing, it is closed.
+    #[must_use]
+    pub fn refuse_with(mut self, words: impl Fn(&Peer) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        self.words = Some(Box::new(words));
         self
     }
 
@@ -106,41 +139,76 @@ impl Builder {
         S: Service,
         F: Fn(WorkerContext<S::Message>) -> S + Send + Sync + 'static,
     {
+        self.try_start(move |context| Ok(service(context)))
+    }
+
+    /// As [`Builder::start`], with a factory that can fail.
+    ///
+    /// # Errors
+    /// As [`Builder::start`], and [`ServerError::Service`]: the first error of the factory.
+    pub fn try_start<S, F>(self, service: F) -> Result<Server<S::Message>, ServerError>
+    where
+        S: Service,
+        F: Fn(WorkerContext<S::Message>) -> Result<S, Box<dyn std::error::Error + Send + Sync>>
+            + Send
+            + Sync
+            + 'static,
+    {
         if self.listeners.is_empty() {
             return Err(ServerError::NoListener);
         }
+        let (limits, said) = self.limits.clamped();
+        for text in said {
+            tracing::warn!("{text}");
+        }
         let count = self.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
-        let acceptor = Acceptor::new(self.listeners).map_err(ServerError::Start)?;
+        let refusals = Refusals::new(limits.max_refusing, limits.refusal_timeout);
+        let words = self.words.unwrap_or_else(|| Box::new(|_| Vec::new()));
+        let acceptor = Acceptor::new(self.listeners, refusals, words).map_err(ServerError::Start)?;
         let stations: Vec<Station> =
             (0..count).map(|_| Station::new()).collect::<Result<_, _>>().map_err(ServerError::Start)?;
         let shared = match self.handoff {
             Handoff::Shared => Some(
-                SharedQueue::new(self.limits.mailbox_capacity)
+                SharedQueue::new(limits.mailbox_capacity)
                     .map_err(|error| ServerError::Start(io::Error::other(error)))?,
             ),
             Handoff::RoundRobin | Handoff::LeastConnections => None,
         };
         let wakers: Vec<Waker> = stations.iter().map(|station| station.notifier().waker()).collect();
         let hub = Arc::new(Hub::<S>::new(
-            self.limits,
+            limits,
             self.handoff,
-            wakers.iter().cloned(),
+            wakers.clone(),
             acceptor.notifier().waker(),
             shared,
         ));
         let mut server =
             Server { local_addrs: acceptor.local_addrs(), workers: hub.clone(), threads: Vec::new() };
         let service = Arc::new(service);
+        let (made, makings) = mpsc::channel();
         for (index, (station, waker)) in stations.into_iter().zip(wakers).enumerate() {
-            let (hub, service) = (hub.clone(), service.clone());
+            let (hub, service, made) = (hub.clone(), service.clone(), made.clone());
             server.spawn(format!("worker-{index}"), move || {
                 let _guard = EndOfWorker { hub: hub.clone(), index };
                 let context = WorkerContext { index, waker, workers: hub.clone() as Arc<dyn Workers<_>> };
-                Worker::new(index, hub, station, service(context))
+                let service = match service(context) {
+                    Ok(service) => service,
+                    Err(source) => {
+                        // Told by the start, which waits for it.
+                        let _ = made.send(Err(ServerError::Service { worker: index, source }));
+                        return Ok(());
+                    }
+                };
+                let _ = made.send(Ok(()));
+                drop(made);
+                Worker::new(index, hub, station, service)
                     .and_then(Worker::run)
                     .map_err(|source| ServerError::Worker { worker: index, source })
             })?;
         }
+        drop(made);
+        // One that panics sends nothing, and comes out of `join`.
+        makings.iter().take(count).collect::<Result<(), _>>()?;
         server.spawn("acceptor".into(), move || {
             let _guard = EndOfAcceptor { hub: hub.clone() };
             acceptor.run(&hub).map_err(ServerError::Acceptor)

@@ -25,7 +25,22 @@ pub(crate) const fn reserved_key(index: usize) -> usize {
     (index << SLOT_BITS) | SLOT_MASK
 }
 
+/// Which source it is that has this reserved key.
+pub(crate) const fn reserved_index(key: usize) -> usize {
+    key >> SLOT_BITS
+}
+
 impl Token {
+    /// Both parts in one number.
+    pub(crate) const fn to_bits(self) -> u64 {
+        (self.generation as u64) << 32 | self.slot as u64
+    }
+
+    /// The token that [`Token::to_bits`] made this number of.
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self { slot: bits as u32, generation: (bits >> 32) as u32 }
+    }
+
     /// This connection's key in the worker's poller. Never a reserved one, thus never `usize::MAX`.
     pub(crate) const fn key(self) -> usize {
         ((self.generation as usize) << SLOT_BITS) | self.slot as usize

@@ -1,27 +1,27 @@
 //! One worker thread: waits, lets [`Core`] do the turn, tells the poller what came of it.
 //!
 //! A thin shell: no decision about a connection is made here. Invariants: the notifier's wait is ended and
-//! then the mailbox is emptied, in this order, before the next sleep; a socket leaves the poller before it
-//! is closed or handed on.
+//! then the mailbox and what lies beside it are emptied, in this order, before the next sleep; a socket leaves the
+//! poller before it is closed or handed on, and is closed before its seat is given back.
 
 use std::io;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::core::{Action, Core, Detached};
-use crate::handoff::{Arrival, Letter, Live};
-use crate::hub::Hub;
+use socket2::Socket;
+
+use crate::core::{Action, Core, Leaving};
+use crate::handoff::{Arrival, Letter, Live, Way};
+use crate::hub::{Hub, Thing};
 use crate::notify::Notifier;
 use crate::poll::{Events, Interest, Poller};
-use crate::token::reserved_key;
-use crate::{CloseReason, Service, Token, Turn};
+use crate::seat::Address;
+use crate::service::{HandedOut, Service, Turn};
+use crate::token::{Token, reserved_key};
+use crate::workers::{CloseReason, Workers};
 
 const NOTIFIER: usize = reserved_key(0);
 const SHARED_QUEUE: usize = reserved_key(1);
-
-/// How soon a draining worker tries again to move what no other worker had room for.
-const DRAIN_RETRY: Duration = Duration::from_millis(5);
 
 /// What a worker waits with: made before its thread, so that a lack of descriptors is an error of the start.
 pub(crate) struct Station {
@@ -47,16 +47,24 @@ pub(crate) struct Worker<S: Service> {
     hub: Arc<Hub<S>>,
     notifier: Notifier,
     poller: Poller,
-    core: Core<S, Arc<TcpStream>>,
+    core: Core<S, Arc<Socket>>,
     mail: Vec<Letter<S>>,
-    messages: Vec<S::Message>,
+    messages: Vec<(S::Message, Option<Destination>)>,
     /// The mailbox was empty when it was last looked at.
     mail_emptied: bool,
     /// Connections to be given away in this turn.
     to_move: usize,
+    /// [`Hub::moves`] when all connections were last tried, while draining.
+    moves_seen: Option<u64>,
     /// Whether the poller watches the shared queue.
     shared_polled: bool,
     stopping: bool,
+}
+
+/// To which connection a message goes, and which worker sent it.
+struct Destination {
+    to: Address,
+    from: Option<usize>,
 }
 
 impl<S: Service> Worker<S> {
@@ -65,7 +73,7 @@ impl<S: Service> Worker<S> {
         if let Some(shared) = &hub.shared {
             poller.add(SHARED_QUEUE, shared.source()?, Interest::READ)?;
         }
-        let core = Core::new(service, hub.limits.clone(), Instant::now());
+        let core = Core::new(service, hub.limits.clone(), hub.budget.clone(), index, Instant::now());
         Ok(Self {
             index,
             hub,
@@ -76,6 +84,7 @@ impl<S: Service> Worker<S> {
             messages: Vec::new(),
             mail_emptied: false,
             to_move: 0,
+            moves_seen: None,
             shared_polled: true,
             stopping: false,
         })
@@ -96,11 +105,7 @@ impl<S: Service> Worker<S> {
         let wait = self.notifier.begin_wait(drained);
         let timeout = if wait.may_block() {
             let now = Instant::now();
-            let mut deadline = self.core.next_deadline();
-            if self.hub.is_draining(self.index) && !self.core.is_empty() {
-                deadline = [deadline, Some(now + DRAIN_RETRY)].into_iter().flatten().min();
-            }
-            deadline.map(|at| round_up(at.saturating_duration_since(now)))
+            self.core.next_deadline().map(|at| round_up(at.saturating_duration_since(now)))
         } else {
             None
         };
@@ -112,9 +117,11 @@ impl<S: Service> Worker<S> {
     fn turn(&mut self, events: &Events) {
         let hub = self.hub.clone();
         let turn = Turn { now: Instant::now(), worker: self.index, workers: &*hub };
+        self.core.begin(&turn);
         self.core.set_idle_timeout(hub.idle_timeout(), turn.now);
         self.poll_shared(!hub.is_draining(self.index) && !hub.is_stopping());
         self.take_mail(&turn);
+        self.take_aside(&turn);
         for event in events.iter() {
             match event.key {
                 NOTIFIER => {}
@@ -123,12 +130,10 @@ impl<S: Service> Worker<S> {
             }
         }
         self.core.run_ready(&turn);
-        for message in self.messages.drain(..) {
-            self.core.message(message, &turn);
-        }
+        self.deliver(&turn);
         self.core.timers(&turn);
         self.core.finish(&turn);
-        self.apply();
+        self.apply(&turn);
         self.move_away(&turn);
         hub.publish(self.index, &self.core.stats());
     }
@@ -140,42 +145,84 @@ impl<S: Service> Worker<S> {
                 self.stopping = true;
                 self.mail.extend(mailbox.close());
                 self.mail_emptied = true;
-                let arrivals = self.hub.shared.as_ref().map(|shared| shared.close()).unwrap_or_default();
-                self.hub.count_unserved(arrivals.len());
+                if let Some(shared) = &self.hub.shared {
+                    shared.close();
+                }
                 self.core.shutdown(turn.now);
             }
         } else {
-            let taken = mailbox.take(self.hub.limits.mail_per_turn.max(1), &mut self.mail);
+            let taken = mailbox.take(self.hub.limits.mail_per_turn, &mut self.mail);
             self.mail_emptied = taken.emptied;
             if taken.room_awaited {
-                // It only fails if the acceptor has ended, and then nobody waits.
-                let _ = self.hub.acceptor.wake();
+                self.hub.room_made();
             }
         }
         let mut mail = std::mem::take(&mut self.mail);
         for letter in mail.drain(..) {
             match letter {
-                Letter::Arrived(_) if self.stopping => {
-                    self.hub.count_unserved(1);
-                    self.hub.left(self.index, 1);
-                }
+                // Its seat counts it as not served.
+                Letter::Arrived(arrival) if self.stopping => drop(arrival),
                 Letter::Arrived(arrival) => self.open(arrival, turn),
-                Letter::Moved(conn) => self.adopt(*conn, turn),
-                Letter::Message(message) => self.messages.push(message),
+                Letter::Moved(moved) => self.adopt(*moved, turn),
+                Letter::Message(message) => self.messages.push((message, None)),
+                Letter::MessageTo { to, message, from } => {
+                    self.messages.push((message, Some(Destination { to, from })));
+                }
                 Letter::MoveAway { at_most } => self.to_move = self.to_move.saturating_add(at_most),
             }
         }
         self.mail = mail;
     }
 
+    /// What could not be refused.
+    fn take_aside(&mut self, turn: &Turn<'_, S>) {
+        for thing in self.hub.take_aside(self.index) {
+            match thing {
+                Thing::CameBack(message) => self.core.undelivered(message, turn),
+                Thing::Resumed(address) => match (address.worker(), address.token_at(self.index)) {
+                    (Some(_), Some(token)) => {
+                        // Taken first: whoever resumes it from now on tells us again.
+                        address.take_resumed();
+                        self.core.resume(token);
+                    }
+                    // It has moved, or lies in our mailbox still; whoever adopts it looks at its mark.
+                    (Some(worker), None) if worker != self.index => self.hub.pass_on(worker, address),
+                    (Some(_) | None, None) | (None, Some(_)) => {}
+                },
+            }
+        }
+    }
+
+    fn deliver(&mut self, turn: &Turn<'_, S>) {
+        let mut messages = std::mem::take(&mut self.messages);
+        for (message, destination) in messages.drain(..) {
+            let Some(Destination { to, from }) = destination else {
+                self.core.message(message, None, turn);
+                continue;
+            };
+            match to.token_at(self.index) {
+                Some(token) if self.core.serves(token) => self.core.message(message, Some(token), turn),
+                // It is closing.
+                Some(_) => self.hub.give_back(message, from, self.index),
+                // It has moved, or lies behind this message in our mailbox.
+                None => {
+                    if let Err(undelivered) = self.hub.post_to(&to, message, from) {
+                        self.hub.give_back(undelivered.0, from, self.index);
+                    }
+                }
+            }
+        }
+        self.messages = messages;
+    }
+
     fn take_shared(&mut self, turn: &Turn<'_, S>) {
         let Some(shared) = &self.hub.shared else { return };
         let (arrival, room_awaited) = shared.take();
         if room_awaited {
-            let _ = self.hub.acceptor.wake();
+            self.hub.room_made();
         }
         if let Some(arrival) = arrival {
-            self.hub.came(self.index);
+            arrival.seat.assign(self.index);
             self.open(arrival, turn);
         }
     }
@@ -192,26 +239,25 @@ impl<S: Service> Worker<S> {
     }
 
     fn open(&mut self, arrival: Arrival, turn: &Turn<'_, S>) {
-        let stream = Arc::new(arrival.stream);
-        let Some(token) = self.core.open(stream.clone(), arrival.peer, turn) else {
-            self.hub.count_unserved(1);
-            self.hub.left(self.index, 1);
-            return;
+        let Arrival { stream, seat, way } = arrival;
+        let stream = Arc::new(stream);
+        let token = match way {
+            Way::Stands(peer) => self.core.open(stream.clone(), &peer, seat, turn),
+            Way::Opens { remote, deadline } => self.core.connecting(stream.clone(), remote, seat, deadline),
         };
-        self.add_to_poller(token, stream, turn);
+        if let Some(token) = token {
+            self.add_to_poller(token, stream, turn);
+        }
     }
 
-    fn adopt(&mut self, conn: Live<S>, turn: &Turn<'_, S>) {
-        let stream = conn.stream.clone();
-        let Some(token) = self.core.adopt(conn, turn) else {
-            self.hub.count_unserved(1);
-            self.hub.left(self.index, 1);
-            return;
-        };
-        self.add_to_poller(token, stream, turn);
+    fn adopt(&mut self, moved: Live<S>, turn: &Turn<'_, S>) {
+        let stream = moved.stream().clone();
+        if let Some(token) = self.core.adopt(moved, turn) {
+            self.add_to_poller(token, stream, turn);
+        }
     }
 
-    fn add_to_poller(&mut self, token: Token, stream: Arc<TcpStream>, turn: &Turn<'_, S>) {
+    fn add_to_poller(&mut self, token: Token, stream: Arc<Socket>, turn: &Turn<'_, S>) {
         if let Err(error) = self.poller.add(token.key(), stream, self.core.interest(token)) {
             tracing::warn!(%error, "a connection cannot be polled and is closed");
             self.core.abort(token.slot, CloseReason::PeerReset, turn);
@@ -219,49 +265,89 @@ impl<S: Service> Worker<S> {
     }
 
     /// Does to the poller what the turn decided.
-    fn apply(&mut self) {
-        let mut closed = 0;
-        for action in self.core.actions().drain(..) {
+    fn apply(&mut self, turn: &Turn<'_, S>) {
+        let mut actions = std::mem::take(self.core.actions());
+        for action in actions.drain(..) {
             match action {
                 Action::Modify(token, interest) => {
                     if let Err(error) = self.poller.modify(token.key(), interest) {
-                        tracing::warn!(%error, "the poller refused a new interest");
+                        // The poller tells what it told before, or nothing: nobody would know what to wait for.
+                        tracing::warn!(%error, "the poller refused a new interest, and the connection is closed");
+                        self.core.abort_token(token, CloseReason::PeerReset, turn);
                     }
                 }
-                Action::Close(token, stream) => {
+                Action::Close(token, stream, seat) => {
                     // Not found: it could not be added, and is closed for that.
                     let _ = self.poller.delete(token.key());
                     drop(stream);
-                    closed += 1;
+                    drop(seat);
                 }
+                Action::HandOut(token, stream, leaving) => self.hand_out(token, stream, *leaving, turn),
             }
         }
-        if closed > 0 {
-            self.hub.left(self.index, closed);
+        // What an interest that was refused has closed.
+        let more = std::mem::replace(self.core.actions(), actions);
+        if !more.is_empty() {
+            self.core.actions().extend(more);
+            self.apply(turn);
         }
+        for reason in self.core.take_closed() {
+            self.hub.count_closed(reason);
+        }
+    }
+
+    fn hand_out(
+        &mut self,
+        token: Token,
+        stream: Arc<Socket>,
+        leaving: Leaving<S::Session>,
+        turn: &Turn<'_, S>,
+    ) {
+        let Leaving { session, unread, seat } = leaving;
+        let _ = self.poller.delete(token.key());
+        match Arc::try_unwrap(stream) {
+            Ok(socket) => self.core.handed_out(token, HandedOut { session, socket, unread }, turn),
+            // The poller would not let it go.
+            Err(_) => self.core.told_closed(token, session, turn),
+        }
+        drop(seat);
     }
 
     /// Gives connections to other workers, if that was asked for.
     fn move_away(&mut self, turn: &Turn<'_, S>) {
-        let mut at_most = std::mem::take(&mut self.to_move);
-        if self.hub.is_draining(self.index) {
-            at_most = usize::MAX;
+        let draining = self.hub.is_draining(self.index) && !self.stopping;
+        self.core.note_settled(draining);
+        let at_most = std::mem::take(&mut self.to_move);
+        if draining {
+            // All of them where something has changed, else those that have: what had to stay stays.
+            let moves = self.hub.moves();
+            let anew = self.moves_seen.replace(moves) != Some(moves);
+            let slots = if anew { self.core.slots() } else { self.core.take_settled() };
+            self.move_slots(slots, usize::MAX, turn);
+        } else {
+            self.moves_seen = None;
+            if at_most > 0 && !self.stopping {
+                self.move_slots(self.core.slots(), at_most, turn);
+            }
         }
-        if at_most == 0 || self.stopping || self.hub.desks.len() < 2 {
+    }
+
+    fn move_slots(&mut self, slots: Vec<u32>, mut at_most: usize, turn: &Turn<'_, S>) {
+        if !self.hub.has_another(self.index) {
             return;
         }
-        for slot in self.core.slots() {
+        for slot in slots {
             if at_most == 0 {
                 return;
             }
-            let Some(Detached { token, conn }) = self.core.detach(slot, turn) else { continue };
+            let Some((token, moved)) = self.core.detach(slot, turn) else { continue };
             // Before another worker's poller gets it.
             let _ = self.poller.delete(token.key());
-            match self.hub.place_moved(self.index, Letter::Moved(Box::new(conn))) {
+            match self.hub.place_moved(self.index, Letter::Moved(Box::new(moved))) {
                 Ok(()) => at_most -= 1,
-                Err(Letter::Moved(conn)) => {
-                    // No room anywhere: it stays.
-                    self.adopt(*conn, turn);
+                Err(Letter::Moved(moved)) => {
+                    // No room anywhere: it stays, until there is.
+                    self.adopt(*moved, turn);
                     return;
                 }
                 Err(_) => unreachable!("what is refused is given back"),
@@ -273,5 +359,5 @@ impl<S: Service> Worker<S> {
 /// A poller counts whole milliseconds or rounds down on some systems: waking a moment early would turn
 /// into a spin until the deadline.
 fn round_up(duration: Duration) -> Duration {
-    Duration::from_nanos(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).next_multiple_of(1_000_000))
+    Duration::from_millis(u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
 }

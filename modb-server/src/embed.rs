@@ -102,7 +102,7 @@ impl Database {
     /// A client in this process, which can execute any command, in sequence, with a state of its own.
     pub fn client(&self) -> LocalClient {
         let instance = self.instance();
-        let info = instance.clients.add(None, None, now_ms());
+        let info = instance.clients.add(None, now_ms());
         LocalClient { client: Client::new(info, true), scratch: Scratch::default(), database: self.clone() }
     }
 }

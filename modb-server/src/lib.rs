@@ -12,6 +12,7 @@ pub mod config;
 pub mod data;
 pub mod database;
 pub mod embed;
+mod limits;
 pub mod server;
 pub mod session;
 mod settled;

@@ -5,22 +5,20 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use modb_net::{Limits, Workers};
+use modb_net::{UnixListener, Workers};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::{ConfigError, Settings};
 use crate::database::Database;
+use crate::limits;
 use crate::session::{Message, Worker};
 
 /// Connections the system keeps waiting while the acceptor is busy.
 const BACKLOG: i32 = 4096;
-
-/// Descriptors the server needs beside its connections: engine files, pollers, socket pairs, listeners.
-const OTHER_DESCRIPTORS: u64 = 512;
 
 /// Why a server could not start, or failed.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +32,14 @@ pub enum ServeError {
     Listen {
         /// The address.
         addr: SocketAddr,
+        /// The system's own error.
+        source: io::Error,
+    },
+    /// The path of `unixsocket` cannot be listened on.
+    #[error("cannot listen on {}: {source}", path.display())]
+    ListenUnix {
+        /// The path.
+        path: PathBuf,
         /// The system's own error.
         source: io::Error,
     },
@@ -70,7 +76,7 @@ impl Server {
     pub fn start(database: &Database) -> Result<Self, ServeError> {
         let settings = &database.instance().settings;
         let listeners = listen(&addresses(settings)?)?;
-        Self::over(database, listeners)
+        Self::over(database, listeners, listen_unix(settings)?)
     }
 
     /// Serves `database` on one address; port 0 takes any free one.
@@ -78,17 +84,27 @@ impl Server {
     /// # Errors
     /// [`ServeError`].
     pub fn bind(database: &Database, addr: SocketAddr) -> Result<Self, ServeError> {
-        Self::over(database, listen(&[Address { addr, may_be_missing: false }])?)
+        Self::over(database, listen(&[Address { addr, may_be_missing: false }])?, None)
     }
 
-    fn over(database: &Database, listeners: Vec<TcpListener>) -> Result<Self, ServeError> {
+    fn over(
+        database: &Database,
+        listeners: Vec<TcpListener>,
+        unix: Option<UnixListener>,
+    ) -> Result<Self, ServeError> {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         let instance = database.instance();
         let settings = &instance.settings;
-        let mut builder = modb_net::Server::builder().limits(limits(settings)).handoff(handoff(settings)?);
+        let mut builder = modb_net::Server::builder()
+            .limits(limits::of(settings))
+            .handoff(handoff(settings)?)
+            .refuse_with(|_| limits::REFUSAL.to_vec());
         for listener in listeners {
             builder = builder.listen(listener);
+        }
+        if let Some(unix) = unix {
+            builder = builder.listen_unix(unix);
         }
         if let Ok(workers @ 1..) = usize::try_from(settings.number("workers")) {
             builder = builder.workers(workers);
@@ -194,6 +210,25 @@ fn listen(addresses: &[Address]) -> Result<Vec<TcpListener>, ServeError> {
     Ok(listeners)
 }
 
+/// Listens at the path of `unixsocket`, if one is set.
+fn listen_unix(settings: &Settings) -> Result<Option<UnixListener>, ServeError> {
+    let path = PathBuf::from(settings.get("unixsocket"));
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let mode = match settings.get("unixsocketperm").as_str() {
+        "" | "0" => None,
+        text => match u32::from_str_radix(text, 8) {
+            Ok(mode @ 1..=0o777) => Some(mode),
+            _ => {
+                let why = format!("'{text}' is no permissions: three octal digits, such as 700");
+                return Err(ConfigError::Invalid { name: "unixsocketperm", why }.into());
+            }
+        },
+    };
+    UnixListener::bind(&path, mode).map(Some).map_err(|source| ServeError::ListenUnix { path, source })
+}
+
 fn listen_on(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     if addr.is_ipv6() {
@@ -210,36 +245,4 @@ fn handoff(settings: &Settings) -> Result<modb_net::Handoff, ConfigError> {
         name: "handoff",
         why: error.to_string(),
     })
-}
-
-fn limits(settings: &Settings) -> Limits {
-    let number = |name| usize::try_from(settings.number(name)).unwrap_or(usize::MAX);
-    let seconds = |name| Duration::from_secs(number(name) as u64);
-    let idle = seconds("timeout");
-    let max_connections = number("maxclients");
-    let wanted = max_connections as u64 + OTHER_DESCRIPTORS;
-    let max_connections = match modb_net::raise_descriptor_limit(wanted) {
-        Ok(limit) if limit < wanted => {
-            let possible = usize::try_from(limit.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(1).max(1);
-            tracing::warn!(
-                limit,
-                "the system allows too few open descriptors for maxclients {max_connections}: {possible} it is"
-            );
-            // What CONFIG GET shows is what holds.
-            let _ = settings.set("maxclients", &possible.to_string());
-            possible
-        }
-        Ok(_) => max_connections,
-        Err(error) => {
-            tracing::warn!(%error, "the limit of open descriptors could not be raised");
-            max_connections
-        }
-    };
-    Limits {
-        max_connections,
-        max_input_bytes: number("client-query-buffer-limit"),
-        idle_timeout: (!idle.is_zero()).then_some(idle),
-        shutdown_timeout: seconds("shutdown-timeout"),
-        ..Limits::default()
-    }
 }

@@ -8,25 +8,23 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use modb_net::resp::{Decoded, Encoder, Limits, ProtocolError, RequestDecoder};
 use modb_net::{
-    CloseReason, Connections, Flow, In, Opening, Out, Peer, Release, Seq, Service, Token, Turn, WorkerStats,
+    AcceptorStats, CloseReason, Connections, Flow, Handle, In, Opening, Out, Peer, Release, Seq, Service,
+    Token, Turn, WorkerStats,
 };
 
 use crate::command::{
     self, Calls, Client, ClientInfo, Env, Flags, Instance, Network, Reply, SAMPLE_INTERVAL, Scratch,
 };
+use crate::config::Settings;
 use crate::data::Tally;
+use crate::limits;
 use crate::settled::Listener;
 
 /// What workers post to each other.
 #[derive(Debug)]
 pub enum Message {
-    /// Close the connection of this client, if it is still there.
-    Kill {
-        /// Where it is.
-        token: Token,
-        /// Who it is: the token may have passed to someone else.
-        client: u64,
-    },
+    /// Close the connection that this is sent to.
+    Kill,
     /// Let paused connections go on.
     Resume,
 }
@@ -36,7 +34,6 @@ pub enum Message {
 pub struct Session {
     client: Client,
     decoder: RequestDecoder,
-    token: Token,
     /// The last commit that its replies wait for.
     awaited: Seq,
 }
@@ -109,13 +106,14 @@ impl Worker {
     /// Executes one request and appends its reply. `Some`: what stops the connection for now.
     fn request(
         &mut self,
+        conn: Handle<'_>,
         session: &mut Session,
         bytes: &[u8],
         out: &mut Out<'_>,
         turn: &Turn<'_, Self>,
         started: &mut Option<Instant>,
     ) -> Option<Flow> {
-        let Session { client, decoder, token, awaited } = session;
+        let Session { client, decoder, awaited } = session;
         let args = decoder.args(bytes);
         let now_ms = self.clock.now_ms(turn.now);
         if decoder.is_inline() && self.is_stranger(args, true, client, now_ms) {
@@ -138,7 +136,7 @@ impl Worker {
         if let Some(until_ms) = self.instance.clients.paused_until(resolved.spec, now_ms) {
             let at = turn.now + Duration::from_millis(until_ms - now_ms);
             self.resume_at = Some(self.resume_at.map_or(at, |first| first.min(at)));
-            self.paused.push(*token);
+            self.paused.push(conn.token());
             return Some(Flow::Blocked);
         }
         let network = Net { turn };
@@ -156,14 +154,14 @@ impl Worker {
             Ok(Reply::Nothing) => {}
             Ok(reply) => {
                 if client.wants_reply() {
-                    reply.encode(&mut Encoder::new(out.buffer(), client.protocol));
+                    reply.encode(&mut Encoder::new(out.tail(), client.protocol));
                 }
             }
             Err(error) => {
                 let text = error.text();
                 self.calls.add_error(&text);
                 if client.wants_reply() {
-                    Encoder::new(out.buffer(), client.protocol).error(text);
+                    Encoder::new(out.tail(), client.protocol).error(text);
                 }
             }
         }
@@ -180,7 +178,7 @@ impl Worker {
     ) -> bool {
         let Some(protocol) = command::spoken_by_strangers(args, inline) else { return false };
         if let Some(left_out) = self.instance.notices.stranger.due(now_ms) {
-            let remote = client.info.remote.map(tracing::field::display);
+            let remote = client.info.peer().map(tracing::field::display);
             tracing::warn!(
                 remote,
                 left_out,
@@ -194,7 +192,7 @@ impl Worker {
         self.tally.errors.bump();
         self.calls.add_error(text);
         if client.wants_reply() {
-            Encoder::new(out.buffer(), client.protocol).error(text);
+            Encoder::new(out.tail(), client.protocol).error(text);
         }
     }
 
@@ -232,13 +230,9 @@ impl Worker {
     }
 
     /// Why a connection is refused, as the error to send.
-    fn refusal(&self, peer: Peer, turn: &Turn<'_, Self>) -> Option<&'static [u8]> {
-        if turn.workers.connections() > turn.workers.max_connections() {
-            return Some(b"ERR max number of clients reached");
-        }
+    fn refusal(&self, peer: &Peer) -> Option<&'static [u8]> {
         let settings = &self.instance.settings;
-        let local = command::is_loopback(peer.remote.ip());
-        (!local && !settings.has_password() && settings.is_yes("protected-mode")).then_some(
+        (!peer.is_local() && !settings.has_password() && settings.is_yes("protected-mode")).then_some(
             b"DENIED Modb is running in protected mode because protected mode is enabled and no password is set. In \
               this mode connections are only accepted from the loopback interface. To connect from elsewhere, set a \
               password with --requirepass or CONFIG SET requirepass from the same machine, or turn protected mode \
@@ -253,28 +247,29 @@ impl Service for Worker {
 
     fn open(
         &mut self,
-        token: Token,
-        peer: Peer,
+        conn: Handle<'_>,
+        peer: &Peer,
         out: &mut Out<'_>,
         turn: &Turn<'_, Self>,
     ) -> Opening<Session> {
-        if let Some(text) = self.refusal(peer, turn) {
+        if let Some(text) = self.refusal(peer) {
             self.instance.clients.count_rejected();
             if let Some(left_out) = self.instance.notices.refused.due(self.clock.now_ms(turn.now)) {
-                tracing::warn!(remote = %peer.remote, left_out, "refused: {}", text.escape_ascii());
+                tracing::warn!(%peer, left_out, "refused: {}", text.escape_ascii());
             }
-            Encoder::new(out.buffer(), Default::default()).error(text);
+            Encoder::new(out.tail(), Default::default()).error(text);
             return Opening::Refused;
         }
         let now_ms = self.clock.now_ms(turn.now);
-        let info = self.instance.clients.add(Some(peer.remote), Some(peer.local), now_ms);
-        info.set_place(turn.worker, token);
+        let info = self.instance.clients.add(Some((peer.clone(), conn.address())), now_ms);
+        info.set_worker(turn.worker);
         let client = Client::new(info, !self.instance.settings.has_password());
-        Opening::Serve(Session { client, decoder: RequestDecoder::new(), token, awaited: Seq::ZERO })
+        Opening::Serve(Session { client, decoder: RequestDecoder::new(), awaited: Seq::ZERO })
     }
 
     fn on_input(
         &mut self,
+        conn: Handle<'_>,
         session: &mut Session,
         input: &mut In<'_>,
         out: &mut Out<'_>,
@@ -287,9 +282,6 @@ impl Service for Worker {
             if bytes.is_empty() {
                 return Flow::NeedInput;
             }
-            if out.is_full() || !input.spend() {
-                return Flow::Yield;
-            }
             match session.decoder.decode(bytes, &limits) {
                 Ok(Decoded::Incomplete { wanted_bytes }) => {
                     input.want(wanted_bytes);
@@ -297,11 +289,13 @@ impl Service for Worker {
                 }
                 Ok(Decoded::Nothing { consumed }) => input.consume(consumed),
                 Ok(Decoded::Request { consumed }) => {
-                    let flow = self.request(session, bytes, out, turn, &mut started);
-                    if flow == Some(Flow::Blocked) {
-                        return Flow::Blocked;
+                    let flow = self.request(conn, session, bytes, out, turn, &mut started);
+                    // Executed when it goes on.
+                    if let Some(flow @ (Flow::Blocked | Flow::Parked | Flow::AwaitRoom)) = flow {
+                        return flow;
                     }
                     input.consume(consumed);
+                    session.decoder.release();
                     limits.authenticated = session.client.authenticated;
                     if let Some(flow) = flow {
                         return flow;
@@ -318,16 +312,13 @@ impl Service for Worker {
     fn on_message(
         &mut self,
         message: Message,
+        to: Option<Token>,
         connections: &mut dyn Connections<Session>,
         _: &Turn<'_, Self>,
     ) {
         match message {
-            Message::Kill { token, client } => {
-                let there =
-                    connections.get(token).is_some_and(|(session, _)| session.client.info.id == client);
-                if there {
-                    connections.close(token);
-                }
+            Message::Kill => {
+                to.map(|token| connections.close(token));
             }
             Message::Resume => self.resume_all(connections),
         }
@@ -355,19 +346,43 @@ impl Service for Worker {
         store.settle().map_or_else(|_| Release::Failed { after: store.settled() }, Release::Upto)
     }
 
-    fn on_moved_here(&mut self, token: Token, session: &mut Session, turn: &Turn<'_, Self>) {
-        session.token = token;
-        self.awaited = self.awaited.max(session.awaited);
-        session.client.info.set_place(turn.worker, token);
+    fn session_bytes(&self, session: &Session) -> usize {
+        session.decoder.memory_bytes()
     }
 
-    fn on_close(&mut self, session: Session, _: CloseReason, _: &Turn<'_, Self>) {
+    fn may_be_evicted(&self, session: &Session) -> bool {
+        !session.client.info.is_no_evict()
+    }
+
+    fn on_moved_here(&mut self, _: Handle<'_>, session: &mut Session, turn: &Turn<'_, Self>) {
+        self.awaited = self.awaited.max(session.awaited);
+        session.client.info.set_worker(turn.worker);
+    }
+
+    fn last_word(
+        &mut self,
+        session: &mut Session,
+        reason: CloseReason,
+        out: &mut Out<'_>,
+        _: &Turn<'_, Self>,
+    ) {
+        let text = match reason {
+            CloseReason::InputLimit => "ERR closed: the request is larger than client-query-buffer-limit",
+            CloseReason::MemoryStall => {
+                "ERR closed: the memory of all clients (maxmemory-clients) was used up, and this request made no progress"
+            }
+            _ => return,
+        };
+        Encoder::new(out.tail(), session.client.protocol).error(text);
+    }
+
+    fn on_close(&mut self, _: Token, session: Session, _: CloseReason, _: &Turn<'_, Self>) {
         self.instance.clients.remove(session.client.info.id);
     }
 }
 
 fn protocol_error(client: &Client, out: &mut Out<'_>, error: ProtocolError) {
-    Encoder::new(out.buffer(), client.protocol).error(format!("ERR {error}"));
+    Encoder::new(out.tail(), client.protocol).error(format!("ERR {error}"));
 }
 
 /// The other connections, as a command sees them during a turn.
@@ -377,10 +392,10 @@ struct Net<'t, 'w> {
 
 impl Network for Net<'_, '_> {
     fn kill(&self, client: &ClientInfo) -> bool {
-        let (worker, token) = client.place();
-        let told = self.turn.workers.post(worker, Message::Kill { token, client: client.id }).is_ok();
-        if !told {
-            tracing::warn!(client = client.id, worker, "could not be told to close: its mailbox is full");
+        let Some(address) = client.connection() else { return false };
+        let told = self.turn.workers.post_to(address, Message::Kill, None).is_ok();
+        if !told && !address.is_gone() {
+            tracing::warn!(client = client.id, "could not be told to close: its worker's mailbox is full");
         }
         told
     }
@@ -396,12 +411,20 @@ impl Network for Net<'_, '_> {
         self.turn.workers.shutdown();
     }
 
-    fn set_max_connections(&self, max: usize) {
-        self.turn.workers.set_max_connections(max);
+    fn apply(&self, settings: &Settings) {
+        limits::apply(settings, self.turn.workers);
     }
 
-    fn set_idle_timeout(&self, timeout: Option<Duration>) {
-        self.turn.workers.set_idle_timeout(timeout);
+    fn acceptor(&self) -> AcceptorStats {
+        self.turn.workers.acceptor_stats()
+    }
+
+    fn closed(&self, reason: CloseReason) -> u64 {
+        self.turn.workers.closed(reason)
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.turn.workers.memory_bytes()
     }
 
     fn workers(&self) -> Vec<WorkerStats> {

@@ -3,7 +3,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use modb_net::{Flow, Handoff, In, Limits, Opening, Out, Peer, Server, Service, Token, Turn};
+use modb_net::{Flow, Handle, Handoff, In, Limits, Opening, Out, Peer, Server, Service, Turn};
 
 use crate::reuse_port::ReusePort;
 
@@ -78,12 +78,19 @@ impl Service for Greeter {
     type Session = ();
     type Message = ();
 
-    fn open(&mut self, _: Token, _: Peer, out: &mut Out<'_>, _: &Turn<'_, Self>) -> Opening<()> {
-        out.buffer().push(self.worker);
+    fn open(&mut self, _: Handle<'_>, _: &Peer, out: &mut Out<'_>, _: &Turn<'_, Self>) -> Opening<()> {
+        out.tail().push(self.worker);
         Opening::Serve(())
     }
 
-    fn on_input(&mut self, _: &mut (), input: &mut In<'_>, _: &mut Out<'_>, _: &Turn<'_, Self>) -> Flow {
+    fn on_input(
+        &mut self,
+        _: Handle<'_>,
+        _: &mut (),
+        input: &mut In<'_>,
+        _: &mut Out<'_>,
+        _: &Turn<'_, Self>,
+    ) -> Flow {
         input.consume(input.bytes().len());
         Flow::NeedInput
     }

@@ -1,27 +1,39 @@
 //! Many connections and one service: the order of a turn. No socket, no poller, no clock.
 //!
-//! The worker calls, in this order, [`Core::open`] and [`Core::adopt`] for what came, [`Core::event`] for
+//! The worker calls, in this order, [`Core::begin`], [`Core::open`] and [`Core::adopt`] for what came, [`Core::event`] for
 //! each event, [`Core::run_ready`], [`Core::message`] for each message, [`Core::timers`] and at last
 //! [`Core::finish`], which ends the turn: the service settles its commits, each connection with something
 //! to send is written to once, and what the poller must be told is left as [`Action`]s.
 //!
 //! Invariants: each connection executes at most once per turn and within its budget; nothing is written
 //! before [`Service::end_turn`] has answered; [`Service::on_close`] is called exactly once per session,
-//! unless it moved away.
+//! unless it moved away or was handed out.
 
 mod conns;
+mod memory;
 mod serve;
 mod settle;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use conns::{Action, Conns};
+pub(crate) use conns::{Action, Conns, Leaving};
 
-use crate::conn::{Conn, Stream, Waits};
+use crate::budget::Budget;
+use crate::buf::OutBuf;
+use crate::conn::{Conn, Phase, Serving, Stream, Then};
 use crate::deadline::Wheel;
-use crate::{CloseReason, Limits, Opening, Out, Peer, Release, Seq, Service, Token, Turn, WorkerStats};
+use crate::io::{Handle, Out};
+use crate::limits::{Limits, after};
+use crate::peer::Peer;
+use crate::poll::{Event, Interest};
+use crate::seat::Seat;
+use crate::seq::Seq;
+use crate::service::{Connections, HandedOut, Opening, Release, Service, Turn};
+use crate::token::Token;
+use crate::workers::{CloseReason, WorkerStats};
 
 /// Bytes read at once, in the one buffer that all connections of a worker share: a pipeline of a thousand
 /// small requests fits, and it stays in the second-level cache.
@@ -30,10 +42,22 @@ const SCRATCH_BYTES: usize = 64 << 10;
 /// A timeout is noticed at most this part of itself late.
 const TIMEOUT_PARTS: u32 = 16;
 
-/// A connection that was taken out, and the name it had.
-pub(crate) struct Detached<S: Service, T> {
-    pub(crate) token: Token,
-    pub(crate) conn: Conn<S::Session, T>,
+/// A connection that was taken out of one core, for another.
+#[derive(Debug)]
+pub(crate) struct Moved<X, T> {
+    conn: Conn<X, T>,
+    /// When it asked to be called.
+    alarm: Option<Instant>,
+}
+
+impl<X, T> Moved<X, T> {
+    pub(crate) fn stream(&self) -> &T {
+        &self.conn.stream
+    }
+
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.conn.seat
+    }
 }
 
 pub(crate) struct Core<S: Service, T> {
@@ -47,83 +71,178 @@ pub(crate) struct Core<S: Service, T> {
     idle_timeout: Option<Duration>,
     idle: Wheel,
     linger: Wheel,
+    stalls: memory::Stalls,
+    /// What of the pool the budget knows.
+    pooled_bytes: usize,
     /// Set by [`Core::shutdown`]: when what is left is closed unsent.
     shutdown_at: Option<Instant>,
     stats: WorkerStats,
+    closed: Vec<CloseReason>,
+    /// Connections that were settled, if somebody wants to know.
+    settled: Option<Vec<u32>>,
 }
 
 impl<S: Service, T: Stream> Core<S, T> {
-    pub(crate) fn new(service: S, limits: Limits, now: Instant) -> Self {
+    pub(crate) fn new(service: S, limits: Limits, budget: Arc<Budget>, worker: usize, now: Instant) -> Self {
         let idle_timeout = limits.idle_timeout;
         Self {
             service,
-            scratch: vec![0; SCRATCH_BYTES.min(limits.read_bytes_per_turn).max(1)],
+            scratch: vec![0; SCRATCH_BYTES.min(limits.read_bytes_per_turn)],
             running: Vec::new(),
             due: Vec::new(),
             released: Seq::ZERO,
             idle_timeout,
             idle: idle_wheel(idle_timeout, now),
-            linger: Wheel::new(now, limits.linger_timeout / TIMEOUT_PARTS),
+            linger: Wheel::new(now, limits.linger_timeout.min(limits.closing_timeout) / TIMEOUT_PARTS),
+            stalls: memory::Stalls::default(),
+            pooled_bytes: 0,
             shutdown_at: None,
             stats: WorkerStats::default(),
-            conns: Conns::new(limits),
+            closed: Vec::new(),
+            settled: None,
+            conns: Conns::new(limits, budget, worker, now),
         }
+    }
+
+    /// Begins a turn.
+    pub(crate) fn begin(&mut self, turn: &Turn<'_, S>) {
+        self.conns.desk.now = turn.now;
+        self.refresh_memory();
     }
 
     /// A connection has come. `None`: this worker cannot name another one, and it is closed.
-    pub(crate) fn open(&mut self, stream: T, peer: Peer, turn: &Turn<'_, S>) -> Option<Token> {
+    pub(crate) fn open(&mut self, stream: T, peer: &Peer, seat: Seat, turn: &Turn<'_, S>) -> Option<Token> {
         if self.conns.is_full() {
             return None;
         }
-        let token = self.conns.insert(Conn::new(stream, 0, turn.now));
-        let high_water = self.conns.limits.output_high_water_bytes;
+        let token = self.insert(stream, seat, Phase::Opening { remote: None });
+        self.ask_service(token, peer, turn);
+        // What the poller is told first; one that is being opened waits for something else.
         let conn = &mut self.conns.slab[token.slot as usize];
-        self.conns.pool.lend(&mut conn.output);
-        match self.service.open(token, peer, &mut Out::new(&mut conn.output, high_water), turn) {
-            Opening::Serve(session) => {
-                conn.session = Some(session);
-                self.stats.accepted += 1;
-            }
-            Opening::Refused => conn.doomed = Some(CloseReason::Refused),
-        }
-        self.watch_idle(token.slot, turn.now);
+        conn.interest = conn.wanted_interest();
         Some(token)
     }
 
-    /// A connection came from another worker. `None`: as [`Core::open`].
-    pub(crate) fn adopt(&mut self, mut conn: Conn<S::Session, T>, turn: &Turn<'_, S>) -> Option<Token> {
+    fn insert(&mut self, stream: T, mut seat: Seat, phase: Phase<S::Session>) -> Token {
+        seat.serve();
+        let account = self.conns.new_account();
+        let mut conn = Conn::new(stream, seat, account, phase, OutBuf::default());
+        conn.interest = conn.wanted_interest();
+        self.conns.insert(conn)
+    }
+
+    /// Asks the service what it makes of a connection that stands.
+    fn ask_service(&mut self, token: Token, peer: &Peer, turn: &Turn<'_, S>) {
+        let Conns { slab, pool, alarms, desk, .. } = &mut self.conns;
+        let Conn { phase, output, account, seat, .. } = &mut slab[token.slot as usize];
+        pool.lend(output);
+        let mut out = Out::new(output, account, desk);
+        *phase = match self.service.open(Handle::new(token, seat, alarms), peer, &mut out, turn) {
+            Opening::Serve(session) => {
+                self.stats.accepted += 1;
+                Phase::Serving(Serving::new(session, turn.now))
+            }
+            Opening::Refused => {
+                alarms.get_mut().clear(token);
+                self.closed.push(CloseReason::Refused);
+                Phase::Sending { since: turn.now, ended: false, then: Then::Linger }
+            }
+        };
+        self.watch(token.slot, turn.now);
+    }
+
+    /// A connection is being opened from here, until `deadline`. `None`: as [`Core::open`].
+    pub(crate) fn connecting(
+        &mut self,
+        stream: T,
+        remote: std::net::SocketAddr,
+        seat: Seat,
+        deadline: Instant,
+    ) -> Option<Token> {
         if self.conns.is_full() {
-            if let Some(session) = conn.session.take() {
-                self.service.on_close(session, CloseReason::Refused, turn);
+            return None;
+        }
+        let token = self.insert(stream, seat, Phase::Opening { remote: Some(remote) });
+        self.conns.alarms.get_mut().set(token, deadline);
+        Some(token)
+    }
+
+    /// The system has news of a connection that is being opened.
+    fn connected(&mut self, slot: u32, failed: bool, turn: &Turn<'_, S>) {
+        let conn = &mut self.conns.slab[slot as usize];
+        let Phase::Opening { remote: Some(remote) } = conn.phase else { return };
+        let error = match conn.stream.take_error() {
+            Ok(None) if !failed => None,
+            Ok(None) => Some(std::io::ErrorKind::ConnectionRefused.into()),
+            Ok(Some(error)) | Err(error) => Some(error),
+        };
+        if let Some(error) = error {
+            return self.connect_failed(slot, error, turn);
+        }
+        let peer = conn.stream.peer(remote);
+        let token = Token { slot, generation: conn.generation };
+        self.conns.alarms.get_mut().clear(token);
+        self.ask_service(token, &peer, turn);
+        self.conns.touch(slot);
+    }
+
+    fn connect_failed(&mut self, slot: u32, error: std::io::Error, turn: &Turn<'_, S>) {
+        let Some(conn) = self.conns.slab.get(slot as usize) else { return };
+        let Phase::Opening { remote: Some(remote) } = conn.phase else { return };
+        self.conns.remove(slot);
+        self.closed.push(CloseReason::ConnectFailed);
+        self.service.on_connect_failed(remote, error, turn);
+    }
+
+    /// A connection came from another worker. `None`: as [`Core::open`].
+    pub(crate) fn adopt(&mut self, moved: Moved<S::Session, T>, turn: &Turn<'_, S>) -> Option<Token> {
+        let Moved { mut conn, alarm } = moved;
+        if self.conns.is_full() {
+            if let Phase::Serving(serving) = conn.phase {
+                self.closed.push(CloseReason::Refused);
+                self.service.on_close(self.conns.next_token(), serving.session, CloseReason::Refused, turn);
             }
             return None;
         }
-        let token = self.conns.insert(conn);
-        let conn = &mut self.conns.slab[token.slot as usize];
         conn.interest = conn.wanted_interest();
-        if let Some(session) = conn.session.as_mut() {
-            self.service.on_moved_here(token, session, turn);
+        conn.account.move_to(turn.worker);
+        let token = self.conns.insert(conn);
+        let alarms = &self.conns.alarms;
+        if let Some(at) = alarm {
+            alarms.borrow_mut().set(token, at);
         }
-        self.watch_idle(token.slot, turn.now);
+        let Conn { seat, phase, .. } = &mut self.conns.slab[token.slot as usize];
+        if let Phase::Serving(serving) = phase {
+            self.service.on_moved_here(Handle::new(token, seat, alarms), &mut serving.session, turn);
+        }
+        // A resume that went past it on the way.
+        if seat.take_resumed() {
+            self.conns.resume(token);
+        }
+        self.watch(token.slot, turn.now);
         Some(token)
     }
 
     /// What the poller is to be told about a connection that has just come.
-    pub(crate) fn interest(&self, token: Token) -> crate::poll::Interest {
+    pub(crate) fn interest(&self, token: Token) -> Interest {
         self.conns.slab[token.slot as usize].interest
     }
 
     /// Takes out a connection that may move, if the one in `slot` may, for [`Core::adopt`] elsewhere.
     /// It is no longer known here, and is to be taken off the poller.
-    pub(crate) fn detach(&mut self, slot: u32, turn: &Turn<'_, S>) -> Option<Detached<S, T>> {
-        let conn = self.conns.slab.get_mut(slot as usize)?;
-        let session = conn.session.as_mut().filter(|_| conn.waits != Waits::Resume)?;
-        if conn.doomed.is_some() || !self.service.may_move(session) {
+    pub(crate) fn detach(&mut self, slot: u32, turn: &Turn<'_, S>) -> Option<(Token, Moved<S::Session, T>)> {
+        let Conn { phase, account, seat, generation, .. } = self.conns.slab.get_mut(slot as usize)?;
+        let Phase::Serving(serving) = phase else { return None };
+        let stays = serving.waits_for_resume() || serving.doom.is_some() || account.waits();
+        if stays || !self.service.may_move(&serving.session) {
             return None;
         }
-        self.service.on_moving_away(Token { slot, generation: conn.generation }, session, turn);
+        let token = Token { slot, generation: *generation };
+        let handle = Handle::new(token, seat, &self.conns.alarms);
+        self.service.on_moving_away(handle, &mut serving.session, turn);
+        let alarm = self.conns.alarms.get_mut().clear(token);
         let (token, conn) = self.conns.detach(slot);
-        Some(Detached { token, conn })
+        Some((token, Moved { conn, alarm }))
     }
 
     /// The slots of all connections now.
@@ -132,10 +251,16 @@ impl<S: Service, T: Stream> Core<S, T> {
     }
 
     /// An event of the poller. One for a connection that has gone is ignored.
-    pub(crate) fn event(&mut self, event: crate::poll::Event, turn: &Turn<'_, S>) {
+    pub(crate) fn event(&mut self, event: Event, turn: &Turn<'_, S>) {
         let Some(slot) = self.conns.slot_of_key(event.key) else { return };
         let broken = event.error || event.hangup;
         let conn = &mut self.conns.slab[slot as usize];
+        if matches!(conn.phase, Phase::Opening { .. }) {
+            if event.writable || broken {
+                self.connected(slot, broken, turn);
+            }
+            return;
+        }
         if event.writable {
             conn.blocked_write = false;
         }
@@ -153,18 +278,34 @@ impl<S: Service, T: Stream> Core<S, T> {
 
     /// The connections whose turn is due without new input.
     pub(crate) fn run_ready(&mut self, turn: &Turn<'_, S>) {
+        self.feed_starved();
         let mut running = std::mem::replace(&mut self.conns.ready, std::mem::take(&mut self.running));
         for slot in running.drain(..) {
-            if self.conns.slab.get(slot as usize).is_some_and(|conn| conn.queued) {
+            if self.conns.slab.get(slot as usize).is_some_and(|conn| conn.lists.queued) {
                 self.serve(slot, false, turn);
             }
         }
         self.running = running;
     }
 
-    /// A message of another thread.
-    pub(crate) fn message(&mut self, message: S::Message, turn: &Turn<'_, S>) {
-        self.service.on_message(message, &mut self.conns, turn);
+    /// A message of another thread, to this worker or to one of its connections.
+    pub(crate) fn message(&mut self, message: S::Message, to: Option<Token>, turn: &Turn<'_, S>) {
+        self.service.on_message(message, to, &mut self.conns, turn);
+    }
+
+    /// A message came back.
+    pub(crate) fn undelivered(&mut self, message: S::Message, turn: &Turn<'_, S>) {
+        self.service.on_undelivered(message, turn);
+    }
+
+    /// Whether there is such a connection, being served.
+    pub(crate) fn serves(&self, token: Token) -> bool {
+        self.conns.is_served(token)
+    }
+
+    /// A connection was resumed.
+    pub(crate) fn resume(&mut self, token: Token) {
+        self.conns.resume(token);
     }
 
     /// What has fallen due.
@@ -173,6 +314,13 @@ impl<S: Service, T: Stream> Core<S, T> {
         if self.service.next_timer().is_some_and(|at| at <= now) {
             self.service.on_timer(&mut self.conns, turn);
         }
+        while let Some(token) = { self.conns.alarms.get_mut().pop_due(now) } {
+            if self.conns.is_served(token) {
+                self.service.on_alarm(token, &mut self.conns, turn);
+            } else {
+                self.connect_failed(token.slot, std::io::ErrorKind::TimedOut.into(), turn);
+            }
+        }
         let mut due = std::mem::take(&mut self.due);
         self.idle.expire(now, &mut due);
         for slot in due.drain(..) {
@@ -180,9 +328,10 @@ impl<S: Service, T: Stream> Core<S, T> {
         }
         self.linger.expire(now, &mut due);
         for slot in due.drain(..) {
-            self.check_closing(slot, now);
+            self.check_closing(slot, turn);
         }
         self.due = due;
+        self.check_stalls(turn);
         if self.shutdown_at.is_some_and(|at| at <= now) {
             for slot in self.slots() {
                 self.abort(slot, CloseReason::Shutdown, turn);
@@ -204,26 +353,42 @@ impl<S: Service, T: Stream> Core<S, T> {
         };
         if failed.is_some() || upto > self.released {
             self.released = self.released.max(upto);
-            let mut held = std::mem::take(&mut self.conns.held);
-            for slot in held.drain(..) {
-                if let Some(conn) = self.conns.slab.get_mut(slot as usize) {
-                    conn.held = false;
-                    self.conns.touch(slot);
-                }
-            }
-            self.conns.held = held;
+            self.conns.touch_held();
         }
         let mut touched = std::mem::take(&mut self.conns.touched);
         for slot in touched.drain(..) {
             self.settle(slot, failed, turn);
         }
         self.conns.touched = touched;
+        self.count_pool();
         self.stats.turns += 1;
     }
 
     /// What is to be done to the poller and to closed sockets.
-    pub(crate) fn actions(&mut self) -> &mut Vec<Action<T>> {
+    pub(crate) fn actions(&mut self) -> &mut Vec<Action<S::Session, T>> {
         &mut self.conns.actions
+    }
+
+    /// Why connections have ended since this was last asked.
+    pub(crate) fn take_closed(&mut self) -> std::vec::Drain<'_, CloseReason> {
+        self.closed.drain(..)
+    }
+
+    /// A socket has left the layer.
+    pub(crate) fn handed_out(&mut self, token: Token, out: HandedOut<S::Session>, turn: &Turn<'_, S>) {
+        self.service.on_handed_out(token, out, turn);
+    }
+
+    /// Whether connections that were settled are noted, for [`Core::take_settled`].
+    pub(crate) fn note_settled(&mut self, on: bool) {
+        if on != self.settled.is_some() {
+            self.settled = on.then(Vec::new);
+        }
+    }
+
+    /// The connections that did something since this was last asked.
+    pub(crate) fn take_settled(&mut self) -> Vec<u32> {
+        self.settled.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Whether there is something to do without waiting.
@@ -233,10 +398,18 @@ impl<S: Service, T: Stream> Core<S, T> {
 
     /// When [`Core::timers`] is wanted next.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        [self.service.next_timer(), self.idle.next(), self.linger.next(), self.shutdown_at]
-            .into_iter()
-            .flatten()
-            .min()
+        let alarm = self.conns.alarms.borrow().next();
+        [
+            self.service.next_timer(),
+            alarm,
+            self.idle.next(),
+            self.linger.next(),
+            self.stalls.next(),
+            self.shutdown_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     pub(crate) fn stats(&self) -> WorkerStats {
@@ -252,14 +425,14 @@ impl<S: Service, T: Stream> Core<S, T> {
     /// is not done after the shutdown timeout is cut off.
     pub(crate) fn shutdown(&mut self, now: Instant) {
         if self.shutdown_at.is_none() {
-            self.shutdown_at = Some(now + self.conns.limits.shutdown_timeout);
+            self.shutdown_at = Some(after(now, self.conns.limits.shutdown_timeout));
             for slot in self.slots() {
                 self.conns.touch(slot);
             }
         }
     }
 
-    /// From now on connections without input for `timeout` are closed.
+    /// From now on connections on which nothing comes or goes for `timeout` are closed.
     pub(crate) fn set_idle_timeout(&mut self, timeout: Option<Duration>, now: Instant) {
         if timeout != self.idle_timeout {
             self.idle_timeout = timeout;
@@ -272,9 +445,25 @@ impl<S: Service, T: Stream> Core<S, T> {
 
     /// Closes a connection at once, unsent output and all.
     pub(crate) fn abort(&mut self, slot: u32, reason: CloseReason, turn: &Turn<'_, S>) {
-        if let Some(session) = self.conns.remove(slot) {
-            self.service.on_close(session, reason, turn);
+        let (token, session) = self.conns.remove(slot);
+        if let Some(session) = session {
+            self.closed.push(reason);
+            self.service.on_close(token, session, reason, turn);
         }
+    }
+}
+
+impl<S: Service, T: Stream> Core<S, T> {
+    /// As [`Core::abort`], if the connection is still there.
+    pub(crate) fn abort_token(&mut self, token: Token, reason: CloseReason, turn: &Turn<'_, S>) {
+        if self.conns.slot_of_key(token.key()) == Some(token.slot) {
+            self.abort(token.slot, reason, turn);
+        }
+    }
+
+    /// A connection that was to be handed out was closed instead.
+    pub(crate) fn told_closed(&mut self, token: Token, session: S::Session, turn: &Turn<'_, S>) {
+        self.service.on_close(token, session, CloseReason::Requested, turn);
     }
 }
 

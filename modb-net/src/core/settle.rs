@@ -2,50 +2,91 @@
 //! for next; and the timeouts that end it.
 //!
 //! Invariants: one write at most; a session is given back exactly once; whatever a connection waits for,
-//! either the poller, the ready list, the list of held ones or a wheel knows of it.
+//! either the poller, the ready list, the list of held or starved ones or a wheel knows of it; what it holds is counted.
 
 use std::time::Instant;
 
-use super::{Action, Core};
-use crate::conn::{Phase, Stream, Waits};
-use crate::{CloseReason, Seq, Service, Token, Turn};
+use super::{Action, Core, Leaving};
+use crate::conn::{Conn, Doom, Phase, Stream, Then, Waits};
+use crate::io::Out;
+use crate::limits::after;
+use crate::seq::Seq;
+use crate::service::{Service, Turn};
+use crate::token::Token;
+use crate::workers::CloseReason;
+
+/// What became of a connection at the end of its turn.
+enum Settled {
+    Stays,
+    Gone,
+    HandedOut,
+}
 
 impl<S: Service, T: Stream> Core<S, T> {
     /// Before the end of the turn: whoever has nothing more to ask, or was told to go, is no longer served.
     pub(super) fn end_serving_if_due(&mut self, slot: u32, turn: &Turn<'_, S>) {
-        let Some(conn) = self.conns.slab.get_mut(slot as usize) else { return };
-        if conn.phase != Phase::Serving {
-            return;
-        }
-        let reason = match (conn.doomed, conn.waits) {
-            (Some(reason), _) => reason,
-            (None, Waits::Turn) => return,
-            // A blocked session is not waited for either: nobody may be there to receive what it takes.
-            (None, Waits::Input | Waits::Resume) if conn.ended => CloseReason::PeerClosed,
-            (None, Waits::Input | Waits::Resume) if self.shutdown_at.is_some() => CloseReason::Shutdown,
-            (None, Waits::Input | Waits::Resume) => return,
+        let Some(serving) = self.conns.slab.get(slot as usize).and_then(Conn::serving) else { return };
+        let shutdown = self.shutdown_at.is_some();
+        let doom = match (serving.doom, serving.waits) {
+            (Some(doom), _) => doom,
+            // It has something to do yet, and does it whatever its peer's side or the server does.
+            (None, Waits::Turn | Waits::Parked | Waits::Room) => return,
+            (None, Waits::Input) if serving.ended => {
+                self.end_of_input(slot, turn);
+                let Some(serving) = self.conns.slab[slot as usize].serving() else { return };
+                let Some(doom) = serving.doom else { return };
+                doom
+            }
+            // A blocked session is not waited for: nobody may be there to receive what it takes.
+            (None, Waits::Blocked) if serving.ended => Doom::Close(CloseReason::PeerClosed),
+            (None, Waits::Input | Waits::Blocked) if shutdown => Doom::Close(CloseReason::Shutdown),
+            (None, Waits::Input | Waits::Blocked) => return,
         };
-        self.end_serving(slot, reason, turn);
+        match doom {
+            Doom::Close(reason) => self.end_serving(slot, reason, turn),
+            Doom::HandOut => self.begin_hand_out(slot, turn.now),
+        }
     }
 
-    pub(super) fn end_serving(&mut self, slot: u32, reason: CloseReason, turn: &Turn<'_, S>) {
-        let conn = &mut self.conns.slab[slot as usize];
-        let session = conn.finish(turn.now);
-        self.conns.pool.reclaim_input(&mut conn.input);
-        self.linger.schedule(slot, turn.now + self.conns.limits.linger_timeout);
-        if let Some(session) = session {
-            self.service.on_close(session, reason, turn);
+    /// Ends serving: what was written is sent, with a last word; input is ignored from now on.
+    fn end_serving(&mut self, slot: u32, reason: CloseReason, turn: &Turn<'_, S>) {
+        let Conn { phase, output, account, generation, .. } = &mut self.conns.slab[slot as usize];
+        let sending = Phase::Sending { since: turn.now, ended: false, then: Then::Linger };
+        let Phase::Serving(mut serving) = std::mem::replace(phase, sending) else { return };
+        if let Phase::Sending { ended, .. } = phase {
+            *ended = serving.ended;
         }
+        let token = Token { slot, generation: *generation };
+        self.conns.pool.lend(output);
+        let mut out = Out::new(output, account, &self.conns.desk);
+        self.service.last_word(&mut serving.session, reason, &mut out, turn);
+        serving.input.clear();
+        self.conns.pool.reclaim_input(&mut serving.input);
+        self.conns.alarms.get_mut().clear(token);
+        self.watch_closing(slot, turn.now);
+        self.closed.push(reason);
+        self.service.on_close(token, serving.session, reason, turn);
+    }
+
+    /// Ends serving for a connection that leaves the layer.
+    fn begin_hand_out(&mut self, slot: u32, now: Instant) {
+        let Conn { phase, generation, .. } = &mut self.conns.slab[slot as usize];
+        let sending = Phase::Sending { since: now, ended: false, then: Then::Linger };
+        let Phase::Serving(mut serving) = std::mem::replace(phase, sending) else { return };
+        self.conns.alarms.get_mut().clear(Token { slot, generation: *generation });
+        let then = Then::HandOut { session: serving.session, unread: serving.input.take() };
+        *phase = Phase::Sending { since: now, ended: serving.ended, then };
+        self.watch_closing(slot, now);
     }
 
     /// After the end of the turn: sends what may leave, and decides what the connection waits for.
     pub(super) fn settle(&mut self, slot: u32, failed: Option<Seq>, turn: &Turn<'_, S>) {
         let Some(conn) = self.conns.slab.get_mut(slot as usize) else { return };
-        if !std::mem::take(&mut conn.touched) {
+        if !std::mem::take(&mut conn.lists.touched) {
             return;
         }
-        if failed.is_some_and(|after| conn.output.fail_after(after)) && conn.phase == Phase::Serving {
-            self.end_serving(slot, CloseReason::CommitFailed, turn);
+        if failed.is_some_and(|after| conn.output.fail_after(after)) && conn.serving().is_some() {
+            self.fail_serving(slot, turn);
         }
         let conn = &mut self.conns.slab[slot as usize];
         match conn.write(self.released, turn.now) {
@@ -59,76 +100,136 @@ impl<S: Service, T: Stream> Core<S, T> {
         if conn.output.len() > self.conns.limits.max_output_bytes {
             return self.abort(slot, CloseReason::OutputLimit, turn);
         }
-        match conn.phase {
-            Phase::Serving => conn.update_pause(&self.conns.limits),
-            Phase::Finishing if conn.output.is_empty() => {
-                if conn.ended || conn.stream.shutdown_write().is_err() {
-                    self.conns.remove(slot);
-                    return;
-                }
-                conn.phase = Phase::Lingering { drained_bytes: 0 };
-                conn.stamp = turn.now;
-            }
-            Phase::Finishing => {}
-            Phase::Lingering { .. } if conn.ended => {
+        match self.settle_phase(slot, turn.now) {
+            Settled::Stays => {}
+            Settled::Gone => {
                 self.conns.remove(slot);
                 return;
             }
-            Phase::Lingering { .. } => {}
+            Settled::HandedOut => return self.hand_out(slot),
         }
-        self.conns.pool.reclaim_output(&mut conn.output);
-        if conn.output.is_held() && !conn.held {
-            conn.held = true;
-            self.conns.held.push(slot);
-        }
+        self.count_memory(slot);
+        let conn = &mut self.conns.slab[slot as usize];
         let wanted = conn.wanted_interest();
         if wanted != conn.interest {
             conn.interest = wanted;
             let token = Token { slot, generation: conn.generation };
             self.conns.actions.push(Action::Modify(token, wanted));
         }
-        if conn.phase == Phase::Serving && conn.waits == Waits::Turn && !conn.paused {
+        if conn.output.is_held() {
+            self.conns.hold(slot);
+        }
+        let conn = &self.conns.slab[slot as usize];
+        if conn.serving().is_some_and(|serving| serving.waits == Waits::Turn && !serving.paused) {
             self.conns.queue(slot);
+        }
+        if let Some(settled) = &mut self.settled {
+            settled.push(slot);
         }
     }
 
-    pub(super) fn watch_idle(&mut self, slot: u32, now: Instant) {
-        if let Some(timeout) = self.idle_timeout {
-            self.idle.schedule(slot, now + timeout);
+    /// Replies to what failed were taken out of the output; what is left is sent, and nothing is added.
+    fn fail_serving(&mut self, slot: u32, turn: &Turn<'_, S>) {
+        let conn = &mut self.conns.slab[slot as usize];
+        let sending = Phase::Sending { since: turn.now, ended: false, then: Then::Linger };
+        let Phase::Serving(serving) = std::mem::replace(&mut conn.phase, sending) else { return };
+        let token = Token { slot, generation: conn.generation };
+        self.conns.alarms.get_mut().clear(token);
+        self.watch_closing(slot, turn.now);
+        self.closed.push(CloseReason::CommitFailed);
+        self.service.on_close(token, serving.session, CloseReason::CommitFailed, turn);
+    }
+
+    /// What follows from what was sent.
+    fn settle_phase(&mut self, slot: u32, now: Instant) -> Settled {
+        let conn = &mut self.conns.slab[slot as usize];
+        match &mut conn.phase {
+            Phase::Serving(serving) => {
+                serving.update_pause(conn.output.len(), self.conns.desk.high_water_bytes);
+                Settled::Stays
+            }
+            Phase::Sending { ended, then, .. } if conn.output.is_empty() => match then {
+                Then::HandOut { .. } => Settled::HandedOut,
+                Then::Linger if *ended || conn.stream.shutdown_write().is_err() => Settled::Gone,
+                Then::Linger => {
+                    conn.phase = Phase::Lingering { since: now, drained_bytes: 0 };
+                    Settled::Stays
+                }
+            },
+            Phase::Opening { .. } | Phase::Sending { .. } | Phase::Lingering { .. } => Settled::Stays,
         }
+    }
+
+    /// Gives back what is empty, and counts what is not.
+    fn count_memory(&mut self, slot: u32) {
+        let conn = &mut self.conns.slab[slot as usize];
+        self.conns.pool.reclaim_output(&mut conn.output);
+        let mut bytes = conn.buffer_bytes();
+        // Whoever is about to execute keeps its place until it has.
+        let mut rests = true;
+        if let Phase::Serving(serving) = &conn.phase {
+            bytes += self.service.session_bytes(&serving.session);
+            rests = serving.waits == Waits::Input;
+        }
+        conn.account.recount(bytes);
+        if rests {
+            conn.account.rest();
+        }
+    }
+
+    fn hand_out(&mut self, slot: u32) {
+        let (token, conn) = self.conns.detach(slot);
+        if let Phase::Sending { then: Then::HandOut { session, unread }, .. } = conn.phase {
+            self.closed.push(CloseReason::HandedOut);
+            let leaving = Box::new(Leaving { session, unread, seat: conn.seat });
+            self.conns.actions.push(Action::HandOut(token, conn.stream, leaving));
+        }
+    }
+
+    /// Watches over a connection that has just come.
+    pub(super) fn watch(&mut self, slot: u32, now: Instant) {
+        if self.conns.slab[slot as usize].serving().is_none() {
+            self.watch_closing(slot, now);
+        } else if let Some(timeout) = self.idle_timeout {
+            self.idle.schedule(slot, after(now, timeout));
+        }
+    }
+
+    fn watch_closing(&mut self, slot: u32, now: Instant) {
+        let limits = &self.conns.limits;
+        self.linger.schedule(slot, after(now, limits.linger_timeout.min(limits.closing_timeout)));
     }
 
     pub(super) fn check_idle(&mut self, slot: u32, now: Instant) {
         let (Some(timeout), Some(conn)) = (self.idle_timeout, self.conns.slab.get_mut(slot as usize)) else {
             return;
         };
-        let Some(session) = conn.session.as_ref().filter(|_| conn.is_serving()) else { return };
-        let exempt = conn.waits == Waits::Resume || !self.service.may_time_out(session);
-        let due = conn.stamp + timeout;
+        let Some(serving) = conn.serving_mut().filter(|serving| serving.doom.is_none()) else { return };
+        let waits_for_us = serving.waits_for_resume() || serving.waits == Waits::Room;
+        let exempt = waits_for_us || !self.service.may_time_out(&serving.session);
+        let due = after(serving.active, timeout);
         if !exempt && due <= now {
-            conn.doomed = Some(CloseReason::Idle);
+            serving.doom = Some(Doom::Close(CloseReason::Idle));
             self.conns.touch(slot);
         } else {
-            self.idle.schedule(slot, if exempt { now + timeout } else { due });
+            self.idle.schedule(slot, if exempt { after(now, timeout) } else { due });
         }
     }
 
     /// A closing connection that makes no progress is cut off.
-    pub(super) fn check_closing(&mut self, slot: u32, now: Instant) {
+    pub(super) fn check_closing(&mut self, slot: u32, turn: &Turn<'_, S>) {
         let limits = &self.conns.limits;
         let Some(conn) = self.conns.slab.get_mut(slot as usize) else { return };
-        let due = conn.stamp
-            + match conn.phase {
-                // The slot has a new owner.
-                Phase::Serving => return,
-                Phase::Finishing => limits.shutdown_timeout,
-                Phase::Lingering { .. } => limits.linger_timeout,
-            };
-        if due <= now {
-            // Its session has gone already: there is nobody to tell.
-            self.conns.remove(slot);
-        } else {
+        let due = match &conn.phase {
+            // The slot has a new owner.
+            Phase::Opening { .. } | Phase::Serving(_) => return,
+            Phase::Sending { since, .. } => after(*since, limits.closing_timeout),
+            Phase::Lingering { since, .. } => after(*since, limits.linger_timeout),
+        };
+        if due > turn.now {
             self.linger.schedule(slot, due);
+        } else {
+            self.abort(slot, CloseReason::PeerReset, turn);
         }
     }
 }

@@ -45,18 +45,15 @@ impl<T> Mailbox<T> {
         Self { state: Mutex::new(State::new(capacity)), waker }
     }
 
-    /// Puts `item` in and wakes the worker.
-    pub(crate) fn try_send(&self, item: T) -> Result<(), Refused<T>> {
-        self.send(item, false)
-    }
-
-    /// As [`Mailbox::try_send`], and if it is full, [`Taken::room_awaited`] will say so.
-    pub(crate) fn try_send_or_await(&self, item: T) -> Result<(), Refused<T>> {
-        self.send(item, true)
-    }
-
-    fn send(&self, item: T, await_room: bool) -> Result<(), Refused<T>> {
-        self.lock().push(item, await_room)?;
+    /// Puts `item` in and wakes the worker. `await_room`: if it is full, [`Taken::room_awaited`] will say that somebody
+    /// waits. `before`: what is to be true of the item before anybody can see it in here.
+    pub(crate) fn try_send(
+        &self,
+        item: T,
+        await_room: bool,
+        before: impl FnOnce(&T),
+    ) -> Result<(), Refused<T>> {
+        self.lock().push(item, await_room, before)?;
         // A waker that fails belongs to a worker that is ending: its `close` gives the item back.
         let _ = self.waker.wake();
         Ok(())
@@ -98,7 +95,12 @@ impl<T> State<T> {
         Self { queue: VecDeque::new(), capacity: capacity.max(1), open: true, room_awaited: false }
     }
 
-    pub(super) fn push(&mut self, item: T, await_room: bool) -> Result<(), Refused<T>> {
+    pub(super) fn push(
+        &mut self,
+        item: T,
+        await_room: bool,
+        before: impl FnOnce(&T),
+    ) -> Result<(), Refused<T>> {
         if !self.open {
             return Err(Refused::Closed(item));
         }
@@ -106,8 +108,24 @@ impl<T> State<T> {
             self.room_awaited |= await_room;
             return Err(Refused::Full(item));
         }
+        before(&item);
         self.queue.push_back(item);
         Ok(())
+    }
+
+    /// Takes back what was pushed last.
+    pub(super) fn unpush(&mut self) -> Option<T> {
+        self.queue.pop_back()
+    }
+
+    /// Takes the first item, and whether somebody waits for room.
+    pub(super) fn pop(&mut self) -> (Option<T>, bool) {
+        (self.queue.pop_front(), std::mem::take(&mut self.room_awaited))
+    }
+
+    /// Somebody waits for room.
+    pub(super) fn await_room(&mut self) {
+        self.room_awaited = true;
     }
 
     pub(super) fn take(&mut self, at_most: usize, into: &mut Vec<T>) -> Taken {

@@ -9,12 +9,17 @@ mod model;
 pub(crate) mod shared;
 
 use std::fmt;
-use std::net::TcpStream;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Instant;
 
-use crate::conn::Conn;
-use crate::{Peer, Service};
+use socket2::Socket;
+
+use crate::core::Moved;
+use crate::peer::Peer;
+use crate::seat::{Address, Seat};
+use crate::service::Service;
 
 /// Which worker gets a new connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -65,15 +70,26 @@ impl FromStr for Handoff {
     }
 }
 
-/// A connection that was accepted and has no worker yet.
+/// A connection that has its seat and no worker yet.
 #[derive(Debug)]
 pub(crate) struct Arrival {
-    pub(crate) stream: TcpStream,
-    pub(crate) peer: Peer,
+    // In this order: the socket is closed before its seat is free again.
+    pub(crate) stream: Socket,
+    pub(crate) seat: Seat,
+    pub(crate) way: Way,
+}
+
+/// How a connection came.
+#[derive(Debug)]
+pub(crate) enum Way {
+    /// It stands.
+    Stands(Peer),
+    /// It is being opened from here, until `deadline`.
+    Opens { remote: SocketAddr, deadline: Instant },
 }
 
 /// A live connection of a service `S`.
-pub(crate) type Live<S> = Conn<<S as Service>::Session, Arc<TcpStream>>;
+pub(crate) type Live<S> = Moved<<S as Service>::Session, Arc<Socket>>;
 
 /// What comes in a worker's mailbox.
 pub(crate) enum Letter<S: Service> {
@@ -83,8 +99,21 @@ pub(crate) enum Letter<S: Service> {
     Moved(Box<Live<S>>),
     /// For the service.
     Message(S::Message),
+    /// For one of its connections; `from`: the worker that sent it.
+    MessageTo { to: Address, message: S::Message, from: Option<usize> },
     /// Give up to so many connections to other workers.
     MoveAway { at_most: usize },
+}
+
+impl<S: Service> Letter<S> {
+    /// From the moment it is in the mailbox of `worker` it counts as that worker's.
+    pub(crate) fn assign(&self, worker: usize) {
+        match self {
+            Self::Arrived(arrival) => arrival.seat.assign(worker),
+            Self::Moved(moved) => moved.seat().assign(worker),
+            Self::Message(_) | Self::MessageTo { .. } | Self::MoveAway { .. } => {}
+        }
+    }
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ impl Desk {
         Self { mailbox: Mutex::new(State::new(1)), worker: Sleeper::new() }
     }
     fn send(&self, item: u32, await_room: bool) -> Result<(), Refused<u32>> {
-        self.mailbox.lock().unwrap().push(item, await_room)?;
+        self.mailbox.lock().unwrap().push(item, await_room, |_| ())?;
         self.worker.wake();
         Ok(())
     }

@@ -13,30 +13,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use socket2::Socket;
 
 use super::Arrival;
-use super::mailbox::Refused;
+use super::mailbox::{Refused, State};
 use crate::socketpair::{self, PairError};
 
 #[derive(Debug)]
 pub(crate) struct SharedQueue {
-    state: Mutex<State>,
+    state: Mutex<State<Arrival>>,
     sender: Socket,
     receiver: Arc<Socket>,
-}
-
-#[derive(Debug)]
-struct State {
-    queue: VecDeque<Arrival>,
-    capacity: usize,
-    open: bool,
-    room_awaited: bool,
 }
 
 impl SharedQueue {
     pub(crate) fn new(capacity: usize) -> Result<Self, PairError> {
         let (receiver, sender) = socketpair::pair()?;
-        let state =
-            State { queue: VecDeque::new(), capacity: capacity.max(1), open: true, room_awaited: false };
-        Ok(Self { state: Mutex::new(state), sender, receiver: Arc::new(receiver) })
+        Ok(Self { state: Mutex::new(State::new(capacity)), sender, receiver: Arc::new(receiver) })
     }
 
     /// A share of the reading end, for one worker's poller.
@@ -47,24 +37,16 @@ impl SharedQueue {
     /// Puts a connection in and wakes the workers. Full also means that the pair takes no more bytes.
     pub(crate) fn try_send_or_await(&self, arrival: Arrival) -> Result<(), Refused<Arrival>> {
         let mut state = self.lock();
-        if !state.open {
-            return Err(Refused::Closed(arrival));
-        }
-        if state.queue.len() >= state.capacity {
-            state.room_awaited = true;
-            return Err(Refused::Full(arrival));
-        }
-        state.queue.push_back(arrival);
+        state.push(arrival, true, |_| ())?;
         // Written under the lock: whoever reads the byte finds the connection, and if it cannot be
         // written, the last one is still this one.
-        match write_byte(&self.sender) {
-            Ok(()) => Ok(()),
-            Err(_) => {
-                state.room_awaited = true;
-                let arrival = state.queue.pop_back().expect("it was pushed under this lock");
-                Err(Refused::Full(arrival))
-            }
+        if write_byte(&self.sender).is_err()
+            && let Some(arrival) = state.unpush()
+        {
+            state.await_room();
+            return Err(Refused::Full(arrival));
         }
+        Ok(())
     }
 
     /// Takes one connection, if this worker is the one to get it; and whether the acceptor waits for room.
@@ -72,19 +54,15 @@ impl SharedQueue {
         if !read_byte(&self.receiver) {
             return (None, false);
         }
-        let mut state = self.lock();
-        let arrival = state.queue.pop_front();
-        (arrival, std::mem::take(&mut state.room_awaited))
+        self.lock().pop()
     }
 
     /// Refuses everything from now on, and gives back what is left.
     pub(crate) fn close(&self) -> VecDeque<Arrival> {
-        let mut state = self.lock();
-        state.open = false;
-        std::mem::take(&mut state.queue)
+        self.lock().close()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<Arrival>> {
         // No code that can panic runs under the lock, so what a poisoned one guards is whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

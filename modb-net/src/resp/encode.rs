@@ -4,6 +4,7 @@
 //! writes as many elements as it announces; the text of a simple string or an error never breaks its line.
 
 use super::number::{push_f64, push_i64, push_u64};
+use crate::buf::Tail;
 
 /// Which protocol a connection speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -40,14 +41,17 @@ pub struct Deferred {
 #[derive(Debug)]
 pub struct Encoder<'a> {
     out: &'a mut Vec<u8>,
+    /// What lies before is not this encoder's.
+    floor: usize,
     protocol: Protocol,
 }
 
 impl<'a> Encoder<'a> {
-    /// Appends to `out`.
+    /// Appends to `out`: the output of a connection ([`crate::Out::tail`]) or any vector.
     #[inline]
-    pub fn new(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
-        Self { out, protocol }
+    pub fn new(out: impl Into<Tail<'a>>, protocol: Protocol) -> Self {
+        let (out, floor) = out.into().into_parts();
+        Self { out, floor, protocol }
     }
 
     /// What the connection speaks.
@@ -66,7 +70,11 @@ impl<'a> Encoder<'a> {
     }
 
     /// Takes back all that was written since the buffer had `len` bytes.
+    ///
+    /// # Panics
+    /// If it had so few before this encoder began: what is there already is not its own.
     pub fn truncate(&mut self, len: usize) {
+        assert!(len >= self.floor, "more than this encoder has written");
         self.out.truncate(len);
     }
 

@@ -5,7 +5,7 @@
 pub struct Limits {
     /// The longest argument, in bytes (Redis: `proto-max-bulk-len`, 512 MiB).
     pub max_bulk_bytes: u32,
-    /// The most arguments of one request (the specification's 1,048,576).
+    /// The most arguments of one request (Redis 7: the largest `int`).
     pub max_elements: u32,
     /// The longest inline command and the longest line that holds a length, in bytes (Redis:
     /// `PROTO_INLINE_MAX_SIZE`, 64 KiB).
@@ -26,7 +26,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_bulk_bytes: 512 << 20,
-            max_elements: 1 << 20,
+            max_elements: i32::MAX as u32,
             max_inline_bytes: 64 << 10,
             authenticated: true,
         }

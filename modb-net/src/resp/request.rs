@@ -188,6 +188,13 @@ impl RequestDecoder {
         self.spans.capacity() * size_of::<Span>() + self.inline.capacity()
     }
 
+    /// Gives back what a huge request needed. Call it when the last request is done: the next one may be long in coming.
+    pub fn release(&mut self) {
+        if self.spans.capacity() > KEPT_SPANS || self.inline.capacity() > KEPT_INLINE_BYTES {
+            self.begin();
+        }
+    }
+
     /// Forgets the last request.
     fn begin(&mut self) {
         self.spans.clear();

@@ -17,6 +17,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use crate::limits::after;
+
 use socket2::Socket;
 
 use crate::sys;
@@ -95,7 +97,7 @@ pub fn pair() -> Result<(Socket, Socket), PairError> {
 /// # Errors
 /// What was tried and which step of it failed.
 pub fn pair_by(strategies: &[Strategy], deadline: Duration) -> Result<(Socket, Socket), PairError> {
-    let end = Instant::now() + deadline;
+    let end = after(Instant::now(), deadline);
     let mut failed = Vec::new();
     for (tried, &strategy) in strategies.iter().enumerate() {
         let now = Instant::now();

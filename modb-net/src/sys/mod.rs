@@ -9,6 +9,10 @@
 //! - [`short_temp_dir`]: a folder for temporary files whose path is short.
 //! - [`poll_sockets`]: waits for a few sockets without holding a descriptor for it.
 //! - [`is_connecting`]: whether an error of `connect` means that the system is still at it.
+//! - [`accept`]: takes a connection from a listener, non-blocking; [`CONNECTIONS_INHERIT`]: with the listener's options.
+//! - [`set_keep_alive`]: whether and when the system asks a silent peer whether it is there.
+//! - [`FileIdentity`], [`file_identity`], [`is_socket_file`], [`set_mode`], [`lock_folder_of`]: the file of a Unix-domain
+//!   socket: whose it is, what it is, who may connect, and one who changes it at a time.
 //! - [`raise_descriptor_limit`]: as many open sockets as asked for, or as the system allows.
 //! - [`ReadyList`]: waits for the sources of a poller, and is what came of it.
 //! - [`EventFd`]: a counter that can be waited for; does not exist everywhere.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Resource, Rlimit};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::Watch;
 
@@ -73,6 +73,86 @@ pub(crate) fn poll_sockets(watches: &[Watch<'_>], timeout: Duration) -> io::Resu
 pub(crate) fn is_connecting(error: &io::Error) -> bool {
     use rustix::io::Errno;
     [Errno::INPROGRESS, Errno::INTR].iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
+}
+
+/// Whether a connection has the options of the listener that it was accepted from: no system call per connection.
+pub(crate) const CONNECTIONS_INHERIT: bool = cfg!(target_os = "linux");
+
+/// Accepts a connection: non-blocking, closed on exec.
+///
+/// # Errors
+/// What the system says; `WouldBlock` if none waits.
+#[cfg(target_os = "linux")]
+pub(crate) fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
+    use rustix::net::SocketFlags;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (socket, address) = rustix::net::acceptfrom_with(listener, flags)?;
+    // A peer of the Unix domain has no name.
+    let address = match address.and_then(|address| std::net::SocketAddr::try_from(address).ok()) {
+        Some(address) => address.into(),
+        None => SockAddr::unix("")?,
+    };
+    Ok((Socket::from(socket), address))
+}
+
+/// Accepts a connection: non-blocking, closed on exec.
+///
+/// # Errors
+/// What the system says; `WouldBlock` if none waits.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
+    let (socket, address) = listener.accept()?;
+    socket.set_nonblocking(true)?;
+    Ok((socket, address))
+}
+
+/// Asks a silent peer whether it is there, after so long and then three times within as long again; `None`: never.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn set_keep_alive(socket: &Socket, after: Option<Duration>) -> io::Result<()> {
+    let Some(after) = after else { return socket.set_keepalive(false) };
+    // Whole seconds, as many as fit into 15 bits.
+    let seconds = after.as_secs().clamp(1, 32_767);
+    let keep_alive = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(seconds))
+        .with_interval(Duration::from_secs((seconds / 3).max(1)))
+        .with_retries(3);
+    socket.set_tcp_keepalive(&keep_alive)
+}
+
+/// What tells one file from all others: its device and its number there.
+pub(crate) type FileIdentity = (u64, u64);
+
+/// The identity of the file at `path`, if there is one.
+pub(crate) fn file_identity(path: &Path) -> Option<FileIdentity> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+/// Whether the file at `path` is a socket.
+pub(crate) fn is_socket_file(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
+}
+
+/// Sets the permissions of the file at `path`.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
+/// Holds the folder of `path` against others who do the same, until the result is dropped.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn lock_folder_of(path: &Path) -> io::Result<std::fs::File> {
+    let folder = std::fs::File::open(path.parent().unwrap_or(Path::new("/")))?;
+    folder.lock()?;
+    Ok(folder)
 }
 
 /// Raises the soft limit of open descriptors to `wanted`, or to the hard limit if that is less, and

@@ -7,7 +7,7 @@ use std::os::windows::io::AsRawSocket;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use socket2::Socket;
+use socket2::{SockAddr, Socket};
 use windows_sys::Win32::Networking::WinSock::{
     POLLIN, POLLOUT, SO_EXCLUSIVEADDRUSE, SOCKET, SOCKET_ERROR, SOL_SOCKET, WSAEWOULDBLOCK, WSAPOLLFD,
     WSAPoll, setsockopt,
@@ -59,7 +59,7 @@ pub(crate) fn make_private_dir(path: &Path) -> io::Result<()> {
 
 /// The machine's own, which every user may write to: a user's may be deep, and a socket's path has 108 bytes.
 pub(crate) fn short_temp_dir() -> PathBuf {
-    PathBuf::from(r"C:\Windows\Temp")
+    std::env::var_os("SystemRoot").map_or_else(|| PathBuf::from(r"C:\Windows"), PathBuf::from).join("Temp")
 }
 
 /// `WSAPoll`. Before Windows 10 2004 it does not report a connect that failed: wait in slices.
@@ -85,6 +85,62 @@ pub(crate) fn poll_sockets(watches: &[Watch<'_>], timeout: Duration) -> io::Resu
 /// `WSAEWOULDBLOCK`.
 pub(crate) fn is_connecting(error: &io::Error) -> bool {
     error.raw_os_error() == Some(WSAEWOULDBLOCK)
+}
+
+/// What a connection has of the options of its listener is not written down anywhere: each gets its own.
+pub(crate) const CONNECTIONS_INHERIT: bool = false;
+
+/// Accepts a connection: non-blocking, not inheritable.
+///
+/// # Errors
+/// What the system says; `WouldBlock` if none waits.
+pub(crate) fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
+    let (socket, address) = listener.accept()?;
+    socket.set_nonblocking(true)?;
+    Ok((socket, address))
+}
+
+/// Asks a silent peer whether it is there, after so long and then ten times (the system's number) within three times as
+/// long again; `None`: never.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn set_keep_alive(socket: &Socket, after: Option<Duration>) -> io::Result<()> {
+    let Some(after) = after else { return socket.set_keepalive(false) };
+    let seconds = after.as_secs().clamp(1, 32_767);
+    let keep_alive = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(seconds))
+        .with_interval(Duration::from_secs((seconds / 3).max(1)));
+    socket.set_tcp_keepalive(&keep_alive)
+}
+
+/// Files have no number here that the standard library would tell: any file at the place counts as the same.
+pub(crate) type FileIdentity = ();
+
+/// Whether there is a file at `path`.
+pub(crate) fn file_identity(path: &Path) -> Option<FileIdentity> {
+    std::fs::symlink_metadata(path).ok().map(|_| ())
+}
+
+/// A socket's file is a reparse point, which opens neither as a file nor as a folder.
+pub(crate) fn is_socket_file(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir())
+}
+
+/// Windows has access lists, which the file inherits from its folder.
+///
+/// # Errors
+/// None here.
+pub(crate) fn set_mode(_path: &Path, _mode: u32) -> io::Result<()> {
+    Ok(())
+}
+
+/// A folder cannot be locked here; two servers that start at the same moment on the same dead file may both take it.
+///
+/// # Errors
+/// None here.
+pub(crate) fn lock_folder_of(_path: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Windows limits open sockets by memory only.

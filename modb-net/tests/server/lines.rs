@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use modb_net::{
-    Builder, CloseReason, Connections, Flow, In, Limits, Opening, Out, Peer, Release, Seq, Server, Service,
-    Token, Turn, WorkerContext,
+    Builder, CloseReason, Connections, Flow, Handle, In, Limits, Opening, Out, Peer, Release, Seq, Server,
+    Service, Token, Turn, WorkerContext,
 };
 
 /// Longer than anything here takes: a test that waits for it has failed.
@@ -46,17 +46,14 @@ impl Service for Lines {
     type Session = Session;
     type Message = String;
 
-    fn open(&mut self, _: Token, _: Peer, out: &mut Out<'_>, turn: &Turn<'_, Self>) -> Opening<Session> {
-        if turn.workers.connections() > turn.workers.max_connections() {
-            out.buffer().extend_from_slice(b"full\n");
-            return Opening::Refused;
-        }
+    fn open(&mut self, _: Handle<'_>, _: &Peer, _: &mut Out<'_>, _: &Turn<'_, Self>) -> Opening<Session> {
         self.ledger.opened.fetch_add(1, SeqCst);
         Opening::Serve(Session::default())
     }
 
     fn on_input(
         &mut self,
+        _: Handle<'_>,
         session: &mut Session,
         input: &mut In<'_>,
         out: &mut Out<'_>,
@@ -70,20 +67,17 @@ impl Service for Lines {
                 let piece = session.bytes_left.min(16 << 10);
                 session.bytes_left -= piece;
                 let end = if session.bytes_left == 0 { b'\n' } else { b'#' };
-                out.buffer().extend(std::iter::repeat_n(b'#', piece - 1));
-                out.buffer().push(end);
+                out.tail().extend(std::iter::repeat_n(b'#', piece - 1));
+                out.tail().push(end);
             }
             let bytes = input.bytes();
             let Some(end) = bytes.iter().position(|&byte| byte == b'\n') else { return Flow::NeedInput };
-            if out.is_full() || !input.spend() {
-                return Flow::Yield;
-            }
             let line = std::str::from_utf8(&bytes[..end]).unwrap();
             input.consume(end + 1);
             let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
             let mut say = |text: &str| {
-                out.buffer().extend_from_slice(text.as_bytes());
-                out.buffer().push(b'\n');
+                out.tail().extend_from_slice(text.as_bytes());
+                out.tail().push(b'\n');
             };
             match verb {
                 "echo" => say(rest),
@@ -99,7 +93,7 @@ impl Service for Lines {
                 "large" => session.bytes_left = rest.parse().unwrap(),
                 "hold" => {
                     out.hold_until(Seq(rest.parse().unwrap()));
-                    out.buffer().extend_from_slice(b"held\n");
+                    out.tail().extend_from_slice(b"held\n");
                 }
                 "post" => {
                     let (worker, text) = rest.split_once(' ').unwrap();
@@ -120,10 +114,11 @@ impl Service for Lines {
     fn on_message(
         &mut self,
         message: String,
+        _: Option<Token>,
         connections: &mut dyn Connections<Session>,
         _: &Turn<'_, Self>,
     ) {
-        connections.for_each(&mut |_, _, mut out| out.buffer().extend_from_slice(message.as_bytes()));
+        connections.for_each(&mut |_, _, mut out| out.tail().extend_from_slice(message.as_bytes()));
     }
 
     fn end_turn(&mut self, _: &Turn<'_, Self>) -> Release {
@@ -134,11 +129,11 @@ impl Service for Lines {
         !session.pinned
     }
 
-    fn on_moved_here(&mut self, _: Token, _: &mut Session, _: &Turn<'_, Self>) {
+    fn on_moved_here(&mut self, _: Handle<'_>, _: &mut Session, _: &Turn<'_, Self>) {
         self.ledger.moved.fetch_add(1, SeqCst);
     }
 
-    fn on_close(&mut self, _: Session, reason: CloseReason, _: &Turn<'_, Self>) {
+    fn on_close(&mut self, _: Token, _: Session, reason: CloseReason, _: &Turn<'_, Self>) {
         self.ledger.closed.fetch_add(1, SeqCst);
         self.ledger.reasons.lock().unwrap().push(reason);
     }
@@ -156,7 +151,7 @@ pub(crate) fn limits() -> Limits {
 }
 
 pub(crate) fn start(workers: usize, limits: Limits) -> Running {
-    start_with(Server::builder().workers(workers).limits(limits))
+    start_with(Server::builder().workers(workers).limits(limits).refuse_with(|_| b"full\n".to_vec()))
 }
 
 pub(crate) fn start_with(builder: Builder) -> Running {

@@ -156,8 +156,7 @@ fn kill(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
             tests.push(Box::new(move |client| client.address() == address));
         } else if is(word, "laddr") {
             let address = lossy(value);
-            tests
-                .push(Box::new(move |client| client.local.is_some_and(|local| local.to_string() == address)));
+            tests.push(Box::new(move |client| client.local_address() == address));
         } else if is(word, "type") {
             let normal = is_normal(value)?;
             tests.push(Box::new(move |_| normal));

@@ -5,12 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use modb_net::Token;
 use modb_net::resp::Protocol;
+use modb_net::{Address, Peer};
 
 use super::Spec;
 
@@ -19,16 +18,13 @@ use super::Spec;
 pub struct ClientInfo {
     /// Never used twice while the process lives.
     pub id: u64,
-    /// Its address; none for a client in the same process.
-    pub remote: Option<SocketAddr>,
-    /// The address it connected to.
-    pub local: Option<SocketAddr>,
+    /// Who it is and where its connection is; none for a client in the same process.
+    connection: Option<(Peer, Address)>,
     /// When it came, in milliseconds since 1970.
     pub created_ms: u64,
     last_ms: AtomicU64,
     database: AtomicU32,
     worker: AtomicU32,
-    token: AtomicU64,
     resp3: AtomicBool,
     no_evict: AtomicBool,
     no_touch: AtomicBool,
@@ -47,16 +43,14 @@ struct Names {
 }
 
 impl ClientInfo {
-    fn new(id: u64, remote: Option<SocketAddr>, local: Option<SocketAddr>, now_ms: u64) -> Self {
+    fn new(id: u64, connection: Option<(Peer, Address)>, now_ms: u64) -> Self {
         Self {
             id,
-            remote,
-            local,
+            connection,
             created_ms: now_ms,
             last_ms: AtomicU64::new(now_ms),
             database: AtomicU32::new(0),
             worker: AtomicU32::new(0),
-            token: AtomicU64::new(u64::MAX),
             resp3: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
@@ -65,18 +59,24 @@ impl ClientInfo {
         }
     }
 
-    /// Says where its connection is.
-    pub fn set_place(&self, worker: usize, token: Token) {
+    /// Says which worker serves it.
+    pub fn set_worker(&self, worker: usize) {
         self.worker.store(worker as u32, Ordering::Relaxed);
-        let packed = u64::from(token.generation) << 32 | u64::from(token.slot);
-        self.token.store(packed, Ordering::Release);
     }
 
-    /// The worker that serves it, and its name there.
-    pub fn place(&self) -> (usize, Token) {
-        let packed = self.token.load(Ordering::Acquire);
-        let token = Token { slot: packed as u32, generation: (packed >> 32) as u32 };
-        (self.worker.load(Ordering::Relaxed) as usize, token)
+    /// Where its connection is, if it has one.
+    pub fn connection(&self) -> Option<&Address> {
+        self.connection.as_ref().map(|(_, address)| address)
+    }
+
+    /// Who is at the other end, unless it is this process.
+    pub fn peer(&self) -> Option<&Peer> {
+        self.connection.as_ref().map(|(peer, _)| peer)
+    }
+
+    /// Whether it asked not to be closed for its memory.
+    pub fn is_no_evict(&self) -> bool {
+        self.no_evict.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_database(&self, database: u32) {
@@ -134,12 +134,24 @@ impl ClientInfo {
 
     /// Whether it is on this machine, as far as its address tells, or in this process.
     pub fn is_local(&self) -> bool {
-        self.remote.is_none_or(|remote| is_loopback(remote.ip()))
+        self.peer().is_none_or(Peer::is_local)
     }
 
     /// Its address as clients write it.
     pub fn address(&self) -> String {
-        self.remote.map_or_else(|| "embedded:0".to_owned(), |addr| addr.to_string())
+        match self.peer() {
+            None => "embedded:0".to_owned(),
+            Some(Peer::Tcp { remote, .. }) => remote.to_string(),
+            Some(Peer::Unix { path }) => format!("{}:0", path.display()),
+        }
+    }
+
+    /// The address it connected to, as clients write it.
+    pub fn local_address(&self) -> String {
+        match self.peer() {
+            Some(Peer::Tcp { local, .. }) => local.to_string(),
+            _ => self.address(),
+        }
     }
 
     /// Its line of `CLIENT LIST`, without a line end. What Redis counts in its own buffers is 0.
@@ -165,7 +177,7 @@ impl ClientInfo {
              events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={} worker={}",
             self.id,
             self.address(),
-            self.local.map_or_else(|| "embedded:0".to_owned(), |addr| addr.to_string()),
+            self.local_address(),
             names.name,
             seconds(self.created_ms),
             seconds(self.last_ms.load(Ordering::Relaxed)),
@@ -179,11 +191,6 @@ impl ClientInfo {
         );
         line
     }
-}
-
-/// Whether an address is this machine's own, in either version of IP.
-pub fn is_loopback(ip: IpAddr) -> bool {
-    ip.to_canonical().is_loopback()
 }
 
 /// What `CLIENT PAUSE` holds back.
@@ -209,10 +216,10 @@ pub struct Registry {
 
 impl Registry {
     /// A client has come.
-    pub fn add(&self, remote: Option<SocketAddr>, local: Option<SocketAddr>, now_ms: u64) -> Arc<ClientInfo> {
+    pub fn add(&self, connection: Option<(Peer, Address)>, now_ms: u64) -> Arc<ClientInfo> {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-        let info = Arc::new(ClientInfo::new(id, remote, local, now_ms));
-        if remote.is_some() {
+        let info = Arc::new(ClientInfo::new(id, connection, now_ms));
+        if info.connection.is_some() {
             self.total.fetch_add(1, Ordering::Relaxed);
             self.lock().insert(id, Arc::clone(&info));
         }
@@ -281,25 +288,5 @@ impl Registry {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<ClientInfo>>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_loopback;
-
-    #[test]
-    fn this_machine_is_known_in_both_versions_of_ip() {
-        for (ip, local) in [
-            ("127.0.0.1", true),
-            ("127.9.9.9", true),
-            ("::1", true),
-            ("::ffff:127.0.0.1", true),
-            ("192.168.1.1", false),
-            ("::ffff:192.168.1.1", false),
-            ("fe80::1", false),
-        ] {
-            assert_eq!(is_loopback(ip.parse().unwrap()), local, "{ip}");
-        }
     }
 }

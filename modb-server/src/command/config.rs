@@ -1,11 +1,9 @@
 //! `CONFIG` and its subcommands.
 
-use std::time::Duration;
-
 use modb_net::resp::Args;
 
 use super::error::err;
-use super::parse::{int_or, lossy};
+use super::parse::lossy;
 use super::{CommandError, Ctx, Reply};
 use crate::config::ConfigError;
 use crate::data::glob_matches;
@@ -23,16 +21,7 @@ pub(super) fn set(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comman
     let words: Vec<String> = args.iter().skip(2).map(lossy).collect();
     let pairs: Vec<(&str, &str)> = words.chunks_exact(2).map(|pair| (&*pair[0], &*pair[1])).collect();
     ctx.instance.settings.set_live(&pairs).map_err(|(name, error)| config_failed(&name, &error))?;
-    for (name, value) in pairs {
-        if name.eq_ignore_ascii_case("maxclients") {
-            let max = int_or(value.as_bytes(), "")?;
-            ctx.network.set_max_connections(usize::try_from(max).unwrap_or(usize::MAX));
-        }
-        if name.eq_ignore_ascii_case("timeout") {
-            let seconds = u64::try_from(int_or(value.as_bytes(), "")?).unwrap_or(0);
-            ctx.network.set_idle_timeout((seconds > 0).then_some(Duration::from_secs(seconds)));
-        }
-    }
+    ctx.network.apply(&ctx.instance.settings);
     Ok(Reply::Ok)
 }
 
@@ -47,7 +36,7 @@ pub(super) fn rewrite(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, Comma
 }
 
 pub(super) fn resetstat(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    ctx.instance.reset_counts(&ctx.network.workers());
+    ctx.instance.reset_counts(ctx.network);
     Ok(Reply::Ok)
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use modb_net::CloseReason;
 use modb_net::resp::Args;
 
 use super::connection::REDIS_VERSION;
@@ -103,6 +104,7 @@ fn memory(ctx: &Ctx<'_, '_>, text: &mut String) {
     line(text, "maxmemory", 0);
     line(text, "maxmemory_human", "0B");
     line(text, "maxmemory_policy", ctx.instance.settings.get("maxmemory-policy"));
+    line(text, "mem_clients_normal", ctx.network.memory_bytes());
     line(text, "mem_fragmentation_ratio", "1.00");
     line(text, "mem_allocator", "system");
 }
@@ -145,7 +147,12 @@ fn stats(ctx: &Ctx<'_, '_>, text: &mut String) {
     line(text, "instantaneous_output_kbps", kilobytes(rate.bytes_out));
     line(text, "total_reads_processed", moved.reads);
     line(text, "total_writes_processed", moved.writes);
-    line(text, "rejected_connections", rejected);
+    let refused = instance.refused(ctx.network.acceptor().refused);
+    line(text, "rejected_connections", rejected + refused);
+    line(text, "evicted_clients", ctx.network.closed(CloseReason::MemoryStall));
+    for reason in CloseReason::ALL {
+        line(text, &format!("modb_closed_{}", reason.name().replace('-', "_")), ctx.network.closed(reason));
+    }
     line(text, "expired_keys", instance.sum(|tally| tally.expired.get()));
     line(text, "evicted_keys", 0);
     line(text, "keyspace_hits", instance.sum(|tally| tally.hits.get()));

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use modb_net::WorkerStats;
+use modb_net::{AcceptorStats, CloseReason, WorkerStats};
 
 use super::{Calls, ClientInfo, Notices, Rate, Registry, SlowLog, Sums, Tasks};
 use crate::config::Settings;
@@ -18,10 +18,14 @@ pub trait Network {
     fn resume(&self);
     /// Begins the shutdown of the server.
     fn shutdown(&self);
-    /// Changes how many connections are let in.
-    fn set_max_connections(&self, max: usize);
-    /// Changes after how long without a request a connection is closed; `None`: never.
-    fn set_idle_timeout(&self, timeout: Option<Duration>);
+    /// Goes by these settings from now on.
+    fn apply(&self, settings: &Settings);
+    /// What the acceptor has counted.
+    fn acceptor(&self) -> AcceptorStats;
+    /// Connections that have ended for this reason.
+    fn closed(&self, reason: CloseReason) -> u64;
+    /// What connections hold together, in bytes.
+    fn memory_bytes(&self) -> usize;
     /// What each worker has counted.
     fn workers(&self) -> Vec<WorkerStats>;
 }
@@ -36,8 +40,16 @@ impl Network for NoNetwork {
     }
     fn resume(&self) {}
     fn shutdown(&self) {}
-    fn set_max_connections(&self, _: usize) {}
-    fn set_idle_timeout(&self, _: Option<Duration>) {}
+    fn apply(&self, _: &Settings) {}
+    fn acceptor(&self) -> AcceptorStats {
+        AcceptorStats::default()
+    }
+    fn closed(&self, _: CloseReason) -> u64 {
+        0
+    }
+    fn memory_bytes(&self) -> usize {
+        0
+    }
     fn workers(&self) -> Vec<WorkerStats> {
         Vec::new()
     }
@@ -78,6 +90,7 @@ pub struct Instance {
 struct Before {
     calls: Option<Sums>,
     network: WorkerStats,
+    refused: u64,
 }
 
 impl Instance {
@@ -145,15 +158,24 @@ impl Instance {
         }
     }
 
+    /// Of the connections that the acceptor has refused, those since the counts were last set to 0.
+    pub fn refused(&self, refused: u64) -> u64 {
+        refused.saturating_sub(lock(&self.before).refused)
+    }
+
     /// The sum of one count over all workers.
     pub fn sum(&self, count: impl Fn(&Tally) -> u64) -> u64 {
         lock(&self.tallies).iter().map(|tally| count(tally)).sum()
     }
 
-    /// Sets all counts to 0. `workers`: what the network has counted.
-    pub fn reset_counts(&self, workers: &[WorkerStats]) {
+    /// Sets all counts to 0. `network`: what it has counted.
+    pub fn reset_counts(&self, network: &dyn Network) {
         let calls = Sums::of(lock(&self.calls).iter().map(|calls| &**calls), None);
-        *lock(&self.before) = Before { calls: Some(calls), network: moved(workers) };
+        *lock(&self.before) = Before {
+            calls: Some(calls),
+            network: moved(&network.workers()),
+            refused: network.acceptor().refused,
+        };
         self.clients.reset_totals();
         for tally in lock(&self.tallies).iter() {
             for total in [&tally.hits, &tally.misses, &tally.expired, &tally.commands, &tally.errors] {

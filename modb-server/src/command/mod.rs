@@ -41,7 +41,7 @@ use modb_net::resp::Args;
 pub use calls::{Calls, CommandSums, Rate, SAMPLE_INTERVAL, Sums};
 pub use care::Tasks;
 pub use client::{Client, ReplyMode};
-pub use clients::{ClientInfo, Pause, Registry, is_loopback};
+pub use clients::{ClientInfo, Pause, Registry};
 pub use error::CommandError;
 use error::{ECHOED_BYTES, echo, echoed};
 pub use instance::{Instance, Network, NoNetwork};

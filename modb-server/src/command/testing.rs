@@ -32,7 +32,7 @@ impl Bench {
         let settings = Settings::default();
         let data = Arc::new(Data::open(store, 16, false).unwrap());
         let instance = Instance::new(data, settings, START_MS);
-        let client = Client::new(instance.clients.add(None, None, START_MS), true);
+        let client = Client::new(instance.clients.add(None, START_MS), true);
         Self {
             instance,
             client: RefCell::new(client),

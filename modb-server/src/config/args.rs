@@ -91,7 +91,7 @@ pub fn help() -> String {
             Kind::Text | Kind::Engine | Kind::Percentiles => "TEXT".to_owned(),
             Kind::YesNo => "yes|no".to_owned(),
             Kind::Number { .. } | Kind::OnlyZero(_) => "NUMBER".to_owned(),
-            Kind::Memory { .. } => "BYTES".to_owned(),
+            Kind::Memory { .. } | Kind::Share => "BYTES".to_owned(),
             Kind::OneOf(words) => words.join("|"),
         };
         let default = if param.default.is_empty() { String::new() } else { format!(" [{}]", param.default) };

@@ -24,6 +24,8 @@ pub enum Kind {
         /// The greatest.
         max: i64,
     },
+    /// Bytes, with units, or a percentage of the machine's memory.
+    Share,
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// Numbers from 0 to 100, with spaces between.
@@ -116,6 +118,10 @@ pub const PARAMS: &[Param] = &[
     live("protected-mode", Kind::YesNo, "yes", "without a password, refuse clients from other machines"),
     live("maxclients", Kind::Number { min: 1, max: 1_000_000 }, "10000", "connections at the same time"),
     live("timeout", COUNT, "0", "close a connection after so many seconds without a request; 0: never"),
+    live("tcp-keepalive", Kind::Number { min: 0, max: 32_767 }, "300", "ask a client that is silent for so many seconds whether it is there; 0: never"),
+    live("maxmemory-clients", Kind::Share, "268435456", "memory of all connections together: bytes, or a percentage of the machine's; 0: no bound"),
+    at_start("unixsocket", Kind::Text, "", "the path of a Unix-domain socket to listen on, too"),
+    at_start("unixsocketperm", Kind::Text, "", "the permissions of that socket's file, such as 700"),
     at_start("databases", Kind::Number { min: 1, max: 65_536 }, "16", "how many databases there are"),
     at_start("workers", Kind::Number { min: 0, max: 1024 }, "0", "worker threads; 0: one per core"),
     at_start("durability", Kind::OneOf(&["always", "everysec", "os"]), "everysec", "what a reply to a write promises"),
@@ -165,7 +171,6 @@ pub const PARAMS: &[Param] = &[
     kept("lfu-log-factor", NUMBER, "10"),
     kept("list-compress-depth", NUMBER, "0"),
     renamed("list-max-ziplist-size", kept("list-max-listpack-size", NUMBER, "-2")),
-    kept("maxmemory-clients", MEMORY, "0"),
     kept("maxmemory-eviction-tenacity", NUMBER, "10"),
     kept("maxmemory-policy", Kind::OneOf(&["noeviction", "allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"]), "noeviction"),
     kept("maxmemory-samples", NUMBER, "5"),
@@ -179,9 +184,7 @@ pub const PARAMS: &[Param] = &[
     kept("stream-node-max-bytes", MEMORY, "4096"),
     kept("stream-node-max-entries", NUMBER, "100"),
     kept("tcp-backlog", NUMBER, "511"),
-    kept("tcp-keepalive", NUMBER, "300"),
     kept("tracking-table-max-keys", NUMBER, "1000000"),
-    kept("unixsocket", Kind::Text, ""),
     renamed("zset-max-ziplist-entries", kept("zset-max-listpack-entries", NUMBER, "128")),
     renamed("zset-max-ziplist-value", kept("zset-max-listpack-value", MEMORY, "64")),
 ];

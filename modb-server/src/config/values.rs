@@ -23,6 +23,14 @@ pub(super) fn check(param: &'static Param, value: &str) -> Result<String, Config
             Some(bytes) if (min..=max).contains(&bytes) => Ok(bytes.to_string()),
             _ => invalid(format!("must be an amount of memory from {min} to {max}, such as 16mb")),
         },
+        Kind::Share => {
+            let percent = value.strip_suffix('%').and_then(|percent| percent.parse::<u8>().ok());
+            match (percent, memory(value)) {
+                (Some(percent @ 1..=100), _) => Ok(format!("{percent}%")),
+                (None, Some(bytes)) => Ok(bytes.to_string()),
+                _ => invalid("must be an amount of memory such as 256mb, or a percentage such as 5%".into()),
+            }
+        }
         Kind::OneOf(words) => {
             let value = value.to_ascii_lowercase();
             if words.contains(&value.as_str()) {

@@ -20,11 +20,11 @@ const CRATES: &[Crate] = &[
         folder: "modb-net",
         may_use: &[],
         floors: &[
-            &["limits", "buf", "token", "deadline", "resp"],
-            &["sys", "socketpair", "poll", "notify"],
-            &["service", "conn"],
+            &["limits", "seq", "token", "buf", "deadline", "alarms", "resp"],
+            &["sys", "socketpair", "poll", "notify", "peer", "unix_listener", "descriptors"],
+            &["seat", "budget", "io", "workers", "service", "conn"],
             &["core", "handoff", "hub"],
-            &["worker", "accept", "runtime"],
+            &["refuse", "worker", "accept", "runtime"],
         ],
     },
     Crate {
@@ -32,7 +32,7 @@ const CRATES: &[Crate] = &[
         may_use: &["modb_net", "modb_client"],
         floors: &[
             &["sys", "store", "settled"],
-            &["config", "data"],
+            &["config", "data", "limits"],
             &["command"],
             &["session"],
             &["database", "server", "embed", "care"],

@@ -107,7 +107,7 @@ proptest! {
                     let moved = benches[here].core.detach(token.slot, &turn).unwrap();
                     here = 1 - here;
                     let turn = Turn { now: benches[here].now, worker: here, workers: &benches[here].alone };
-                    token = benches[here].core.adopt(moved.conn, &turn).unwrap();
+                    token = benches[here].core.adopt(moved.1, &turn).unwrap();
                 }
                 Step::Tick => {}
             }

@@ -143,6 +143,7 @@ fn a_refused_connection_reads_why_and_was_never_served() {
     bench.send(token, &wire, "echo x\n");
     assert_eq!(wire.sent(), "full\n");
     assert!(wire.is_shut());
+    bench.turn(&[readable(token)]);
     wire.end();
     bench.turn(&[readable(token)]);
     assert_eq!(bench.gone, [token]);

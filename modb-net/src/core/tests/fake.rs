@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind};
 use std::rc::Rc;
 
 use crate::conn::Stream;
+use crate::peer::Peer;
 
 #[derive(Default)]
 struct State {
@@ -15,6 +16,7 @@ struct State {
     /// How many bytes the "kernel" takes before it is full. `None`: any number.
     room: Option<usize>,
     sent: Vec<u8>,
+    total: usize,
     writes: usize,
     reads: usize,
     shut: bool,
@@ -62,12 +64,21 @@ impl Stream for Fake {
             *room -= n;
         }
         state.sent.extend_from_slice(&bytes[..n]);
+        state.total += n;
         Ok(n)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.0.borrow_mut().shut = true;
         Ok(())
+    }
+
+    fn take_error(&mut self) -> io::Result<Option<io::Error>> {
+        Ok(self.0.borrow().reset.then(|| ErrorKind::ConnectionRefused.into()))
+    }
+
+    fn peer(&self, remote: std::net::SocketAddr) -> Peer {
+        Peer::Tcp { remote, local: remote }
     }
 }
 
@@ -88,6 +99,14 @@ impl Wire {
     /// What was sent since the last call.
     pub(super) fn sent(&self) -> String {
         String::from_utf8(std::mem::take(&mut self.0.borrow_mut().sent)).unwrap()
+    }
+    /// Whether the peer takes more.
+    pub(super) fn has_room(&self) -> bool {
+        self.0.borrow().room != Some(0)
+    }
+    /// How many bytes were sent in all.
+    pub(super) fn total_sent(&self) -> usize {
+        self.0.borrow().total
     }
     pub(super) fn writes(&self) -> usize {
         self.0.borrow().writes

@@ -186,7 +186,7 @@ fn an_idle_connection_owns_no_buffer_and_is_small() {
     bench.send(token, &wire, "o z\n");
     assert_eq!(wire.sent(), "x\ny\nz\n");
     let conn = &bench.core.conns.slab[token.slot as usize];
-    assert!(!conn.input.owns_memory() && !conn.output.owns_memory());
-    let size = size_of::<Conn<(), std::sync::Arc<std::net::TcpStream>>>();
-    assert!(size <= 200, "{size} bytes per connection");
+    assert_eq!((conn.buffer_bytes(), conn.account.counted()), (0, 0));
+    let size = size_of::<Conn<(), Arc<socket2::Socket>>>();
+    assert!(size <= 264, "{size} bytes per connection");
 }

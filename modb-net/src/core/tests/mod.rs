@@ -5,6 +5,8 @@ mod ends;
 mod fake;
 mod flow;
 mod holds;
+mod hooks;
+mod memory;
 mod times;
 
 use std::cell::Cell;
@@ -13,8 +15,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::io::In;
 use crate::poll::{Event, Interest};
-use crate::{AcceptorStats, Connections, Flow, In, Undelivered, Workers};
+use crate::seat::{Address, Admission};
+use crate::service::Flow;
+use crate::workers::{AcceptorStats, JoinError, Undelivered, Workers};
 use fake::{Fake, Wire};
 
 /// A line protocol with everything that a service can do.
@@ -31,6 +36,8 @@ struct Lines {
 #[derive(Default, Debug)]
 struct Reply {
     bytes_left: usize,
+    /// A request was parked, and runs when it is shown again.
+    parked: bool,
 }
 
 /// To a connection: go on, or close.
@@ -44,9 +51,9 @@ impl Service for Lines {
     type Session = Reply;
     type Message = Post;
 
-    fn open(&mut self, _: Token, _: Peer, out: &mut Out<'_>, _: &Turn<'_, Self>) -> Opening<Reply> {
+    fn open(&mut self, _: Handle<'_>, _: &Peer, out: &mut Out<'_>, _: &Turn<'_, Self>) -> Opening<Reply> {
         if self.refuse.get() {
-            out.buffer().extend_from_slice(b"full\n");
+            out.tail().extend_from_slice(b"full\n");
             return Opening::Refused;
         }
         Opening::Serve(Reply::default())
@@ -54,10 +61,11 @@ impl Service for Lines {
 
     fn on_input(
         &mut self,
+        conn: Handle<'_>,
         reply: &mut Reply,
         input: &mut In<'_>,
         out: &mut Out<'_>,
-        _: &Turn<'_, Self>,
+        turn: &Turn<'_, Self>,
     ) -> Flow {
         loop {
             while reply.bytes_left > 0 {
@@ -65,30 +73,40 @@ impl Service for Lines {
                     return Flow::Yield;
                 }
                 let piece = reply.bytes_left.min(100);
-                out.buffer().extend(std::iter::repeat_n(b'#', piece));
+                out.tail().extend(std::iter::repeat_n(b'#', piece));
                 reply.bytes_left -= piece;
             }
             let Some(end) = input.bytes().iter().position(|&byte| byte == b'\n') else {
                 return Flow::NeedInput;
             };
-            if !input.spend() {
-                return Flow::Yield;
-            }
             let line = String::from_utf8(input.bytes()[..end].to_vec()).unwrap();
-            input.consume(end + 1);
+            let whole = end + 1;
             let (verb, rest) = line.split_once(' ').unwrap_or((&line, ""));
+            // What waits is not consumed, and executed when it goes on.
             match verb {
-                "echo" => out.buffer().extend_from_slice(format!("{rest}\n").as_bytes()),
+                "park" if !std::mem::replace(&mut reply.parked, true) => return Flow::Parked,
+                "value" if !out.reserve(rest.parse().unwrap()) => return Flow::AwaitRoom,
+                _ => input.consume(whole),
+            }
+            match verb {
+                "echo" => out.tail().extend_from_slice(format!("{rest}\n").as_bytes()),
                 "hold" => {
                     let (seq, text) = rest.split_once(' ').unwrap();
                     out.hold_until(Seq(seq.parse().unwrap()));
-                    out.buffer().extend_from_slice(format!("{text}\n").as_bytes());
+                    out.tail().extend_from_slice(format!("{text}\n").as_bytes());
                 }
                 "large" => reply.bytes_left = rest.parse().unwrap(),
-                "monster" => out.buffer().extend(std::iter::repeat_n(b'#', rest.parse().unwrap())),
+                "monster" => out.tail().extend(std::iter::repeat_n(b'#', rest.parse().unwrap())),
                 "block" => return Flow::Blocked,
+                "park" => {
+                    reply.parked = false;
+                    out.tail().extend_from_slice(b"ran\n");
+                }
+                "leave" => return Flow::HandOut,
+                "alarm" => conn.set_alarm(turn.now + Duration::from_secs(rest.parse().unwrap())),
+                "value" => out.tail().extend(std::iter::repeat_n(b'#', rest.parse().unwrap())),
                 "quit" => {
-                    out.buffer().extend_from_slice(b"bye\n");
+                    out.tail().extend_from_slice(b"bye\n");
                     return Flow::Close;
                 }
                 other => panic!("no such line: {other}"),
@@ -96,11 +114,17 @@ impl Service for Lines {
         }
     }
 
-    fn on_message(&mut self, message: Post, connections: &mut dyn Connections<Reply>, _: &Turn<'_, Self>) {
+    fn on_message(
+        &mut self,
+        message: Post,
+        _: Option<Token>,
+        connections: &mut dyn Connections<Reply>,
+        _: &Turn<'_, Self>,
+    ) {
         match message {
             Post::Resume(token) => {
                 if let Some((_, mut out)) = connections.get(token) {
-                    out.buffer().extend_from_slice(b"resumed\n");
+                    out.tail().extend_from_slice(b"resumed\n");
                 }
                 connections.resume(token);
             }
@@ -108,8 +132,33 @@ impl Service for Lines {
                 connections.close(token);
             }
             Post::Say(text) => {
-                connections.for_each(&mut |_, _, mut out| out.buffer().extend_from_slice(text.as_bytes()));
+                connections.for_each(&mut |_, _, mut out| out.tail().extend_from_slice(text.as_bytes()));
             }
+        }
+    }
+
+    fn on_end(
+        &mut self,
+        _: Handle<'_>,
+        _: &mut Reply,
+        input: &mut In<'_>,
+        out: &mut Out<'_>,
+        _: &Turn<'_, Self>,
+    ) -> Flow {
+        if input.bytes() == b"go" {
+            out.tail().extend_from_slice(b"gone\n");
+        }
+        Flow::Close
+    }
+
+    fn on_alarm(&mut self, token: Token, connections: &mut dyn Connections<Reply>, _: &Turn<'_, Self>) {
+        let (_, mut out) = connections.get(token).unwrap();
+        out.tail().extend_from_slice(b"alarm\n");
+    }
+
+    fn last_word(&mut self, _: &mut Reply, reason: CloseReason, out: &mut Out<'_>, _: &Turn<'_, Self>) {
+        if matches!(reason, CloseReason::Idle | CloseReason::MemoryStall) {
+            out.tail().extend_from_slice(reason.name().as_bytes());
         }
     }
 
@@ -119,7 +168,7 @@ impl Service for Lines {
 
     fn on_timer(&mut self, connections: &mut dyn Connections<Reply>, _: &Turn<'_, Self>) {
         self.timer.set(None);
-        connections.for_each(&mut |_, _, mut out| out.buffer().extend_from_slice(b"ding\n"));
+        connections.for_each(&mut |_, _, mut out| out.tail().extend_from_slice(b"ding\n"));
     }
 
     fn end_turn(&mut self, _: &Turn<'_, Self>) -> Release {
@@ -127,7 +176,7 @@ impl Service for Lines {
         self.release.get().unwrap_or(Release::Upto(Seq::ZERO))
     }
 
-    fn on_close(&mut self, _: Reply, reason: CloseReason, _: &Turn<'_, Self>) {
+    fn on_close(&mut self, _: Token, _: Reply, reason: CloseReason, _: &Turn<'_, Self>) {
         self.closed.borrow_mut().push(reason);
     }
 }
@@ -143,8 +192,29 @@ impl Workers<Post> for Alone {
     fn post(&self, _: usize, message: Post) -> Result<(), Undelivered<Post>> {
         Err(Undelivered(message))
     }
+    fn post_to(&self, _: &Address, message: Post, _: Option<usize>) -> Result<(), Undelivered<Post>> {
+        Err(Undelivered(message))
+    }
+    fn resume(&self, _: &Address) {}
+    fn adopt(&self, _: socket2::Socket, _: Peer) -> Result<(), JoinError> {
+        Err(JoinError::NoWorker)
+    }
+    fn connect(&self, _: std::net::SocketAddr, _: Duration) -> Result<(), JoinError> {
+        Err(JoinError::NoWorker)
+    }
     fn connections(&self) -> usize {
         self.0.load(Relaxed)
+    }
+    fn load(&self, _: usize) -> usize {
+        self.0.load(Relaxed)
+    }
+    fn set_max_memory_bytes(&self, _: usize) {}
+    fn memory_bytes(&self) -> usize {
+        0
+    }
+    fn set_keep_alive(&self, _: Option<Duration>) {}
+    fn closed(&self, _: CloseReason) -> u64 {
+        0
     }
     fn set_max_connections(&self, _: usize) {}
     fn max_connections(&self) -> usize {
@@ -176,7 +246,11 @@ struct Bench {
     /// What the poller was told, in order.
     interests: Vec<(Token, Interest)>,
     gone: Vec<Token>,
+    handed_out: Vec<Token>,
+    unread: Vec<u8>,
     alone: Alone,
+    admission: Arc<Admission>,
+    budget: Arc<Budget>,
 }
 
 fn small_limits() -> Limits {
@@ -188,6 +262,7 @@ fn small_limits() -> Limits {
         read_bytes_per_turn: 4096,
         linger_bytes: 1000,
         linger_timeout: Duration::from_secs(1),
+        closing_timeout: Duration::from_secs(10),
         shutdown_timeout: Duration::from_secs(10),
         ..Limits::default()
     }
@@ -201,16 +276,22 @@ impl Bench {
     fn with(limits: Limits) -> Self {
         let service = Lines::default();
         let now = Instant::now();
+        let notifier = crate::notify::Notifier::new().unwrap();
+        let budget = Arc::new(Budget::new(limits.max_memory_bytes, [notifier.waker(), notifier.waker()]));
         Self {
             release: service.release.clone(),
             closed: service.closed.clone(),
             refuse: service.refuse.clone(),
             timer: service.timer.clone(),
             end_turns: service.end_turns.clone(),
-            core: Core::new(service, limits, now),
+            core: Core::new(service, limits, budget.clone(), 0, now),
+            admission: Arc::new(Admission::new(usize::MAX, 2)),
+            budget,
             now,
             interests: Vec::new(),
             gone: Vec::new(),
+            handed_out: Vec::new(),
+            unread: Vec::new(),
             alone: Alone::default(),
         }
     }
@@ -220,8 +301,10 @@ impl Bench {
         let (fake, wire) = fake::pair();
         let address = "127.0.0.1:1".parse().unwrap();
         let turn = Turn { now: self.now, worker: 0, workers: &self.alone };
-        let peer = Peer { remote: address, local: address };
-        (self.core.open(fake, peer, &turn).unwrap(), wire)
+        let peer = Peer::Tcp { remote: address, local: address };
+        let seat = self.admission.take(true).unwrap();
+        seat.assign(0);
+        (self.core.open(fake, &peer, seat, &turn).unwrap(), wire)
     }
 
     /// A turn in which these events are reported.
@@ -231,19 +314,24 @@ impl Bench {
 
     fn turn_with(&mut self, events: &[Event], messages: impl IntoIterator<Item = Post>) {
         let turn = Turn { now: self.now, worker: 0, workers: &self.alone };
+        self.core.begin(&turn);
         for event in events {
             self.core.event(*event, &turn);
         }
         self.core.run_ready(&turn);
         for message in messages {
-            self.core.message(message, &turn);
+            self.core.message(message, None, &turn);
         }
         self.core.timers(&turn);
         self.core.finish(&turn);
         for action in self.core.actions().drain(..) {
             match action {
                 Action::Modify(token, interest) => self.interests.push((token, interest)),
-                Action::Close(token, _) => self.gone.push(token),
+                Action::Close(token, ..) => self.gone.push(token),
+                Action::HandOut(token, _, leaving) => {
+                    self.handed_out.push(token);
+                    self.unread = leaving.unread;
+                }
             }
         }
     }

@@ -78,11 +78,11 @@ fn a_connection_moves_with_unread_input_unsent_output_and_holds() {
     wire.room(3);
     here.send(token, &wire, &format!("echo first\nhold 7 held\n{}ech", "echo x\n".repeat(20)));
     let turn = Turn { now: here.now, worker: 0, workers: &here.alone };
-    let moved = here.core.detach(token.slot, &turn).expect("it may move");
+    let (_, moved) = here.core.detach(token.slot, &turn).expect("it may move");
     assert!(here.core.is_empty());
     wire.room(10_000);
     let turn = Turn { now: there.now, worker: 1, workers: &there.alone };
-    let token = there.core.adopt(moved.conn, &turn).unwrap();
+    let token = there.core.adopt(moved, &turn).unwrap();
     there.turn(&[writable(token)]);
     assert_eq!(wire.sent(), "first\n");
     there.release.set(Some(Release::Upto(Seq(7))));
