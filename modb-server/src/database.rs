@@ -3,21 +3,24 @@
 //! Invariants: no global state; when the last handle is dropped (or [`Database::close`] was called) the
 //! housekeeping thread has ended and the store is synced and closed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use modb_net::Seq;
 
-use crate::command::Instance;
+use crate::command::{Instance, warn_of_idle};
 use crate::config::{ConfigError, Settings};
 use crate::data::{Data, Housekeeper};
 use crate::session::now_ms;
 use crate::settled::Settled;
-use crate::store::{self, Durability, EngineKind, OpenOptions, StoreError};
+use crate::store::{self, Durability, EngineKind, OpenOptions, Store, StoreError};
 
 /// An announcement may be missed between the look and the wait; so look again after this long.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// How often a folder that another process has is asked for.
+const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -38,20 +41,28 @@ pub enum OpenError {
 #[derive(Debug, Default)]
 pub struct Options {
     settings: Settings,
+    /// What was wrong with the folder's name; told when it is opened.
+    wrong: Option<ConfigError>,
+    patience: Duration,
 }
 
 impl Options {
     /// The defaults, for the data folder `path`, which is made if it is missing.
     pub fn new(path: impl AsRef<Path>) -> Self {
-        let options = Self::default();
-        // Text is always taken.
-        let _ = options.settings.set("dir", &path.as_ref().to_string_lossy());
-        options
+        let settings = Settings::default();
+        let wrong = settings.set_folder(path.as_ref()).err();
+        Self { settings, wrong, patience: Duration::ZERO }
     }
 
     /// Takes all options from a configuration.
     pub fn from_settings(settings: Settings) -> Self {
-        Self { settings }
+        Self { settings, wrong: None, patience: Duration::ZERO }
+    }
+
+    /// Waits so long for a folder that another process has. Without, that is an error at once.
+    #[must_use]
+    pub fn wait_for_folder(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Sets an option by the name it has on the command line.
@@ -68,7 +79,12 @@ impl Options {
     /// # Errors
     /// The folder is used by another process, unreadable, damaged or of another version.
     pub fn open(self) -> Result<Database, OpenError> {
-        Database::from_settings(self.settings)
+        // What stays in memory has no folder.
+        let needs_folder = self.settings.get("store") != EngineKind::Memory.name();
+        match self.wrong {
+            Some(error) if needs_folder => Err(error.into()),
+            _ => Database::from_settings(self.settings, self.patience),
+        }
     }
 }
 
@@ -93,9 +109,10 @@ impl Database {
         Options::new(path).open()
     }
 
-    fn from_settings(settings: Settings) -> Result<Self, OpenError> {
-        let store = store::open(&open_options(&settings))?;
+    fn from_settings(settings: Settings, patience: Duration) -> Result<Self, OpenError> {
+        let store = open_store(&settings, patience)?;
         let databases = u32::try_from(settings.number("databases")).unwrap_or(crate::data::DEFAULT_DATABASES);
+        warn_of_idle(&settings);
         let data = Arc::new(Data::open(store, databases, settings.get("durability") == "always")?);
         let instance = Arc::new(Instance::new(data, settings, now_ms()));
         let settled = Arc::new(Settled::default());
@@ -165,9 +182,28 @@ impl std::fmt::Debug for Database {
     }
 }
 
+/// Opens the store; a folder that another process has, as soon as that process gives it back.
+fn open_store(settings: &Settings, patience: Duration) -> Result<Arc<dyn Store>, StoreError> {
+    let options = open_options(settings);
+    let began = Instant::now();
+    let mut told = false;
+    loop {
+        match store::open(&options) {
+            Err(error @ StoreError::Locked { .. }) if began.elapsed() < patience => {
+                if !told {
+                    tracing::warn!("{error}: waiting for it, for {patience:?} at most");
+                    told = true;
+                }
+                std::thread::sleep(TRY_AGAIN);
+            }
+            opened => return opened,
+        }
+    }
+}
+
 fn open_options(settings: &Settings) -> OpenOptions {
     OpenOptions {
-        folder: PathBuf::from(settings.get("dir")),
+        folder: settings.folder(),
         engine: settings.get("store").parse().unwrap_or(EngineKind::default()),
         durability: match settings.get("durability").as_str() {
             "always" => Durability::Always,

@@ -3,7 +3,8 @@
 //! Floors, imports only downward: `store` (bytes) -> `data` (how types map to records) -> `command`
 //! (parse and execute) -> `session` (one connection) -> `database`, `server` (a database with a door to the
 //! network), `care` (check, backup, restore, compact). `config`, `settled` (who waits for commits) and `sys` are at the bottom,
-//! beside `store`.
+//! beside `store`, as are `log` and `output` of the program; `program` is what its `main` does.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 #[cfg(feature = "cli")]
 pub mod care;
@@ -13,6 +14,12 @@ pub mod data;
 pub mod database;
 pub mod embed;
 mod limits;
+#[cfg(feature = "cli")]
+pub mod log;
+#[cfg(feature = "cli")]
+pub mod output;
+#[cfg(feature = "cli")]
+pub mod program;
 pub mod server;
 pub mod session;
 mod settled;

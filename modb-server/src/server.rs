@@ -4,7 +4,7 @@
 //! its threads have ended; the database lives on for whoever else has a handle.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,8 +17,8 @@ use crate::database::Database;
 use crate::limits;
 use crate::session::{Message, Worker};
 
-/// Connections the system keeps waiting while the acceptor is busy.
-const BACKLOG: i32 = 4096;
+/// How often all addresses are tried with another port that the system chooses, when it is free on some of them only.
+const PORT_TRIES: usize = 20;
 
 /// Why a server could not start, or failed.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +43,26 @@ pub enum ServeError {
         /// The system's own error.
         source: io::Error,
     },
+    /// A name in `bind` stands for no address.
+    #[error("cannot listen on {name} (of bind): it is no IP address, and as a name it means nothing: {why}")]
+    Resolve {
+        /// The name.
+        name: String,
+        /// What the system says.
+        why: String,
+    },
+    /// None of the addresses, all of which may be missing, is there.
+    #[error("cannot listen anywhere: of the addresses of bind ('{0}') this machine has none")]
+    Nowhere(String),
     /// The network layer failed.
     #[error(transparent)]
     Net(#[from] modb_net::ServerError),
+}
+
+/// What the system says of a name, without what the standard library says in front of it.
+fn of_system(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.strip_prefix("failed to lookup address information: ").map_or(text.clone(), str::to_owned)
 }
 
 /// A running server.
@@ -75,8 +92,12 @@ impl Server {
     /// [`ServeError`].
     pub fn start(database: &Database) -> Result<Self, ServeError> {
         let settings = &database.instance().settings;
-        let listeners = listen(&addresses(settings)?)?;
-        Self::over(database, listeners, listen_unix(settings)?)
+        let listeners = listen(&places(settings)?, backlog(settings))?;
+        let unix = listen_unix(settings)?;
+        if listeners.is_empty() && unix.is_none() {
+            return Err(ServeError::Nowhere(settings.get("bind")));
+        }
+        Self::over(database, listeners, unix)
     }
 
     /// Serves `database` on one address; port 0 takes any free one.
@@ -84,7 +105,8 @@ impl Server {
     /// # Errors
     /// [`ServeError`].
     pub fn bind(database: &Database, addr: SocketAddr) -> Result<Self, ServeError> {
-        Self::over(database, listen(&[Address { addr, may_be_missing: false }])?, None)
+        let place = Place { name: addr.to_string(), addrs: vec![addr], may_be_missing: false };
+        Self::over(database, listen(&[place], backlog(&database.instance().settings))?, None)
     }
 
     fn over(
@@ -160,54 +182,115 @@ impl Drop for Server {
     }
 }
 
-/// An address to listen on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Address {
-    addr: SocketAddr,
-    /// The machine may lack the address (a `-` in front, as in Redis).
+/// One word of `bind`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    name: String,
+    /// Of a name, all that it stands for: those that the machine has are listened on.
+    addrs: Vec<SocketAddr>,
+    /// The machine may lack all of them (a `-` in front, as in Redis).
     may_be_missing: bool,
 }
 
-fn addresses(settings: &Settings) -> Result<Vec<Address>, ConfigError> {
+fn places(settings: &Settings) -> Result<Vec<Place>, ServeError> {
     let port = u16::try_from(settings.number("port")).unwrap_or(0);
-    let mut addresses = Vec::new();
+    let mut places = Vec::new();
     for word in settings.get("bind").split_whitespace() {
         let (may_be_missing, name) = word.strip_prefix('-').map_or((false, word), |name| (true, name));
-        let ip: IpAddr = match name {
-            "*" => Ipv4Addr::UNSPECIFIED.into(),
-            "::*" => Ipv6Addr::UNSPECIFIED.into(),
-            "localhost" => Ipv4Addr::LOCALHOST.into(),
-            _ => name.parse().map_err(|_| ConfigError::Invalid {
-                name: "bind",
-                why: format!("'{name}' is no IP address"),
-            })?,
+        let ip: Option<IpAddr> = match name {
+            "*" => Some(Ipv4Addr::UNSPECIFIED.into()),
+            "::*" => Some(Ipv6Addr::UNSPECIFIED.into()),
+            _ => name.parse().ok(),
         };
-        addresses.push(Address { addr: SocketAddr::new(ip, port), may_be_missing });
+        let addrs = match ip {
+            Some(ip) => vec![SocketAddr::new(ip, port)],
+            None => match (name, port).to_socket_addrs() {
+                Ok(found) => found.collect(),
+                Err(error) if may_be_missing => {
+                    tracing::warn!(
+                        "not listening on {name}, which cannot be resolved: {}",
+                        of_system(&error)
+                    );
+                    continue;
+                }
+                Err(error) => {
+                    return Err(ServeError::Resolve { name: name.to_owned(), why: of_system(&error) });
+                }
+            },
+        };
+        places.push(Place { name: name.to_owned(), addrs, may_be_missing });
     }
-    Ok(addresses)
+    Ok(places)
 }
 
-/// Listens on all of them; port 0 is chosen by the first and then used for all.
-fn listen(addresses: &[Address]) -> Result<Vec<TcpListener>, ServeError> {
-    let mut listeners = Vec::new();
-    let mut chosen = None;
-    for Address { addr, may_be_missing } in addresses {
-        let mut addr = *addr;
-        if addr.port() == 0 {
-            addr.set_port(chosen.unwrap_or(0));
-        }
-        match listen_on(addr) {
-            Ok(listener) => {
-                chosen = chosen.or(listener.local_addr().ok().map(|addr| addr.port()));
-                listeners.push(listener);
+fn listen_on(addr: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    crate::sys::prepare_listener(&socket)?;
+    socket.bind(&addr.into())?;
+    socket.listen(backlog)?;
+    Ok(socket.into())
+}
+
+/// Connections the system keeps waiting while the acceptor is busy.
+fn backlog(settings: &Settings) -> i32 {
+    i32::try_from(settings.number("tcp-backlog")).unwrap_or(i32::MAX)
+}
+
+/// Listens on all of them. Port 0 is chosen by the first and then used for all; if somebody else has it on another
+/// address, all begin anew with another one.
+fn listen(places: &[Place], backlog: i32) -> Result<Vec<TcpListener>, ServeError> {
+    let mut tries = 1;
+    loop {
+        match listen_once(places, backlog) {
+            Err(ServeError::Listen { addr, source })
+                if source.kind() == io::ErrorKind::AddrInUse
+                    && tries < PORT_TRIES
+                    && !places.iter().any(|place| place.addrs.contains(&addr)) =>
+            {
+                tries += 1;
             }
-            // A taken port is an error all the same, unless the system chose it.
-            Err(_) if *may_be_missing && addr.port() == chosen.unwrap_or(0) => {}
-            Err(error) if *may_be_missing && error.kind() != io::ErrorKind::AddrInUse => {}
-            Err(source) => return Err(ServeError::Listen { addr, source }),
+            outcome => return outcome,
+        }
+    }
+}
+
+fn listen_once(places: &[Place], backlog: i32) -> Result<Vec<TcpListener>, ServeError> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    let mut chosen = 0;
+    for place in places {
+        let (mut found, mut missing) = (false, None);
+        for addr in &place.addrs {
+            let mut addr = *addr;
+            if addr.port() == 0 {
+                addr.set_port(chosen);
+            }
+            match listen_on(addr, backlog) {
+                Ok(listener) => {
+                    found = true;
+                    if addr.port() == 0 {
+                        chosen = listener.local_addr().map_or(0, |addr| addr.port());
+                    }
+                    listeners.push(listener);
+                }
+                Err(source) if is_missing(&source) => missing = Some(ServeError::Listen { addr, source }),
+                Err(source) => return Err(ServeError::Listen { addr, source }),
+            }
+        }
+        match missing {
+            Some(error) if !found && !place.may_be_missing => return Err(error),
+            Some(error) if !found => tracing::info!("not listening on {}: {error}", place.name),
+            _ => {}
         }
     }
     Ok(listeners)
+}
+
+/// Whether the machine lacks the address, or all of its kind. One that somebody else has, or that is not allowed, is there.
+fn is_missing(error: &io::Error) -> bool {
+    !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
 /// Listens at the path of `unixsocket`, if one is set.
@@ -227,17 +310,6 @@ fn listen_unix(settings: &Settings) -> Result<Option<UnixListener>, ServeError> 
         },
     };
     UnixListener::bind(&path, mode).map(Some).map_err(|source| ServeError::ListenUnix { path, source })
-}
-
-fn listen_on(addr: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-    if addr.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    crate::sys::prepare_listener(&socket)?;
-    socket.bind(&addr.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }
 
 fn handoff(settings: &Settings) -> Result<modb_net::Handoff, ConfigError> {

@@ -220,6 +220,14 @@ impl Worker {
     fn sample(&mut self, turn: &Turn<'_, Self>) {
         self.next_sample = Some(turn.now + SAMPLE_INTERVAL);
         self.calls.sample(turn.worker, turn.now, &turn.workers.stats(turn.worker));
+        let refused = turn.workers.acceptor_stats().refused;
+        if let Some(more) = self.instance.notices.no_seat.more(refused, self.clock.now_ms(turn.now)) {
+            tracing::warn!(
+                connections = more,
+                "refused: {}",
+                limits::REFUSAL[1..].trim_ascii_end().escape_ascii()
+            );
+        }
     }
 
     fn resume_all(&mut self, connections: &mut dyn Connections<Session>) {
@@ -263,6 +271,7 @@ impl Service for Worker {
         let now_ms = self.clock.now_ms(turn.now);
         let info = self.instance.clients.add(Some((peer.clone(), conn.address())), now_ms);
         info.set_worker(turn.worker);
+        tracing::debug!(client = info.id, %peer, "a client came");
         let client = Client::new(info, !self.instance.settings.has_password());
         Opening::Serve(Session { client, decoder: RequestDecoder::new(), awaited: Seq::ZERO })
     }
@@ -376,7 +385,8 @@ impl Service for Worker {
         Encoder::new(out.tail(), session.client.protocol).error(text);
     }
 
-    fn on_close(&mut self, _: Token, session: Session, _: CloseReason, _: &Turn<'_, Self>) {
+    fn on_close(&mut self, _: Token, session: Session, reason: CloseReason, _: &Turn<'_, Self>) {
+        tracing::debug!(client = session.client.info.id, ?reason, "a client has gone");
         self.instance.clients.remove(session.client.info.id);
     }
 }

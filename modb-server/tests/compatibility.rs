@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use modb_server::command::{COMMANDS, Spec};
+use modb_server::config::{Change, Kind, PARAMS};
 
 /// Every command of Redis 7.2 with its group.
 const REDIS: &str = include_str!("redis-7.2-commands.txt");
@@ -59,9 +60,35 @@ fn page() -> String {
          difference named here, and {missing} are not supported: they are answered as unknown.\n\n\
          What holds for all: errors have Redis's texts; keys are at most 65,500 bytes long and values 512 MiB; \
          `redis_version` in `INFO` and `HELLO` is that of the commands, `modb_version` beside it is our own; \
-         there is one user, no replication, no cluster and no modules.\n{body}",
-        same + differing + missing
+         there is one user, no replication, no cluster and no modules.\n{body}\n{}",
+        same + differing + missing,
+        options()
     )
+}
+
+/// Options of Redis that have one value here, or no effect.
+fn options() -> String {
+    let mut text = "## Options\n\n\
+         Options with Redis's names do what they do in Redis; `modb-server --help` lists them. What follows is about those \
+         of Redis whose subject does not exist here. Any other option of Redis is unknown.\n\n\
+         Refused unless it has the value that asks for nothing, at the start and in `CONFIG SET`:\n\n\
+         | option | value | why |\n|---|---|---|\n"
+        .to_owned();
+    for param in PARAMS {
+        if let Kind::Only(value, why) = param.kind {
+            let value = if value.is_empty() { "empty" } else { value };
+            let _ = writeln!(text, "| `{}` | {value} | {why} |", param.name);
+        }
+        if let Kind::OnlyZero(why) = param.kind {
+            let _ = writeln!(text, "| `{}` | 0 | {why} |", param.name);
+        }
+    }
+    text += "\nTaken and shown again, since tools set them, but without effect; whoever sets one to something new is \
+             warned in the log, once:\n\n| option | why it has none |\n|---|---|\n";
+    for param in PARAMS.iter().filter(|param| param.change == Change::Kept) {
+        let _ = writeln!(text, "| `{}` | {} |", param.name, param.help);
+    }
+    text
 }
 
 #[test]

@@ -11,10 +11,13 @@ mod counts;
 mod crash;
 mod cross;
 mod durable;
+mod folders;
 mod isolation;
 mod keys;
 mod limits;
 mod many;
+mod options;
+mod process;
 mod serve;
 mod shutdown;
 mod start;
@@ -55,6 +58,40 @@ scenarios! {
     start::a_write_that_a_full_disk_keeps_waiting_is_cut_off_and_serving_goes_on,
         unless Redis: "Redis answers an error or ends";
     start::a_file_gives_the_same_options_as_flags, unless Redis: "the file is Modb's own";
+
+    folders::a_new_folder_is_for_its_owner_alone_whatever_the_umask, unless Redis: "Redis leaves that to its user",
+        unless Windows: "rights are lists there, not bits";
+    folders::an_older_folder_that_others_can_read_is_warned_about_and_not_changed,
+        unless Redis: "Redis leaves that to its user", unless Windows: "rights are lists there, not bits";
+    folders::a_fresh_file_system_is_an_empty_folder, unless Redis: "Redis fills any folder";
+    folders::a_folder_of_somebody_else_is_left_as_it_was, unless Redis: "Redis fills any folder";
+    folders::what_stands_in_place_of_the_folder_is_named, unless Redis: "Redis words it differently";
+
+    options::what_is_wrong_on_the_command_line_is_named_with_status_2, unless Redis: "Modb's own";
+    options::what_is_wrong_in_the_file_is_shown_where_it_stands, unless Redis: "the file is Modb's own";
+    options::arguments_that_are_no_text_are_paths_or_refused, unless Redis: "Modb's own";
+    options::options_that_promise_what_is_not_there_are_refused_with_the_reason, unless Redis: "Redis has them";
+    options::options_without_effect_are_warned_about_once, unless Redis: "Redis has them";
+    options::the_same_option_twice_and_contradictions_are_errors;
+    options::the_folder_is_shown_by_its_whole_name, unless Windows: "the scenario starts it with a shell",
+        unless Redis: "Redis makes no folder";
+    options::an_address_that_is_taken_is_an_error_also_with_a_dash, unless Redis: "Redis words it differently";
+    options::a_name_is_listened_on_by_what_it_stands_for, unless Redis: "Redis takes one address of a name";
+    options::a_silent_client_is_asked_whether_it_is_there, unless Windows: "Windows does not show the timers of sockets";
+
+    process::a_terminal_that_goes_away_does_not_end_it, unless Windows: "there is nothing to hang up with",
+        unless Redis: "Redis ends";
+    process::a_start_waits_for_the_folder_and_says_for_whom, unless Redis: "Redis does not lock its folder";
+    process::being_asked_to_end_during_the_start_is_obeyed, unless Redis: "Redis does not lock its folder";
+    process::the_first_process_of_a_container_obeys_during_its_start_and_after,
+        unless Windows: "containers of Linux", unless Redis: "Redis does not lock its folder";
+    process::an_output_that_is_full_or_closed_stops_nothing, unless Windows: "the scenario starts it with a shell",
+        unless Redis: "its log is its output";
+    process::a_reader_that_has_heard_enough_changes_no_status, unless Redis: "the tasks are Modb's own";
+    process::the_log_says_start_stop_and_why, unless Redis: "Redis words it differently";
+    process::the_level_of_the_log_changes_while_it_serves, unless Redis: "Redis logs other things";
+    process::the_log_can_be_one_object_per_line, unless Redis: "the option is Modb's own";
+    process::the_status_says_how_it_ended, unless Redis: "Redis has one status for all";
 
     serve::a_value_that_was_set_is_got;
     serve::hello_3_changes_the_types_of_replies;

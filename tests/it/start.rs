@@ -25,11 +25,14 @@ fn assert_clear(refusal: &Refusal, words: &[&str]) {
 pub(crate) fn the_start_up_line_says_what_serves_where(platform: &Platform) {
     let launch = Launch::new(platform).with("--workers", "3").with_durability("always");
     let server = launch.start();
-    let output = server.output();
-    let line = output
-        .lines()
-        .find(|line| line.contains(&server.addr().to_string()))
-        .unwrap_or_else(|| panic!("no line names the address:\n{output}"));
+    let line = wait::until("the line is printed", || {
+        let output = server.output();
+        output
+            .lines()
+            .find(|line| line.starts_with("modb-server ") && line.contains(" ready: "))
+            .map(str::to_owned)
+    });
+    assert!(line.contains(&server.addr().to_string()), "{line}");
     let folder = launch.folder().file_name().expect("a folder has a name").to_string_lossy();
     for part in [env!("CARGO_PKG_VERSION"), "always", "3", &folder] {
         assert!(line.contains(part), "{part:?} is not in {line:?}");

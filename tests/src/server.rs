@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -25,6 +25,7 @@ pub struct Launch {
     args: Vec<String>,
     password: Option<String>,
     own_console: bool,
+    shell: Option<String>,
 }
 
 /// The data folder: of its own, or one that a test brought.
@@ -55,12 +56,14 @@ impl Launch {
     /// If no folder can be made.
     pub fn product(product: Product) -> Self {
         let folder = tempfile::Builder::new().prefix("modb-test-").tempdir().expect("a folder can be made");
+        // As one that the server makes.
+        sys::set_accessible(folder.path(), true);
         let program = match product {
             Product::Modb => binary::server(),
             Product::Redis => Program::at("redis-server"),
         };
         let folder = Arc::new(Folder::Own(folder));
-        Self { product, program, folder, args: Vec::new(), password: None, own_console: false }
+        Self { product, program, folder, args: Vec::new(), password: None, own_console: false, shell: None }
     }
 
     /// Another build of the product.
@@ -95,6 +98,13 @@ impl Launch {
     #[must_use]
     pub fn in_own_console(mut self) -> Self {
         self.own_console = true;
+        self
+    }
+
+    /// Through a shell, whose script starts it with `"$@"`. On Unix only.
+    #[must_use]
+    pub fn in_shell(mut self, script: &str) -> Self {
+        self.shell = Some(script.to_owned());
         self
     }
 
@@ -141,6 +151,11 @@ impl Launch {
         panic!("twenty ports were taken by others");
     }
 
+    /// Starts it without waiting for anything: [`Server::ready`] does.
+    pub fn begin(&self) -> Server {
+        self.spawn(self.free_port())
+    }
+
     /// Starts it where it is expected to refuse, and waits for its end.
     ///
     /// # Panics
@@ -178,10 +193,15 @@ impl Launch {
             command.args(["--bind", "127.0.0.1"]);
         }
         command.arg("--dir").arg(self.folder.path()).args(&self.args);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if self.own_console {
             sys::give_own_console(&mut command);
         }
+        if let Some(script) = &self.shell {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", script, "sh"]).arg(command.get_program()).args(command.get_args());
+            command = shell;
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = tool::spawn(&mut command);
         let lines = Arc::new(Mutex::new(Vec::new()));
         collect(child.stdout.take().expect("piped"), &lines);
@@ -212,6 +232,17 @@ impl Server {
     /// Where it serves.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Waits until one that was begun serves.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[must_use]
+    pub fn ready(mut self) -> Self {
+        let addr = wait::within(DEADLINE, || self.listening_at());
+        self.addr = addr.unwrap_or_else(|| panic!("it does not serve:\n{}", self.output()));
+        self
     }
 
     /// How it was started, to start it again.

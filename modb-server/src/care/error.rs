@@ -1,18 +1,13 @@
 //! What care of a folder can fail with, and which of it means damage.
 
-use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use crate::config::ConfigError;
 use crate::store::StoreError;
 
 /// Why a task was not done.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CareError {
-    /// The command line is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
     /// The folder or a file in it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -58,10 +53,8 @@ impl CareError {
     /// Whether the data is damaged, and not only out of reach.
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Panicked(_) | Self::Store(StoreError::Corrupt { .. } | StoreError::Engine(_)) => true,
-            Self::Store(StoreError::Io { source, .. }) => {
-                matches!(source.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData)
-            }
+            Self::Panicked(_) => true,
+            Self::Store(error) => error.is_damage(),
             _ => false,
         }
     }

@@ -16,12 +16,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use error::CareError;
 
-use crate::config::{ConfigError, Settings, args};
+use crate::config::Settings;
+use crate::config::args::Task;
 use crate::data::{self, Report};
+use crate::output::{complain, say, with_causes};
 use crate::store::{self, OpenOptions, Store, StoreError};
-
-/// The first words of the command line that lead here.
-pub const TASKS: [&str; 4] = ["check", "backup", "restore", "compact"];
 
 /// All is well, or done.
 pub const DONE: u8 = 0;
@@ -30,56 +29,69 @@ pub const DAMAGED: u8 = 1;
 /// It could not be done, or not be found out.
 pub const FAILED: u8 = 2;
 
-/// Does what `task` (one of [`TASKS`]) and the words behind it say; the exit status. Prints findings to stdout,
-/// progress and errors to stderr.
-pub fn run(task: &str, words: impl Iterator<Item = String>) -> u8 {
-    match dispatch(task, words) {
-        Ok(status) => status,
-        Err(error) => {
-            eprintln!("modb-server {task}: {}", error.to_string().replace(['\r', '\n'], " "));
-            if error.is_damage() { DAMAGED } else { FAILED }
-        }
+/// What was found out, line by line, and the exit status that says it.
+struct Found {
+    lines: String,
+    status: u8,
+}
+
+impl Found {
+    fn done(line: &str) -> Self {
+        Self { lines: format!("{line}\n"), status: DONE }
+    }
+
+    fn add(&mut self, line: &str) {
+        self.lines += line;
+        self.lines.push('\n');
     }
 }
 
-fn dispatch(task: &str, words: impl Iterator<Item = String>) -> Result<u8, CareError> {
-    let mut words = words.peekable();
-    let named = words.next_if(|word| !word.starts_with('-'));
-    let settings = Settings::default();
-    match args::read(words, &settings)? {
-        args::Asked::Serve { .. } => {}
-        _ => {
-            print!("{}", args::help());
-            return Ok(DONE);
-        }
-    }
-    let folder = PathBuf::from(settings.get("dir"));
-    match (task, named) {
-        ("check", named) => check(&named.map_or(folder, PathBuf::from)),
-        ("compact", None) => compact(&folder, &settings),
-        ("backup", Some(target)) => backup(&folder, Path::new(&target), &settings),
-        ("restore", Some(source)) => restore(Path::new(&source), &folder),
-        ("compact", Some(word)) => Err(ConfigError::Source(format!("unexpected argument '{word}'")).into()),
-        (_, _) => Err(ConfigError::Source("name the folder of the backup".to_owned()).into()),
+/// Does what `task` and the word behind it say; the exit status. Prints findings to stdout, progress and errors to stderr.
+pub fn run(task: &Task, operand: Option<PathBuf>, settings: &Settings) -> u8 {
+    let failed = |why: &str, status| {
+        complain(&format!("modb-server {}: {why}", task.name));
+        status
+    };
+    match dispatch(task, operand, settings) {
+        Ok(found) => match say(&found.lines) {
+            Ok(()) => found.status,
+            Err(error) => failed(&format!("cannot write to standard output: {error}"), FAILED),
+        },
+        Err(error) => failed(&with_causes(&error), if error.is_damage() { DAMAGED } else { FAILED }),
     }
 }
 
-fn check(folder: &Path) -> Result<u8, CareError> {
+fn dispatch(task: &Task, operand: Option<PathBuf>, settings: &Settings) -> Result<Found, CareError> {
+    let folder = settings.folder();
+    match (task.name, operand) {
+        ("check", named) => check(&named.unwrap_or(folder)),
+        ("backup", Some(target)) => backup(&folder, &target, settings),
+        ("restore", Some(source)) => restore(&source, &folder),
+        // The table of tasks lets nothing else pass.
+        (_, _) => compact(&folder, settings),
+    }
+}
+
+fn check(folder: &Path) -> Result<Found, CareError> {
     let report = examine(folder)?;
+    let mut found = Found { lines: String::new(), status: DONE };
     for fault in &report.described {
-        println!("damage: {fault}");
+        found.add(&format!("damage: {fault}"));
     }
     let Report { keys, expiring, databases, dropped_records, faults, .. } = report;
-    println!("{}: {keys} keys in {databases} databases, {expiring} of them with an expiry", folder.display());
+    found.add(&format!(
+        "{}: {keys} keys in {databases} databases, {expiring} of them with an expiry",
+        folder.display()
+    ));
     if dropped_records > 0 {
-        println!("{dropped_records} records of flushed databases are still to be removed");
+        found.add(&format!("{dropped_records} records of flushed databases are still to be removed"));
     }
     if faults == 0 {
-        println!("no damage");
-        return Ok(DONE);
+        found.add("no damage");
+        return Ok(found);
     }
-    println!("{faults} faults");
-    Ok(DAMAGED)
+    found.add(&format!("{faults} faults"));
+    Ok(Found { status: DAMAGED, ..found })
 }
 
 /// The engine's check, then that of the records.
@@ -115,12 +127,12 @@ fn missing_is_damage(error: StoreError, folder: &Path) -> StoreError {
 fn open_unless_served(options: &OpenOptions) -> Result<Option<Arc<dyn Store>>, CareError> {
     match store::open(options) {
         Ok(store) => Ok(Some(store)),
-        Err(StoreError::Locked(_)) => Ok(None),
+        Err(StoreError::Locked { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-fn backup(folder: &Path, target: &Path, settings: &Settings) -> Result<u8, CareError> {
+fn backup(folder: &Path, target: &Path, settings: &Settings) -> Result<Found, CareError> {
     let engine = store::engine_of(folder)?;
     let target = std::path::absolute(target).map_err(|e| StoreError::io("cannot name the target", e))?;
     refuse_inside(&target, folder)?;
@@ -138,11 +150,10 @@ fn backup(folder: &Path, target: &Path, settings: &Settings) -> Result<u8, CareE
             None => remote::backup(folder, &target, settings),
         },
     )?;
-    println!("{} is backed up in {}", folder.display(), target.display());
-    Ok(DONE)
+    Ok(Found::done(&format!("{} is backed up in {}", folder.display(), target.display())))
 }
 
-fn restore(source: &Path, folder: &Path) -> Result<u8, CareError> {
+fn restore(source: &Path, folder: &Path) -> Result<Found, CareError> {
     store::engine_of(source)?;
     refuse_inside(folder, source)?;
     let total = store::folder_bytes(source);
@@ -157,18 +168,19 @@ fn restore(source: &Path, folder: &Path) -> Result<u8, CareError> {
         store::unmark(folder)?;
     }
     let report = examined?;
-    for fault in &report.described {
-        println!("damage: {fault}");
-    }
     if damaged {
-        println!("{} faults: {} is damaged; no server opens the copy", report.faults, source.display());
-        return Ok(DAMAGED);
+        let mut found = Found { lines: String::new(), status: DAMAGED };
+        for fault in &report.described {
+            found.add(&format!("damage: {fault}"));
+        }
+        let (faults, source) = (report.faults, source.display());
+        found.add(&format!("{faults} faults: {source} is damaged; no server opens the copy"));
+        return Ok(found);
     }
-    println!("{} keys are restored in {}, no damage", report.keys, folder.display());
-    Ok(DONE)
+    Ok(Found::done(&format!("{} keys are restored in {}, no damage", report.keys, folder.display())))
 }
 
-fn compact(folder: &Path, settings: &Settings) -> Result<u8, CareError> {
+fn compact(folder: &Path, settings: &Settings) -> Result<Found, CareError> {
     let engine = store::engine_of(folder)?;
     let options = OpenOptions { engine, ..OpenOptions::new(folder) };
     let before = store::folder_bytes(folder);
@@ -181,8 +193,8 @@ fn compact(folder: &Path, settings: &Settings) -> Result<u8, CareError> {
         }
         None => remote::compact(folder, settings),
     })?;
-    println!("{}: {before} bytes before, {} after", folder.display(), store::folder_bytes(folder));
-    Ok(DONE)
+    let after = store::folder_bytes(folder);
+    Ok(Found::done(&format!("{}: {before} bytes before, {after} after", folder.display())))
 }
 
 /// A copy inside its own original would copy itself.

@@ -19,26 +19,25 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn backup(folder: &Path, target: &Path, settings: &Settings) -> Result<(), CareError> {
-    let target = target.to_str();
-    let target = target.ok_or_else(|| CareError::Refused("the target must be named in UTF-8".to_owned()))?;
-    run(folder, settings, &["MODB", "BACKUP", target])
+    run(folder, settings, &[b"MODB", b"BACKUP", target.as_os_str().as_encoded_bytes()])
 }
 
 pub(super) fn compact(folder: &Path, settings: &Settings) -> Result<(), CareError> {
-    run(folder, settings, &["MODB", "COMPACT"])
+    run(folder, settings, &[b"MODB", b"COMPACT"])
 }
 
-fn run(folder: &Path, settings: &Settings, task: &[&str]) -> Result<(), CareError> {
+fn run(folder: &Path, settings: &Settings, task: &[&[u8]]) -> Result<(), CareError> {
     let addr = address(settings);
     let no_server =
         |why: String| CareError::NoServer { folder: folder.to_path_buf(), addr: addr.clone(), why };
     let mut remote = Remote::connect(&addr).map_err(|e| no_server(e.to_string()))?;
     let password = settings.get("requirepass");
     if !password.is_empty() {
-        remote.ask(&["AUTH", &password])?;
+        remote.ask(&[b"AUTH", password.as_bytes()])?;
     }
     let served = remote.status()?.folder;
-    if folder.canonicalize().ok().as_deref() != Some(Path::new(&served)) {
+    if folder.canonicalize().is_ok_and(|folder| folder.as_os_str().as_encoded_bytes() != served) {
+        let served = String::from_utf8_lossy(&served).into_owned();
         return Err(CareError::OtherServer { folder: folder.to_path_buf(), addr, served });
     }
     let Value::Integer(number) = remote.ask(task)? else {
@@ -71,7 +70,7 @@ fn address(settings: &Settings) -> String {
 }
 
 struct Status {
-    folder: String,
+    folder: Vec<u8>,
     task: i64,
     state: String,
     error: String,
@@ -93,16 +92,16 @@ impl Remote {
     }
 
     /// The reply to a command; an error of the server is an error here.
-    fn ask(&mut self, words: &[&str]) -> Result<Value, CareError> {
+    fn ask(&mut self, words: &[&[u8]]) -> Result<Value, CareError> {
         match self.call(words).map_err(|e| CareError::Refused(format!("the connection ended: {e}")))? {
             Value::Error(text) => Err(CareError::Refused(String::from_utf8_lossy(&text).into_owned())),
             reply => Ok(reply),
         }
     }
 
-    fn call(&mut self, words: &[&str]) -> std::io::Result<Value> {
+    fn call(&mut self, words: &[&[u8]]) -> std::io::Result<Value> {
         let mut wire = Vec::new();
-        encode_request(&mut wire, words.iter().map(|word| word.as_bytes()));
+        encode_request(&mut wire, words.iter().copied());
         self.stream.write_all(&wire)?;
         let mut chunk = [0; 4096];
         loop {
@@ -121,7 +120,7 @@ impl Remote {
     }
 
     fn status(&mut self) -> Result<Status, CareError> {
-        let reply = self.ask(&["MODB", "STATUS"])?;
+        let reply = self.ask(&[b"MODB", b"STATUS"])?;
         let Value::Array(fields) = reply else {
             return Err(CareError::Refused("the status is no map".to_owned()));
         };
@@ -129,15 +128,13 @@ impl Remote {
             let mut pairs = fields.chunks_exact(2);
             pairs.find(|pair| pair[0].as_bytes() == Some(name.as_bytes())).map(|pair| &pair[1])
         };
-        let text = |name: &str| {
-            let bytes = find(name).and_then(Value::as_bytes).unwrap_or_default();
-            String::from_utf8_lossy(bytes).into_owned()
-        };
+        let bytes = |name: &str| find(name).and_then(Value::as_bytes).unwrap_or_default();
+        let text = |name: &str| String::from_utf8_lossy(bytes(name)).into_owned();
         let task = match find("task") {
             Some(Value::Integer(number)) => *number,
             _ => 0,
         };
-        Ok(Status { folder: text("folder"), task, state: text("state"), error: text("error") })
+        Ok(Status { folder: bytes("folder").to_vec(), task, state: text("state"), error: text("error") })
     }
 }
 

@@ -4,7 +4,6 @@
 //! how the last one went. The thread keeps the store, and thereby the folder, until it is done; when the process ends
 //! first, a half backup has no format record and is refused by whoever opens it.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use modb_net::resp::Args;
@@ -12,6 +11,7 @@ use modb_net::resp::Args;
 use super::introspect::{help_for, unreachable_parent};
 use super::spec::{Flags, Spec};
 use super::{CommandError, Ctx, Reply, lookup};
+use crate::config::Settings;
 use crate::store::{Store, StoreError};
 
 const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::NO_ASYNC_LOADING];
@@ -131,8 +131,10 @@ fn help(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
 
 fn backup(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     ctx.check_enabled("backup", "MODB BACKUP")?;
-    let folder = std::str::from_utf8(&args[2]).ok().filter(|folder| !folder.is_empty());
-    let folder = PathBuf::from(folder.ok_or("ERR the folder must be named in UTF-8".to_owned())?);
+    let folder = crate::sys::path_from(&args[2]).ok_or("ERR the folder must be named in UTF-8".to_owned())?;
+    if let Err(error) = Settings::default().set_folder(&folder) {
+        return Err(format!("ERR {}", error.to_string().replacen("dir: ", "", 1)).into());
+    }
     let store = Arc::clone(ctx.tx.data().store());
     ctx.instance.tasks.start(store, move |store| store.backup(&folder)).map(Reply::Int)
 }
@@ -143,11 +145,11 @@ fn compact(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
 }
 
 fn status(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    let folder = PathBuf::from(ctx.instance.settings.get("dir"));
+    let folder = ctx.instance.settings.folder();
     let folder = folder.canonicalize().or_else(|_| std::path::absolute(&folder)).unwrap_or(folder);
     let last = ctx.instance.tasks.last();
     Ok(Reply::Map(vec![
-        (Reply::text("folder"), Reply::string(folder.to_string_lossy())),
+        (Reply::text("folder"), Reply::copied(folder.as_os_str().as_encoded_bytes())),
         (Reply::text("task"), Reply::Int(last.number)),
         (Reply::text("state"), Reply::text(last.state.name())),
         (Reply::text("error"), Reply::string(last.error)),

@@ -5,13 +5,31 @@ use modb_net::resp::Args;
 use super::error::err;
 use super::parse::lossy;
 use super::{CommandError, Ctx, Reply};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Settings};
 use crate::data::glob_matches;
 
 pub(super) fn get(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let wanted = |name: &str| args.iter().skip(2).any(|pattern| glob_matches(pattern, name.as_bytes(), true));
     let all = ctx.instance.settings.all().into_iter().filter(|(name, _)| wanted(name));
-    Ok(Reply::Map(all.map(|(name, value)| (Reply::text(name), Reply::string(value))).collect()))
+    let shown = |(name, value)| match name {
+        // What it is wherever the server was started, and as bytes, since a path need not be text.
+        "dir" => (Reply::text(name), Reply::Bulk(folder(&ctx.instance.settings).into())),
+        _ => (Reply::text(name), Reply::string(value)),
+    };
+    Ok(Reply::Map(all.map(shown).collect()))
+}
+
+/// The whole name of the data folder.
+fn folder(settings: &Settings) -> Vec<u8> {
+    let folder = settings.folder();
+    std::path::absolute(&folder).unwrap_or(folder).into_os_string().into_encoded_bytes()
+}
+
+/// Warns, once for each, of options that were set and have no effect.
+pub fn warn_of_idle(settings: &Settings) {
+    for param in settings.take_idle() {
+        tracing::warn!("the option {} has no effect: {}", param.name, param.help);
+    }
 }
 
 pub(super) fn set(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
@@ -21,6 +39,7 @@ pub(super) fn set(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comman
     let words: Vec<String> = args.iter().skip(2).map(lossy).collect();
     let pairs: Vec<(&str, &str)> = words.chunks_exact(2).map(|pair| (&*pair[0], &*pair[1])).collect();
     ctx.instance.settings.set_live(&pairs).map_err(|(name, error)| config_failed(&name, &error))?;
+    warn_of_idle(&ctx.instance.settings);
     ctx.network.apply(&ctx.instance.settings);
     Ok(Reply::Ok)
 }
@@ -47,6 +66,7 @@ fn config_failed(name: &str, error: &ConfigError) -> CommandError {
             return format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'").into();
         }
         ConfigError::Immutable(_) => "can't set immutable config".to_owned(),
+        ConfigError::Duplicate(_) => "duplicate parameter".to_owned(),
         ConfigError::Invalid { why, .. } => why.clone(),
         other => other.to_string(),
     };

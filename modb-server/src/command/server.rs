@@ -93,6 +93,10 @@ fn time(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
 }
 
 fn shutdown(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    let has = |word| args.iter().skip(1).any(|arg| is(arg, word));
+    if has("save") && has("nosave") {
+        return Err(CommandError::Syntax);
+    }
     for word in args.iter().skip(1) {
         match () {
             () if is(word, "abort") && args.len() == 2 => return err("ERR No shutdown in progress."),
@@ -100,6 +104,7 @@ fn shutdown(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
             () => return Err(CommandError::Syntax),
         }
     }
+    tracing::info!(peer = ctx.client.info.address(), "asked to end by a client's SHUTDOWN");
     ctx.network.shutdown();
     ctx.client.closing = true;
     Ok(Reply::Nothing)

@@ -52,13 +52,33 @@ impl Notice {
     }
 }
 
+/// A notice about what somebody else counts.
+#[derive(Debug, Default)]
+pub struct CountNotice {
+    notice: Notice,
+    told: AtomicU64,
+}
+
+impl CountNotice {
+    /// How many more there are than were told, if it is time to tell.
+    pub fn more(&self, count: u64, now_ms: u64) -> Option<u64> {
+        if count <= self.told.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.notice.due(now_ms)?;
+        count.checked_sub(self.told.swap(count, Ordering::Relaxed))
+    }
+}
+
 /// The notices of one instance.
 #[derive(Debug, Default)]
 pub struct Notices {
     /// A client spoke another protocol.
     pub stranger: Notice,
-    /// A client was refused because there are too many, or because it comes from another machine without a password.
+    /// A client was refused that comes from another machine, without a password.
     pub refused: Notice,
+    /// Connections were refused since there are too many.
+    pub no_seat: CountNotice,
 }
 
 #[cfg(test)]

@@ -13,21 +13,26 @@ use super::{ConfigError, PARAMS, Settings};
 /// If it cannot be read, is no TOML, or has a wrong option.
 pub fn read(path: &Path, settings: &Settings) -> Result<(), ConfigError> {
     let place = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError::Source(format!("cannot read {place}: {error}")))?;
-    apply(&text, settings).map_err(|error| ConfigError::Source(format!("{place}: {error}")))
+    let bytes =
+        std::fs::read(path).map_err(|error| ConfigError::File(format!("cannot read {place}: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let line =
+            error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        ConfigError::File(format!("{place}: line {line} is no text in UTF-8"))
+    })?;
+    // Some editors put a mark in front that says which text it is.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    apply(text, settings).map_err(|error| ConfigError::File(format!("{place}: {error}")))
 }
 
 fn apply(text: &str, settings: &Settings) -> Result<(), ConfigError> {
-    let document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
-        ConfigError::Source(error.to_string().trim_end().replace('\n', " "))
-    })?;
+    let document: DocumentMut = text
+        .parse()
+        .map_err(|error: toml_edit::TomlError| ConfigError::File(error.to_string().trim_end().to_owned()))?;
     for (name, item) in document.iter() {
         let value = item.as_value().and_then(as_text);
         let Some(value) = value else {
-            return Err(ConfigError::Source(format!(
-                "option '{name}' must be text, a number, true or false"
-            )));
+            return Err(ConfigError::File(format!("option '{name}' must be text, a number, true or false")));
         };
         // TOML has no dashes in bare keys of other tools' making: both forms are taken.
         settings.set(&name.replace('_', "-"), &value)?;
@@ -52,11 +57,12 @@ fn as_text(value: &Value) -> Option<String> {
 /// # Errors
 /// If the file cannot be read or replaced.
 pub fn rewrite(path: &Path, settings: &Settings) -> Result<(), ConfigError> {
-    let failed = |error: &dyn std::fmt::Display| ConfigError::Source(format!("{}: {error}", path.display()));
+    let failed = |error: &dyn std::fmt::Display| ConfigError::File(format!("{}: {error}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| failed(&error))?;
     let defaults = Settings::default();
-    for param in PARAMS {
+    let dir_is_text = settings.folder().to_str().is_some();
+    for param in PARAMS.iter().filter(|param| param.name != "dir" || dir_is_text) {
         let (name, value) = (param.name, settings.get(param.name));
         let names =
             [Some(name), param.alias, TWINS.iter().find(|(one, _)| *one == name).map(|(_, other)| *other)];
@@ -117,7 +123,11 @@ mod tests {
             "unknown option 'prot'; did you mean 'port'?"
         );
         assert!(apply("[section]\nport = 7", &settings).is_err());
-        assert!(apply("port = ", &settings).unwrap_err().to_string().lines().count() == 1);
+        let error = apply("port = 1\ndir = ", &settings).unwrap_err().to_string();
+        assert!(
+            error.contains("line 2") && error.lines().any(|line| line.trim_end().ends_with('^')),
+            "{error}"
+        );
     }
 
     #[test]

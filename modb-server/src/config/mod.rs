@@ -9,10 +9,13 @@ pub mod args;
 #[cfg(feature = "cli")]
 pub mod file;
 mod params;
+#[cfg(feature = "cli")]
+pub mod usage;
 mod values;
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
 pub use params::{Change, Kind, PARAMS, Param};
 
@@ -39,9 +42,15 @@ pub enum ConfigError {
     /// It cannot change while the server runs.
     #[error("{0}: can't set immutable config")]
     Immutable(&'static str),
-    /// The command line or the file cannot be read.
+    /// It is set twice at once.
+    #[error("{0}: duplicate parameter")]
+    Duplicate(&'static str),
+    /// The command line is wrong.
     #[error("{0}")]
-    Source(String),
+    CommandLine(String),
+    /// The file cannot be read or is wrong.
+    #[error("{0}")]
+    File(String),
 }
 
 fn hint(similar: &Option<&'static str>) -> String {
@@ -52,7 +61,21 @@ fn hint(similar: &Option<&'static str>) -> String {
 pub struct Settings {
     /// In the order of [`PARAMS`].
     values: RwLock<Vec<String>>,
+    /// The data folder, which need not be text.
+    folder: RwLock<PathBuf>,
     hot: Hot,
+    idle: Mutex<Idle>,
+    log_level: OnceLock<LogLevel>,
+}
+
+/// Changes what is logged.
+type LogLevel = Box<dyn Fn(&str) + Send + Sync>;
+
+/// Options without effect that were set: those that nobody was told of yet, and the others.
+#[derive(Default)]
+struct Idle {
+    untold: Vec<&'static Param>,
+    told: Vec<&'static str>,
 }
 
 /// What is read for every command or connection, without a lock.
@@ -67,8 +90,13 @@ struct Hot {
 impl Default for Settings {
     fn default() -> Self {
         let default = |param| values::check(param, param.default).expect("defaults pass, as a test shows");
-        let settings =
-            Self { values: RwLock::new(PARAMS.iter().map(default).collect()), hot: Hot::default() };
+        let settings = Self {
+            values: RwLock::new(PARAMS.iter().map(default).collect()),
+            folder: RwLock::default(),
+            hot: Hot::default(),
+            idle: Mutex::default(),
+            log_level: OnceLock::new(),
+        };
         settings.refresh();
         settings
     }
@@ -82,6 +110,7 @@ impl Settings {
     pub fn set(&self, name: &str, value: &str) -> Result<(), ConfigError> {
         let (at, param) = params::find(name)?;
         let value = values::check(param, value)?;
+        self.note_idle(at, param, &value);
         // Two names for one thing: whichever is set, both show it.
         let twin = match param.name {
             "durability" => Some(("appendfsync", if value == "os" { "no" } else { value.as_str() })),
@@ -91,8 +120,47 @@ impl Settings {
         if let Some((name, value)) = twin {
             self.write(&mut [(params::find(name)?.0, value.to_owned())]);
         }
+        if param.kind == Kind::Folder {
+            *self.folder.write().unwrap_or_else(PoisonError::into_inner) = PathBuf::from(&value);
+        }
         self.write(&mut [(at, value)]);
         Ok(())
+    }
+
+    /// Sets the data folder, whose name need not be text.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`].
+    pub fn set_folder(&self, folder: &Path) -> Result<(), ConfigError> {
+        self.set("dir", &folder.to_string_lossy())?;
+        *self.folder.write().unwrap_or_else(PoisonError::into_inner) = folder.to_path_buf();
+        Ok(())
+    }
+
+    /// The data folder.
+    pub fn folder(&self) -> PathBuf {
+        let folder = self.folder.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if folder.as_os_str().is_empty() { PathBuf::from(self.get("dir")) } else { folder }
+    }
+
+    /// Has `change` called with the new value of `loglevel` when it changes. Without, the program that embeds the
+    /// database decides what is logged, and the option cannot be changed.
+    pub fn on_log_level(&self, change: impl Fn(&str) + Send + Sync + 'static) {
+        let _ = self.log_level.set(Box::new(change));
+    }
+
+    fn note_idle(&self, at: usize, param: &'static Param, value: &str) {
+        let changes = self.values.read().unwrap_or_else(PoisonError::into_inner)[at] != value;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if param.change == Change::Kept && changes && !idle.told.contains(&param.name) {
+            idle.told.push(param.name);
+            idle.untold.push(param);
+        }
+    }
+
+    /// The options that were set and have no effect here, each of them once.
+    pub fn take_idle(&self) -> Vec<&'static Param> {
+        std::mem::take(&mut self.idle.lock().unwrap_or_else(PoisonError::into_inner).untold)
     }
 
     /// Sets parameters while the server runs: all of them or none.
@@ -100,18 +168,43 @@ impl Settings {
     /// # Errors
     /// The parameter that failed, and why.
     pub fn set_live(&self, pairs: &[(&str, &str)]) -> Result<(), (String, ConfigError)> {
-        let mut checked = Vec::with_capacity(pairs.len());
+        let failed = |name: &str, error| Err((name.to_owned(), error));
+        let mut found = Vec::with_capacity(pairs.len());
         for (name, value) in pairs {
-            let one = || {
-                let (at, param) = params::find(name)?;
-                if param.change == Change::AtStart {
-                    return Err(ConfigError::Immutable(param.name));
-                }
-                Ok((at, values::check(param, value)?))
-            };
-            checked.push(one().map_err(|error| ((*name).to_owned(), error))?);
+            match params::find(name) {
+                Ok((at, param)) => found.push((*name, at, param, *value)),
+                Err(error) => return failed(name, error),
+            }
         }
+        // Of several mistakes Redis names the last one.
+        for (before, (name, _, param, _)) in found.iter().enumerate().rev() {
+            if found[..before].iter().any(|(other, ..)| name.eq_ignore_ascii_case(other)) {
+                return failed(name, ConfigError::Duplicate(param.name));
+            }
+            if param.change == Change::AtStart {
+                return failed(name, ConfigError::Immutable(param.name));
+            }
+        }
+        let mut checked = Vec::with_capacity(found.len());
+        for (name, at, param, value) in found {
+            let value = match values::check(param, value) {
+                Ok(value) if param.name == "loglevel" && self.log_level.get().is_none() => {
+                    let why = format!("the program that embeds the database decides that, not '{value}'");
+                    return failed(name, ConfigError::Invalid { name: param.name, why });
+                }
+                Ok(value) => value,
+                Err(error) => return failed(name, error),
+            };
+            checked.push((at, param, value));
+        }
+        for (at, param, value) in &checked {
+            self.note_idle(*at, param, value);
+        }
+        let mut checked: Vec<_> = checked.into_iter().map(|(at, _, value)| (at, value)).collect();
         self.write(&mut checked);
+        if let Some(change) = self.log_level.get() {
+            change(&self.get("loglevel"));
+        }
         Ok(())
     }
 
@@ -172,11 +265,11 @@ impl Settings {
     ///
     /// # Errors
     /// If the file cannot be read or replaced, or this build reads no files.
-    pub fn rewrite(&self, path: &std::path::Path) -> Result<(), ConfigError> {
+    pub fn rewrite(&self, path: &Path) -> Result<(), ConfigError> {
         #[cfg(feature = "cli")]
         return file::rewrite(path, self);
         #[cfg(not(feature = "cli"))]
-        Err(ConfigError::Source(format!("{}: built without configuration files", path.display())))
+        Err(ConfigError::File(format!("{}: built without configuration files", path.display())))
     }
 
     /// Whether clients must give a password.
@@ -253,5 +346,71 @@ mod tests {
         }
         settings.set("proto-max-bulk-len", "16mb").unwrap();
         assert_eq!(settings.get("proto-max-bulk-len"), "16777216");
+    }
+
+    #[test]
+    fn nothing_is_set_twice_at_once() {
+        let settings = Settings::default();
+        let failed = settings.set_live(&[("timeout", "1"), ("TIMEOUT", "2")]).unwrap_err();
+        assert_eq!(failed, ("TIMEOUT".into(), ConfigError::Duplicate("timeout")));
+        assert_eq!(settings.get("timeout"), "0");
+        // Two names of one thing are two parameters, as in Redis.
+        settings.set_live(&[("hash-max-listpack-value", "1"), ("hash-max-ziplist-value", "2")]).unwrap();
+        assert_eq!(settings.get("hash-max-listpack-value"), "2");
+    }
+
+    #[test]
+    fn an_option_without_effect_is_told_once_and_one_that_promises_more_is_refused() {
+        let settings = Settings::default();
+        settings.set("save", "").unwrap();
+        assert!(settings.take_idle().is_empty(), "it is so anyway");
+        settings.set("save", "900 1").unwrap();
+        settings.set_live(&[("maxmemory-policy", "allkeys-lru"), ("save", "60 1")]).unwrap();
+        let names: Vec<_> = settings.take_idle().iter().map(|param| param.name).collect();
+        assert_eq!(names, ["save", "maxmemory-policy"]);
+        settings.set("maxmemory-policy", "noeviction").unwrap();
+        assert!(settings.take_idle().is_empty());
+        for (name, value) in [
+            ("cluster-enabled", "yes"),
+            ("appendonly", "no"),
+            ("logfile", "x.log"),
+            ("tls-port", "6380"),
+            ("daemonize", "yes"),
+        ] {
+            let error = settings.set(name, value).unwrap_err().to_string();
+            assert!(error.len() > name.len() + 20, "{error}");
+        }
+        settings.set("daemonize", "False").unwrap();
+        assert_eq!(settings.get("daemonize"), "no");
+    }
+
+    #[test]
+    fn every_option_without_effect_says_why() {
+        for param in PARAMS {
+            assert!(!param.help.is_empty(), "{}", param.name);
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_folder_holds_no_control_characters() {
+        let settings = Settings::default();
+        let error = settings.set("dir", "C:\new").unwrap_err().to_string();
+        assert!(error.contains("\\n") && error.contains("single quotes"), "{error}");
+        assert!(settings.set("dir", "").is_err());
+        settings.set_folder(Path::new("a b")).unwrap();
+        assert_eq!((settings.get("dir"), settings.folder()), ("a b".into(), PathBuf::from("a b")));
+        settings.set("dir", "c").unwrap();
+        assert_eq!(settings.folder(), PathBuf::from("c"));
+    }
+
+    #[test]
+    fn the_level_of_the_log_changes_where_a_program_logs() {
+        let settings = Settings::default();
+        assert!(settings.set_live(&[("loglevel", "debug")]).is_err());
+        let heard = std::sync::Arc::new(Mutex::new(String::new()));
+        let hears = std::sync::Arc::clone(&heard);
+        settings.on_log_level(move |level| *hears.lock().unwrap() = level.to_owned());
+        settings.set_live(&[("loglevel", "Debug")]).unwrap();
+        assert_eq!(*heard.lock().unwrap(), "debug");
     }
 }

@@ -32,8 +32,12 @@ pub enum Kind {
     Percentiles,
     /// The name of a storage engine; empty: the default one.
     Engine,
+    /// The name of a folder.
+    Folder,
     /// 0: what it would limit does not exist here, for this reason.
     OnlyZero(&'static str),
+    /// This value: what any other would ask for does not exist here, for this reason.
+    Only(&'static str, &'static str),
 }
 
 /// When a parameter can change.
@@ -43,8 +47,8 @@ pub enum Change {
     AtStart,
     /// At any time, with effect.
     Live,
-    /// At any time, without effect: it tunes something inside Redis that does not exist here. It is kept,
-    /// because tools set it and expect to read it back.
+    /// At any time, without effect: what it is about in Redis does not exist here. It is kept, because tools set it and
+    /// expect to read it back; whoever sets it is warned once, with `help`, which says why it does nothing.
     Kept,
 }
 
@@ -61,8 +65,30 @@ pub struct Param {
     pub default: &'static str,
     /// When it can change.
     pub change: Change,
-    /// What it is for, in one line. Empty for those that are only kept.
+    /// What it is for, in one line; of one that is only kept, why it has no effect.
     pub help: &'static str,
+}
+
+impl Param {
+    /// Whether setting it can do something.
+    pub fn is_used(&self) -> bool {
+        self.change != Change::Kept && !matches!(self.kind, Kind::Only(..) | Kind::OnlyZero(_))
+    }
+
+    /// What it takes, as usage shows it.
+    pub fn takes(&self) -> String {
+        match self.kind {
+            Kind::Text | Kind::Percentiles => "TEXT".to_owned(),
+            Kind::Folder => "FOLDER".to_owned(),
+            Kind::YesNo => "yes|no".to_owned(),
+            Kind::Number { .. } => "NUMBER".to_owned(),
+            Kind::Memory { .. } | Kind::Share => "BYTES".to_owned(),
+            Kind::OneOf(words) => words.join("|"),
+            Kind::Engine => crate::store::EngineKind::NAMES.join("|"),
+            Kind::OnlyZero(_) => "0".to_owned(),
+            Kind::Only(value, _) => value.to_owned(),
+        }
+    }
 }
 
 const fn at_start(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Param {
@@ -73,8 +99,13 @@ const fn live(name: &'static str, kind: Kind, default: &'static str, help: &'sta
     Param { name, alias: None, kind, default, change: Change::Live, help }
 }
 
-const fn kept(name: &'static str, kind: Kind, default: &'static str) -> Param {
-    Param { name, alias: None, kind, default, change: Change::Kept, help: "" }
+const fn kept(name: &'static str, kind: Kind, default: &'static str, why: &'static str) -> Param {
+    Param { name, alias: None, kind, default, change: Change::Kept, help: why }
+}
+
+/// One of Redis's whose only value here is the one that does nothing.
+const fn only(name: &'static str, value: &'static str, why: &'static str) -> Param {
+    Param { name, alias: None, kind: Kind::Only(value, why), default: value, change: Change::Live, help: why }
 }
 
 const fn renamed(alias: &'static str, param: Param) -> Param {
@@ -87,6 +118,13 @@ const COUNT: Kind = Kind::Number { min: 0, max: i32::MAX as i64 };
 const NUMBER: Kind = Kind::Number { min: i64::MIN, max: i64::MAX };
 /// An amount of memory.
 const MEMORY: Kind = Kind::Memory { min: 0, max: i64::MAX };
+
+/// Why options without effect have none.
+const INSIDE: &str = "it tunes what exists inside Redis only";
+const EVICTION: &str = "Modb keeps its data on disk and evicts nothing";
+const FILES: &str = "the files of the data folder have names of their own; see dir";
+const LAZY: &str = "what is removed is always freed in the background";
+const ONE_USER: &str = "there is one user, `default`";
 
 /// The index and the entry of a parameter.
 pub(super) fn find(name: &str) -> Result<(usize, &'static Param), ConfigError> {
@@ -101,19 +139,19 @@ pub(super) fn find(name: &str) -> Result<(usize, &'static Param), ConfigError> {
 
 /// A parameter whose name differs in at most half of its letters.
 fn similar(name: &str) -> Option<&'static str> {
-    let near = PARAMS.iter().filter(|param| !param.help.is_empty());
+    let near = PARAMS.iter().filter(|param| param.is_used());
     near.map(|param| (distance(name, param.name), param.name))
         .filter(|(distance, param)| distance * 2 <= param.len().max(name.len()))
         .min()
         .map(|(_, param)| param)
 }
 
-/// All parameters: first what has a meaning here, then what is only kept.
+/// All parameters: first what has a meaning here, then what takes one value only, then what is only kept.
 #[rustfmt::skip]
 pub const PARAMS: &[Param] = &[
     at_start("port", Kind::Number { min: 0, max: 65_535 }, "6379", "the port to listen on; 0: any free one"),
-    at_start("bind", Kind::Text, "127.0.0.1 -::1", "the addresses to listen on; with a '-' in front, it may be missing"),
-    at_start("dir", Kind::Text, "modb-data", "the data folder; made if it is missing"),
+    at_start("bind", Kind::Text, "127.0.0.1 -::1", "the addresses or names to listen on; one with a '-' in front may be missing"),
+    at_start("dir", Kind::Folder, "modb-data", "the data folder; made if it is missing"),
     live("requirepass", Kind::Text, "", "the password clients must give with AUTH"),
     live("protected-mode", Kind::YesNo, "yes", "without a password, refuse clients from other machines"),
     live("maxclients", Kind::Number { min: 1, max: 1_000_000 }, "10000", "connections at the same time"),
@@ -133,7 +171,9 @@ pub const PARAMS: &[Param] = &[
     at_start("client-query-buffer-limit", Kind::Memory { min: 1 << 20, max: i64::MAX }, "1073741824", "bytes of unread requests a connection may hold"),
     at_start("enable-debug-command", Kind::OneOf(&["no", "yes", "local"]), "no", "whether clients may use DEBUG; local: those of this machine"),
     at_start("enable-backup-command", Kind::OneOf(&["no", "yes", "local"]), "local", "whether clients may use MODB BACKUP, which writes into any folder; local: those of this machine"),
-    live("loglevel", Kind::OneOf(&["debug", "verbose", "notice", "warning", "nothing"]), "notice", "what is logged"),
+    live("loglevel", Kind::OneOf(&["debug", "verbose", "notice", "warning", "nothing"]), "notice", "what is logged, to standard error"),
+    at_start("log-format", Kind::OneOf(&["text", "json"]), "text", "how it is logged: in words, or one object per line"),
+    at_start("tcp-backlog", Kind::Number { min: 1, max: i32::MAX as i64 }, "4096", "connections the system keeps waiting to be accepted"),
     live("proto-max-bulk-len", Kind::Memory { min: 1 << 20, max: 512 << 20 }, "536870912", "the longest argument of a request, in bytes"),
     live("slowlog-log-slower-than", Kind::Number { min: -1, max: i64::MAX }, "10000", "log commands that take so many microseconds; -1: none"),
     live("slowlog-max-len", COUNT, "128", "how many slow commands are remembered"),
@@ -141,50 +181,56 @@ pub const PARAMS: &[Param] = &[
     live("latency-tracking-info-percentiles", Kind::Percentiles, "50 99 99.9", "the percentiles of INFO latencystats"),
     at_start("shutdown-timeout", COUNT, "10", "seconds for replies to leave at a shutdown"),
     at_start("appendfsync", Kind::OneOf(&["always", "everysec", "no"]), "everysec", "Redis's name for durability"),
-    at_start("appendonly", Kind::OneOf(&["yes"]), "yes", "always yes: every write is logged"),
-    live("maxmemory", Kind::OnlyZero("Modb keeps its data on disk and evicts nothing; see cache-mb"), "0", "always 0: data is kept on disk"),
-    kept("acl-pubsub-default", Kind::Text, "resetchannels"),
-    kept("acllog-max-len", NUMBER, "128"),
-    kept("active-expire-effort", NUMBER, "1"),
-    kept("activerehashing", Kind::YesNo, "yes"),
-    kept("appenddirname", Kind::Text, "appendonlydir"),
-    kept("appendfilename", Kind::Text, "appendonly.aof"),
-    kept("auto-aof-rewrite-min-size", MEMORY, "67108864"),
-    kept("auto-aof-rewrite-percentage", NUMBER, "100"),
-    renamed("lua-time-limit", kept("busy-reply-threshold", NUMBER, "5000")),
-    kept("client-output-buffer-limit", Kind::Text, "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60"),
-    kept("cluster-enabled", Kind::YesNo, "no"),
-    kept("dbfilename", Kind::Text, "dump.rdb"),
-    renamed("hash-max-ziplist-entries", kept("hash-max-listpack-entries", NUMBER, "512")),
-    renamed("hash-max-ziplist-value", kept("hash-max-listpack-value", MEMORY, "64")),
-    kept("hll-sparse-max-bytes", MEMORY, "3000"),
-    kept("hz", NUMBER, "10"),
-    kept("io-threads", NUMBER, "1"),
-    kept("io-threads-do-reads", Kind::YesNo, "no"),
-    kept("latency-monitor-threshold", NUMBER, "0"),
-    kept("lazyfree-lazy-eviction", Kind::YesNo, "no"),
-    kept("lazyfree-lazy-expire", Kind::YesNo, "no"),
-    kept("lazyfree-lazy-server-del", Kind::YesNo, "no"),
-    kept("lazyfree-lazy-user-del", Kind::YesNo, "no"),
-    kept("lazyfree-lazy-user-flush", Kind::YesNo, "no"),
-    kept("lfu-decay-time", NUMBER, "1"),
-    kept("lfu-log-factor", NUMBER, "10"),
-    kept("list-compress-depth", NUMBER, "0"),
-    renamed("list-max-ziplist-size", kept("list-max-listpack-size", NUMBER, "-2")),
-    kept("maxmemory-eviction-tenacity", NUMBER, "10"),
-    kept("maxmemory-policy", Kind::OneOf(&["noeviction", "allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"]), "noeviction"),
-    kept("maxmemory-samples", NUMBER, "5"),
-    kept("notify-keyspace-events", Kind::Text, ""),
-    kept("repl-backlog-size", MEMORY, "1048576"),
-    kept("replica-read-only", Kind::YesNo, "yes"),
-    kept("save", Kind::Text, ""),
-    kept("set-max-intset-entries", NUMBER, "512"),
-    kept("set-max-listpack-entries", NUMBER, "128"),
-    kept("set-max-listpack-value", NUMBER, "64"),
-    kept("stream-node-max-bytes", MEMORY, "4096"),
-    kept("stream-node-max-entries", NUMBER, "100"),
-    kept("tcp-backlog", NUMBER, "511"),
-    kept("tracking-table-max-keys", NUMBER, "1000000"),
-    renamed("zset-max-ziplist-entries", kept("zset-max-listpack-entries", NUMBER, "128")),
-    renamed("zset-max-ziplist-value", kept("zset-max-listpack-value", MEMORY, "64")),
+    only("aclfile", "", "there is one user, `default`; see requirepass"),
+    only("appendonly", "yes", "every write is logged, always; see durability"),
+    only("cluster-enabled", "no", "there is no cluster"),
+    only("daemonize", "no", "a service manager, or '&' of a shell, keeps it in the background"),
+    only("logfile", "", "the log goes to standard error: direct it into a file, or let a service manager keep it"),
+    live("maxmemory", Kind::OnlyZero("Modb keeps its data on disk and evicts nothing; see cache-mb"), "0", "Modb keeps its data on disk and evicts nothing; see cache-mb"),
+    only("pidfile", "", "the start-up line says the id of the process; a service manager knows it"),
+    only("supervised", "no", "the start-up line on standard output says when it serves"),
+    only("syslog-enabled", "no", "the log goes to standard error"),
+    live("tls-port", Kind::OnlyZero("there is no TLS; put a proxy that has it in front"), "0", "there is no TLS; put a proxy that has it in front"),
+    kept("acl-pubsub-default", Kind::Text, "resetchannels", ONE_USER),
+    kept("acllog-max-len", NUMBER, "128", ONE_USER),
+    kept("active-expire-effort", NUMBER, "1", INSIDE),
+    kept("activerehashing", Kind::YesNo, "yes", INSIDE),
+    kept("appenddirname", Kind::Text, "appendonlydir", FILES),
+    kept("appendfilename", Kind::Text, "appendonly.aof", FILES),
+    kept("auto-aof-rewrite-min-size", MEMORY, "67108864", "the log is made short by itself; MODB COMPACT gives back all it can"),
+    kept("auto-aof-rewrite-percentage", NUMBER, "100", "the log is made short by itself; MODB COMPACT gives back all it can"),
+    renamed("lua-time-limit", kept("busy-reply-threshold", NUMBER, "5000", "there are no scripts")),
+    kept("client-output-buffer-limit", Kind::Text, "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60", "a client that does not read is not served until it does, and not closed"),
+    kept("dbfilename", Kind::Text, "dump.rdb", FILES),
+    renamed("hash-max-ziplist-entries", kept("hash-max-listpack-entries", NUMBER, "512", INSIDE)),
+    renamed("hash-max-ziplist-value", kept("hash-max-listpack-value", MEMORY, "64", INSIDE)),
+    kept("hll-sparse-max-bytes", MEMORY, "3000", INSIDE),
+    kept("hz", NUMBER, "10", INSIDE),
+    kept("io-threads", NUMBER, "1", "see workers"),
+    kept("io-threads-do-reads", Kind::YesNo, "no", "see workers"),
+    kept("latency-monitor-threshold", NUMBER, "0", "waits are not recorded; see slowlog-log-slower-than and latency-tracking"),
+    kept("lazyfree-lazy-eviction", Kind::YesNo, "no", LAZY),
+    kept("lazyfree-lazy-expire", Kind::YesNo, "no", LAZY),
+    kept("lazyfree-lazy-server-del", Kind::YesNo, "no", LAZY),
+    kept("lazyfree-lazy-user-del", Kind::YesNo, "no", LAZY),
+    kept("lazyfree-lazy-user-flush", Kind::YesNo, "no", LAZY),
+    kept("lfu-decay-time", NUMBER, "1", EVICTION),
+    kept("lfu-log-factor", NUMBER, "10", EVICTION),
+    kept("list-compress-depth", NUMBER, "0", INSIDE),
+    renamed("list-max-ziplist-size", kept("list-max-listpack-size", NUMBER, "-2", INSIDE)),
+    kept("maxmemory-eviction-tenacity", NUMBER, "10", EVICTION),
+    kept("maxmemory-policy", Kind::OneOf(&["noeviction", "allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"]), "noeviction", EVICTION),
+    kept("maxmemory-samples", NUMBER, "5", EVICTION),
+    kept("notify-keyspace-events", Kind::Text, "", "there are no messages of events"),
+    kept("repl-backlog-size", MEMORY, "1048576", "there is no replication"),
+    kept("replica-read-only", Kind::YesNo, "yes", "there is no replication"),
+    kept("save", Kind::Text, "", "there is no dump file: every write is logged when it is acknowledged; see durability"),
+    kept("set-max-intset-entries", NUMBER, "512", INSIDE),
+    kept("set-max-listpack-entries", NUMBER, "128", INSIDE),
+    kept("set-max-listpack-value", NUMBER, "64", INSIDE),
+    kept("stream-node-max-bytes", MEMORY, "4096", INSIDE),
+    kept("stream-node-max-entries", NUMBER, "100", INSIDE),
+    kept("tracking-table-max-keys", NUMBER, "1000000", "keys are not tracked"),
+    renamed("zset-max-ziplist-entries", kept("zset-max-listpack-entries", NUMBER, "128", INSIDE)),
+    renamed("zset-max-ziplist-value", kept("zset-max-listpack-value", MEMORY, "64", INSIDE)),
 ];

@@ -52,6 +52,27 @@ pub(super) fn check(param: &'static Param, value: &str) -> Result<String, Config
             Ok(engine) => Ok(engine.name().to_owned()),
             Err(why) => invalid(why),
         },
+        Kind::Folder if value.is_empty() => invalid("must name a folder".into()),
+        Kind::Folder => match value.chars().find(|c| c.is_control()) {
+            Some(found) => invalid(format!(
+                "the name of the folder holds a control character ({}); in TOML, a path with backslashes stands in \
+                 single quotes",
+                found.escape_default()
+            )),
+            None => Ok(value.to_owned()),
+        },
+        Kind::Only(only, why) => {
+            let word = match value.to_ascii_lowercase().as_str() {
+                "true" => "yes".to_owned(),
+                "false" => "no".to_owned(),
+                _ => value.to_owned(),
+            };
+            if word.eq_ignore_ascii_case(only) {
+                Ok(only.to_owned())
+            } else {
+                invalid(format!("can only be {}: {why}", if only.is_empty() { "empty" } else { only }))
+            }
+        }
         Kind::OnlyZero(why) => match memory(value) {
             Some(0) => Ok("0".to_owned()),
             _ => invalid(why.to_owned()),

@@ -7,8 +7,9 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
-use super::folder::{FORMAT_FILE, Folder, LOCK_FILE};
+use super::folder::{FORMAT_FILE, Folder, LOCK_FILE, locked};
 use super::options::EngineKind;
+use super::place::{is_of_the_file_system, what_is_there};
 
 /// Bytes that are copied in one go.
 const COPY_BYTES: usize = 1 << 20;
@@ -19,9 +20,14 @@ const COPY_BYTES: usize = 1 << 20;
 /// If there is no such folder, or it is no data folder of this format.
 pub fn engine_of(folder: &Path) -> Result<EngineKind, StoreError> {
     let file = folder.join(FORMAT_FILE);
-    let failed = |e: io::Error| match e.kind() {
-        ErrorKind::NotFound => StoreError::io(format!("{} is no data folder", folder.display()), e),
-        _ => StoreError::io(format!("cannot read {}", file.display()), e),
+    let failed = |e: io::Error| {
+        let why = match what_is_there(folder) {
+            Some(why) => why,
+            None if e.kind() != ErrorKind::NotFound => return cannot("read", &file, e),
+            None if folder.is_dir() => format!("it holds no data of Modb (no file {FORMAT_FILE})"),
+            None => "there is no such folder".to_owned(),
+        };
+        StoreError::NoData { folder: folder.to_path_buf(), why }
     };
     let mut found = Vec::new();
     File::open(&file).and_then(|f| f.take(256).read_to_end(&mut found)).map_err(failed)?;
@@ -75,7 +81,7 @@ fn share_lock(folder: &Path) -> Result<Option<File>, StoreError> {
     };
     match file.try_lock_shared() {
         Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked(folder.to_path_buf())),
+        Err(TryLockError::WouldBlock) => Err(locked(folder, &file)),
         Err(TryLockError::Error(e)) => Err(cannot("lock", folder, e)),
     }
 }
@@ -84,11 +90,12 @@ fn copy_files(from: &Path, to: &Path) -> Result<(), StoreError> {
     for entry in fs::read_dir(from).map_err(|e| cannot("list", from, e))? {
         let entry = entry.map_err(|e| cannot("list", from, e))?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
-        if entry.file_name() == LOCK_FILE || entry.file_name() == FORMAT_FILE {
+        let name = entry.file_name();
+        if name == LOCK_FILE || name == FORMAT_FILE || is_of_the_file_system(&name) {
             continue;
         }
         if entry.file_type().map_err(|e| cannot("read", &source, e))?.is_dir() {
-            fs::create_dir(&target).map_err(|e| cannot("make", &target, e))?;
+            crate::sys::make_private_folder(&target).map_err(|e| cannot("make", &target, e))?;
             copy_files(&source, &target)?;
         } else {
             copy_file(&source, &target)?;
@@ -99,7 +106,9 @@ fn copy_files(from: &Path, to: &Path) -> Result<(), StoreError> {
 
 fn copy_file(source: &PathBuf, target: &PathBuf) -> Result<(), StoreError> {
     let mut input = File::open(source).map_err(|e| cannot("read", source, e))?;
-    let mut output = File::create_new(target).map_err(|e| cannot("make", target, e))?;
+    let mut output = crate::sys::private(File::options().write(true).create_new(true))
+        .open(target)
+        .map_err(|e| cannot("make", target, e))?;
     let mut bytes = vec![0; COPY_BYTES];
     loop {
         let read = input.read(&mut bytes).map_err(|e| cannot("read", source, e))?;

@@ -5,10 +5,11 @@
 //! the process, however that ends.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
+use super::place::{holds, make_folder, obstacle};
 
 /// The version of the layout of the folder and of the records in it.
 pub(crate) const FORMAT_VERSION: u32 = 1;
@@ -17,49 +18,59 @@ pub(crate) const LOCK_FILE: &str = "LOCK";
 pub(crate) const FORMAT_FILE: &str = "FORMAT";
 const NEW_FORMAT_FILE: &str = "FORMAT.new";
 
+/// What a folder may hold that was never filled: a start that ended early.
+const OF_AN_EARLY_END: [&str; 2] = [LOCK_FILE, NEW_FORMAT_FILE];
+
 /// A data folder that this process holds.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
     /// Closing it gives the folder back.
-    _lock: File,
+    lock: File,
 }
 
 impl Folder {
-    /// Makes the folder if it is missing, takes it and checks that `engine` may open it.
+    /// Makes the folder if it is missing, takes it and checks that `engine` may open it. One that is refused is left as it
+    /// was.
     pub(crate) fn take(path: &Path, engine: &str) -> Result<Self, StoreError> {
+        let expected = format_record(engine);
+        // Before the lock, so that no lock file is left in a folder of somebody else's; and after it, since it counts then.
+        check_format(path, &expected)?;
         let folder = Self::lock(path)?;
-        folder.check_format(engine)?;
+        if !check_format(path, &expected)? {
+            folder.mark_as(&expected)?;
+        }
+        if let Some(mode) = crate::sys::open_to_others(path) {
+            tracing::warn!(
+                "the data folder {} is open to others (mode {mode:o}): with 'chmod 700' only its owner can read it",
+                path.display()
+            );
+        }
         Ok(folder)
     }
 
     fn lock(path: &Path) -> Result<Self, StoreError> {
         let shown = path.display();
-        make_folder(path).map_err(|e| StoreError::io(format!("cannot make the data folder {shown}"), e))?;
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
+        make_folder(path)?;
+        let lock = crate::sys::private(File::options().create(true).truncate(false).read(true).write(true))
             .open(path.join(LOCK_FILE))
             .map_err(|e| StoreError::io(format!("cannot use the data folder {shown}"), e))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked(path.to_path_buf())),
+            Err(TryLockError::WouldBlock) => return Err(locked(path, &lock)),
             Err(TryLockError::Error(e)) => {
                 return Err(StoreError::io(format!("cannot lock the data folder {shown}"), e));
             }
         }
-        Ok(Self { path: path.to_path_buf(), _lock: lock })
+        // For whoever is refused. A disk that is full is no reason not to start.
+        let _ = lock.set_len(0).and_then(|()| writeln!(&lock, "{}", std::process::id()));
+        Ok(Self { path: path.to_path_buf(), lock })
     }
 
     /// Makes and takes a folder that holds nothing yet, for a copy: [`Folder::mark`] ends it, and until then
     /// nobody can take the folder for a whole one.
     pub(crate) fn create(path: &Path) -> Result<Self, StoreError> {
-        if let Some(entry) = fs::read_dir(path).ok().and_then(|mut entries| entries.next()) {
-            let name = entry.map(|e| e.file_name().to_string_lossy().into_owned()).unwrap_or_default();
-            let what = format!("{} is not empty, it holds {name}", path.display());
-            return Err(StoreError::io(what, ErrorKind::AlreadyExists.into()));
-        }
+        refuse_full(path, &OF_AN_EARLY_END)?;
         Self::lock(path)
     }
 
@@ -78,41 +89,6 @@ impl Folder {
         &self.path
     }
 
-    fn check_format(&self, engine: &str) -> Result<(), StoreError> {
-        let expected = format_record(engine);
-        let file = self.path.join(FORMAT_FILE);
-        let mut found = Vec::new();
-        match File::open(&file).and_then(|f| f.take(256).read_to_end(&mut found)) {
-            Ok(_) if found == expected.as_bytes() => Ok(()),
-            Ok(_) => Err(StoreError::Format {
-                folder: self.path.clone(),
-                found: String::from_utf8_lossy(&found).trim().to_owned(),
-                expected: expected.trim().to_owned(),
-            }),
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                self.check_unused(&expected)?;
-                self.write_format(&file, &expected)
-            }
-            Err(e) => Err(StoreError::io(format!("cannot read {}", file.display()), e)),
-        }
-    }
-
-    /// A folder that holds files of somebody else, or half a copy, is not ours to fill.
-    fn check_unused(&self, expected: &str) -> Result<(), StoreError> {
-        let failed = |e| StoreError::io(format!("cannot list {}", self.path.display()), e);
-        for entry in fs::read_dir(&self.path).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            if name != LOCK_FILE && name != NEW_FORMAT_FILE {
-                return Err(StoreError::Format {
-                    folder: self.path.clone(),
-                    found: format!("no format record, but {}", name.to_string_lossy()),
-                    expected: expected.trim().to_owned(),
-                });
-            }
-        }
-        Ok(())
-    }
-
     fn write_format(&self, file: &Path, content: &str) -> Result<(), StoreError> {
         let new = self.path.join(NEW_FORMAT_FILE);
         File::create(&new)
@@ -126,25 +102,51 @@ impl Folder {
     }
 }
 
-/// Makes a folder, and those above it that are missing, so that its name survives a power cut: whatever is synced in it
-/// later is worth nothing without.
-fn make_folder(path: &Path) -> io::Result<()> {
-    // "" is the current folder, as the parent of a plain name.
-    let above = |folder: &Path| match folder.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Some(PathBuf::from(".")),
-        parent => parent.map(Path::to_path_buf),
-    };
-    if path.is_dir() {
-        // Perhaps made by a process that ended before its sync, perhaps by somebody whose folders we may not open.
-        let synced = above(path).map_or(Ok(()), |parent| crate::sys::sync_folder(&parent));
-        return synced.or_else(|e| if e.kind() == ErrorKind::PermissionDenied { Ok(()) } else { Err(e) });
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Nobody has it any more.
+        let _ = self.lock.set_len(0);
     }
-    let parent = above(path);
-    if let Some(parent) = &parent {
-        make_folder(parent)?;
+}
+
+/// Whether the folder has the format that is expected: `false` if it has none yet and may get one.
+fn check_format(path: &Path, expected: &str) -> Result<bool, StoreError> {
+    let file = path.join(FORMAT_FILE);
+    let mut found = Vec::new();
+    match File::open(&file).and_then(|f| f.take(256).read_to_end(&mut found)) {
+        Ok(_) if found == expected.as_bytes() => Ok(true),
+        Ok(_) => Err(StoreError::Format {
+            folder: path.to_path_buf(),
+            found: String::from_utf8_lossy(&found).trim().to_owned(),
+            expected: expected.trim().to_owned(),
+        }),
+        // A folder that holds files of somebody else, or half a copy, is not ours to fill.
+        Err(e) if e.kind() == ErrorKind::NotFound => refuse_full(path, &OF_AN_EARLY_END).map(|()| false),
+        Err(e) => {
+            Err(obstacle(path)
+                .unwrap_or_else(|| StoreError::io(format!("cannot read {}", file.display()), e)))
+        }
     }
-    fs::create_dir(path).or_else(|e| if path.is_dir() { Ok(()) } else { Err(e) })?;
-    parent.map_or(Ok(()), |parent| crate::sys::sync_folder(&parent))
+}
+
+/// Refuses a folder that holds something else than `ours`.
+fn refuse_full(path: &Path, ours: &[&str]) -> Result<(), StoreError> {
+    match holds(path, ours) {
+        Ok(None) => Ok(()),
+        Ok(Some(holds)) => Err(StoreError::NotEmpty { folder: path.to_path_buf(), holds }),
+        Err(e) => {
+            Err(obstacle(path)
+                .unwrap_or_else(|| StoreError::io(format!("cannot list {}", path.display()), e)))
+        }
+    }
+}
+
+/// The error for a folder that another process has, as far as its lock file can be read.
+pub(super) fn locked(folder: &Path, lock: &File) -> StoreError {
+    let mut text = String::new();
+    let read = lock.take(20).read_to_string(&mut text);
+    let process = read.ok().and_then(|_| text.trim().parse().ok());
+    StoreError::Locked { folder: folder.to_path_buf(), process }
 }
 
 fn format_record(engine: &str) -> String {
@@ -159,7 +161,8 @@ mod tests {
     fn a_folder_is_taken_once_and_free_again_after() {
         let dir = tempfile::tempdir().unwrap();
         let first = Folder::take(dir.path(), "x").unwrap();
-        assert!(matches!(Folder::take(dir.path(), "x"), Err(StoreError::Locked(_))));
+        let refused = Folder::take(dir.path(), "x");
+        assert!(matches!(refused, Err(StoreError::Locked { .. })), "{refused:?}");
         drop(first);
         Folder::take(dir.path(), "x").unwrap();
     }
@@ -178,7 +181,16 @@ mod tests {
     fn a_folder_with_foreign_files_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("holiday.jpg"), "x").unwrap();
-        assert!(matches!(Folder::take(dir.path(), "x"), Err(StoreError::Format { .. })));
+        assert!(matches!(Folder::take(dir.path(), "x"), Err(StoreError::NotEmpty { .. })));
+        assert!(!dir.path().join(LOCK_FILE).exists(), "not even a lock file is left there");
+    }
+
+    #[test]
+    fn a_fresh_file_system_is_an_empty_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("lost+found")).unwrap();
+        drop(Folder::create(dir.path()).unwrap());
+        drop(Folder::take(dir.path(), "x").unwrap());
     }
 
     #[test]
@@ -187,16 +199,7 @@ mod tests {
         let copy = Folder::create(dir.path()).unwrap();
         fs::write(dir.path().join("data"), "half").unwrap();
         drop(copy);
-        assert!(matches!(Folder::take(dir.path(), "x"), Err(StoreError::Format { .. })));
+        assert!(matches!(Folder::take(dir.path(), "x"), Err(StoreError::NotEmpty { .. })));
         assert!(Folder::create(dir.path()).is_err(), "nor overwritten");
-    }
-
-    #[test]
-    fn a_file_in_place_of_the_folder_is_one_clear_error() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("f");
-        fs::write(&file, "x").unwrap();
-        let error = Folder::take(&file, "x").unwrap_err().to_string();
-        assert!(error.contains("data folder"), "{error}");
     }
 }

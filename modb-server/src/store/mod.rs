@@ -21,6 +21,7 @@ mod log;
 mod memory;
 mod open;
 mod options;
+mod place;
 #[cfg(test)]
 mod tests;
 
@@ -240,8 +241,37 @@ fn sweep_by_pages(store: &dyn Store, from: &[u8], to: &[u8], records: usize) -> 
 #[non_exhaustive]
 pub enum StoreError {
     /// The folder belongs to another process.
-    #[error("the data folder {0} is used by another process")]
-    Locked(std::path::PathBuf),
+    #[error("the data folder {folder} is used by {}", user(.process))]
+    Locked {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// The process, where the system lets its lock file be read.
+        process: Option<u32>,
+    },
+    /// A folder that was to be filled holds something.
+    #[error("{folder} is no data folder and not empty, it holds {holds}: name an empty folder, or a new one")]
+    NotEmpty {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// The first name found in it.
+        holds: String,
+    },
+    /// A folder that should hold data of Modb does not.
+    #[error("{folder} is no data folder: {why}")]
+    NoData {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// What is there.
+        why: String,
+    },
+    /// Something else than a folder is in its place.
+    #[error("cannot use {path} as a folder: {why}")]
+    NoFolder {
+        /// Where the folder was to be, or one above it.
+        path: std::path::PathBuf,
+        /// What is there.
+        why: String,
+    },
     /// The folder holds something this version cannot read.
     #[error("the data folder {folder} has format \"{found}\", expected \"{expected}\"")]
     Format {
@@ -288,7 +318,24 @@ pub enum StoreError {
     Engine(String),
 }
 
+/// Who uses a folder.
+fn user(process: &Option<u32>) -> String {
+    process.map_or_else(|| "another process".to_owned(), |id| format!("another process ({id})"))
+}
+
 impl StoreError {
+    /// Whether what is on the disk is damaged, and not only out of reach.
+    pub fn is_damage(&self) -> bool {
+        use std::io::ErrorKind;
+        match self {
+            Self::Corrupt { .. } | Self::Engine(_) => true,
+            Self::Io { source, .. } => {
+                matches!(source.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData)
+            }
+            _ => false,
+        }
+    }
+
     /// The system refused while `what` was being done.
     pub(crate) fn io(what: impl Into<String>, source: std::io::Error) -> Self {
         Self::Io { what: what.into(), source }

@@ -18,6 +18,13 @@ pub enum EngineKind {
 }
 
 impl EngineKind {
+    /// The names of those that this build has.
+    #[cfg(feature = "fjall")]
+    pub const NAMES: &[&str] = &["log", "fjall", "memory"];
+    /// The names of those that this build has.
+    #[cfg(not(feature = "fjall"))]
+    pub const NAMES: &[&str] = &["log", "memory"];
+
     /// The name in the configuration and in the folder's format record.
     pub fn name(self) -> &'static str {
         match self {
@@ -36,7 +43,7 @@ impl FromStr for EngineKind {
             "log" => Ok(Self::Log),
             "fjall" => Ok(Self::Fjall),
             "memory" => Ok(Self::Memory),
-            _ => Err(format!("no such engine: {name}; there are: log, fjall, memory")),
+            _ => Err(format!("must be one of {}", Self::NAMES.join(", "))),
         }
     }
 }

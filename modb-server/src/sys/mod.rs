@@ -2,6 +2,9 @@
 //!
 //! - `free_bytes(path)`: what an unprivileged process may still write to the disk that holds `path`;
 //! - `sync_folder(path)`: makes created, renamed and deleted names in a folder survive a power cut;
+//! - `make_private_folder(path)`, `private(options)`: a new folder or file that its owner alone may read, whatever the umask;
+//! - `open_to_others(path)`: the mode of a folder that others may enter or change;
+//! - `path_from(bytes)`: the path that a client names; `None` if it cannot be one;
 //! - `lower_thread_priority()`: lets the threads that serve go first; does nothing where the system cannot.
 //! - `model_tests!`: tests that loom runs, ignored where it cannot.
 //!
@@ -13,18 +16,22 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
-#[cfg(feature = "cli")]
-pub use self::process::on_end;
 pub(crate) use self::process::prepare_listener;
+#[cfg(feature = "cli")]
+pub use self::process::{Told, make_files_private, on_signals};
 pub use self::process::{cpu_seconds, memory_bytes, peak_memory_bytes, total_memory_bytes};
 #[cfg(all(test, unix))]
 pub(crate) use self::unix::model_tests;
 #[cfg(unix)]
-pub(crate) use self::unix::{free_bytes, lower_thread_priority, sync_folder};
+pub(crate) use self::unix::{
+    free_bytes, lower_thread_priority, make_private_folder, open_to_others, path_from, private, sync_folder,
+};
 #[cfg(all(test, windows))]
 pub(crate) use self::windows::model_tests;
 #[cfg(windows)]
-pub(crate) use self::windows::{free_bytes, lower_thread_priority, sync_folder};
+pub(crate) use self::windows::{
+    free_bytes, lower_thread_priority, make_private_folder, open_to_others, path_from, private, sync_folder,
+};
 
 #[cfg(test)]
 mod tests {

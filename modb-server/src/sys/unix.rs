@@ -1,8 +1,16 @@
-//! Unix: `statvfs`, folders that are synced through a descriptor, and `nice`, which on Linux is per thread.
+//! Unix: `statvfs`, rights as bits, folders that are synced through a descriptor, and `nice`, which on Linux is per thread.
 
-use std::fs::File;
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// What the owner may do.
+const OWNER: u32 = 0o700;
+/// What is more than a group may do without others being let in: to write, and whatever those outside of it may.
+const OTHERS: u32 = 0o027;
 
 pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
     let s = rustix::fs::statvfs(path)?;
@@ -11,6 +19,28 @@ pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
 
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
+}
+
+pub(crate) fn make_private_folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().mode(OWNER).create(path)?;
+    // A umask can take the owner's own rights. File systems without rights refuse to change them.
+    if fs::metadata(path)?.permissions().mode() & OWNER != OWNER {
+        fs::set_permissions(path, Permissions::from_mode(OWNER))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    options.mode(0o600)
+}
+
+pub(crate) fn open_to_others(path: &Path) -> Option<u32> {
+    let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & OTHERS != 0).then_some(mode)
+}
+
+pub(crate) fn path_from(bytes: &[u8]) -> Option<PathBuf> {
+    Some(PathBuf::from(OsStr::from_bytes(bytes)))
 }
 
 pub(crate) fn lower_thread_priority() {

@@ -1,8 +1,9 @@
 //! Windows: `GetDiskFreeSpaceExW`; NTFS journals names itself and has no call to sync a folder.
 
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::windows::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use windows_sys::Win32::Storage::FileSystem::GetDiskFreeSpaceExW;
 use windows_sys::Win32::System::Threading::{
@@ -23,6 +24,24 @@ pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
 
 pub(crate) fn sync_folder(_path: &Path) -> io::Result<()> {
     Ok(())
+}
+
+/// The rights are those of the folder around it: a user's own folders are for that user.
+pub(crate) fn make_private_folder(path: &Path) -> io::Result<()> {
+    fs::create_dir(path)
+}
+
+pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}
+
+/// Rights are lists here, and what they let in is for tools that read them.
+pub(crate) fn open_to_others(_path: &Path) -> Option<u32> {
+    None
+}
+
+pub(crate) fn path_from(bytes: &[u8]) -> Option<PathBuf> {
+    std::str::from_utf8(bytes).ok().map(PathBuf::from)
 }
 
 #[allow(unsafe_code)]

@@ -138,3 +138,66 @@ pub fn lower_descriptor_limit_of(pid: u32, limit: u64) -> Option<u64> {
 pub fn lower_descriptor_limit_of(_pid: u32, _limit: u64) -> Option<u64> {
     None
 }
+
+/// The rights of a file or folder, as bits.
+///
+/// # Panics
+/// If it is not there.
+pub fn mode_of(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).expect("it is there").permissions().mode() & 0o7777
+}
+
+/// Changes the rights of a file or folder.
+///
+/// # Panics
+/// If the system does not allow it.
+pub fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("an owner may change permissions");
+}
+
+/// Makes a symbolic link.
+///
+/// # Panics
+/// If the system does not allow it.
+pub fn make_link(link: &Path, target: &Path) {
+    std::os::unix::fs::symlink(target, link).expect("a link can be made");
+}
+
+/// Text that is not UTF-8, as an argument or a name.
+pub fn not_utf8() -> std::ffi::OsString {
+    std::os::unix::ffi::OsStringExt::from_vec(b"b\xff".to_vec())
+}
+
+/// Hangs up on a process, as a terminal that closes does.
+///
+/// # Errors
+/// What the system says.
+pub fn hang_up(pid: u32) -> io::Result<()> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a child's id is a process id");
+    Ok(kill_process(pid, Signal::HUP)?)
+}
+
+/// Whether the end of a connection that is at `local` asks from time to time whether the one at `remote` is still there,
+/// if the system tells (Linux, in `/proc`).
+pub fn keepalive_timer(local: std::net::SocketAddr, remote: std::net::SocketAddr) -> Option<bool> {
+    let shown = |addr: std::net::SocketAddr| match addr {
+        std::net::SocketAddr::V4(addr) => {
+            format!("{:08X}:{:04X}", u32::from_ne_bytes(addr.ip().octets()), addr.port())
+        }
+        std::net::SocketAddr::V6(_) => String::new(),
+    };
+    let (local, remote) = (shown(local), shown(remote));
+    let table = fs::read_to_string("/proc/net/tcp").ok()?;
+    let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| row.get(1) == Some(&&*local) && row.get(2) == Some(&&*remote))?;
+    // The kind of the timer that runs: 2 is the one of keepalive.
+    Some(row.get(5)?.starts_with("02:"))
+}
+
+/// A child of a process, if the system tells.
+pub fn child_of(pid: u32) -> Option<u32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    children.split_whitespace().next()?.parse().ok()
+}

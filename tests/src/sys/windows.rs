@@ -188,3 +188,37 @@ impl Drop for SmallDisk {
 pub fn lower_descriptor_limit_of(_pid: u32, _limit: u64) -> Option<u64> {
     None
 }
+
+/// Rights are lists here, not bits.
+pub fn mode_of(_path: &Path) -> u32 {
+    0
+}
+
+/// Rights are lists here, not bits: nothing is changed.
+pub fn set_mode(_path: &Path, _mode: u32) {}
+
+/// Links need a right of their own here: none is made.
+pub fn make_link(_link: &Path, _target: &Path) {}
+
+/// Text that is not UTF-16, as an argument or a name: half of a pair.
+pub fn not_utf8() -> std::ffi::OsString {
+    std::os::windows::ffi::OsStringExt::from_wide(&[0x62, 0xd800])
+}
+
+/// There is nothing to hang up with.
+///
+/// # Errors
+/// Always.
+pub fn hang_up(_pid: u32) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Windows does not show the timers of sockets.
+pub fn keepalive_timer(_local: std::net::SocketAddr, _remote: std::net::SocketAddr) -> Option<bool> {
+    None
+}
+
+/// Windows tells it through snapshots only, which nobody needs here.
+pub fn child_of(_pid: u32) -> Option<u32> {
+    None
+}

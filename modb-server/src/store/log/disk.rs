@@ -62,7 +62,9 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file = File::options().create(true).truncate(false).write(true).open(self.folder.join(name))?;
+        let mut options = File::options();
+        let file = crate::sys::private(options.create(true).truncate(false).write(true))
+            .open(self.folder.join(name))?;
         Ok(Arc::new(RealFile { file }))
     }
 

@@ -176,7 +176,7 @@ pub(super) fn a_sweep_removes_its_range_only(engine: EngineKind) {
 pub(super) fn a_folder_opens_once(engine: EngineKind) {
     let dir = tempfile::tempdir().unwrap();
     let store = open_in(dir.path(), engine);
-    assert!(matches!(open(&options(dir.path(), engine)), Err(StoreError::Locked(_))));
+    assert!(matches!(open(&options(dir.path(), engine)), Err(StoreError::Locked { .. })));
     drop(store);
     drop(open_in(dir.path(), engine));
 }

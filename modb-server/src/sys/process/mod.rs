@@ -10,7 +10,17 @@ use unix as platform;
 #[cfg(windows)]
 use windows as platform;
 
-#[cfg(feature = "cli")]
-pub use platform::on_end;
 pub(crate) use platform::prepare_listener;
 pub use platform::{cpu_seconds, memory_bytes, peak_memory_bytes, total_memory_bytes};
+#[cfg(feature = "cli")]
+pub use platform::{make_files_private, on_signals};
+
+/// What the system tells a process.
+#[cfg(feature = "cli")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// To end, by this.
+    End(&'static str),
+    /// That the terminal it was started from has gone.
+    HungUp,
+}

@@ -2,27 +2,37 @@
 
 use std::io;
 
-/// Calls `end` on a thread of its own when the process is asked to end (SIGINT, SIGTERM). A second signal ends
-/// it at once. For programs; a library never takes signals.
+/// Calls `told` on a thread of its own for each signal that asks the process to end (SIGINT, SIGTERM) or that says that its
+/// terminal has gone (SIGHUP). A second signal to end ends it at once. For programs; a library never takes signals.
 ///
 /// # Errors
 /// If the handlers cannot be installed.
 #[cfg(feature = "cli")]
-pub fn on_end(end: impl Fn() + Send + 'static) -> io::Result<()> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
+pub fn on_signals(told: impl Fn(super::Told) + Send + 'static) -> io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // In this order: the first signal sets the flag that makes the second one final.
         signal_hook::flag::register_conditional_shutdown(signal, 1, std::sync::Arc::clone(&stop))?;
         signal_hook::flag::register(signal, std::sync::Arc::clone(&stop))?;
     }
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     std::thread::Builder::new().name("modb-signals".into()).spawn(move || {
-        if signals.forever().next().is_some() {
-            end();
+        for signal in signals.forever() {
+            told(match signal {
+                SIGINT => super::Told::End("SIGINT"),
+                SIGTERM => super::Told::End("SIGTERM"),
+                _ => super::Told::HungUp,
+            });
         }
     })?;
     Ok(())
+}
+
+/// From now on the files that this process makes are for its user alone. For programs: it concerns the whole process.
+#[cfg(feature = "cli")]
+pub fn make_files_private() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 }
 
 /// Memory the process has in use, in bytes, where the system says so in `/proc`.

@@ -20,22 +20,27 @@ use windows_sys::Win32::System::Threading::{GetCurrentProcess, GetProcessTimes};
 const CLOSE_WAIT: Duration = Duration::from_secs(30);
 
 /// Where the handler, which has no state of its own, leaves the news.
-static ENDS: OnceLock<SyncSender<()>> = OnceLock::new();
+static EVENTS: OnceLock<SyncSender<u32>> = OnceLock::new();
 
-/// Calls `end` on a thread of its own when the process is asked to end (Ctrl-C, Ctrl-Break, the console closes,
+/// Calls `told` on a thread of its own when the process is asked to end (Ctrl-C, Ctrl-Break, the console closes,
 /// logoff, shutdown). For programs; a library never takes console events.
 ///
 /// # Errors
 /// If the handler cannot be installed, or was installed before.
 #[cfg(feature = "cli")]
-pub fn on_end(end: impl Fn() + Send + 'static) -> io::Result<()> {
+pub fn on_signals(told: impl Fn(super::Told) + Send + 'static) -> io::Result<()> {
     let (sender, receiver) = sync_channel(1);
-    if ENDS.set(sender).is_err() {
+    if EVENTS.set(sender).is_err() {
         return Err(io::Error::other("a console handler is installed already"));
     }
     std::thread::Builder::new().name("modb-console".into()).spawn(move || {
-        if receiver.recv().is_ok() {
-            end();
+        for event in receiver {
+            told(super::Told::End(match event {
+                CTRL_C_EVENT => "Ctrl-C",
+                CTRL_BREAK_EVENT => "Ctrl-Break",
+                CTRL_CLOSE_EVENT => "its console, which closes",
+                _ => "the end of the session",
+            }));
         }
     })?;
     // SAFETY: `handler` has the signature that is asked for, and lives as long as the process.
@@ -45,10 +50,14 @@ pub fn on_end(end: impl Fn() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
+/// The rights of new files are those of the folder around them here.
+#[cfg(feature = "cli")]
+pub fn make_files_private() {}
+
 unsafe extern "system" fn handler(event: u32) -> i32 {
-    if let Some(sender) = ENDS.get() {
+    if let Some(sender) = EVENTS.get() {
         // Full: it was told already.
-        let _ = sender.try_send(());
+        let _ = sender.try_send(event);
     }
     match event {
         CTRL_C_EVENT | CTRL_BREAK_EVENT => 1,
