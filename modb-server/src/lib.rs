@@ -13,6 +13,7 @@ pub mod config;
 pub mod data;
 pub mod database;
 pub mod embed;
+mod farewell;
 mod limits;
 #[cfg(feature = "cli")]
 pub mod log;
@@ -29,6 +30,7 @@ pub mod sys;
 pub use data::DataError;
 pub use database::{Database, OpenError, Options};
 pub use embed::{Keys, Keyspace, LocalClient};
+pub use farewell::Farewell;
 pub use modb_net::resp::Value;
 pub use server::{ServeError, Server, Shutdown};
 

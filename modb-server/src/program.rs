@@ -88,12 +88,15 @@ enum End {
     },
     /// The server, gracefully.
     Serving(Shutdown),
+    /// It is ending.
+    Ending,
 }
 
 fn obey(told: Told, end: &Mutex<End>) {
     let end = lock(end);
     match (told, &*end) {
-        (Told::HungUp, End::Serving(_) | End::NotServing { status: DONE }) => {
+        (Told::End(_), End::Ending) => {}
+        (Told::HungUp, End::Serving(_) | End::Ending | End::NotServing { status: DONE }) => {
             tracing::info!("SIGHUP: the terminal has gone, which is no reason to end; SIGTERM is");
         }
         (Told::End(by), End::Serving(shutdown)) => {
@@ -142,8 +145,13 @@ fn serve(settings: Settings, file: Option<std::path::PathBuf>, end: &Mutex<End>)
     let server = Server::start(&database).map_err(|error| Failure::before(&error))?;
     *lock(end) = End::Serving(server.shutdown_handle());
     announce(&server, &database, &folder.display(), began.elapsed());
+    let farewell = server.farewell();
     let ended = server.join();
+    *lock(end) = End::Ending;
     let closed = database.close();
+    // First the folder, then the word: who hears that it is over may start the next server.
+    drop(database);
+    drop(farewell);
     match (&ended, &closed) {
         (Ok(()), Ok(())) => {}
         (Err(error), _) => return Err(Failure::after(error)),

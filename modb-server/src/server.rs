@@ -14,6 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::{ConfigError, Settings};
 use crate::database::Database;
+use crate::farewell::Farewell;
 use crate::limits;
 use crate::session::{Message, Worker};
 
@@ -72,6 +73,7 @@ pub struct Server {
     database: Database,
     /// Names its wakers within the database.
     number: u64,
+    farewell: Farewell,
 }
 
 /// Ends a server from elsewhere, such as a signal handler.
@@ -132,13 +134,16 @@ impl Server {
             builder = builder.workers(workers);
         }
         let (shared, settled) = (Arc::clone(instance), Arc::clone(database.settled()));
-        let net = builder
-            .start(move |context| Worker::new(Arc::clone(&shared), settled.add(number, context.waker)))?;
+        let farewell = Farewell::default();
+        let bring = farewell.bring();
+        let net = builder.start(move |context| {
+            Worker::new(Arc::clone(&shared), settled.add(number, context.waker), bring.clone())
+        })?;
         if let Some(addr) = net.local_addrs().first() {
             // A second server over the same database keeps the first one's port in INFO.
             let _ = instance.port.set(addr.port());
         }
-        Ok(Self { net: Some(net), database: database.clone(), number })
+        Ok(Self { net: Some(net), database: database.clone(), number, farewell })
     }
 
     /// Where it listens.
@@ -164,6 +169,12 @@ impl Server {
         if let Some(net) = &self.net {
             net.shutdown();
         }
+    }
+
+    /// Keeps the connections of clients that ask the server to end (`SHUTDOWN`). They end with the server, or when this is
+    /// dropped, if that is later: after the database was closed, say, so that its folder is free when they hear of it.
+    pub fn farewell(&self) -> Farewell {
+        self.farewell.clone()
     }
 
     /// Waits until the server has ended, by [`Server::shutdown`], by a client's `SHUTDOWN`, or by a failure.

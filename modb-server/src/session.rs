@@ -8,15 +8,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use modb_net::resp::{Decoded, Encoder, Limits, ProtocolError, RequestDecoder};
 use modb_net::{
-    AcceptorStats, CloseReason, Connections, Flow, Handle, In, Opening, Out, Peer, Release, Seq, Service,
-    Token, Turn, WorkerStats,
+    AcceptorStats, CloseReason, Connections, Flow, HandedOut, Handle, In, Opening, Out, Peer, Release, Seq,
+    Service, Token, Turn, WorkerStats,
 };
 
 use crate::command::{
-    self, Calls, Client, ClientInfo, Env, Flags, Instance, Network, Reply, SAMPLE_INTERVAL, Scratch,
+    self, Calls, Client, ClientInfo, Env, Flags, Instance, Network, Reply, SAMPLE_INTERVAL, Scratch, Then,
 };
 use crate::config::Settings;
 use crate::data::Tally;
+use crate::farewell::Bring;
 use crate::limits;
 use crate::settled::Listener;
 
@@ -51,6 +52,8 @@ pub struct Worker {
     awaited: Seq,
     /// Has this worker woken when it may be safe.
     listener: Arc<Listener>,
+    /// Keeps the connections of those who asked the server to end.
+    farewell: Bring,
     /// Connections that wait for the end of a pause.
     paused: Vec<Token>,
     resume_at: Option<Instant>,
@@ -80,7 +83,7 @@ pub fn now_ms() -> u64 {
 
 impl Worker {
     /// A worker that serves `instance`; `listener` wakes it when commits become safe.
-    pub(crate) fn new(instance: Arc<Instance>, listener: Arc<Listener>) -> Self {
+    pub(crate) fn new(instance: Arc<Instance>, listener: Arc<Listener>, farewell: Bring) -> Self {
         Self {
             tally: instance.new_tally(),
             calls: instance.new_calls(),
@@ -90,6 +93,7 @@ impl Worker {
             clock: Clock { turn: None, now_ms: 0 },
             awaited: Seq::ZERO,
             listener,
+            farewell,
             paused: Vec::new(),
             resume_at: None,
         }
@@ -165,7 +169,11 @@ impl Worker {
                 }
             }
         }
-        client.closing.then_some(Flow::Close)
+        match client.then {
+            Then::GoOn => None,
+            Then::Close => Some(Flow::Close),
+            Then::EndWithServer => Some(Flow::HandOut),
+        }
     }
 
     /// Whether the client speaks another protocol: it is closed without an answer, as Redis does.
@@ -383,6 +391,11 @@ impl Service for Worker {
             _ => return,
         };
         Encoder::new(out.tail(), session.client.protocol).error(text);
+    }
+
+    fn on_handed_out(&mut self, _: Token, out: HandedOut<Session>, _: &Turn<'_, Self>) {
+        self.instance.clients.remove(out.session.client.info.id);
+        self.farewell.keep(out.socket);
     }
 
     fn on_close(&mut self, _: Token, session: Session, reason: CloseReason, _: &Turn<'_, Self>) {

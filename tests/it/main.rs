@@ -148,6 +148,7 @@ scenarios! {
         unless Wine: "Ctrl-Break stands for the signal there, and Wine has none";
     shutdown::ctrl_c_ends_it_like_a_termination_signal;
     shutdown::the_command_ends_it_with_status_0_and_keeps_the_data;
+    shutdown::who_asked_for_the_end_hears_of_it_when_the_folder_is_free, unless Redis: "Redis does not lock its folder";
     shutdown::what_was_read_is_answered_before_the_end, unless Redis: "Redis drops what is buffered";
     shutdown::idle_clients_do_not_delay_the_end;
     shutdown::a_client_that_never_reads_delays_the_end_only_so_long, unless Redis: "Redis does not wait";

@@ -1,5 +1,6 @@
 //! The end of a server: what was read is answered, what was acknowledged is kept, and it does not take for ever.
 
+use std::fs::File;
 use std::time::Duration;
 
 use modb_tests::peer::encode;
@@ -47,6 +48,25 @@ pub(crate) fn the_command_ends_it_with_status_0_and_keeps_the_data(platform: &Pl
     assert_eq!(other.read_to_close(), b"");
     ends_well(&mut server);
     assert_eq!(server.launch().start().peer().ask("GET k"), Reply::bulk("v"));
+}
+
+pub(crate) fn who_asked_for_the_end_hears_of_it_when_the_folder_is_free(platform: &Platform) {
+    for round in 0..10 {
+        let mut server = Launch::new(platform).start();
+        let mut peer = server.peer();
+        // Something to be written and synced at the end.
+        for n in 0..200 {
+            peer.send(&encode(["SET", &format!("k{n}"), &"v".repeat(1000)]));
+        }
+        peer.replies(200);
+        let lock = File::open(server.launch().folder().join("LOCK")).expect("it is there");
+        // What follows is not executed, and does not make a reset of the end.
+        peer.send(&[encode(["SHUTDOWN"]), encode(["PING"])].concat());
+        assert_eq!(peer.read_to_close(), b"");
+        assert!(lock.try_lock_shared().is_ok(), "round {round}: the folder is still taken");
+        drop(lock);
+        ends_well(&mut server);
+    }
 }
 
 pub(crate) fn what_was_read_is_answered_before_the_end(platform: &Platform) {

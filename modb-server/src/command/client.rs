@@ -20,6 +20,18 @@ pub enum ReplyMode {
     SkipNext,
 }
 
+/// What happens after a command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Then {
+    /// The next one.
+    #[default]
+    GoOn,
+    /// The connection is closed.
+    Close,
+    /// The connection ends when the server has ended.
+    EndWithServer,
+}
+
 /// One client: a connection, or a program that embeds the database.
 #[derive(Debug)]
 pub struct Client {
@@ -31,8 +43,8 @@ pub struct Client {
     pub authenticated: bool,
     /// Which replies it wants.
     pub reply_mode: ReplyMode,
-    /// Close the connection once what was written has left.
-    pub closing: bool,
+    /// What happens to the connection once what was written has left.
+    pub then: Then,
     /// What others see of it.
     pub info: Arc<ClientInfo>,
 }
@@ -45,7 +57,7 @@ impl Client {
             protocol: Protocol::Resp2,
             authenticated,
             reply_mode: ReplyMode::On,
-            closing: false,
+            then: Then::GoOn,
             info,
         }
     }

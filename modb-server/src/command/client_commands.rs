@@ -6,7 +6,7 @@ use super::error::{echo, err};
 use super::introspect::help_for;
 use super::parse::{Options, int, int_or, is, lossy};
 use super::spec::{Flags, Spec};
-use super::{ClientInfo, CommandError, Ctx, Pause, Reply, ReplyMode};
+use super::{ClientInfo, CommandError, Ctx, Pause, Reply, ReplyMode, Then};
 
 const ANY: &[Flags] = &[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
 const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
@@ -187,7 +187,7 @@ fn kill(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
 /// Closes a client's connection; `false` if its worker could not be told.
 fn close(ctx: &mut Ctx<'_, '_>, client: &ClientInfo) -> bool {
     if client.id == ctx.client.info.id {
-        ctx.client.closing = true;
+        ctx.client.then = Then::Close;
         return true;
     }
     let told = ctx.network.kill(client);

@@ -6,7 +6,7 @@ use super::error::err;
 use super::introspect::unreachable_parent;
 use super::parse::{self, Options, is, lossy};
 use super::spec::{Flags, Spec};
-use super::{CommandError, Ctx, Reply};
+use super::{CommandError, Ctx, Reply, Then};
 
 /// The version of Redis whose commands these are. Clients choose features by it.
 pub(super) const REDIS_VERSION: &str = "7.2.4";
@@ -56,7 +56,7 @@ fn select(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> 
 }
 
 fn quit(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    ctx.client.closing = true;
+    ctx.client.then = Then::Close;
     Ok(Reply::Ok)
 }
 

@@ -40,7 +40,7 @@ use modb_net::resp::Args;
 
 pub use calls::{Calls, CommandSums, Rate, SAMPLE_INTERVAL, Sums};
 pub use care::Tasks;
-pub use client::{Client, ReplyMode};
+pub use client::{Client, ReplyMode, Then};
 pub use clients::{ClientInfo, Pause, Registry};
 pub use config::warn_of_idle;
 pub use error::CommandError;

@@ -6,7 +6,7 @@ use super::error::err;
 use super::introspect::{help_for, unreachable_parent};
 use super::parse::{self, is};
 use super::spec::{Flags, Spec};
-use super::{CommandError, Ctx, Reply, config, info};
+use super::{CommandError, Ctx, Reply, Then, config, info};
 
 const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
 const SAVING: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::NO_ASYNC_LOADING];
@@ -106,7 +106,7 @@ fn shutdown(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
     }
     tracing::info!(peer = ctx.client.info.address(), "asked to end by a client's SHUTDOWN");
     ctx.network.shutdown();
-    ctx.client.closing = true;
+    ctx.client.then = Then::EndWithServer;
     Ok(Reply::Nothing)
 }
 

@@ -62,3 +62,22 @@ macro_rules! model_tests {
 }
 #[cfg(test)]
 pub(crate) use model_tests;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_made_is_for_its_owner_alone_and_what_others_may_enter_is_known() {
+        let around = tempfile::tempdir().unwrap();
+        let folder = around.path().join("data");
+        make_private_folder(&folder).unwrap();
+        private(OpenOptions::new().write(true).create(true)).open(folder.join("f")).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&folder), mode(&folder.join("f"))), (0o700, 0o600));
+        for (mode, open) in [(0o700, false), (0o750, false), (0o770, true), (0o755, true), (0o701, true)] {
+            fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(open_to_others(&folder), open.then_some(mode));
+        }
+    }
+}

@@ -31,7 +31,7 @@ const CRATES: &[Crate] = &[
         folder: "modb-server",
         may_use: &["modb_net", "modb_client"],
         floors: &[
-            &["sys", "store", "settled", "output"],
+            &["sys", "store", "settled", "farewell", "output"],
             &["config", "data", "limits", "log"],
             &["command"],
             &["session"],
