@@ -1,5 +1,5 @@
-//! All workers of a server, as one of them or any other thread sees them: messages, counts, limits. By role:
-//! [`Workers`] is everything a service may do; the numbers stand in [`WorkerStats`], [`AcceptorStats`] and [`Closed`].
+//! All workers of a server, as one of them or any other thread sees them: messages, counts, limits. Names only: the
+//! hub keeps what they say. The numbers stand in [`WorkerStats`] and [`AcceptorStats`], the reasons in [`CloseReason`].
 
 use std::time::Duration;
 
