@@ -18,6 +18,7 @@ mod limits;
 mod many;
 mod options;
 mod process;
+mod prompt;
 mod serve;
 mod shutdown;
 mod start;
@@ -184,6 +185,25 @@ scenarios! {
     command_line::a_pipe_can_authenticate_itself, unless Redis: "needs modb-server beside it";
     command_line::an_address_may_stand_in_brackets, unless Redis: "needs modb-server beside it";
     command_line::the_password_and_the_database_can_be_given, unless Redis: "needs modb-server beside it";
+
+    prompt::a_password_can_be_typed_and_is_remembered, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::lines_typed_ahead_are_executed_in_order, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::of_a_paste_each_line_is_executed, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::ctrl_c_ends_every_wait, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::a_server_that_hangs_is_given_up, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::a_line_survives_every_width_of_the_window, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::bars_and_tables_fit_a_narrow_window, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::without_utf_8_nothing_else_is_shown, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::the_end_of_a_server_is_seen_and_its_return_too, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
 
     cross::a_windows_client_speaks_to_a_linux_server, unless Redis: "needs modb-server beside it",
         unless Windows: "the server under test is not the Linux one", unless WindowsHost: "needs both systems";

@@ -18,9 +18,11 @@ pub mod peer;
 pub mod platform;
 pub mod random;
 pub mod reply;
+pub mod screen;
 pub mod server;
 pub mod skip;
 pub mod sys;
+pub mod terminal;
 pub mod tool;
 pub mod wait;
 
@@ -28,3 +30,4 @@ pub use peer::Peer;
 pub use platform::{Platform, Where};
 pub use reply::Reply;
 pub use server::{Launch, Server};
+pub use terminal::Terminal;

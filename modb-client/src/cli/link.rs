@@ -13,10 +13,13 @@ use std::time::{Duration, Instant};
 use modb_client::{Config, Connection, Error, Pipeline, Protocol, ServerError, Value};
 
 use super::answers::{Answer, Replies};
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, complain};
 
 /// How soon Ctrl-C is noticed.
 const INTERRUPT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Whoever has waited for a connection for so long is told of it.
+const NOTICE: Duration = Duration::from_millis(500);
 
 /// Set by Ctrl-C; `None`: Ctrl-C ends the process.
 pub(super) type Interrupt<'a> = Option<&'a Arc<AtomicBool>>;
@@ -248,14 +251,20 @@ impl Link {
 fn connect(config: &Config, interrupted: Interrupt<'_>) -> Result<Option<Connection>, Error> {
     let Some(interrupted) = interrupted else { return Connection::open(config).map(Some) };
     let (done, outcome) = channel();
+    let address = config.address();
     let config = config.clone();
     // Nobody may want it any more.
     std::thread::spawn(move || drop(done.send(Connection::open(&config))));
+    let mut notice = Some(Instant::now() + NOTICE);
     loop {
         match outcome.recv_timeout(INTERRUPT_INTERVAL) {
             Ok(opened) => return opened.map(Some),
             Err(RecvTimeoutError::Timeout) if interrupted.load(Ordering::Relaxed) => return Ok(None),
-            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                if notice.take_if(|notice| Instant::now() >= *notice).is_some() {
+                    complain(&format!("connecting to {address}; Ctrl-C gives up"));
+                }
+            }
             Err(RecvTimeoutError::Disconnected) => return Err(Error::Broken),
         }
     }

@@ -1,13 +1,19 @@
 //! What the harness needs from each system: signals, the memory and processor time of a child, descriptor limits,
-//! a disk that is soon full.
+//! a disk that is soon full, a terminal.
 //!
 //! Each platform provides the same names. `Option` and `None` mean that the system has no such thing.
 
+#[cfg(target_os = "linux")]
+mod pty;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_pty.rs"]
+mod pty;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
 mod windows;
 
+pub use pty::Pty;
 #[cfg(unix)]
 pub use unix::*;
 #[cfg(windows)]

@@ -37,6 +37,10 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
     if let Err(error) = session.connect() {
         complain(&error.to_string());
     }
+    if session.is_interrupted() {
+        // Behind the ^C of the terminal.
+        print(b"\n")?;
+    }
     let assistant = Assistant {
         docs: session.load_docs(),
         has_colors: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
