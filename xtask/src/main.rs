@@ -37,6 +37,8 @@ cargo xtask COMMAND
                         modb-client bench beside redis-benchmark on the same server: what each reports and costs
   bench instructions [--base REV] [--rounds N]
                         instructions per request under callgrind, as a ratio to an earlier commit
+  bench distance [--rounds N] [--workers N,N] [--apart]
+                        processor time of PING beside a loop that only receives and sends, and beside redis
   bench compare ARGS    Modb beside other servers: throughput, latency and processor time, as ratios
   help                  this page
 ";

@@ -65,9 +65,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         delay => Some(SlowDisk::build(delay)?),
     };
     let setting = Setting {
-        modb_server: &modb_server,
         modb_options: &options.server_options,
         slow_disk: slow_disk.as_ref(),
+        ..Setting::plain(&modb_server)
     };
     let subjects = subjects(&options);
     let loads = match (options.sustained_s, options.paced) {

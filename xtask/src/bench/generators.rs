@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         _ => return Err(USAGE.into()),
     };
     let (modb_server, modb_client) = (super::build("modb-server")?, super::build("modb-client")?);
-    let setting = Setting { modb_server: &modb_server, modb_options: &[], slow_disk: None };
+    let setting = Setting::plain(&modb_server);
     let generators = [Generator::RedisBenchmark, Generator::ModbClient(&modb_client)];
     println!(
         "{:<26} {:<16} {:>31} {:>23} {:>31} {:>21}",

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use super::servers::Kind;
+use super::servers::{Kind, on_core};
 use crate::failure::Result;
 use crate::process;
 
@@ -101,7 +101,7 @@ impl Generator<'_> {
             Self::ModbClient(_) => true,
             Self::RedisBenchmark => {
                 let closed = matches!(load.length, Length::Requests(_)) && load.rate_per_s == 0;
-                kind != Kind::Memcached && load.operation != Operation::Mixed && closed
+                !matches!(kind, Kind::Memcached | Kind::Bare) && load.operation != Operation::Mixed && closed
             }
         }
     }
@@ -157,6 +157,22 @@ fn modb_client(program: &Path, load: &Load, kind: Kind, port: u16) -> Result<Out
 fn number_in(json: &str, name: &str) -> Option<f64> {
     let (_, rest) = json.split_once(&format!("\"{name}\":"))?;
     rest.split([',', '}', '\n']).next()?.trim().parse().ok()
+}
+
+/// Sends PING by redis-benchmark, from one core if one is named.
+pub(crate) fn ping(
+    core: Option<usize>,
+    port: u16,
+    connections: u32,
+    pipeline: u32,
+    requests: u64,
+) -> Result<Outcome> {
+    let text = output(
+        on_core(core, Path::new("redis-benchmark"))
+            .args(["-h", "127.0.0.1", "-p", &port.to_string(), "--csv", "-t", "ping_mbulk"])
+            .args(["-c", &connections.to_string(), "-P", &pipeline.to_string(), "-n", &requests.to_string()]),
+    )?;
+    parse_csv(&text, requests).ok_or_else(|| format!("redis-benchmark said {text:?}").into())
 }
 
 fn redis_benchmark(load: &Load, port: u16) -> Result<Outcome> {

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: the benchmarks, each kept beside what it measures; here they are built, run and shown.
 
 mod compare;
+mod distance;
 mod generators;
 mod instructions;
 mod load;
@@ -20,13 +21,15 @@ use crate::workspace;
 pub(crate) fn command(args: &[String]) -> Result<()> {
     match args.first().map(String::as_str) {
         Some("compare") => compare::run(&args[1..]),
+        Some("distance") => distance::run(&args[1..]),
         Some("generators") => generators::run(&args[1..]),
         Some("instructions") => instructions::run(&args[1..]),
         Some("reopen") => reopen::run(&args[1..]),
         Some(name @ ("notify" | "handoff")) => net::run(name, &args[1..]),
         _ => Err(format!(
-            "which benchmark: compare, generators, instructions, reopen, notify or handoff?\n{}\n{}\n{}\n{}",
+            "which benchmark: compare, distance, generators, instructions, reopen, notify or handoff?\n{}\n{}\n{}\n{}\n{}",
             compare::USAGE,
+            distance::USAGE,
             generators::USAGE,
             instructions::USAGE,
             reopen::USAGE

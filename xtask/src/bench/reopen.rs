@@ -33,7 +33,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         Some(file) => file.clone(),
         None => super::build("modb-server")?,
     };
-    let setting = Setting { modb_server: &modb_server, modb_options: &options.modb_options, slow_disk: None };
+    let setting = Setting { modb_options: &options.modb_options, ..Setting::plain(&modb_server) };
     println!("values of {} bytes, options {:?}", options.value_bytes, options.modb_options);
     println!("    keys  stored  reopened  peak storing  after reopening  peak reading  on disk  read");
     for keys in &options.keys {

@@ -4,6 +4,7 @@
 //! whole machine (the load generator shares it with every one of them alike).
 
 use crate::failure::{Context as _, Result};
+use crate::process;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -47,7 +48,11 @@ impl Durability {
 /// Which server, and with how many threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    Modb { workers: usize },
+    /// The loop that only receives and sends (`modb-net/benches/bare`).
+    Bare,
+    Modb {
+        workers: usize,
+    },
     Redis,
     Memcached,
 }
@@ -55,6 +60,7 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) fn name(self) -> String {
         match self {
+            Self::Bare => "bare loop".into(),
             Self::Modb { workers: 1 } => "modb (1 worker)".into(),
             Self::Modb { workers } => format!("modb ({workers} workers)"),
             Self::Redis => "redis".into(),
@@ -104,17 +110,40 @@ impl Drop for SlowDisk {
 /// What is the same for every server of a run.
 pub(crate) struct Setting<'a> {
     pub(crate) modb_server: &'a Path,
+    /// Where it takes part.
+    pub(crate) bare_loop: Option<&'a Path>,
     pub(crate) modb_options: &'a [String],
     pub(crate) slow_disk: Option<&'a SlowDisk>,
+    /// The one core that it may use.
+    pub(crate) core: Option<usize>,
+}
+
+impl<'a> Setting<'a> {
+    /// Modb as it is, on a disk as it is, on any core.
+    pub(crate) fn plain(modb_server: &'a Path) -> Self {
+        Self { modb_server, bare_loop: None, modb_options: &[], slow_disk: None, core: None }
+    }
 }
 
 impl Setting<'_> {
     fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+        let mut command = on_core(self.core, program);
         if let Some(disk) = self.slow_disk {
             disk.apply(&mut command);
         }
         command
+    }
+}
+
+/// A command for `program` that stays on one core, if one is named.
+pub(crate) fn on_core(core: Option<usize>, program: &Path) -> Command {
+    match core {
+        None => process::command(program),
+        Some(core) => {
+            let mut command = process::command("taskset");
+            command.arg("-c").arg(core.to_string()).arg(program);
+            command
+        }
     }
 }
 
@@ -130,6 +159,7 @@ impl Running {
     pub(crate) fn start(kind: Kind, durability: Durability, setting: &Setting<'_>) -> Result<Self> {
         let folder = scratch_folder()?;
         let started = match kind {
+            Kind::Bare => start_bare_loop(setting),
             Kind::Modb { workers } => start_modb(setting, workers, durability, &folder),
             Kind::Redis => start_redis(setting, durability, &folder),
             Kind::Memcached => start_memcached(),
@@ -172,6 +202,23 @@ impl Running {
             .filter_map(std::result::Result::ok)
             .filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok())
             .filter_map(|text| text.split_whitespace().next()?.parse::<u64>().ok())
+            .sum())
+    }
+
+    /// How often its threads have gone to sleep of their own, in all.
+    pub(crate) fn sleeps(&self) -> Result<u64> {
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let entries = fs::read_dir(&tasks).context(format_args!("{tasks}"))?;
+        Ok(entries
+            .filter_map(std::result::Result::ok)
+            .filter_map(|task| fs::read_to_string(task.path().join("status")).ok())
+            .filter_map(|text| {
+                text.lines()
+                    .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?
+                    .trim()
+                    .parse::<u64>()
+                    .ok()
+            })
             .sum())
     }
 
@@ -241,17 +288,28 @@ fn start_modb(
     durability: Durability,
     folder: &Path,
 ) -> Result<(Child, u16)> {
-    let program = setting.modb_server;
-    let mut child = setting
-        .command(program)
+    let mut command = setting.command(setting.modb_server);
+    command
         .args(["--port", "0", "--workers", &workers.to_string(), "--durability", durability.modb_name()])
         .arg("--dir")
         .arg(folder)
-        .args(setting.modb_options)
+        .args(setting.modb_options);
+    start_telling_its_port(command)
+}
+
+fn start_bare_loop(setting: &Setting<'_>) -> Result<(Child, u16)> {
+    let mut command = setting.command(setting.bare_loop.ok_or("not built")?);
+    command.arg("serve");
+    start_telling_its_port(command)
+}
+
+/// Starts a server whose first line says where it serves.
+fn start_telling_its_port(mut command: Command) -> Result<(Child, u16)> {
+    let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .context(format_args!("{}", program.display()))?;
+        .context(format_args!("{}", command.get_program().display()))?;
     let stdout = child.stdout.take().ok_or("no standard output")?;
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line).context(format_args!("its start-up line"))?;
