@@ -2,9 +2,10 @@
 //!
 //! One [`Notifier`] belongs to a loop; any number of [`Waker`]s belong to other threads. The notifier is a
 //! socket (or an eventfd) that any `select`, `poll`, `epoll`, `kqueue` or IOCP loop can wait on. While the loop
-//! is awake a wake-up costs no system call; while it sleeps, there is one write, however many wake it. Wake-ups come in
-//! bursts, so a wait that follows one does not block: the loop looks once more, which is cheaper than the write that a
-//! loop asleep would need.
+//! is awake a wake-up costs no system call; while it sleeps, there is one write, however many wake it. In a burst the
+//! loop does not fall asleep between any two wake-ups: one that comes while it is awake makes the next wait a mere look
+//! at what else there is, and one that comes during the look makes it look again, which is cheaper than the write that a
+//! loop asleep would need. A single wake-up of a sleeping loop costs no look.
 //!
 //! The queue is the caller's. The producer publishes its item, then calls [`Waker::wake`]. The loop does,
 //! in this order (see [`Wait`], which keeps it):
@@ -80,8 +81,8 @@ struct Shared {
 pub struct Notifier {
     shared: Arc<Shared>,
     receiver: Receiver,
-    /// The last wait was ended by a wake-up, so that the next one only looks. Not shared: two threads in a wait on one
-    /// notifier would break the protocol, and so the notifier is not `Sync`.
+    /// A wake-up came during a wait that did not block, so that the next one only looks. Not shared: two threads in a
+    /// wait on one notifier would break the protocol, and so the notifier is not `Sync`.
     look_again: Cell<bool>,
 }
 
@@ -118,7 +119,8 @@ impl Notifier {
     }
 
     /// Begins a wait. `drained`: whether the queue was emptied since the last wait and nothing else was
-    /// left undone; if not, or if the last wait was ended by a wake-up, the wait will not block.
+    /// left undone; if not, or if there was a wake-up since the last wait or while that one only looked, the wait will
+    /// not block.
     pub fn begin_wait(&self, drained: bool) -> Wait<'_> {
         let live = self.shared.fate.load(Ordering::Acquire) == LIVE;
         let looks = self.look_again.take() || !drained || !live;
@@ -126,9 +128,10 @@ impl Notifier {
     }
 
     /// Empties the channel, then makes what was published visible: in this order.
-    fn end_wait(&self, readable: bool) -> Result<(), NotifyError> {
+    fn end_wait(&self, was_asleep: bool, readable: bool) -> Result<(), NotifyError> {
         let emptied = if readable { self.receiver.empty() } else { Ok(()) };
-        self.look_again.set(self.shared.state.wake());
+        let notified = self.shared.state.wake();
+        self.look_again.set(notified && !was_asleep);
         if emptied.is_err() {
             self.shared.break_down();
         }
@@ -169,7 +172,7 @@ impl Wait<'_> {
     /// [`NotifyError::Broken`]: nobody can wake this loop any more.
     pub fn end(mut self, readable: bool) -> Result<(), NotifyError> {
         self.ended = true;
-        self.notifier.end_wait(readable)
+        self.notifier.end_wait(self.may_block, readable)
     }
 }
 
@@ -178,7 +181,7 @@ impl Drop for Wait<'_> {
         if !self.ended {
             // Whether the socket is readable is not known here; asking it is harmless. An error is kept
             // in the notifier and told by the next wait.
-            let _ = self.notifier.end_wait(true);
+            let _ = self.notifier.end_wait(self.may_block, true);
         }
     }
 }

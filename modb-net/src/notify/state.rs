@@ -56,13 +56,18 @@ impl<C: Cell> State<C> {
     }
 
     /// Called by the sleeper when its queue is empty. `true`: it may block; whoever notifies from now on
-    /// will wake it. `false`: something has come meanwhile, do not block.
+    /// will wake it. `false`: something has come meanwhile; do not block, and drain the queue before the next attempt.
     pub(crate) fn try_sleep(&self) -> bool {
-        self.0.compare_exchange(AWAKE, ASLEEP, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        let asleep = self.0.compare_exchange(AWAKE, ASLEEP, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if !asleep {
+            // Taken note of, so that what comes during the wait can be told from what came before.
+            self.wake();
+        }
+        asleep
     }
 
     /// Called by the sleeper after its wait and after emptying the socket, before draining its queue. `true`: a
-    /// notify has come since it last woke.
+    /// notify has come since it last woke or tried to sleep.
     pub(crate) fn wake(&self) -> bool {
         // A swap and not a store: a store would cut the chain of read-modify-writes, and with it the
         // acquiring of what was released before.
