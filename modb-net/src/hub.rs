@@ -88,9 +88,6 @@ impl<M> Aside<M> {
     }
 
     fn take(&self) -> Vec<Thing<M>> {
-        if !self.any.load(Acquire) {
-            return Vec::new();
-        }
         let mut things = self.lock();
         self.any.store(false, Relaxed);
         std::mem::take(&mut *things)
@@ -226,6 +223,11 @@ impl<S: Service> Hub<S> {
         desk.aside.put(thing);
         // One that has ended has no connection to resume, and nobody to get a message back.
         let _ = desk.waker.wake();
+    }
+
+    /// Whether something was put aside for `worker`.
+    pub(crate) fn has_aside(&self, worker: usize) -> bool {
+        self.desks[worker].aside.any.load(Acquire)
     }
 
     /// What was put aside for `worker`.

@@ -157,6 +157,9 @@ impl<S: Service> Worker<S> {
                 self.hub.room_made();
             }
         }
+        if self.mail.is_empty() {
+            return;
+        }
         let mut mail = std::mem::take(&mut self.mail);
         for letter in mail.drain(..) {
             match letter {
@@ -176,6 +179,9 @@ impl<S: Service> Worker<S> {
 
     /// What could not be refused.
     fn take_aside(&mut self, turn: &Turn<'_, S>) {
+        if !self.hub.has_aside(self.index) {
+            return;
+        }
         for thing in self.hub.take_aside(self.index) {
             match thing {
                 Thing::CameBack(message) => self.core.undelivered(message, turn),
@@ -194,6 +200,9 @@ impl<S: Service> Worker<S> {
     }
 
     fn deliver(&mut self, turn: &Turn<'_, S>) {
+        if self.messages.is_empty() {
+            return;
+        }
         let mut messages = std::mem::take(&mut self.messages);
         for (message, destination) in messages.drain(..) {
             let Some(Destination { to, from }) = destination else {
@@ -266,6 +275,9 @@ impl<S: Service> Worker<S> {
 
     /// Does to the poller what the turn decided.
     fn apply(&mut self, turn: &Turn<'_, S>) {
+        if self.core.actions().is_empty() && !self.core.has_closed() {
+            return;
+        }
         let mut actions = std::mem::take(self.core.actions());
         for action in actions.drain(..) {
             match action {
@@ -316,9 +328,12 @@ impl<S: Service> Worker<S> {
     /// Gives connections to other workers, if that was asked for.
     fn move_away(&mut self, turn: &Turn<'_, S>) {
         let draining = self.hub.is_draining(self.index) && !self.stopping;
-        self.core.note_settled(draining);
+        if !draining && self.to_move == 0 && self.moves_seen.is_none() {
+            return;
+        }
         let at_most = std::mem::take(&mut self.to_move);
         if draining {
+            self.core.note_settled(true);
             // All of them where something has changed, else those that have: what had to stay stays.
             let moves = self.hub.moves();
             let anew = self.moves_seen.replace(moves) != Some(moves);
@@ -326,6 +341,7 @@ impl<S: Service> Worker<S> {
             self.move_slots(slots, usize::MAX, turn);
         } else {
             self.moves_seen = None;
+            self.core.note_settled(false);
             if at_most > 0 && !self.stopping {
                 self.move_slots(self.core.slots(), at_most, turn);
             }

@@ -76,14 +76,14 @@ impl<S: Service, T: Stream> Core<S, T> {
 
     /// Closes who holds memory that others wait for and makes no progress.
     pub(super) fn check_stalls(&mut self, turn: &Turn<'_, S>) {
-        let budget = self.conns.budget.clone();
-        let timeout = self.conns.limits.stall_timeout;
-        if !budget.is_awaited() {
+        if !self.conns.budget.is_awaited() {
             if self.stalls.next.take().is_some() {
-                budget.is_largest_stalled(turn.worker, 0);
+                self.conns.budget.is_largest_stalled(turn.worker, 0);
             }
             return;
         }
+        let budget = self.conns.budget.clone();
+        let timeout = self.conns.limits.stall_timeout;
         let again = Some(after(turn.now, timeout / LOOKS));
         let Some(at) = self.stalls.next else {
             // From now on others wait.

@@ -279,6 +279,9 @@ impl<S: Service, T: Stream> Core<S, T> {
     /// The connections whose turn is due without new input.
     pub(crate) fn run_ready(&mut self, turn: &Turn<'_, S>) {
         self.feed_starved();
+        if self.conns.ready.is_empty() {
+            return;
+        }
         let mut running = std::mem::replace(&mut self.conns.ready, std::mem::take(&mut self.running));
         for slot in running.drain(..) {
             if self.conns.slab.get(slot as usize).is_some_and(|conn| conn.lists.queued) {
@@ -372,6 +375,11 @@ impl<S: Service, T: Stream> Core<S, T> {
     /// Why connections have ended since this was last asked.
     pub(crate) fn take_closed(&mut self) -> std::vec::Drain<'_, CloseReason> {
         self.closed.drain(..)
+    }
+
+    /// Whether connections have ended since that was last asked.
+    pub(crate) fn has_closed(&self) -> bool {
+        !self.closed.is_empty()
     }
 
     /// A socket has left the layer.

@@ -17,9 +17,10 @@ use crate::workers::CloseReason;
 
 /// What became of a connection at the end of its turn.
 enum Settled {
+    /// It waits for something.
     Stays,
-    Gone,
-    HandedOut,
+    /// It executes in the next turn.
+    Goes,
 }
 
 impl<S: Service, T: Stream> Core<S, T> {
@@ -97,30 +98,50 @@ impl<S: Service, T: Stream> Core<S, T> {
             }
             Some(Err(reason)) => return self.abort(slot, reason, turn),
         }
-        if conn.output.len() > self.conns.limits.max_output_bytes {
+        let unsent = conn.output.len();
+        if unsent > self.conns.limits.max_output_bytes {
             return self.abort(slot, CloseReason::OutputLimit, turn);
         }
-        match self.settle_phase(slot, turn.now) {
-            Settled::Stays => {}
-            Settled::Gone => {
-                self.conns.remove(slot);
-                return;
+        let mut next = Settled::Stays;
+        let mut bytes = 0;
+        // Whoever is about to execute keeps its place in the order until it has.
+        let mut rests = true;
+        match &mut conn.phase {
+            Phase::Serving(serving) => {
+                serving.update_pause(unsent, self.conns.desk.high_water_bytes);
+                rests = serving.waits == Waits::Input;
+                if serving.waits == Waits::Turn && !serving.paused {
+                    next = Settled::Goes;
+                }
+                bytes = serving.input.heap_bytes() + self.service.session_bytes(&serving.session);
             }
-            Settled::HandedOut => return self.hand_out(slot),
+            Phase::Sending { ended, then, .. } if unsent == 0 => match then {
+                Then::HandOut { .. } => return self.hand_out(slot),
+                Then::Linger if *ended || conn.stream.shutdown_write().is_err() => {
+                    self.conns.remove(slot);
+                    return;
+                }
+                Then::Linger => conn.phase = Phase::Lingering { since: turn.now, drained_bytes: 0 },
+            },
+            Phase::Sending { then: Then::HandOut { unread, .. }, .. } => bytes = unread.capacity(),
+            Phase::Opening { .. } | Phase::Sending { .. } | Phase::Lingering { .. } => {}
         }
-        self.count_memory(slot);
-        let conn = &mut self.conns.slab[slot as usize];
+        // Gives back what is empty, and counts what is not.
+        self.conns.pool.reclaim_output(&mut conn.output);
+        conn.account.recount(bytes + conn.output.heap_bytes());
+        if rests {
+            conn.account.rest();
+        }
         let wanted = conn.wanted_interest();
         if wanted != conn.interest {
             conn.interest = wanted;
             let token = Token { slot, generation: conn.generation };
             self.conns.actions.push(Action::Modify(token, wanted));
         }
-        if conn.output.is_held() {
+        if unsent > 0 && conn.output.is_held() {
             self.conns.hold(slot);
         }
-        let conn = &self.conns.slab[slot as usize];
-        if conn.serving().is_some_and(|serving| serving.waits == Waits::Turn && !serving.paused) {
+        if matches!(next, Settled::Goes) {
             self.conns.queue(slot);
         }
         if let Some(settled) = &mut self.settled {
@@ -138,43 +159,6 @@ impl<S: Service, T: Stream> Core<S, T> {
         self.watch_closing(slot, turn.now);
         self.closed.push(CloseReason::CommitFailed);
         self.service.on_close(token, serving.session, CloseReason::CommitFailed, turn);
-    }
-
-    /// What follows from what was sent.
-    fn settle_phase(&mut self, slot: u32, now: Instant) -> Settled {
-        let conn = &mut self.conns.slab[slot as usize];
-        match &mut conn.phase {
-            Phase::Serving(serving) => {
-                serving.update_pause(conn.output.len(), self.conns.desk.high_water_bytes);
-                Settled::Stays
-            }
-            Phase::Sending { ended, then, .. } if conn.output.is_empty() => match then {
-                Then::HandOut { .. } => Settled::HandedOut,
-                Then::Linger if *ended || conn.stream.shutdown_write().is_err() => Settled::Gone,
-                Then::Linger => {
-                    conn.phase = Phase::Lingering { since: now, drained_bytes: 0 };
-                    Settled::Stays
-                }
-            },
-            Phase::Opening { .. } | Phase::Sending { .. } | Phase::Lingering { .. } => Settled::Stays,
-        }
-    }
-
-    /// Gives back what is empty, and counts what is not.
-    fn count_memory(&mut self, slot: u32) {
-        let conn = &mut self.conns.slab[slot as usize];
-        self.conns.pool.reclaim_output(&mut conn.output);
-        let mut bytes = conn.buffer_bytes();
-        // Whoever is about to execute keeps its place until it has.
-        let mut rests = true;
-        if let Phase::Serving(serving) = &conn.phase {
-            bytes += self.service.session_bytes(&serving.session);
-            rests = serving.waits == Waits::Input;
-        }
-        conn.account.recount(bytes);
-        if rests {
-            conn.account.rest();
-        }
     }
 
     fn hand_out(&mut self, slot: u32) {

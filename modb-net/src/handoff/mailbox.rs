@@ -5,6 +5,7 @@
 //! asked to be told is told after the next [`Mailbox::take`] that makes room.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::notify::Waker;
@@ -36,13 +37,16 @@ pub(crate) struct Taken {
 #[derive(Debug)]
 pub(crate) struct Mailbox<T> {
     state: Mutex<State<T>>,
+    /// Whether there may be something: looked at without the lock in every turn. Changed under the lock, and before the
+    /// worker is woken, so whoever was woken sees it.
+    any: AtomicBool,
     waker: Waker,
 }
 
 impl<T> Mailbox<T> {
     /// Holds up to `capacity` items (at least one).
     pub(crate) fn new(capacity: usize, waker: Waker) -> Self {
-        Self { state: Mutex::new(State::new(capacity)), waker }
+        Self { state: Mutex::new(State::new(capacity)), any: AtomicBool::new(false), waker }
     }
 
     /// Puts `item` in and wakes the worker. `await_room`: if it is full, [`Taken::room_awaited`] will say that somebody
@@ -53,7 +57,10 @@ impl<T> Mailbox<T> {
         await_room: bool,
         before: impl FnOnce(&T),
     ) -> Result<(), Refused<T>> {
-        self.lock().push(item, await_room, before)?;
+        let mut state = self.lock();
+        state.push(item, await_room, before)?;
+        self.any.store(true, Ordering::Release);
+        drop(state);
         // A waker that fails belongs to a worker that is ending: its `close` gives the item back.
         let _ = self.waker.wake();
         Ok(())
@@ -61,7 +68,13 @@ impl<T> Mailbox<T> {
 
     /// Moves up to `at_most` items to `into`.
     pub(crate) fn take(&self, at_most: usize, into: &mut Vec<T>) -> Taken {
-        self.lock().take(at_most, into)
+        if !self.any.load(Ordering::Acquire) {
+            return Taken { emptied: true, room_awaited: false };
+        }
+        let mut state = self.lock();
+        let taken = state.take(at_most, into);
+        self.any.store(!taken.emptied, Ordering::Relaxed);
+        taken
     }
 
     /// Refuses everything from now on, and gives back what is left.
