@@ -328,6 +328,7 @@ impl<X, T: Stream> Conn<X, T> {
     }
 
     /// What it holds, in bytes, beside what its session holds.
+    #[cfg(test)]
     pub(crate) fn buffer_bytes(&self) -> usize {
         let input = match &self.phase {
             Phase::Serving(serving) => serving.input.heap_bytes(),

@@ -3,6 +3,7 @@
 //! Invariants: a reply is appended only after its command's batch was committed and after the output was marked
 //! with that commit; nothing here blocks; the clock is read once per turn, and once per command to time it.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +14,8 @@ use modb_net::{
 };
 
 use crate::command::{
-    self, Calls, Client, ClientInfo, Env, Flags, Instance, Network, Reply, SAMPLE_INTERVAL, Scratch, Then,
+    self, Calls, Client, ClientInfo, CommandError, Env, Flags, Instance, Network, Reply, SAMPLE_INTERVAL,
+    Scratch, Then,
 };
 use crate::config::Settings;
 use crate::data::Tally;
@@ -57,6 +59,18 @@ pub struct Worker {
     /// Connections that wait for the end of a pause.
     paused: Vec<Token>,
     resume_at: Option<Instant>,
+}
+
+/// What an argument takes beside its bytes while its command gathers what it writes, about.
+const BATCHED_ARG_BYTES: usize = 128;
+
+/// Whether a command may run now, as far as memory goes.
+enum Room {
+    Free,
+    /// When others have given some back.
+    Short,
+    /// It would take more than any request may: the error to answer.
+    Never(String),
 }
 
 /// The time of day, read once per turn.
@@ -143,9 +157,23 @@ impl Worker {
             self.paused.push(conn.token());
             return Some(Flow::Blocked);
         }
+        match self.room_for_batch(resolved.spec, args, bytes.len(), out) {
+            Room::Free => {}
+            Room::Short => return Some(Flow::AwaitRoom),
+            Room::Never(text) => {
+                self.error(client, out, text.as_bytes());
+                return None;
+            }
+        }
         let network = Net { turn };
-        let env = Env { instance: &self.instance, network: &network, tally: &self.tally, now_ms };
+        let room = RefCell::new(&mut *out);
+        let room = |bytes| room.borrow_mut().reserve(bytes);
+        let env =
+            Env { instance: &self.instance, network: &network, tally: &self.tally, now_ms, room: &room };
         let outcome = command::execute(resolved, args, client, env, &mut self.scratch);
+        if matches!(outcome.reply, Err(CommandError::NoRoom)) {
+            return Some(Flow::AwaitRoom);
+        }
         let took = self.time(args, client, now_ms, started);
         self.calls.add(resolved, took, outcome.reply.is_err());
         let wait_for = outcome.committed.awaited(self.instance.data.reads_wait());
@@ -174,6 +202,32 @@ impl Worker {
             Then::Close => Some(Flow::Close),
             Then::EndWithServer => Some(Flow::HandOut),
         }
+    }
+
+    /// Whether there is memory for what a command of so many `request_bytes` gathers before it is applied.
+    fn room_for_batch(
+        &self,
+        spec: &command::Spec,
+        args: modb_net::resp::Args<'_>,
+        request_bytes: usize,
+        out: &mut Out<'_>,
+    ) -> Room {
+        if !spec.flags.has(Flags::WRITE) {
+            return Room::Free;
+        }
+        let bytes = request_bytes.saturating_add(args.len().saturating_mul(BATCHED_ARG_BYTES));
+        if bytes <= modb_net::Limits::SMALL_REPLY_BYTES {
+            return Room::Free;
+        }
+        let most = self.instance.settings.number("client-query-buffer-limit");
+        if bytes > usize::try_from(most).unwrap_or(usize::MAX) {
+            let (count, mib) = (args.len(), bytes >> 20);
+            return Room::Never(format!(
+                "ERR a command with {count} arguments takes {mib} MiB while it runs, more than client-query-buffer-limit \
+                 allows; split it"
+            ));
+        }
+        if out.reserve(bytes) { Room::Free } else { Room::Short }
     }
 
     /// Whether the client speaks another protocol: it is closed without an answer, as Redis does.
@@ -299,6 +353,10 @@ impl Service for Worker {
             if bytes.is_empty() {
                 return Flow::NeedInput;
             }
+            // Looked at once more than the layer does: a reply may be as large as a value, and the next one would be, too.
+            if out.is_full() {
+                return Flow::Yield;
+            }
             match session.decoder.decode(bytes, &limits) {
                 Ok(Decoded::Incomplete { wanted_bytes }) => {
                     input.want(wanted_bytes);
@@ -306,7 +364,7 @@ impl Service for Worker {
                 }
                 Ok(Decoded::Nothing { consumed }) => input.consume(consumed),
                 Ok(Decoded::Request { consumed }) => {
-                    let flow = self.request(conn, session, bytes, out, turn, &mut started);
+                    let flow = self.request(conn, session, &bytes[..consumed], out, turn, &mut started);
                     // Executed when it goes on.
                     if let Some(flow @ (Flow::Blocked | Flow::Parked | Flow::AwaitRoom)) = flow {
                         return flow;

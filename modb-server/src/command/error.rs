@@ -21,6 +21,9 @@ pub enum CommandError {
     /// The key must exist.
     #[error("ERR no such key")]
     NoSuchKey,
+    /// There is no room for its reply now: nothing was done, and it is to be executed again when there is.
+    #[error("ERR no memory for the reply now")]
+    NoRoom,
     /// Any other text; begins with its code.
     #[error("{0}")]
     Text(Cow<'static, str>),

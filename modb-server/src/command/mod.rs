@@ -35,8 +35,8 @@ mod table;
 pub(crate) mod testing;
 mod times;
 
-use modb_net::Seq;
 use modb_net::resp::Args;
+use modb_net::{Limits, Seq};
 
 pub use calls::{Calls, CommandSums, Rate, SAMPLE_INTERVAL, Sums};
 pub use care::Tasks;
@@ -149,6 +149,8 @@ pub struct Env<'e> {
     pub tally: &'e Tally,
     /// The time, in milliseconds since 1970.
     pub now_ms: u64,
+    /// Whether there is room for a reply of so many bytes; asked before anything is committed, for large ones.
+    pub room: &'e dyn Fn(usize) -> bool,
 }
 
 /// Executes a resolved command: takes the stripes it needs, runs it, commits, gives them back.
@@ -160,7 +162,7 @@ pub fn execute(
     scratch: &mut Scratch,
 ) -> Outcome {
     let Resolved { spec, number } = resolved;
-    let Env { instance, network, tally, now_ms } = env;
+    let Env { instance, network, tally, now_ms, room } = env;
     tally.commands.bump();
     client.info.touch(number, now_ms);
     let mut held = hold(spec, args, &instance.data, &mut scratch.hashes);
@@ -174,6 +176,9 @@ pub fn execute(
             continue;
         }
         committed = Committed { read: tx.read_seq(), written: Seq::ZERO };
+        if reply.as_ref().is_ok_and(|reply| !has_room(reply, room)) {
+            reply = Err(CommandError::NoRoom);
+        }
         if reply.is_ok() {
             match tx.commit() {
                 Ok(done) => committed = done,
@@ -187,10 +192,16 @@ pub fn execute(
         // It has seen a whole database.
         committed.read = instance.data.store().committed();
     }
-    if reply.is_err() {
+    if reply.as_ref().is_err_and(|error| !matches!(error, CommandError::NoRoom)) {
         tally.errors.bump();
     }
     Outcome { reply, committed }
+}
+
+/// Whether a reply may be written now.
+fn has_room(reply: &Reply, room: &dyn Fn(usize) -> bool) -> bool {
+    let bytes = reply.bytes();
+    bytes <= Limits::SMALL_REPLY_BYTES || room(bytes)
 }
 
 /// Takes the stripes that the rule asks for.

@@ -11,6 +11,9 @@ use modb_net::resp::Encoder;
 /// The most bytes of strings in one reply: a reply is made as a whole.
 pub(super) const MAX_REPLY_BYTES: usize = 512 << 20;
 
+/// What an element of an array takes beside its bytes, about.
+const HEAD_BYTES: usize = 8;
+
 /// What a command answers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
@@ -75,6 +78,27 @@ impl Reply {
     /// A number of things.
     pub fn count(n: usize) -> Self {
         Self::Int(i64::try_from(n).unwrap_or(i64::MAX))
+    }
+
+    /// About how many bytes it takes when it is written; at least those of its strings.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Bulk(bytes) => bytes.len(),
+            Self::Text(text) => text.len(),
+            Self::Verbatim(text) | Self::Error(text) => text.len(),
+            Self::Array(items) | Self::Set(items) => items.iter().map(|item| HEAD_BYTES + item.bytes()).sum(),
+            Self::Map(pairs) => {
+                pairs.iter().map(|(key, value)| 2 * HEAD_BYTES + key.bytes() + value.bytes()).sum()
+            }
+            Self::Nothing
+            | Self::Ok
+            | Self::Status(_)
+            | Self::Int(_)
+            | Self::Double(_)
+            | Self::BulkInt(_)
+            | Self::Null
+            | Self::NullArray => 0,
+        }
     }
 
     /// Appends it to a connection's output.

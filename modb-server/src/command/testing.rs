@@ -54,6 +54,7 @@ impl Bench {
         let env = Env {
             instance: &self.instance,
             network: &NoNetwork,
+            room: &|_| true,
             tally: &self.tally,
             now_ms: self.now_ms.get(),
         };
