@@ -73,7 +73,12 @@ impl Target {
             ServerOption::Host => self.config.host = host(given)?,
             ServerOption::Port => self.port = Some(given.number(1, u16::MAX)?),
             ServerOption::Url => self.take_url(given.text()?)?,
-            ServerOption::Password => self.config.password = Some(given.text()?.to_owned()),
+            ServerOption::Password => {
+                // What it is stays unsaid, also where it is wrong.
+                let password = given.value().to_str();
+                let password = password.ok_or_else(|| UsageError("the password is not UTF-8".to_owned()))?;
+                self.config.password = Some(password.to_owned());
+            }
             ServerOption::User => self.config.username = Some(given.text()?.to_owned()),
             ServerOption::Database => self.config.database = given.number(0, u32::MAX)?,
             ServerOption::NoAuthWarning => {}
@@ -98,13 +103,21 @@ impl Target {
     }
 
     /// How to connect: to `port`, speaking `protocol`, if the arguments do not say.
-    pub(crate) fn into_config(self, port: u16, protocol: Protocol) -> Config {
+    ///
+    /// # Errors
+    /// A user without a password.
+    pub(crate) fn into_config(self, port: u16, protocol: Protocol) -> Result<Config, UsageError> {
         let mut config = self.config;
+        if config.username.is_some() && config.password.is_none() {
+            return Err(UsageError(
+                "a user needs a password: -a, or MODB_PASSWORD in the environment".to_owned(),
+            ));
+        }
         config.port = self.port.unwrap_or(port);
         config.protocol = self.protocol.unwrap_or(protocol);
         // Commands may block for as long as they like: whoever waits can press Ctrl-C.
         config.read_timeout = config.read_timeout.filter(|_| self.has_read_timeout);
-        config
+        Ok(config)
     }
 }
 

@@ -130,6 +130,43 @@ pub(crate) fn a_reader_that_goes_ends_it_quietly(platform: &Platform) {
     }
 }
 
+pub(crate) fn a_complaint_names_the_thing_and_says_what_to_do(platform: &Platform) {
+    let server = Launch::new(platform).with_password("secret").start();
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let mute = silent.local_addr().expect("it is bound").port().to_string();
+    let (port, addr) = (server.addr().port().to_string(), server.addr().to_string());
+    for (args, parts) in [
+        (
+            &["-p", &port, "-a", "wrong", "--json", "PING"][..],
+            &[&addr[..], "WRONGPASS", "; -a and --user say who asks"][..],
+        ),
+        (
+            &["-p", &port, "-a", "secret", "-n", "9999", "PING"],
+            &[&addr, "DB index", "; -n says which database"],
+        ),
+        (&["-p", &port, "--scan"], &[&addr, "NOAUTH", "; -a and --user say who asks"]),
+        (
+            &["-p", &mute, "-t", "0.1", "-3", "PING"],
+            &[&mute, "does not answer", "; -h and -p say which server, -t how long"],
+        ),
+        (&["-p", &port, "--user", "me", "PING"], &["a user needs a password: -a"]),
+        (&["bench", "-p", &port], &[&addr, "NOAUTH", "; -a and --user say who asks"]),
+        (
+            &["bench", "-p", &port, "-a", "secret", "--json", "no/such/folder"],
+            &["no/such/folder", "cannot write"],
+        ),
+    ] {
+        let mut command = binary::client().command();
+        command.args(args).env_remove("MODB_PASSWORD").env_remove("REDISCLI_AUTH");
+        let outcome = tool::run(&mut command, b"", DEADLINE);
+        assert_eq!(outcome.status, Some(2), "{args:?}: {outcome:?}");
+        for part in parts {
+            assert!(outcome.stderr.contains(part), "{args:?}: {part:?} is not in {outcome:?}");
+        }
+        assert!(!outcome.stderr.contains("os error") && outcome.stdout.is_empty(), "{args:?}: {outcome:?}");
+    }
+}
+
 pub(crate) fn shutting_down_is_a_success(platform: &Platform) {
     for (args, input, stdout) in [
         (&["SHUTDOWN"][..], &b""[..], ""),

@@ -178,6 +178,7 @@ scenarios! {
     command_line::a_full_output_is_an_error_with_status_2, unless Redis: "needs modb-server beside it",
         unless WindowsHost: "there is no device that is always full";
     command_line::a_reader_that_goes_ends_it_quietly, unless Redis: "needs modb-server beside it";
+    command_line::a_complaint_names_the_thing_and_says_what_to_do, unless Redis: "needs modb-server beside it";
     command_line::shutting_down_is_a_success, unless Redis: "needs modb-server beside it";
     command_line::commands_without_a_reply_are_not_waited_for, unless Redis: "needs modb-server beside it";
     command_line::a_pipe_may_begin_with_the_mark_of_utf_8, unless Redis: "needs modb-server beside it";
@@ -201,6 +202,8 @@ scenarios! {
     prompt::bars_and_tables_fit_a_narrow_window, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
     prompt::without_utf_8_nothing_else_is_shown, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::a_prompt_whose_output_is_full_ends_with_status_2, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
     prompt::the_end_of_a_server_is_seen_and_its_return_too, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";

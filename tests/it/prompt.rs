@@ -3,6 +3,7 @@
 //! Screens are compared as a whole. In what is expected, `█` is the cursor and `$` the server's address. Where the cursor stands
 //! on an empty line, something is being waited for.
 
+use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
@@ -256,4 +257,12 @@ pub(crate) fn the_end_of_a_server_is_seen_and_its_return_too(platform: &Platform
     terminal.wait_for(&at("not connected> GET a\n\"1\"\n$> █"));
     terminal.enter("\x04");
     assert!(terminal.wait_for_end().success());
+}
+
+pub(crate) fn a_prompt_whose_output_is_full_ends_with_status_2(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let full = OpenOptions::new().write(true).open("/dev/full").expect("Linux has a device that is full");
+    let mut terminal = Terminal::start_with_output(&mut command(server.addr()), 80, Some(full));
+    assert_eq!(terminal.wait_for_end().code(), Some(2));
+    terminal.wait_for("modb-client: cannot write the output: No space left on device\n");
 }

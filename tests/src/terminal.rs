@@ -2,6 +2,7 @@
 //!
 //! Invariants: what is seen is waited for, with a deadline; the program is killed when the terminal is dropped.
 
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex};
@@ -29,8 +30,16 @@ impl Terminal {
     /// # Panics
     /// If the system cannot.
     pub fn start(command: &mut Command, columns: u16) -> Self {
+        Self::start_with_output(command, columns, None)
+    }
+
+    /// The same; what it writes to standard output goes to `output`.
+    ///
+    /// # Panics
+    /// If the system cannot.
+    pub fn start_with_output(command: &mut Command, columns: u16, output: Option<File>) -> Self {
         command.env("TERM", "xterm");
-        let (pty, child) = Pty::start(command, columns, ROWS).expect("the system has terminals");
+        let (pty, child) = Pty::start(command, (columns, ROWS), output).expect("the system has terminals");
         let screen = Arc::new(Mutex::new(Screen::new(columns.into(), ROWS.into())));
         let (mut output, seen) = (pty.file().expect("a handle can be copied"), Arc::clone(&screen));
         let reader = thread::spawn(move || {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BenchError {
     /// The command line makes no sense.
-    #[error("{0}\nmodb-client bench --help tells what it takes")]
+    #[error("{0}\nTry `modb-client bench --help`.")]
     Usage(String),
     /// The name of the server has no address.
     #[error("no address is known for {address}: {source}")]
@@ -33,4 +33,20 @@ pub(super) enum BenchError {
     /// The result could not be written.
     #[error("cannot write the result to {}: {source}", path.display())]
     WriteResult { path: PathBuf, source: io::Error },
+}
+
+impl BenchError {
+    /// What to do about it, as the end of a sentence.
+    pub(super) fn advice(&self) -> &'static str {
+        match self {
+            Self::Resolve { .. } | Self::Connect { number: 1, .. } => "; -h and -p say which server",
+            Self::Connect { .. } => "; -c says how many connections there are to be",
+            Self::Refused { reply, .. } if reply.starts_with("NOAUTH") || reply.starts_with("WRONGPASS") => {
+                "; -a and --user say who asks"
+            }
+            Self::Refused { reply, .. } if reply.contains("DB index") => "; -n says which database",
+            Self::Protocol { .. } => "; --protocol says what it speaks",
+            _ => "",
+        }
+    }
 }

@@ -52,10 +52,12 @@ const FAILURE: u8 = 2;
 /// Runs `modb-client bench` with the arguments behind that word.
 pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match Options::parse(args, target::password_in_environment()) {
-        Ok(Parsed::Run(options)) => measure(&options).and_then(|(tally, timeline)| {
-            publish(&Report { options: &options, tally: &tally, timeline: &timeline })?;
-            Ok(tally.is_clean())
-        }),
+        Ok(Parsed::Run(options)) => {
+            writable(&options).and_then(|()| measure(&options)).and_then(|(tally, timeline)| {
+                publish(&Report { options: &options, tally: &tally, timeline: &timeline })?;
+                Ok(tally.is_clean())
+            })
+        }
         Ok(Parsed::Help) => print(&page().help()).map(|()| true),
         Err(error) => Err(error),
     };
@@ -65,10 +67,18 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         // Whoever read the result has gone, which is how `| head` ends.
         Err(BenchError::Output(error)) if output::is_reader_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            output::complain(&format!("modb-client bench: {}", output::without_numbers(&error.to_string())));
+            let sentence = format!("modb-client bench: {error}{}", error.advice());
+            output::complain(&output::in_plain_words(&sentence));
             ExitCode::from(FAILURE)
         }
     }
+}
+
+/// That the result can be written is known before minutes are spent on it.
+fn writable(options: &Options) -> Result<(), BenchError> {
+    let Some(Json::File(path)) = &options.json else { return Ok(()) };
+    let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    opened.map(drop).map_err(|source| BenchError::WriteResult { path: path.clone(), source })
 }
 
 fn print(text: &str) -> Result<(), BenchError> {

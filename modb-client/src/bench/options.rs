@@ -170,7 +170,7 @@ pub(super) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            server: Target::new(None).into_config(RESP_PORT, Protocol::Resp2),
+            server: local_server(),
             wire: Wire::Resp,
             connections: 50,
             pipeline: 1,
@@ -252,7 +252,7 @@ impl Options {
         if options.wire == Wire::Resp {
             target.config.password = target.config.password.or(password);
         }
-        options.server = target.into_config(default_port, Protocol::Resp2);
+        options.server = target.into_config(default_port, Protocol::Resp2).map_err(usage)?;
         options.limit = match (requests, duration) {
             (Some(_), Some(_)) => return Err(usage("--requests and --duration exclude each other")),
             (limit, None) | (None, limit) => limit.unwrap_or(options.limit),
@@ -298,9 +298,6 @@ impl Options {
         if self.wire == Wire::Memcached && (self.server.password.is_some() || self.server.database != 0) {
             return Err(usage("the protocol memcached has neither passwords nor databases"));
         }
-        if self.server.username.is_some() && self.server.password.is_none() {
-            return Err(usage("--user needs a password"));
-        }
         let (read, write) = self.templates();
         let request_bytes = read.len_bytes().max(write.len_bytes()) as u64;
         if request_bytes.saturating_mul(self.pipeline) > MAX_BATCH_BYTES as u64 {
@@ -308,6 +305,13 @@ impl Options {
         }
         Ok(())
     }
+}
+
+/// The one that is there unless the arguments say otherwise.
+fn local_server() -> Config {
+    let mut config = Config::default();
+    (config.protocol, config.read_timeout) = (Protocol::Resp2, None);
+    config
 }
 
 fn usage(reason: impl ToString) -> BenchError {
@@ -436,6 +440,6 @@ mod tests {
             assert!(error.contains("--help"), "{line}: {error}");
         }
         let error = parse("-c 2 --pipeline none").unwrap_err().to_string();
-        assert!(error.starts_with("--pipeline: \"none\" is not a number from 1 to "), "{error}");
+        assert!(error.starts_with("--pipeline: \"none\" is not a number from 1\n"), "{error}");
     }
 }

@@ -33,8 +33,12 @@ const FAILURE: u8 = 2;
 
 /// Does what the arguments ask for.
 pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let mut address = String::new();
     let done = match options::parse(args) {
-        Ok(Parsed::Run(options)) => run_mode(&options),
+        Ok(Parsed::Run(options)) => {
+            address = options.config.address();
+            run_mode(&options)
+        }
         Ok(Parsed::Print(text)) => print(text.as_bytes()).map(|()| Outcome::Ok),
         Err(error) => {
             complain(&format!("{error}\nTry `modb-client --help`."));
@@ -47,7 +51,10 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         // Whoever read the output has gone, which is how `| head` ends.
         Err(Failure::Output(error)) if output::is_reader_gone(&error) => ExitCode::SUCCESS,
         Err(failure) => {
-            complain(&format!("{failure}{}", failure.advice()));
+            let place = if failure.names_no_server() { format!("{address}: ") } else { String::new() };
+            let (what, advice) = (failure.to_string(), failure.advice());
+            let what = if advice.is_empty() { what.as_str() } else { what.trim_end_matches('.') };
+            complain(&format!("{place}{what}{advice}"));
             ExitCode::from(FAILURE)
         }
     }
@@ -55,7 +62,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 /// Says what is wrong, and who says so.
 fn complain(sentence: &str) {
-    output::complain(&format!("modb-client: {}", output::without_numbers(sentence)));
+    output::complain(&format!("modb-client: {}", output::in_plain_words(sentence)));
 }
 
 fn run_mode(options: &Options) -> Result<Outcome, Failure> {
@@ -110,6 +117,11 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Whether it is about the server and does not say which.
+    fn names_no_server(&self) -> bool {
+        matches!(self, Self::Client(error) if !matches!(error, Error::Connect { .. }))
+    }
+
     /// What to do about it, as the end of a sentence.
     fn advice(&self) -> &'static str {
         match self {
@@ -117,6 +129,7 @@ impl Failure {
             Self::Client(Error::Protocol(_)) => "; does it speak RESP?",
             Self::Client(Error::Server(error)) => match error.code() {
                 "NOAUTH" | "WRONGPASS" => "; -a and --user say who asks",
+                _ if error.message().contains("DB index") => "; -n says which database",
                 _ => "",
             },
             _ => "",

@@ -249,7 +249,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
     options.format = format.unwrap_or_else(Format::for_stdout);
     let readable = options.mode == Mode::Prompt || options.format == Format::Json;
     let protocol = if readable { Protocol::Resp3 } else { Protocol::Resp2 };
-    options.config = target.into_config(DEFAULT_PORT, protocol);
+    options.config = target.into_config(DEFAULT_PORT, protocol)?;
     options.config.connect_timeout = connect_timeout.unwrap_or(options.config.connect_timeout);
     Ok(Parsed::Run(Box::new(options)))
 }
@@ -338,8 +338,12 @@ mod tests {
             ("--jsn PING", "did you mean --json?"),
             ("-p 70000 PING", "-p: \"70000\" is not a number from 1 to 65535"),
             ("-n x PING", "-n: \"x\" is not a number from 0"),
+            ("-r x PING", "-r: \"x\" is not a number from -1"),
             ("-h", "a value is missing: -h, --host HOST (for help: --help)"),
-            ("-t NaN PING", "-t: \"NaN\" is not a number from 0.001"),
+            ("-t NaN PING", "-t: \"NaN\" is not a number from 0.001 to 1000000"),
+            ("--help=3", "--help takes no value"),
+            ("--user u PING", "a user needs a password"),
+            ("-u modb://u@h PING", "a user needs a password"),
             ("--scan --stat", "exclude each other"),
             ("--scan PING", "instead of a command"),
             ("--pattern x GET a", "--pattern is for --scan and --bigkeys"),

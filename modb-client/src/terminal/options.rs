@@ -9,6 +9,9 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// Numbers with so many digits are not chosen, but given by the machine.
+const WORD_DIGITS: usize = 10;
+
 /// Text of a table: written there, or made from another table.
 pub type Text = Cow<'static, str>;
 
@@ -214,7 +217,12 @@ impl<Id: Copy> Given<'_, Id> {
     {
         let number: Option<T> = self.text()?.trim().parse().ok();
         let in_range = number.filter(|number| *number >= min && *number <= max);
-        in_range.ok_or_else(|| self.wrong(&format!("is not a number from {min} to {max}")))
+        in_range.ok_or_else(|| {
+            let max = max.to_string();
+            // The greatest that a machine word holds is not what somebody reached who gave a wrong one.
+            let range = if max.len() >= WORD_DIGITS { String::new() } else { format!(" to {max}") };
+            self.wrong(&format!("is not a number from {min}{range}"))
+        })
     }
 
     /// Its value as a time in seconds.
@@ -263,6 +271,11 @@ impl<'a, Id> Args<'a, Id> {
         };
         let option = option.ok_or_else(|| self.unknown(&name))?;
         let value = match &option.value {
+            // What follows a short one in the same word is the next option.
+            None if name.starts_with("--") => match self.parser.optional_value() {
+                Some(value) => return Err(takes_no_value(&name, &value)),
+                None => OsString::new(),
+            },
             None => OsString::new(),
             Some(_) => match self.parser.value() {
                 Ok(value) => value,
@@ -288,11 +301,13 @@ impl<'a, Id> Args<'a, Id> {
 
 fn usage(error: &lexopt::Error) -> UsageError {
     UsageError(match error {
-        lexopt::Error::UnexpectedValue { option, value } => {
-            format!("{option} takes no value, and {:?} was given", value.to_string_lossy())
-        }
+        lexopt::Error::UnexpectedValue { option, value } => return takes_no_value(option, value),
         other => other.to_string(),
     })
+}
+
+fn takes_no_value(name: &str, value: &OsStr) -> UsageError {
+    UsageError(format!("{name} takes no value, and {:?} was given", value.to_string_lossy()))
 }
 
 fn needs_value<Id>(option: &Opt<Id>) -> UsageError {

@@ -25,8 +25,10 @@ pub fn is_reader_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }
 
-/// `text` without the numbers that Rust puts behind what the system says: `(os error 111)`.
-pub fn without_numbers(text: &str) -> String {
+/// `text` without what Rust puts around what the system says: numbers such as `(os error 111)`, and what it was about to do.
+pub fn in_plain_words(text: &str) -> String {
+    let text = text.replace("failed to lookup address information: ", "");
+    let text = text.as_str();
     const OPEN: &str = " (os error ";
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -50,8 +52,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_of_errors_are_left_out_and_nothing_else_is() {
-        assert_eq!(without_numbers("a: No space (os error 28): b (os error -1)"), "a: No space: b");
-        assert_eq!(without_numbers("an (os error of mine) stays"), "an (os error of mine) stays");
+    fn what_rust_adds_is_left_out_and_nothing_else_is() {
+        assert_eq!(in_plain_words("a: No space (os error 28): b (os error -1)"), "a: No space: b");
+        assert_eq!(in_plain_words("an (os error of mine) stays"), "an (os error of mine) stays");
     }
 }

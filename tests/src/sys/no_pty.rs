@@ -14,7 +14,7 @@ impl Pty {
     ///
     /// # Errors
     /// Always.
-    pub fn start(_: &mut Command, _columns: u16, _rows: u16) -> io::Result<(Self, Child)> {
+    pub fn start(_: &mut Command, _size: (u16, u16), _output: Option<File>) -> io::Result<(Self, Child)> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

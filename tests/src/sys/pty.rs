@@ -19,11 +19,15 @@ pub struct Pty {
 }
 
 impl Pty {
-    /// Starts `command` in a window of that size.
+    /// Starts `command` in a window of that size; its output goes to `output`, if that is given.
     ///
     /// # Errors
     /// What the system says.
-    pub fn start(command: &mut Command, columns: u16, rows: u16) -> io::Result<(Self, Child)> {
+    pub fn start(
+        command: &mut Command,
+        (columns, rows): (u16, u16),
+        output: Option<File>,
+    ) -> io::Result<(Self, Child)> {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&ours)?;
         unlockpt(&ours)?;
@@ -32,7 +36,8 @@ impl Pty {
         let theirs = rustix::fs::open(name, flags, Mode::empty())?;
         let pty = Self { ours };
         pty.resize(columns, rows)?;
-        command.stdin(theirs.try_clone()?).stdout(theirs.try_clone()?).stderr(theirs);
+        let output = output.map_or_else(|| theirs.try_clone(), |file| Ok(file.into()))?;
+        command.stdin(theirs.try_clone()?).stdout(output).stderr(theirs);
         let lead_session = || {
             rustix::process::setsid()?;
             rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;

@@ -145,8 +145,12 @@ fn editor() -> rustyline::Result<Editor<Assistant, DefaultHistory>> {
     Editor::with_config(config)
 }
 
+/// What the editor could not do. It reads and writes, and does not say which of both failed: the output is asked.
 fn input_failure(error: ReadlineError) -> Failure {
-    Failure::Input(std::io::Error::other(error))
+    match print(b"\n") {
+        Err(failure) => failure,
+        Ok(()) => Failure::Input(std::io::Error::other(error)),
+    }
 }
 
 /// Words with spaces between, in lines that fit the window.
