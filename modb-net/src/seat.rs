@@ -10,7 +10,7 @@
 //! A seat also says where its connection is: an [`Address`] is a share of that, and stays valid when the connection moves.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use crate::token::Token;
 
@@ -47,12 +47,13 @@ impl Admission {
             .ok()?;
         let place = Place {
             admission: Arc::clone(self),
-            worker: AtomicUsize::new(NOWHERE),
             token: AtomicU64::new(NO_TOKEN),
+            worker: AtomicU32::new(NOWHERE),
             resumed: AtomicBool::new(false),
+            served: AtomicBool::new(false),
             gone: AtomicBool::new(false),
         };
-        Some(Seat { place: Arc::new(place), served: false })
+        Some(Seat(Arc::new(place)))
     }
 
     /// The bound.
@@ -82,7 +83,7 @@ impl Admission {
 }
 
 /// No worker has it yet.
-const NOWHERE: usize = usize::MAX;
+const NOWHERE: u32 = u32::MAX;
 /// No worker has named it yet. A token's slot is never so high.
 const NO_TOKEN: u64 = u64::MAX;
 
@@ -90,66 +91,65 @@ const NO_TOKEN: u64 = u64::MAX;
 #[derive(Debug)]
 struct Place {
     admission: Arc<Admission>,
-    worker: AtomicUsize,
     /// The name that its worker gave it; meant for that worker alone.
     token: AtomicU64,
+    worker: AtomicU32,
     /// It was resumed, and its worker has not seen that yet.
     resumed: AtomicBool,
+    /// A worker took it.
+    served: AtomicBool,
     gone: AtomicBool,
 }
 
 /// The right of one connection to be here. Not to be copied: its drop gives it back.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    place: Arc<Place>,
-    served: bool,
-}
+pub(crate) struct Seat(Arc<Place>);
 
 impl Seat {
     /// What others may keep of the connection.
     pub(crate) fn address(&self) -> Address {
-        Address(Arc::clone(&self.place))
+        Address(Arc::clone(&self.0))
     }
 
     /// From now on the connection counts as one of `worker`. For who hands it over, before that worker can see it.
     pub(crate) fn assign(&self, worker: usize) {
-        let Place { admission, worker: place, token, .. } = &*self.place;
+        let Place { admission, worker: place, token, .. } = &*self.0;
         token.store(NO_TOKEN, Ordering::Relaxed);
-        let before = place.swap(worker, Ordering::AcqRel);
-        if before != worker {
+        let before = place.swap(worker as u32, Ordering::AcqRel);
+        if before != worker as u32 {
             admission.loads[worker].fetch_add(1, Ordering::Relaxed);
             if before != NOWHERE {
-                admission.loads[before].fetch_sub(1, Ordering::Relaxed);
+                admission.loads[before as usize].fetch_sub(1, Ordering::Relaxed);
             }
         }
     }
 
     /// Its worker calls it so.
     pub(crate) fn name(&self, token: Token) {
-        self.place.token.store(token.to_bits(), Ordering::Relaxed);
+        self.0.token.store(token.to_bits(), Ordering::Relaxed);
     }
 
     /// A worker serves it.
-    pub(crate) fn serve(&mut self) {
-        self.served = true;
+    pub(crate) fn serve(&self) {
+        self.0.served.store(true, Ordering::Relaxed);
     }
 
     /// Whether it was resumed since this was last asked.
     pub(crate) fn take_resumed(&self) -> bool {
-        self.place.resumed.load(Ordering::Relaxed) && self.place.resumed.swap(false, Ordering::AcqRel)
+        self.0.resumed.load(Ordering::Relaxed) && self.0.resumed.swap(false, Ordering::AcqRel)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let Place { admission, worker, gone, .. } = &*self.place;
+        let Place { admission, worker, served, gone, .. } = &*self.0;
         gone.store(true, Ordering::Release);
-        if !self.served {
+        if !served.load(Ordering::Relaxed) {
             admission.unserved.fetch_add(1, Ordering::Relaxed);
         }
         let worker = worker.load(Ordering::Relaxed);
         if worker != NOWHERE {
-            admission.loads[worker].fetch_sub(1, Ordering::Relaxed);
+            admission.loads[worker as usize].fetch_sub(1, Ordering::Relaxed);
         }
         admission.taken.fetch_sub(1, Ordering::Relaxed);
     }
@@ -170,7 +170,7 @@ impl Address {
     /// The worker that has the connection now, or whose mailbox does. It may move at once.
     pub(crate) fn worker(&self) -> Option<usize> {
         let worker = self.0.worker.load(Ordering::Acquire);
-        (worker != NOWHERE && !self.is_gone()).then_some(worker)
+        (worker != NOWHERE && !self.is_gone()).then_some(worker as usize)
     }
 
     /// The name of the connection in the worker that asks, if it is there: for that worker alone.

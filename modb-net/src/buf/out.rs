@@ -21,8 +21,9 @@ pub(crate) struct OutBuf {
     sent: usize,
     /// The position of `bytes[0]`.
     base: u64,
-    /// (position, seq): bytes from `position` on wait for `seq`. Both ascend strictly.
-    holds: VecDeque<(u64, Seq)>,
+    /// (position, seq): bytes from `position` on wait for `seq`. Both ascend strictly. Behind a pointer, since most
+    /// connections never have any.
+    holds: Option<Box<VecDeque<(u64, Seq)>>>,
 }
 
 impl OutBuf {
@@ -44,30 +45,37 @@ impl OutBuf {
     /// Whatever is appended from now on waits for `seq`.
     pub(crate) fn hold_until(&mut self, seq: Seq) {
         let position = self.end();
-        match self.holds.back_mut() {
+        let holds = self.holds.get_or_insert_default();
+        match holds.back_mut() {
             Some((_, held)) if *held >= seq => {}
             // Nothing was written since the last mark: one mark is enough.
             Some((at, held)) if *at == position => *held = seq,
-            _ => self.holds.push_back((position, seq)),
+            _ => holds.push_back((position, seq)),
         }
     }
 
     /// Lifts the marks of all commits up to `seq`.
     pub(crate) fn release(&mut self, seq: Seq) {
-        while self.holds.front().is_some_and(|&(_, held)| held <= seq) {
-            self.holds.pop_front();
+        let Some(holds) = &mut self.holds else { return };
+        while holds.front().is_some_and(|&(_, held)| held <= seq) {
+            holds.pop_front();
         }
     }
 
     /// What may leave now.
     pub(crate) fn sendable(&self) -> &[u8] {
-        let end = self.holds.front().map_or(self.bytes.len(), |&(at, _)| (at - self.base) as usize);
+        let end = self.first_hold().map_or(self.bytes.len(), |at| (at - self.base) as usize);
         &self.bytes[self.sent..end]
     }
 
     /// Whether some of the output waits for a commit.
     pub(crate) fn is_held(&self) -> bool {
-        self.holds.front().is_some_and(|&(at, _)| at < self.end())
+        self.first_hold().is_some_and(|at| at < self.end())
+    }
+
+    /// Where the first mark is.
+    fn first_hold(&self) -> Option<u64> {
+        self.holds.as_ref()?.front().map(|&(at, _)| at)
     }
 
     /// The first `n` bytes of [`OutBuf::sendable`] were sent.
@@ -91,9 +99,10 @@ impl OutBuf {
     /// Removes all output that waits for a commit after `seq`; `true` if there was a mark of one, be it
     /// that nothing was written behind it yet. Nothing may be appended after that.
     pub(crate) fn fail_after(&mut self, seq: Seq) -> bool {
-        let Some(first) = self.holds.iter().position(|&(_, held)| held > seq) else { return false };
-        let (at, _) = self.holds[first];
-        self.holds.truncate(first);
+        let Some(holds) = &mut self.holds else { return false };
+        let Some(first) = holds.iter().position(|&(_, held)| held > seq) else { return false };
+        let (at, _) = holds[first];
+        holds.truncate(first);
         self.bytes.truncate((at - self.base) as usize);
         true
     }
@@ -101,7 +110,9 @@ impl OutBuf {
     /// Removes all output.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
-        self.holds.clear();
+        if let Some(holds) = &mut self.holds {
+            holds.clear();
+        }
         self.sent = 0;
         self.base = 0;
     }
@@ -112,17 +123,20 @@ impl OutBuf {
 
     /// Whether nothing waits in it, and nothing that comes next would be held back by a mark that is still there.
     pub(super) fn is_spent(&self) -> bool {
-        self.is_empty() && self.holds.is_empty()
+        self.is_empty() && self.first_hold().is_none()
     }
 
     /// Whether it holds an allocation.
     pub(crate) fn owns_memory(&self) -> bool {
-        self.bytes.capacity() > 0 || self.holds.capacity() > 0
+        self.bytes.capacity() > 0 || self.holds.is_some()
     }
 
     /// Heap memory it holds, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.bytes.capacity() + self.holds.capacity() * size_of::<(u64, Seq)>()
+        let holds = self.holds.as_ref().map_or(0, |holds| {
+            size_of::<VecDeque<(u64, Seq)>>() + holds.capacity() * size_of::<(u64, Seq)>()
+        });
+        self.bytes.capacity() + holds
     }
 
     /// All that it takes, in bytes; small ones are not free either.

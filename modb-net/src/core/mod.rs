@@ -123,7 +123,7 @@ impl<S: Service, T: Stream> Core<S, T> {
         Some(token)
     }
 
-    fn insert(&mut self, stream: T, mut seat: Seat, phase: Phase<S::Session>) -> Token {
+    fn insert(&mut self, stream: T, seat: Seat, phase: Phase<S::Session>) -> Token {
         seat.serve();
         let account = self.conns.new_account();
         let mut conn = Conn::new(stream, seat, account, phase, OutBuf::default());

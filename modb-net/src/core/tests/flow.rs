@@ -188,5 +188,5 @@ fn an_idle_connection_owns_no_buffer_and_is_small() {
     let conn = &bench.core.conns.slab[token.slot as usize];
     assert_eq!((conn.buffer_bytes(), conn.account.counted()), (0, 0));
     let size = size_of::<Conn<(), Arc<socket2::Socket>>>();
-    assert!(size <= 264, "{size} bytes per connection");
+    assert!(size <= 168, "{size} bytes per connection");
 }
