@@ -23,6 +23,7 @@ pub(crate) struct OutBuf {
     base: u64,
     /// (position, seq): bytes from `position` on wait for `seq`. Both ascend strictly. Behind a pointer, since most
     /// connections never have any.
+    #[allow(clippy::box_collection)] // 24 bytes of each idle connection.
     holds: Option<Box<VecDeque<(u64, Seq)>>>,
 }
 
