@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use modb_tests::tool::{self, Outcome};
 use modb_tests::wait::DEADLINE;
-use modb_tests::{Launch, Platform, Reply, binary};
+use modb_tests::{Launch, Platform, Reply, binary, skip};
 
 fn client(addr: SocketAddr, args: &[&str]) -> Outcome {
     client_with(addr, args, b"")
@@ -262,5 +262,29 @@ pub(crate) fn an_address_may_stand_in_brackets(platform: &Platform) {
     ] {
         let mut command = binary::client().command();
         tool::run(command.args(args), b"", DEADLINE).success();
+    }
+}
+
+pub(crate) fn completions_complete_in_a_shell(_: &Platform) {
+    if !binary::is_installed("bash") {
+        skip!("bash is not installed");
+    }
+    let mut printed = binary::client().command();
+    let script = tool::run(printed.args(["--completion", "bash"]), b"", DEADLINE).success();
+    for (line, completed) in [
+        ("modb-client --s", "--scan --stat"),
+        ("modb-client be", "bench"),
+        ("modb-client --completion f", "fish"),
+        ("modb-client bench --protocol m", "memcached"),
+        ("modb-client bench --sk", "--skew"),
+        ("modb-client bench --sc", ""),
+        ("modb-client -p 7", ""),
+    ] {
+        let asked = format!(
+            "{script}COMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}}-1)); _modb_client; echo \"${{COMPREPLY[*]}}\""
+        );
+        let mut bash = Command::new("bash");
+        let reply = tool::run(bash.args(["--norc", "-c", &asked]), b"", DEADLINE).success();
+        assert_eq!(reply.trim_end(), completed, "{line}");
     }
 }

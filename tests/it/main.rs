@@ -176,7 +176,9 @@ scenarios! {
     command_line::the_exit_status_tells_errors, unless Redis: "needs modb-server beside it";
     command_line::a_dead_server_is_one_clear_line, unless Redis: "needs modb-server beside it";
     command_line::a_full_output_is_an_error_with_status_2, unless Redis: "needs modb-server beside it",
-        unless WindowsHost: "there is no device that is always full";
+        unless Windows: "there is no device that is always full", unless WindowsHost: "there is no device that is always full";
+    command_line::completions_complete_in_a_shell, unless Redis: "needs modb-server beside it",
+        unless Windows: "bash is not at home there", unless WindowsHost: "bash is not at home there";
     command_line::a_reader_that_goes_ends_it_quietly, unless Redis: "needs modb-server beside it";
     command_line::a_complaint_names_the_thing_and_says_what_to_do, unless Redis: "needs modb-server beside it";
     command_line::shutting_down_is_a_success, unless Redis: "needs modb-server beside it";
