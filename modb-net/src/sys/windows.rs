@@ -115,11 +115,12 @@ pub(crate) fn set_keep_alive(socket: &Socket, after: Option<Duration>) -> io::Re
 }
 
 /// Files have no number here that the standard library would tell: any file at the place counts as the same.
-pub(crate) type FileIdentity = ();
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FileIdentity;
 
 /// Whether there is a file at `path`.
 pub(crate) fn file_identity(path: &Path) -> Option<FileIdentity> {
-    std::fs::symlink_metadata(path).ok().map(|_| ())
+    std::fs::symlink_metadata(path).ok().map(|_| FileIdentity)
 }
 
 /// A socket's file is a reparse point, which opens neither as a file nor as a folder.
@@ -135,12 +136,15 @@ pub(crate) fn set_mode(_path: &Path, _mode: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// What would hold a folder.
+pub(crate) struct FolderLock;
+
 /// A folder cannot be locked here; two servers that start at the same moment on the same dead file may both take it.
 ///
 /// # Errors
 /// None here.
-pub(crate) fn lock_folder_of(_path: &Path) -> io::Result<()> {
-    Ok(())
+pub(crate) fn lock_folder_of(_path: &Path) -> io::Result<FolderLock> {
+    Ok(FolderLock)
 }
 
 /// Windows limits open sockets by memory only.
