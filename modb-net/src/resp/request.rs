@@ -189,6 +189,7 @@ impl RequestDecoder {
     }
 
     /// Gives back what a huge request needed. Call it when the last request is done: the next one may be long in coming.
+    #[inline]
     pub fn release(&mut self) {
         if self.spans.capacity() > KEPT_SPANS || self.inline.capacity() > KEPT_INLINE_BYTES {
             self.begin();

@@ -36,7 +36,7 @@ pub(crate) mod testing;
 mod times;
 
 use modb_net::resp::Args;
-use modb_net::{Limits, Seq};
+use modb_net::Seq;
 
 pub use calls::{Calls, CommandSums, Rate, SAMPLE_INTERVAL, Sums};
 pub use care::Tasks;
@@ -176,7 +176,7 @@ pub fn execute(
             continue;
         }
         committed = Committed { read: tx.read_seq(), written: Seq::ZERO };
-        if reply.as_ref().is_ok_and(|reply| !has_room(reply, room)) {
+        if reply.as_ref().is_ok_and(|reply| reply.is_large() && !room(reply.bytes())) {
             reply = Err(CommandError::NoRoom);
         }
         if reply.is_ok() {
@@ -196,12 +196,6 @@ pub fn execute(
         tally.errors.bump();
     }
     Outcome { reply, committed }
-}
-
-/// Whether a reply may be written now.
-fn has_room(reply: &Reply, room: &dyn Fn(usize) -> bool) -> bool {
-    let bytes = reply.bytes();
-    bytes <= Limits::SMALL_REPLY_BYTES || room(bytes)
 }
 
 /// Takes the stripes that the rule asks for.

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use modb_net::Limits;
 use modb_net::resp::Encoder;
 
 /// The most bytes of strings in one reply: a reply is made as a whole.
@@ -78,6 +79,18 @@ impl Reply {
     /// A number of things.
     pub fn count(n: usize) -> Self {
         Self::Int(i64::try_from(n).unwrap_or(i64::MAX))
+    }
+
+    /// Whether it is so large that room for it is asked for first.
+    #[inline]
+    pub fn is_large(&self) -> bool {
+        match self {
+            Self::Bulk(bytes) => bytes.len() > Limits::SMALL_REPLY_BYTES,
+            Self::Text(_) | Self::Verbatim(_) | Self::Array(_) | Self::Set(_) | Self::Map(_) => {
+                self.bytes() > Limits::SMALL_REPLY_BYTES
+            }
+            _ => false,
+        }
     }
 
     /// About how many bytes it takes when it is written; at least those of its strings.
