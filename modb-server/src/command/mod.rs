@@ -35,8 +35,8 @@ mod table;
 pub(crate) mod testing;
 mod times;
 
-use modb_net::resp::Args;
 use modb_net::Seq;
+use modb_net::resp::Args;
 
 pub use calls::{Calls, CommandSums, Rate, SAMPLE_INTERVAL, Sums};
 pub use care::Tasks;
