@@ -70,7 +70,8 @@ scenarios! {
 
     options::what_is_wrong_on_the_command_line_is_named_with_status_2, unless Redis: "Modb's own";
     options::what_is_wrong_in_the_file_is_shown_where_it_stands, unless Redis: "the file is Modb's own";
-    options::arguments_that_are_no_text_are_paths_or_refused, unless Redis: "Modb's own";
+    options::arguments_that_are_no_text_are_paths_or_refused, unless Redis: "Modb's own",
+        unless Crossed: "Wine makes text of them";
     options::options_that_promise_what_is_not_there_are_refused_with_the_reason, unless Redis: "Redis has them";
     options::options_without_effect_are_warned_about_once, unless Redis: "Redis has them";
     options::the_same_option_twice_and_contradictions_are_errors;
@@ -83,12 +84,14 @@ scenarios! {
     process::a_terminal_that_goes_away_does_not_end_it, unless Windows: "there is nothing to hang up with",
         unless Redis: "Redis ends";
     process::a_start_waits_for_the_folder_and_says_for_whom, unless Redis: "Redis does not lock its folder";
-    process::being_asked_to_end_during_the_start_is_obeyed, unless Redis: "Redis does not lock its folder";
+    process::being_asked_to_end_during_the_start_is_obeyed, unless Redis: "Redis does not lock its folder",
+        unless Crossed: "the status is Wine's own";
     process::the_first_process_of_a_container_obeys_during_its_start_and_after,
         unless Windows: "containers of Linux", unless Redis: "Redis does not lock its folder";
     process::an_output_that_is_full_or_closed_stops_nothing, unless Windows: "the scenario starts it with a shell",
         unless Redis: "its log is its output";
-    process::a_reader_that_has_heard_enough_changes_no_status, unless Redis: "the tasks are Modb's own";
+    process::a_reader_that_has_heard_enough_changes_no_status, unless Redis: "the tasks are Modb's own",
+        unless Crossed: "a pipe of Linux is none of Windows";
     process::the_log_says_start_stop_and_why, unless Redis: "Redis words it differently";
     process::the_level_of_the_log_changes_while_it_serves, unless Redis: "Redis logs other things";
     process::the_log_can_be_one_object_per_line, unless Redis: "the option is Modb's own";

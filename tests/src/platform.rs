@@ -10,6 +10,8 @@ pub enum Where {
     Windows,
     /// The server is a Windows program under Wine.
     Wine,
+    /// The server is a Windows program under Wine, and the scenario itself runs on Linux.
+    Crossed,
     /// The scenario itself runs on Windows or Wine (the server then does, too).
     WindowsHost,
     /// The server under test is redis-server.
@@ -53,6 +55,7 @@ impl Platform {
         match place {
             Where::Windows => self.windows_server,
             Where::Wine => self.wine,
+            Where::Crossed => self.windows_server && !sys::IS_WINDOWS,
             Where::WindowsHost => sys::IS_WINDOWS,
             Where::Redis => self.product == Product::Redis,
         }
