@@ -12,6 +12,7 @@ mod crash;
 mod cross;
 mod durable;
 mod folders;
+mod hostile;
 mod isolation;
 mod keys;
 mod limits;
@@ -122,6 +123,16 @@ scenarios! {
     limits::data_of_four_times_the_memory_is_served_within_it, unless Redis: "Redis keeps all of it in memory";
     limits::descriptors_used_up_stop_accepting_without_a_spin, unless Redis: "Redis lowers maxclients instead",
         unless Windows: "no descriptor limit", unless WindowsHost: "no descriptor limit";
+
+    hostile::a_flood_of_connects_takes_only_its_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
+    hostile::silent_clients_take_only_their_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
+    hostile::half_sent_requests_take_only_their_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
+    hostile::a_byte_a_second_takes_only_its_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
+    hostile::clients_that_never_read_take_only_their_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
+    hostile::resets_while_paused_take_only_their_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
+    hostile::a_thousand_at_once_take_only_their_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
+    #[ignore = "a minute for each kind"]
+    hostile::long_every_kind_of_hostile_client_for_a_minute, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
 
     access::without_the_password_nothing_is_served;
     access::a_wrong_password_is_refused;

@@ -14,6 +14,7 @@
 //! every file lies in a folder of its own that goes away with the test.
 
 pub mod binary;
+pub mod hostile;
 pub mod peer;
 pub mod platform;
 pub mod random;

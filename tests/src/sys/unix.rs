@@ -49,6 +49,11 @@ pub fn rss_bytes(pid: u32) -> Option<u64> {
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
 }
 
+/// Descriptors that a process has open, if the system tells.
+pub fn open_descriptors(pid: u32) -> Option<usize> {
+    Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
+}
+
 /// Processor time a process has used, in user and kernel together.
 pub fn cpu_time(pid: u32) -> Option<Duration> {
     /// `sysconf(_SC_CLK_TCK)`: 100 on every Linux.

@@ -103,6 +103,11 @@ pub fn rss_bytes(pid: u32) -> Option<u64> {
     (ok != 0).then_some(counters.WorkingSetSize as u64)
 }
 
+/// Windows counts other things as well.
+pub fn open_descriptors(_pid: u32) -> Option<usize> {
+    None
+}
+
 /// Processor time a process has used, in user and kernel together.
 pub fn cpu_time(pid: u32) -> Option<Duration> {
     let process = Process::open(pid)?;
