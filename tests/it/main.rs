@@ -17,10 +17,12 @@ mod isolation;
 mod keys;
 mod limits;
 mod many;
+mod memory;
 mod options;
 mod process;
 mod prompt;
 mod serve;
+mod shortage;
 mod shutdown;
 mod start;
 
@@ -144,6 +146,13 @@ scenarios! {
     access::one_client_too_many_is_told_and_closed_and_the_others_stay;
     access::an_idle_client_is_closed_and_a_busy_one_is_not;
     access::a_backup_is_written_for_clients_of_this_machine_only, unless Redis: "the command is Modb's own";
+
+    memory::pipelined_writes_of_4_kib_stay_within_the_promise, unless Redis: "Redis keeps all of it in memory";
+    memory::values_of_16_mb_stay_within_the_promise, unless Redis: "Redis keeps all of it in memory";
+
+    shortage::a_nearly_full_disk_takes_what_makes_room, unless Redis: "Redis has no such bound";
+    shortage::a_flush_that_cannot_be_done_is_said_and_done_once_it_can, unless Redis: "Redis has no table files",
+        unless Windows: "a folder with open files keeps its name", unless WindowsHost: "a folder with open files keeps its name";
 
     costs::costs_grow_as_the_table_of_commands_says, unless Redis: "the table is Modb's own";
 

@@ -168,7 +168,8 @@ pub fn execute(
     let mut held = hold(spec, args, &instance.data, &mut scratch.hashes);
     let (mut reply, mut committed);
     loop {
-        let mut tx = Tx::new(&instance.data, &held, tally, &mut scratch.key, now_ms);
+        let frees = !spec.flags.has(Flags::DENYOOM);
+        let mut tx = Tx::new(&instance.data, &held, tally, &mut scratch.key, now_ms).freeing(frees);
         reply = (spec.run)(&mut Ctx { tx: &mut tx, client, instance, network }, args);
         // It has changed nothing, and is run again.
         if let Some(missed) = tx.missed() {

@@ -104,7 +104,7 @@ impl Data {
         let mut hashes: Vec<u64> = group.iter().map(|(place, _)| place.hash).collect();
         let mut key_buf = Vec::new();
         let held = self.stripes.many(&mut hashes);
-        let mut tx = Tx::new(self, &held, tally, &mut key_buf, now_ms);
+        let mut tx = Tx::new(self, &held, tally, &mut key_buf, now_ms).freeing(true);
         for (place, at) in group {
             let entry = tx.entry_at(*place)?;
             if entry.expires_at_ms() == Some(*at) {

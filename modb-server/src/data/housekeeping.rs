@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::layout::{self, Place};
 use super::{Data, DataError, Tally, expiring_counter, keys_counter};
@@ -16,6 +16,9 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Entries of the expiry index looked at in one go; more follow at once if all of them were due.
 const EXPIRED_PER_GO: usize = 512;
+
+/// How long a sweep that failed is put off.
+const SWEEP_AGAIN: Duration = Duration::from_secs(1);
 
 /// Records of a dropped namespace looked at in one go.
 const SWEPT_PER_GO: usize = 1024;
@@ -105,13 +108,18 @@ impl Drop for Housekeeper {
 }
 
 fn run(data: &Data, tally: &Tally) {
-    while let Some(asked) = data.chores.wait() {
+    // A sweep that failed is owed: nobody asks for it again.
+    let mut owed_since: Option<Instant> = None;
+    while let Some(mut asked) = data.chores.wait() {
+        asked.sweep |= owed_since.is_some_and(|since| since.elapsed() >= SWEEP_AGAIN);
         let mut done = expire(data, tally);
         if asked.sync {
             done = done.and(data.store.sync().map_err(DataError::from));
         }
         if asked.sweep {
-            done = done.and(data.sweep_dropped(&mut || expire(data, tally)));
+            let swept = data.sweep_dropped(&mut || expire(data, tally));
+            owed_since = swept.is_err().then(Instant::now);
+            done = done.and(swept);
         }
         if let Err(error) = done {
             // The store says the same to every writer; it is not repeated here ten times a second.
@@ -165,7 +173,7 @@ impl Data {
                     writes.push(Write::Add(counter, -value));
                 }
             }
-            self.store.apply(Batch { writes })?;
+            self.store.apply_freeing(Batch { writes })?;
             self.store.settle()?;
         }
         Ok(())
@@ -218,7 +226,7 @@ impl Data {
                 }
             }
             if !writes.is_empty() {
-                self.store.apply(Batch { writes })?;
+                self.store.apply_freeing(Batch { writes })?;
                 self.store.settle()?;
             }
             if self.chores.stopped() {

@@ -84,6 +84,8 @@ pub struct Tx<'a> {
     missed: Option<Missed>,
     /// What cannot be run again waits at a mark: whoever set it waits for nothing.
     waits: bool,
+    /// Less is kept after it.
+    frees: bool,
 }
 
 /// The stripe of a key that was read without it, while a batch becomes visible there.
@@ -114,7 +116,13 @@ impl<'a> Tx<'a> {
             read: Seq::ZERO,
             missed: None,
             waits: false,
+            frees: false,
         }
+    }
+
+    /// For a command after which less is to be kept, or no more: it is also taken when the disk is nearly full.
+    pub fn freeing(self, frees: bool) -> Self {
+        Self { frees, ..self }
     }
 
     /// For what cannot be run again: it waits where it would miss a stripe. No worker may.
@@ -304,9 +312,11 @@ impl<'a> Tx<'a> {
                 self.added.drain(..).filter(|(_, by)| *by != 0).map(|(counter, by)| Write::Add(counter, by)),
             );
             self.places.clear();
-            let (data, remapped) = (self.data, &mut self.remapped);
+            let (data, remapped, frees) = (self.data, &mut self.remapped, self.frees);
             written = self.held.publish(several, || {
-                let written = data.store.apply(Batch { writes })?;
+                let batch = Batch { writes };
+                let written =
+                    if frees { data.store.apply_freeing(batch)? } else { data.store.apply(batch)? };
                 for (database, namespace) in remapped.drain(..) {
                     data.catalog.publish(database, namespace);
                 }

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use modb_net::Seq;
 
 use super::folder::Folder;
-use super::group::{Backing, GroupCommit, lock};
+use super::group::{Backing, GroupCommit, Purpose, lock};
 use super::options::{EngineKind, OpenOptions};
 use super::{Batch, Counter, Durability, Got, Page, SettledHook, Store, StoreError, Write};
 
@@ -33,7 +33,7 @@ const PAGE_RECORDS: usize = 512;
 impl From<::fjall::Error> for StoreError {
     fn from(error: ::fjall::Error) -> Self {
         match error {
-            ::fjall::Error::Io(source) => Self::io("storage engine", source),
+            ::fjall::Error::Io(source) => Self::unknown("storage engine", source),
             other => Self::Engine(other.to_string()),
         }
     }
@@ -102,6 +102,51 @@ impl FjallStore {
         Ok(Self { inner, group })
     }
 
+    fn commit(&self, batch: Batch, purpose: Purpose) -> Result<Seq, StoreError> {
+        batch.check_keys()?;
+        self.group.health.check_write(purpose)?;
+        let inner = &*self.inner;
+        let mut records: HashMap<Bytes, Option<Bytes>> = HashMap::with_capacity(batch.writes.len());
+        let mut added: HashMap<Counter, i64> = HashMap::new();
+        for write in batch.writes {
+            match write {
+                Write::Put(key, value) => {
+                    records.insert(key, Some(value));
+                }
+                Write::Delete(key) => {
+                    records.insert(key, None);
+                }
+                Write::Add(counter, by) => {
+                    let sum = added.entry(counter).or_default();
+                    *sum = sum.wrapping_add(by);
+                }
+            }
+        }
+        let mut out = inner.database.batch();
+        for (key, value) in records {
+            match value {
+                Some(value) => out.insert(&inner.records, key, value),
+                None => out.remove(&inner.records, key),
+            }
+        }
+        let mut counters = lock(&inner.counters);
+        for (counter, by) in &mut added {
+            *by = counters.get(counter).copied().unwrap_or(0).wrapping_add(*by);
+            out.insert(&inner.meta, counter.0.to_be_bytes(), by.to_be_bytes());
+        }
+        let seq = Seq(inner.started.load(Ordering::Relaxed) + 1);
+        inner.started.store(seq.0, Ordering::Release);
+        if let Err(error) = out.commit() {
+            drop(counters);
+            let error = StoreError::from(error);
+            self.group.fail(&error);
+            return Err(error);
+        }
+        counters.extend(added);
+        inner.committed.store(seq.0, Ordering::Release);
+        Ok(seq)
+    }
+
     /// Pages through `records` as `view` sees them.
     fn page(&self, view: &impl Readable, from: &[u8], to: &[u8], limit: usize) -> Result<Page, StoreError> {
         let mut page = Page::default();
@@ -163,48 +208,11 @@ impl Store for FjallStore {
     }
 
     fn apply(&self, batch: Batch) -> Result<Seq, StoreError> {
-        batch.check_keys()?;
-        self.group.health.check_write()?;
-        let inner = &*self.inner;
-        let mut records: HashMap<Bytes, Option<Bytes>> = HashMap::with_capacity(batch.writes.len());
-        let mut added: HashMap<Counter, i64> = HashMap::new();
-        for write in batch.writes {
-            match write {
-                Write::Put(key, value) => {
-                    records.insert(key, Some(value));
-                }
-                Write::Delete(key) => {
-                    records.insert(key, None);
-                }
-                Write::Add(counter, by) => {
-                    let sum = added.entry(counter).or_default();
-                    *sum = sum.wrapping_add(by);
-                }
-            }
-        }
-        let mut out = inner.database.batch();
-        for (key, value) in records {
-            match value {
-                Some(value) => out.insert(&inner.records, key, value),
-                None => out.remove(&inner.records, key),
-            }
-        }
-        let mut counters = lock(&inner.counters);
-        for (counter, by) in &mut added {
-            *by = counters.get(counter).copied().unwrap_or(0).wrapping_add(*by);
-            out.insert(&inner.meta, counter.0.to_be_bytes(), by.to_be_bytes());
-        }
-        let seq = Seq(inner.started.load(Ordering::Relaxed) + 1);
-        inner.started.store(seq.0, Ordering::Release);
-        if let Err(error) = out.commit() {
-            drop(counters);
-            let error = StoreError::from(error);
-            self.group.fail(&error);
-            return Err(error);
-        }
-        counters.extend(added);
-        inner.committed.store(seq.0, Ordering::Release);
-        Ok(seq)
+        self.commit(batch, Purpose::Keep)
+    }
+
+    fn apply_freeing(&self, batch: Batch) -> Result<Seq, StoreError> {
+        self.commit(batch, Purpose::Free)
     }
 
     fn settle(&self) -> Result<Seq, StoreError> {
@@ -268,7 +276,7 @@ impl Store for FjallStore {
     }
 
     fn compact(&self) -> Result<(), StoreError> {
-        self.group.health.check_write()?;
+        self.group.health.check_write(Purpose::Free)?;
         Ok(self.inner.records.major_compact()?)
     }
 

@@ -3,10 +3,14 @@
 //! Workers ask ([`GroupCommit::settle`]) and never wait; the thread syncs whatever was committed when the sync
 //! began, so that all commits of all workers during one sync share the next. No lock is held while it syncs.
 //!
-//! Invariants: `settled` grows only, and never past what is as safe as the mode promises. A failed write or sync
-//! poisons the store for good: what the disk holds is unknown then, and a later sync that succeeds proves nothing
-//! (the system may have dropped the pages that failed).
+//! Invariants: `settled` grows only, and never past what is as safe as the mode promises. A write or sync of unknown outcome
+//! poisons the store for good: a later sync that succeeds proves nothing (the system may have dropped the pages that
+//! failed). So does the panic of a thread that the store cannot do without. Nothing else poisons: what a thread cannot do
+//! now it tries again, and says so meanwhile ([`Health::note`]).
 
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
@@ -14,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use modb_net::Seq;
 
-use super::{Durability, SettledHook, StoreError};
+use super::{Durability, ErrorClass, SettledHook, StoreError};
 
 /// How often `everysec` syncs and the free space is looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -47,19 +51,59 @@ pub(crate) struct Health {
     poison: OnceLock<String>,
     closed: AtomicBool,
     low_space: AtomicBool,
+    /// What the store cannot do now and tries again, and why.
+    troubles: Mutex<BTreeMap<&'static str, String>>,
+}
+
+/// What a batch does to the space on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Keep,
+    /// Less is kept after it.
+    Free,
 }
 
 impl Health {
     /// Whether a commit may be made.
-    pub(crate) fn check_write(&self) -> Result<(), StoreError> {
+    pub(crate) fn check_write(&self, purpose: Purpose) -> Result<(), StoreError> {
         if !self.bad.load(Ordering::Acquire) {
             return Ok(());
         }
         self.check_read()?;
-        match self.reason() {
-            Some(reason) => Err(StoreError::ReadOnly(reason)),
-            None => Ok(()),
+        if let Some(error) = self.poisoned() {
+            return Err(error);
         }
+        match self.reason() {
+            Some(reason) if purpose == Purpose::Keep => Err(StoreError::ReadOnly(reason)),
+            _ => Ok(()),
+        }
+    }
+
+    /// `task` failed with what may pass, and is tried again.
+    pub(crate) fn note(&self, task: &'static str, error: &StoreError) {
+        let reason = error.to_string();
+        let before = lock(&self.troubles).insert(task, reason.clone());
+        if before.as_ref() != Some(&reason) {
+            tracing::warn!(task, %reason, "cannot be done now, is tried again");
+        }
+    }
+
+    /// `task` succeeds, again or still.
+    pub(crate) fn note_success(&self, task: &'static str) {
+        if lock(&self.troubles).remove(task).is_some() {
+            tracing::info!(task, "succeeds again");
+        }
+    }
+
+    /// Why `task` cannot be done now, if so.
+    pub(crate) fn trouble(&self, task: &'static str) -> Option<String> {
+        lock(&self.troubles).get(task).cloned()
+    }
+
+    /// What cannot be done now, and why, in one line.
+    pub(crate) fn troubles(&self) -> String {
+        let troubles = lock(&self.troubles);
+        troubles.iter().map(|(task, reason)| format!("{task}: {reason}")).collect::<Vec<_>>().join("; ")
     }
 
     /// Whether a record may be read.
@@ -68,10 +112,9 @@ impl Health {
     }
 
     /// Takes no write any more.
-    pub(crate) fn poison(&self, error: &StoreError) {
-        let reason = format!("writing to the disk failed, no write is taken until the restart: {error}");
-        if self.poison.set(reason).is_ok() {
-            tracing::error!(%error, "writing to the disk failed, the store is read-only from now on");
+    fn poison(&self, what: &str) {
+        if self.poison.set(format!("{what}; no write is taken until the restart")).is_ok() {
+            tracing::error!(what, "the store is read-only from now on");
         }
         self.bad.store(true, Ordering::Release);
     }
@@ -162,7 +205,7 @@ impl GroupCommit {
         let group = Arc::clone(self);
         let handle = thread::Builder::new()
             .name("modb-sync".to_owned())
-            .spawn(move || group.run(&*backing))
+            .spawn(move || group.guard("sync", || group.run(&*backing)))
             .map_err(|e| StoreError::io("cannot start the sync thread", e))?;
         *lock(&self.thread) = Some(handle);
         Ok(())
@@ -256,7 +299,7 @@ impl GroupCommit {
                 match backing.retry() {
                     Ok(true) => self.call_hooks(),
                     Ok(false) => {}
-                    Err(error) => self.fail(&error),
+                    Err(error) => self.note_failure("sync", &error),
                 }
                 if self.mode == Durability::EverySecond {
                     self.wanted.fetch_max(backing.committed().0, Ordering::AcqRel);
@@ -291,6 +334,7 @@ impl GroupCommit {
     fn sync_once(&self, backing: &dyn Backing) -> u64 {
         match backing.sync() {
             Ok(seq) => {
+                self.health.note_success("sync");
                 self.syncs.fetch_add(1, Ordering::Relaxed);
                 let mut state = lock(&self.state);
                 state.synced = state.synced.max(seq.0);
@@ -304,18 +348,34 @@ impl GroupCommit {
                 synced
             }
             Err(error) => {
-                self.fail(&error);
+                self.note_failure("sync", &error);
                 0
             }
         }
     }
 
+    /// `task` failed: the store is poisoned if the outcome is unknown, else it is tried again.
+    pub(crate) fn note_failure(&self, task: &'static str, error: &StoreError) {
+        if error.class() == ErrorClass::Poison { self.fail(error) } else { self.health.note(task, error) }
+    }
+
     /// Poisons the store and tells everyone who waits.
     pub(crate) fn fail(&self, error: &StoreError) {
-        self.health.poison(error);
+        self.end_writing(&format!("writing to the disk failed: {error}"));
+    }
+
+    fn end_writing(&self, what: &str) {
+        self.health.poison(what);
         drop(lock(&self.state));
         self.done.notify_all();
         self.call_hooks();
+    }
+
+    /// Runs a thread that the store cannot do without: its panic is noticed, and ends writing.
+    pub(crate) fn guard(&self, thread: &str, run: impl FnOnce()) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+            self.end_writing(&format!("the thread {thread} ended by a panic: {}", words_of(&*panic)));
+        }
     }
 
     fn look_at_space(&self, backing: &dyn Backing) {
@@ -323,5 +383,75 @@ impl GroupCommit {
             Ok(free) => self.health.note_free_bytes(free, self.min_free_bytes),
             Err(error) => tracing::warn!(%error, "cannot tell the free space of the data folder's disk"),
         }
+    }
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no words")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk that fails as it is told.
+    struct Failing(Mutex<Vec<Failure>>);
+
+    enum Failure {
+        Panics,
+        Says(StoreError),
+    }
+
+    impl Backing for Failing {
+        fn committed(&self) -> Seq {
+            Seq(1)
+        }
+
+        fn sync(&self) -> Result<Seq, StoreError> {
+            let next = lock(&self.0).pop();
+            match next {
+                None => Ok(Seq(1)),
+                Some(Failure::Says(error)) => Err(error),
+                Some(Failure::Panics) => panic!("on purpose"),
+            }
+        }
+
+        fn free_bytes(&self) -> std::io::Result<u64> {
+            Ok(u64::MAX)
+        }
+    }
+
+    fn synced_with(failure: Failure) -> (Arc<GroupCommit>, Result<(), StoreError>) {
+        let group = GroupCommit::new(Durability::Always, 0, Seq::ZERO);
+        group.start(Arc::new(Failing(Mutex::new(vec![failure])))).unwrap();
+        let synced = group.wait_for(Seq(1));
+        (group, synced)
+    }
+
+    #[test]
+    fn a_sync_that_lacks_something_is_tried_again() {
+        let lack = StoreError::io("open", std::io::ErrorKind::OutOfMemory.into());
+        let (group, synced) = synced_with(Failure::Says(lack));
+        synced.unwrap();
+        assert_eq!((group.health.reason(), group.health.troubles()), (None, String::new()));
+        group.stop();
+    }
+
+    #[test]
+    fn a_sync_of_unknown_outcome_ends_writing() {
+        let (group, synced) =
+            synced_with(Failure::Says(StoreError::unknown("sync", std::io::ErrorKind::Other.into())));
+        assert!(synced.is_err() && group.health.check_write(Purpose::Free).is_err());
+        group.stop();
+    }
+
+    #[test]
+    fn a_panic_of_the_thread_ends_writing_and_is_the_reason() {
+        let (group, synced) = synced_with(Failure::Panics);
+        assert!(synced.is_err());
+        let reason = group.health.reason().unwrap();
+        assert!(reason.contains("the thread sync ended by a panic: on purpose"), "{reason}");
+        group.stop();
     }
 }

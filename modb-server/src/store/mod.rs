@@ -141,6 +141,15 @@ pub trait Store: Send + Sync + 'static {
     /// if a key is; nothing was changed then. After any other error the store is poisoned.
     fn apply(&self, batch: Batch) -> Result<Seq, StoreError>;
 
+    /// As [`Store::apply`], for a batch after which less is to be kept: it is also taken when the disk is nearly full, since it
+    /// is what makes room.
+    ///
+    /// # Errors
+    /// As [`Store::apply`], but for a disk that is nearly full.
+    fn apply_freeing(&self, batch: Batch) -> Result<Seq, StoreError> {
+        self.apply(batch)
+    }
+
     /// The end of a turn: starts, or does, what the durability mode promises for all commits so far, and says
     /// up to which commit replies may leave. Cheap when nothing is new. Never waits for a sync.
     ///
@@ -228,7 +237,7 @@ fn sweep_by_pages(store: &dyn Store, from: &[u8], to: &[u8], records: usize) -> 
         let page = store.scan(&from, to, records)?;
         let writes: Vec<Write> = page.records.into_iter().map(|(key, _)| Write::Delete(key)).collect();
         if !writes.is_empty() {
-            store.apply(Batch { writes })?;
+            store.apply_freeing(Batch { writes })?;
             store.settle()?;
         }
         let Some(next) = page.next else { return Ok(()) };
@@ -304,7 +313,16 @@ pub enum StoreError {
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
-    /// The operating system said no.
+    /// A write or a sync failed, and nobody knows what the disk holds now.
+    #[error("{what}: {source}")]
+    OutcomeUnknown {
+        /// What was being done.
+        what: String,
+        /// The system's own error.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The operating system said no, and nothing was changed.
     #[error("{what}: {source}")]
     Io {
         /// What was being done.
@@ -323,7 +341,43 @@ fn user(process: &Option<u32>) -> String {
     process.map_or_else(|| "another process".to_owned(), |id| format!("another process ({id})"))
 }
 
+/// What an error means for whoever met it. Errors say it from where they arise; nobody guesses it from a kind later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// Nothing was changed, and the same may succeed later: space, descriptors, memory or a thread were missing.
+    TryAgain,
+    /// What the disk holds is not what was written.
+    Damage,
+    /// What the disk holds is unknown: nothing may be acknowledged any more.
+    Poison,
+    /// It was asked for what cannot be, or not now; nothing is wrong.
+    Refused,
+}
+
 impl StoreError {
+    /// What it means.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Io { .. } => ErrorClass::TryAgain,
+            Self::Corrupt { .. } => ErrorClass::Damage,
+            Self::OutcomeUnknown { .. } | Self::Engine(_) => ErrorClass::Poison,
+            Self::Locked { .. }
+            | Self::NotEmpty { .. }
+            | Self::NoData { .. }
+            | Self::NoFolder { .. }
+            | Self::Format { .. }
+            | Self::ImpossibleKey(_)
+            | Self::ReadOnly(_)
+            | Self::Unsupported(_)
+            | Self::Closed => ErrorClass::Refused,
+        }
+    }
+
+    /// Nobody knows what `what` has changed.
+    pub(crate) fn unknown(what: impl Into<String>, source: std::io::Error) -> Self {
+        Self::OutcomeUnknown { what: what.into(), source }
+    }
+
     /// Whether what is on the disk is damaged, and not only out of reach.
     pub fn is_damage(&self) -> bool {
         use std::io::ErrorKind;

@@ -101,6 +101,8 @@ pub(crate) struct LsmCold {
     files: PathBuf,
     /// Held for reading by whoever writes table files.
     writing: RwLock<()>,
+    /// The last writing failed, and it is not known yet whether it had published.
+    in_doubt: AtomicBool,
 }
 
 impl LsmCold {
@@ -121,41 +123,73 @@ impl LsmCold {
         let holds_records = AtomicBool::new(tree.table_count() > 0);
         let strategy = Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES));
         let (files, writing) = (folder.join(TABLES_FOLDER), RwLock::default());
+        let in_doubt = AtomicBool::new(false);
         let view = CurrentView::new(&tree);
-        Ok(Self { tree, view, seqno, strategy, holds_records, files, writing })
+        Ok(Self { tree, view, seqno, strategy, holds_records, files, writing, in_doubt })
     }
 
-    /// Does something that writes table files. If it fails, most likely since the disk is full, those that it made are
-    /// removed: the tree itself leaves them until the next start, and each try would take some of the space that is
-    /// waited for. Not if the tree's list on the disk may name them already: it is replaced last, and what fails
-    /// after that is a sync.
+    /// Does something that writes table files and publishes them. If it fails, most likely since the disk is full, those
+    /// that it made are removed: the tree itself leaves them until the next start, and each try would take some of the space
+    /// that is waited for. The tree's list on the disk, which is replaced last, says whether it was published. If it was, what
+    /// failed was a sync: then the outcome is unknown, and the files stay.
     fn write_files<T>(&self, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.resolve_doubt()?;
         let before = self.file_names();
         let writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
         let result = write();
         self.view.renew(&self.tree);
         drop(writing);
-        if result.is_err()
-            && let Ok(_alone) = self.writing.try_write()
-        {
-            let version = self.tree.current_version();
-            if self.listed_version() != Some(version.id()) {
-                return result;
-            }
-            let kept: HashSet<String> = version.iter_tables().map(|table| table.id().to_string()).collect();
-            for name in self.file_names().difference(&before).filter(|name| !kept.contains(*name)) {
-                if let Err(error) = std::fs::remove_file(self.files.join(name)) {
-                    tracing::warn!(%name, %error, "part of a table file stays until the next start");
-                }
+        if result.is_err() {
+            self.in_doubt.store(true, Ordering::Release);
+            if let Ok(_alone) = self.writing.try_write() {
+                self.compare_lists()?;
+                self.remove_unlisted(&before);
             }
         }
         result
     }
 
-    /// The number of the version that the tree would be opened with now.
-    fn listed_version(&self) -> Option<u64> {
-        let list = std::fs::read(self.files.with_file_name(LIST_FILE)).ok()?;
-        Some(u64::from_le_bytes(*list.first_chunk()?))
+    /// Finds out what became of the last writing, if that failed; until then nothing more is written.
+    fn resolve_doubt(&self) -> Result<(), StoreError> {
+        if !self.in_doubt.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let busy =
+            |_| StoreError::io("another thread writes table files", std::io::ErrorKind::WouldBlock.into());
+        let _alone = self.writing.try_write().map_err(busy)?;
+        self.compare_lists()
+    }
+
+    /// Whether the tree's list on the disk is the one that it has in memory, while nobody writes.
+    fn compare_lists(&self) -> Result<(), StoreError> {
+        let listed =
+            self.listed_version().map_err(|e| StoreError::io("cannot read the list of table files", e))?;
+        if listed.is_some_and(|listed| listed != self.tree.current_version().id()) {
+            let what = "the list of table files was replaced, perhaps not durably";
+            return Err(StoreError::unknown(what, std::io::ErrorKind::Other.into()));
+        }
+        self.in_doubt.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Removes the files that are not in the list and not among `before`; nobody else writes any now.
+    fn remove_unlisted(&self, before: &HashSet<String>) {
+        let version = self.tree.current_version();
+        let kept: HashSet<String> = version.iter_tables().map(|table| table.id().to_string()).collect();
+        for name in self.file_names().difference(before).filter(|name| !kept.contains(*name)) {
+            if let Err(error) = std::fs::remove_file(self.files.join(name)) {
+                tracing::warn!(%name, %error, "part of a table file stays until the next start");
+            }
+        }
+    }
+
+    /// The number of the version that the tree would be opened with now, if it was ever written.
+    fn listed_version(&self) -> std::io::Result<Option<u64>> {
+        match std::fs::read(self.files.with_file_name(LIST_FILE)) {
+            Ok(list) => Ok(list.first_chunk().map(|number| u64::from_le_bytes(*number))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Those that can be listed; nothing is removed that cannot.

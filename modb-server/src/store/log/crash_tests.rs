@@ -14,7 +14,7 @@ use super::disk::Disk;
 use super::engine::{Engine, Tuning};
 use super::sim::{Random, SimCold, SimDisk};
 use crate::store::group::{Backing, lock};
-use crate::store::{Batch, Counter, StoreError, Write};
+use crate::store::{Batch, Counter, ErrorClass, StoreError, Write};
 
 const TUNING: Tuning = Tuning { segment_bytes: 4096, log_bytes: 16 << 10, table_bytes: 1 << 20 };
 const COUNTERS: u32 = 3;
@@ -278,7 +278,7 @@ fn a_flush_that_finds_no_room_gives_up_nothing_of_the_log() {
         life.live(&mut random, 200).unwrap();
         life.commit(&mut random).unwrap();
         life.cold.refuse_next();
-        assert!(!life.engine.flush().unwrap());
+        assert_eq!(life.engine.flush().unwrap_err().class(), ErrorClass::TryAgain);
         // Enough to write over whatever was given up.
         for _ in 0..200 {
             life.commit(&mut random).unwrap();
@@ -350,7 +350,7 @@ fn a_value_larger_than_the_log_leaves_nothing_to_flush_behind_it() {
     life.engine.apply(Batch { writes: vec![Write::Put(Bytes::from("large"), large.clone())] }).unwrap();
     life.engine.log.write_out().unwrap();
     assert!(life.engine.wants_flush());
-    assert!(life.engine.flush().unwrap());
+    life.engine.flush().unwrap();
     assert!(!life.engine.wants_flush(), "its segment is free as well");
     life.engine.apply(Batch { writes: vec![Write::Put(Bytes::from("next"), Bytes::new())] }).unwrap();
     life.engine.log.write_out().unwrap();

@@ -10,15 +10,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use modb_net::Seq;
 
 use super::chunk::{self, MAX_BODY_BYTES};
 use super::cold::Cold;
-use super::disk::{self, Disk};
+use super::disk::Disk;
 use super::merge::Scan;
+use super::pressure::{Filled, Pressure};
 use super::recover;
 use super::table::{Lookup, Table};
 use super::writer::Log;
@@ -34,11 +35,6 @@ pub(crate) const DISK_FULL: &str = "the disk is full, no write is taken until th
 /// space back, and than most moments of a disk that is only just full; no longer than a client waits before it
 /// takes the server for dead.
 pub(crate) const FULL_DISK_PATIENCE: Duration = Duration::from_secs(5);
-/// The longest that one turn is slowed down while the flusher is behind.
-const MAX_THROTTLE: Duration = Duration::from_millis(20);
-/// Above this part of a hard limit turns are slowed down, the more the closer it is.
-const THROTTLE_FROM: f64 = 0.75;
-
 /// Sizes that follow from the configuration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tuning {
@@ -65,12 +61,12 @@ impl Tuning {
         self.table_bytes / 8 * 3
     }
 
-    /// Dirty records that stop the writers, nearly.
+    /// Dirty records that stop the writers.
     fn max_dirty_bytes(&self) -> usize {
         self.table_bytes / 4 * 3
     }
 
-    /// Log that stops the writers, nearly.
+    /// Log that stops the writers.
     fn max_log_bytes(&self) -> u64 {
         3 * self.log_bytes
     }
@@ -83,6 +79,7 @@ pub(crate) struct Engine {
     pub(crate) cold: Arc<dyn Cold>,
     pub(crate) disk: Arc<dyn Disk>,
     tuning: Tuning,
+    pub(crate) pressure: Pressure,
     /// The position of the cold store.
     flushed: AtomicU64,
     /// Held by whoever changes what the cold store holds, or needs that it does not change.
@@ -107,7 +104,8 @@ impl Engine {
         let log = Log::new(Arc::clone(&disk), tuning.segment_bytes, found);
         // What a process left unsynced is acknowledged again by whoever reads it now.
         log.sync()?;
-        Ok(Self { log, table, cold, disk, tuning, flushed, flushing: Mutex::new(()) })
+        let pressure = Pressure::new(tuning.max_dirty_bytes() as u64, tuning.max_log_bytes());
+        Ok(Self { log, table, cold, disk, tuning, pressure, flushed, flushing: Mutex::new(()) })
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Got, StoreError> {
@@ -178,23 +176,26 @@ impl Engine {
         self.table.dirty_bytes() > self.tuning.flush_bytes() || self.log.live_bytes() > self.tuning.log_bytes
     }
 
-    /// How long a turn that wrote should be slowed down, so that the flusher keeps up.
-    pub(crate) fn throttle(&self) -> Duration {
-        let dirty = self.table.dirty_bytes() as f64 / self.tuning.max_dirty_bytes() as f64;
-        let log = self.log.live_bytes() as f64 / self.tuning.max_log_bytes() as f64;
-        let over = (dirty.max(log) - THROTTLE_FROM) / (1.0 - THROTTLE_FROM);
-        MAX_THROTTLE.mul_f64(over.clamp(0.0, 1.0))
+    /// What fills the memory and the log now.
+    pub(crate) fn filled(&self) -> Filled {
+        Filled {
+            dirty_bytes: self.table.dirty_bytes() as u64,
+            dirty_bytes_ever: self.table.dirtied_bytes(),
+            log_bytes: self.log.live_bytes(),
+            log_bytes_ever: self.log.total_bytes(),
+        }
     }
 
-    /// Moves everything dirty to the cold store; `false` if the disk has no room for it.
-    pub(crate) fn flush(&self) -> Result<bool, StoreError> {
+    /// Moves everything dirty to the cold store. Nothing has changed if it fails, unless the outcome is unknown.
+    pub(crate) fn flush(&self) -> Result<(), StoreError> {
         let _alone = lock(&self.flushing);
+        let (before, begin) = (self.filled(), Instant::now());
         let position = self.log.barrier();
         if position.seq == self.flushed.load(Ordering::Acquire) {
-            return Ok(true);
+            return Ok(());
         }
         let mut run = self.table.flush_run().map(Ok);
-        let result = self.cold.ingest(&position, &mut run, &mut || {
+        let ingested = self.cold.ingest(&position, &mut run, &mut || {
             let committed = self.log.committed();
             self.log.write_out()?;
             if self.log.sync()? < committed {
@@ -205,20 +206,15 @@ impl Engine {
             }
             Ok(())
         });
-        match result {
-            Ok(()) => {
-                self.flushed.store(position.seq, Ordering::Release);
-                self.table.flushed();
-                self.log.release(position.seq)?;
-                Ok(true)
-            }
-            Err(StoreError::Io { source, what }) if disk::is_full(&source) => {
-                tracing::warn!(%what, "no room to flush, tried again later");
-                self.table.flush_failed();
-                Ok(false)
-            }
-            Err(error) => Err(error),
+        if let Err(error) = ingested {
+            self.table.flush_failed();
+            return Err(error);
         }
+        self.flushed.store(position.seq, Ordering::Release);
+        self.table.flushed();
+        let released = self.log.release(position.seq);
+        self.pressure.note_flush(before, begin.elapsed());
+        released
     }
 
     /// Verifies the cold store's records, their order, and that the log goes on from its position without a gap.

@@ -4,12 +4,13 @@
 //! apply  -> log buffer -> table (visible)            get  -> table -> cold store (-> table)
 //! settle -> one write(2) for all workers' commits    scan -> dirty records merged with the cold store
 //! sync thread  -> fdatasync for all (always: before replies leave; everysec: each second)
-//! flush thread -> dirty records as one sorted run into the cold store, then their log is free
+//! flush threads -> dirty records as one sorted run into the cold store, then their log is free
 //! compact thread -> merges the cold store's runs
 //! ```
 //!
 //! From the ground up: `chunk` (bytes of the log) and `disk` (its files), `writer` and `recover` (the log), `table`,
-//! `cold` and `read_view` (the tree and reads of it), `merge` (both as one), `engine` (all of it, without a thread), and here the threads.
+//! `cold` and `read_view` (the tree and reads of it), `merge` (both as one), `pressure` (how long writers wait for a flush),
+//! `engine` (all of it, without a thread), and here the threads.
 
 mod chunk;
 mod cold;
@@ -18,6 +19,7 @@ mod crash_tests;
 mod disk;
 mod engine;
 mod merge;
+mod pressure;
 mod read_view;
 mod recover;
 #[cfg(test)]
@@ -29,7 +31,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use modb_net::Seq;
 
@@ -37,16 +39,25 @@ use self::cold::{Cold, LsmCold};
 use self::disk::{Disk, RealDisk};
 use self::engine::{DISK_FULL, Engine, FULL_DISK_PATIENCE, Tuning};
 use super::folder::Folder;
-use super::group::{GroupCommit, lock};
+use super::group::{GroupCommit, Purpose, lock};
 use super::options::{EngineKind, OpenOptions};
-use super::{Batch, Counter, Durability, Got, Page, SettledHook, Store, StoreError};
+use super::{Batch, Counter, Durability, ErrorClass, Got, Page, SettledHook, Store, StoreError};
 
 /// The part of the memory that caches file blocks; the rest is the table's.
 const BLOCK_CACHE_PART: u64 = 4;
 /// Runs in the cold store above which a flush waits for the compaction.
 const MAX_RUNS: usize = 24;
-/// How long a thread waits before it tries again what the disk had no room for.
+/// How long a thread waits before it tries again what the disk had no room for, or the system no descriptor.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long it waits where it met damage, which rarely passes.
+const RETRY_DAMAGE: Duration = Duration::from_secs(60);
+/// How often who waits for others looks whether they still can.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long a thread that the system cannot start now is tried again when a store is opened.
+const THREAD_PATIENCE: Duration = Duration::from_secs(5);
+/// Tasks, as `INFO` names them.
+const FLUSH: &str = "flush";
+const COMPACTION: &str = "compaction";
 /// Records removed per batch of a sweep.
 const SWEEP_RECORDS: usize = 512;
 
@@ -65,6 +76,8 @@ pub(crate) struct LogStore {
 #[derive(Default)]
 struct Background {
     flush_wanted: AtomicBool,
+    /// Writers wait, or soon will: the flush is done by the thread that is put behind nobody.
+    urgent_flush_wanted: AtomicBool,
     compact_wanted: AtomicBool,
     stop: AtomicBool,
     lock: Mutex<()>,
@@ -130,8 +143,9 @@ impl LogStore {
         if self.passive {
             return Ok(());
         }
-        self.spawn("modb-flush", run_flusher)?;
-        self.spawn("modb-compact", run_compactor)?;
+        self.spawn("modb-flush", Priority::Low, run_flusher)?;
+        self.spawn("modb-flush-now", Priority::Normal, run_urgent_flusher)?;
+        self.spawn("modb-compact", Priority::Low, run_compactor)?;
         self.background.want(&self.background.compact_wanted);
         if self.engine.wants_flush() {
             self.background.want(&self.background.flush_wanted);
@@ -139,24 +153,68 @@ impl LogStore {
         Ok(())
     }
 
-    fn spawn(&self, name: &str, run: fn(&Engine, &GroupCommit, &Background)) -> Result<(), StoreError> {
-        let (engine, group) = (Arc::clone(&self.engine), Arc::clone(&self.group));
-        let background = Arc::clone(&self.background);
-        let handle = thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                crate::sys::lower_thread_priority();
-                run(&engine, &group, &background);
-            })
-            .map_err(|e| StoreError::io(format!("cannot start the thread {name}"), e))?;
-        lock(&self.threads).push(handle);
+    fn spawn(
+        &self,
+        name: &'static str,
+        priority: Priority,
+        run: fn(&Engine, &GroupCommit, &Background),
+    ) -> Result<(), StoreError> {
+        let begin = Instant::now();
+        loop {
+            let (engine, group) = (Arc::clone(&self.engine), Arc::clone(&self.group));
+            let background = Arc::clone(&self.background);
+            let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || {
+                if priority == Priority::Low {
+                    crate::sys::lower_thread_priority();
+                }
+                group.guard(name, || run(&engine, &group, &background));
+            });
+            match spawned {
+                Ok(handle) => {
+                    lock(&self.threads).push(handle);
+                    return Ok(());
+                }
+                // Others may end theirs.
+                Err(_) if begin.elapsed() < THREAD_PATIENCE => thread::sleep(LOOK),
+                Err(error) => return Err(StoreError::io(format!("cannot start the thread {name}"), error)),
+            }
+        }
+    }
+
+    fn commit(&self, batch: Batch, purpose: Purpose) -> Result<Seq, StoreError> {
+        batch.check_keys()?;
+        self.group.health.check_write(purpose)?;
+        self.wait_for_room(purpose)?;
+        let seq = self.or_fail(self.engine.apply(batch))?;
+        if self.engine.wants_flush() {
+            self.background.want(&self.background.flush_wanted);
+            if self.engine.pressure.is_high(self.engine.filled()) {
+                self.background.want(&self.background.urgent_flush_wanted);
+            }
+        }
+        Ok(seq)
+    }
+
+    /// Waits while memory or log are at their bound. Not for a flush that cannot be done: that is an error.
+    fn wait_for_room(&self, purpose: Purpose) -> Result<(), StoreError> {
+        let (engine, background) = (&self.engine, &self.background);
+        while engine.pressure.is_at_bound(engine.filled()) && !background.stop.load(Ordering::Acquire) {
+            background.want(&background.urgent_flush_wanted);
+            self.group.health.check_write(purpose)?;
+            if let Some(reason) = self.group.health.trouble(FLUSH) {
+                return Err(StoreError::ReadOnly(format!(
+                    "memory is full of what cannot be moved to the disk now: {reason}"
+                )));
+            }
+            engine.pressure.wait(LOOK);
+        }
         Ok(())
     }
 
     /// Poisons the store if `result` is an error after which the outcome of commits is unknown.
     fn or_fail<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &result
-            && matches!(error, StoreError::Io { .. } | StoreError::Engine(_) | StoreError::Corrupt { .. })
+            && error.class() == ErrorClass::Poison
         {
             self.group.fail(error);
         }
@@ -164,6 +222,16 @@ impl LogStore {
     }
 }
 
+/// How a thread stands to those that serve.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Priority {
+    /// Behind them.
+    Low,
+    /// As one of them. A thread that was lowered cannot be raised again by everyone, so it is decided at its start.
+    Normal,
+}
+
+/// Flushes while nobody waits for it.
 fn run_flusher(engine: &Engine, group: &GroupCommit, background: &Background) {
     loop {
         if group.mode() == Durability::Always
@@ -175,36 +243,65 @@ fn run_flusher(engine: &Engine, group: &GroupCommit, background: &Background) {
         if !background.wait(&background.flush_wanted, RETRY) {
             return;
         }
-        while engine.wants_flush() && group.health.poisoned().is_none() {
-            while engine.cold.runs() > MAX_RUNS && background.wait(&background.flush_wanted, RETRY / 20) {}
-            match engine.flush() {
-                Ok(true) => background.want(&background.compact_wanted),
-                Ok(false) => break,
-                Err(error) => group.fail(&error),
-            }
-            if background.stop.load(Ordering::Acquire) {
-                return;
+        while engine.wants_flush() && flush(engine, group, background, &background.flush_wanted) {
+            if engine.pressure.is_high(engine.filled()) {
+                background.want(&background.urgent_flush_wanted);
+                break;
             }
         }
     }
 }
 
+/// Flushes when writers wait for it, or soon will.
+fn run_urgent_flusher(engine: &Engine, group: &GroupCommit, background: &Background) {
+    while background.wait(&background.urgent_flush_wanted, RETRY) {
+        while engine.pressure.is_high(engine.filled())
+            && flush(engine, group, background, &background.urgent_flush_wanted)
+            && background.wait(&background.urgent_flush_wanted, LOOK)
+        {}
+    }
+}
+
+/// One flush; false if it is not to be tried again at once.
+fn flush(engine: &Engine, group: &GroupCommit, background: &Background, wanted: &AtomicBool) -> bool {
+    let (health, stop) = (&group.health, || background.stop.load(Ordering::Acquire));
+    // Each run is one more for reads to look at. Whoever waits asks for what it waits for, and not while that is impossible.
+    while engine.cold.runs() > MAX_RUNS && health.trouble(COMPACTION).is_none() && !stop() {
+        background.want(&background.compact_wanted);
+        background.wait(wanted, LOOK);
+    }
+    if stop() || health.poisoned().is_some() {
+        return false;
+    }
+    match engine.flush() {
+        Ok(()) => {
+            health.note_success(FLUSH);
+            background.want(&background.compact_wanted);
+            true
+        }
+        Err(error) => {
+            group.note_failure(FLUSH, &error);
+            false
+        }
+    }
+}
+
 fn run_compactor(engine: &Engine, group: &GroupCommit, background: &Background) {
-    while background.wait(&background.compact_wanted, Duration::MAX) {
-        loop {
+    let mut retry = Duration::MAX;
+    while background.wait(&background.compact_wanted, retry) {
+        retry = loop {
             match engine.cold.compact_step() {
                 Ok(true) if !background.stop.load(Ordering::Acquire) => {}
-                Ok(_) => break,
-                Err(StoreError::Io { source, .. }) if disk::is_full(&source) => {
-                    tracing::warn!("no room to compact, tried again after the next flush");
-                    break;
+                Ok(_) => {
+                    group.health.note_success(COMPACTION);
+                    break Duration::MAX;
                 }
                 Err(error) => {
-                    group.fail(&error);
-                    return;
+                    group.note_failure(COMPACTION, &error);
+                    break if error.class() == ErrorClass::Damage { RETRY_DAMAGE } else { RETRY };
                 }
             }
-        }
+        };
     }
 }
 
@@ -234,13 +331,11 @@ impl Store for LogStore {
     }
 
     fn apply(&self, batch: Batch) -> Result<Seq, StoreError> {
-        batch.check_keys()?;
-        self.group.health.check_write()?;
-        let seq = self.or_fail(self.engine.apply(batch))?;
-        if self.engine.wants_flush() {
-            self.background.want(&self.background.flush_wanted);
-        }
-        Ok(seq)
+        self.commit(batch, Purpose::Keep)
+    }
+
+    fn apply_freeing(&self, batch: Batch) -> Result<Seq, StoreError> {
+        self.commit(batch, Purpose::Free)
     }
 
     fn settle(&self) -> Result<Seq, StoreError> {
@@ -256,7 +351,7 @@ impl Store for LogStore {
             return Err(StoreError::ReadOnly(DISK_FULL.to_owned()));
         }
         if written > before {
-            let pause = self.engine.throttle();
+            let pause = self.engine.pressure.pause(self.engine.filled(), Instant::now());
             if !pause.is_zero() {
                 thread::sleep(pause);
             }
@@ -298,7 +393,7 @@ impl Store for LogStore {
     }
 
     fn compact(&self) -> Result<(), StoreError> {
-        self.group.health.check_write()?;
+        self.group.health.check_write(Purpose::Free)?;
         self.or_fail(self.engine.flush())?;
         self.or_fail(self.engine.cold.compact_all())
     }
@@ -322,6 +417,8 @@ impl Store for LogStore {
             ("store_log_written_bytes", engine.log.total_bytes().to_string()),
             ("store_disk_bytes", engine.cold.disk_bytes().to_string()),
             ("store_runs", engine.cold.runs().to_string()),
+            ("store_waiting_writers", engine.pressure.waiters().to_string()),
+            ("store_trouble", self.group.health.troubles().replace(['\r', '\n'], " ")),
         ]
     }
 

@@ -280,7 +280,7 @@ impl Log {
         let names = if names_changed { self.disk.sync_names() } else { Ok(()) };
         if let Err(error) = names.and_then(|()| files.iter().try_for_each(|file| file.sync())) {
             lock(&self.tail).failed = true;
-            return Err(StoreError::io("cannot sync the log", error));
+            return Err(StoreError::unknown("cannot sync the log", error));
         }
         self.synced.fetch_max(upto.0, Ordering::AcqRel);
         Ok(upto)
@@ -382,6 +382,8 @@ impl Log {
                 self.next_segment(tail)
             }
         };
+        // Nothing was written yet: no descriptor and no memory pass as no space does.
+        let nothing_written = result.is_err();
         let result = result.and_then(|segment| {
             let written = segment.file.write_at(segment.bytes, &sealed.bytes);
             let file = Arc::clone(&segment.file);
@@ -404,10 +406,10 @@ impl Log {
                 tail.spare_buffer = emptied(sealed.bytes);
                 Ok(true)
             }
-            Err(error) if disk::is_full(&error) => {
+            Err(error) if nothing_written || disk::is_full(&error) => {
                 self.was_full.store(true, Ordering::Release);
                 if !self.full.swap(true, Ordering::AcqRel) {
-                    tracing::error!("the disk is full: writes are refused until there is space");
+                    tracing::error!(%error, "the log cannot be written now: writes are refused until it can");
                     tail.waiting_since = Some(Instant::now());
                 }
                 tail.waiting = Some(sealed);
@@ -416,7 +418,7 @@ impl Log {
             }
             Err(error) => {
                 tail.failed = true;
-                Err(StoreError::io("cannot write the log", error))
+                Err(StoreError::unknown("cannot write the log", error))
             }
         }
     }

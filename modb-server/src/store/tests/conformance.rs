@@ -343,6 +343,10 @@ pub(super) fn too_little_free_space_refuses_writes_only(engine: EngineKind) {
     assert!(store.read_only_reason().unwrap().contains("disk"));
     assert_eq!(value(&*store, "a").as_deref(), Some("1"));
     store.settle().unwrap();
+    store.apply_freeing(batch([delete("a")])).unwrap();
+    assert_eq!(value(&*store, "a"), None, "what makes room is taken");
+    store.apply_freeing(batch([])).unwrap();
+    store.sweep(&[1], &[0xff]).unwrap();
 }
 
 pub(super) fn behaves_as_the_model_through_reopening(engine: EngineKind) {

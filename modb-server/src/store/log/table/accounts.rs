@@ -3,7 +3,7 @@
 //! Invariant: a change is counted while its shard is locked, by what the record cost before and costs after, so the sums are
 //! those of the records that are there.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::index;
 use super::records::{Handle, Record, State};
@@ -41,17 +41,27 @@ impl Cost {
 pub(super) struct Accounts {
     bytes: AtomicUsize,
     dirty_bytes: AtomicUsize,
+    /// All that was ever added to the dirty ones.
+    dirtied_bytes: AtomicU64,
     budget_bytes: usize,
 }
 
 impl Accounts {
     pub(super) fn new(budget_bytes: usize) -> Self {
-        Self { bytes: AtomicUsize::new(0), dirty_bytes: AtomicUsize::new(0), budget_bytes }
+        Self {
+            bytes: AtomicUsize::new(0),
+            dirty_bytes: AtomicUsize::new(0),
+            dirtied_bytes: AtomicU64::new(0),
+            budget_bytes,
+        }
     }
 
     pub(super) fn change(&self, before: Cost, after: Cost) {
         add(&self.bytes, before.bytes, after.bytes);
         add(&self.dirty_bytes, before.dirty_bytes, after.dirty_bytes);
+        if let Some(more) = after.dirty_bytes.checked_sub(before.dirty_bytes).filter(|more| *more > 0) {
+            self.dirtied_bytes.fetch_add(more as u64, Ordering::Relaxed);
+        }
     }
 
     /// Bytes of all records.
@@ -62,6 +72,10 @@ impl Accounts {
     /// Bytes of those that the cold store does not have.
     pub(super) fn dirty_bytes(&self) -> usize {
         self.dirty_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn dirtied_bytes(&self) -> u64 {
+        self.dirtied_bytes.load(Ordering::Relaxed)
     }
 
     pub(super) fn budget_bytes(&self) -> usize {

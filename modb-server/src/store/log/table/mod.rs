@@ -286,6 +286,11 @@ impl Table {
         self.accounts.dirty_bytes()
     }
 
+    /// By how many bytes they ever grew.
+    pub(crate) fn dirtied_bytes(&self) -> u64 {
+        self.accounts.dirtied_bytes()
+    }
+
     pub(crate) fn budget_bytes(&self) -> usize {
         self.accounts.budget_bytes()
     }

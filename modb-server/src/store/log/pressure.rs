@@ -1,0 +1,187 @@
+//! How near the memory for dirty records and the log are to their bounds, and how long writers wait for the flusher. The one
+//! place that decides both.
+//!
+//! Up to [`SOFT`] of a bound nobody waits. Above it a turn that wrote pauses for as long as the flusher takes for what it
+//! wrote, the nearer to the bound the more exactly; one clock for all workers, so that two do not write twice as much. At
+//! the bound nothing more is taken until there is room again. What one commit takes beyond the bound is its own size.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::store::group::lock;
+
+/// The part of a bound from which on writers pay for what they write, and the flusher is not put behind others.
+const SOFT: f64 = 0.6;
+/// The longest that one turn pauses; what it owes beyond that the next ones pay.
+const MAX_PAUSE: Duration = Duration::from_millis(50);
+/// How fast a flusher that has not flushed yet is taken to be, in bytes per second.
+const FIRST_RATE: u64 = 100 << 20;
+/// No slower, or a disk that stood still once would stop the writers for long.
+const MIN_RATE: u64 = 4 << 20;
+
+/// What fills up, and how fast the flusher empties it.
+#[derive(Debug)]
+struct Store {
+    bound: u64,
+    /// Up to where of its counter writers have paid.
+    paid: AtomicU64,
+    /// Bytes per second.
+    rate: AtomicU64,
+}
+
+impl Store {
+    fn new(bound: u64) -> Self {
+        Self { bound: bound.max(1), paid: AtomicU64::new(0), rate: AtomicU64::new(FIRST_RATE) }
+    }
+
+    fn fullness(&self, filled: u64) -> f64 {
+        filled as f64 / self.bound as f64
+    }
+
+    /// What was taken since the last call, as time of the flusher; `over`: how much of it is to be paid.
+    fn time_of(&self, taken: u64, over: f64) -> Duration {
+        let bytes = taken.saturating_sub(self.paid.swap(taken, Ordering::AcqRel));
+        Duration::from_secs_f64(bytes as f64 / self.rate.load(Ordering::Relaxed) as f64 * over)
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // of a positive rate
+    fn note_flush(&self, bytes: u64, time: Duration) {
+        let rate = bytes as f64 / time.as_secs_f64().max(1e-3);
+        let before = self.rate.load(Ordering::Relaxed);
+        self.rate.store(((before + rate as u64) / 2).max(MIN_RATE), Ordering::Relaxed);
+    }
+}
+
+/// Sums of what fills the two stores: what is there, and what was ever added.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Filled {
+    pub(crate) dirty_bytes: u64,
+    pub(crate) dirty_bytes_ever: u64,
+    pub(crate) log_bytes: u64,
+    pub(crate) log_bytes_ever: u64,
+}
+
+/// See the top of this file.
+pub(crate) struct Pressure {
+    dirty: Store,
+    log: Store,
+    /// Until when what was written is paid.
+    paid_until: Mutex<Option<Instant>>,
+    waiters: AtomicUsize,
+    lock: Mutex<()>,
+    room: Condvar,
+}
+
+impl Pressure {
+    pub(crate) fn new(max_dirty_bytes: u64, max_log_bytes: u64) -> Self {
+        Self {
+            dirty: Store::new(max_dirty_bytes),
+            log: Store::new(max_log_bytes),
+            paid_until: Mutex::default(),
+            waiters: AtomicUsize::new(0),
+            lock: Mutex::default(),
+            room: Condvar::new(),
+        }
+    }
+
+    fn fullness(&self, filled: Filled) -> f64 {
+        self.dirty.fullness(filled.dirty_bytes).max(self.log.fullness(filled.log_bytes))
+    }
+
+    /// Whether writers wait, or soon will.
+    pub(crate) fn is_high(&self, filled: Filled) -> bool {
+        self.fullness(filled) >= SOFT
+    }
+
+    /// Whether nothing more may be taken.
+    pub(crate) fn is_at_bound(&self, filled: Filled) -> bool {
+        self.fullness(filled) >= 1.0
+    }
+
+    /// How long the turn that ends `now` has to pause.
+    pub(crate) fn pause(&self, filled: Filled, now: Instant) -> Duration {
+        let over = |fullness: f64| ((fullness - SOFT) / (1.0 - SOFT)).clamp(0.0, 1.0);
+        let dirty =
+            self.dirty.time_of(filled.dirty_bytes_ever, over(self.dirty.fullness(filled.dirty_bytes)));
+        let log = self.log.time_of(filled.log_bytes_ever, over(self.log.fullness(filled.log_bytes)));
+        let owed = dirty.max(log);
+        if owed.is_zero() {
+            return Duration::ZERO;
+        }
+        let mut paid_until = lock(&self.paid_until);
+        let until = paid_until.filter(|until| *until > now).unwrap_or(now) + owed.min(10 * MAX_PAUSE);
+        *paid_until = Some(until);
+        until.saturating_duration_since(now).min(MAX_PAUSE)
+    }
+
+    /// Waits for [`Pressure::note_flush`], at most so long. The caller looks again.
+    pub(crate) fn wait(&self, at_most: Duration) {
+        self.waiters.fetch_add(1, Ordering::AcqRel);
+        let guard = lock(&self.lock);
+        drop(self.room.wait_timeout(guard, at_most).unwrap_or_else(PoisonError::into_inner));
+        self.waiters.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// How many writers wait for room.
+    pub(crate) fn waiters(&self) -> usize {
+        self.waiters.load(Ordering::Relaxed)
+    }
+
+    /// A flush has ended that found `before` and took so long: it emptied both stores of that.
+    pub(crate) fn note_flush(&self, before: Filled, time: Duration) {
+        self.dirty.note_flush(before.dirty_bytes, time);
+        self.log.note_flush(before.log_bytes, time);
+        drop(lock(&self.lock));
+        self.room.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn filled(dirty: u64, ever: u64) -> Filled {
+        Filled { dirty_bytes: dirty, dirty_bytes_ever: ever, ..Filled::default() }
+    }
+
+    #[test]
+    fn the_pause_follows_the_bytes_and_the_bound_stops_all() {
+        let pressure = Pressure::new(100 * MIB, 1000 * MIB);
+        let now = Instant::now();
+        assert_eq!(pressure.pause(filled(50 * MIB, 50 * MIB), now), Duration::ZERO);
+        assert!(!pressure.is_high(filled(50 * MIB, 0)) && pressure.is_high(filled(61 * MIB, 0)));
+        // A mebibyte at a hundred per second, and almost at the bound.
+        let one = pressure.pause(filled(99 * MIB, 51 * MIB), now);
+        assert!((8..=10).contains(&one.as_millis()), "{one:?}");
+        // Another worker's is on top of it.
+        let two = pressure.pause(filled(99 * MIB, 52 * MIB), now);
+        assert!((17..=20).contains(&two.as_millis()), "{two:?}");
+        // Nothing is owed for nothing.
+        assert_eq!(pressure.pause(filled(99 * MIB, 52 * MIB), now), Duration::ZERO);
+        assert!(!pressure.is_at_bound(filled(99 * MIB, 0)) && pressure.is_at_bound(filled(100 * MIB, 0)));
+        let log = Filled { log_bytes: 1000 * MIB, ..Filled::default() };
+        assert!(pressure.is_at_bound(log), "the log's bound is one too");
+    }
+
+    #[test]
+    fn much_at_once_is_paid_over_several_turns() {
+        let pressure = Pressure::new(100 * MIB, 1000 * MIB);
+        let mut now = Instant::now();
+        assert_eq!(pressure.pause(filled(99 * MIB, 20 * MIB), now), MAX_PAUSE);
+        now += MAX_PAUSE;
+        assert_eq!(pressure.pause(filled(99 * MIB, 20 * MIB + 1), now), MAX_PAUSE);
+    }
+
+    #[test]
+    fn a_slow_flusher_makes_longer_pauses() {
+        let pressure = Pressure::new(100 * MIB, 1000 * MIB);
+        for _ in 0..8 {
+            pressure.note_flush(filled(10 * MIB, 0), Duration::from_secs(1));
+        }
+        let pause = pressure.pause(filled(99 * MIB, MIB / 8), Instant::now());
+        assert!((10..=13).contains(&pause.as_millis()), "{pause:?}");
+    }
+}
