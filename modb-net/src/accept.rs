@@ -54,14 +54,14 @@ enum DoorPlace {
 pub(crate) type RefusalWords = dyn Fn(&Peer) -> Vec<u8> + Send + Sync;
 
 /// The listeners with what waits for them: made before the thread, so that errors are those of the start.
-pub(crate) struct Acceptor {
+pub(crate) struct Acceptor<M> {
     doors: Vec<Door>,
     notifier: Notifier,
     poller: Poller,
     refusals: Refusals,
     words: Box<RefusalWords>,
     /// Accepted, but no worker has room.
-    parked: Option<Arrival>,
+    parked: Option<Arrival<M>>,
     /// Not before this time again.
     retry_at: Option<Instant>,
     /// Whether the listeners are polled now.
@@ -70,7 +70,7 @@ pub(crate) struct Acceptor {
     keep_alive: Option<Duration>,
 }
 
-impl Acceptor {
+impl<M> Acceptor<M> {
     pub(crate) fn new(
         listeners: Vec<Listener>,
         refusals: Refusals,
@@ -124,7 +124,7 @@ impl Acceptor {
     }
 
     /// Accepts until the server is shut down.
-    pub(crate) fn run<S: Service>(mut self, hub: &Hub<S>) -> io::Result<()> {
+    pub(crate) fn run<S: Service<Message = M>>(mut self, hub: &Hub<S>) -> io::Result<()> {
         let mut events = Events::new();
         while !hub.is_stopping() {
             self.set_keep_alive(hub.keep_alive());
@@ -153,13 +153,13 @@ impl Acceptor {
         Ok(())
     }
 
-    fn unpark<S: Service>(&mut self, hub: &Hub<S>) {
+    fn unpark<S: Service<Message = M>>(&mut self, hub: &Hub<S>) {
         if let Some(arrival) = self.parked.take() {
             self.parked = hub.place(arrival).err();
         }
     }
 
-    fn accept_from<S: Service>(&mut self, key: usize, share: usize, hub: &Hub<S>, now: Instant) {
+    fn accept_from<S: Service<Message = M>>(&mut self, key: usize, share: usize, hub: &Hub<S>, now: Instant) {
         let door = key_door(key);
         for _ in 0..share {
             if self.parked.is_some() || self.retry_at.is_some() {
@@ -188,7 +188,7 @@ impl Acceptor {
     }
 
     /// Gives the connection a seat and a worker, or tells it that there is none.
-    fn admit<S: Service>(&mut self, stream: Socket, peer: Peer, hub: &Hub<S>, now: Instant) {
+    fn admit<S: Service<Message = M>>(&mut self, stream: Socket, peer: Peer, hub: &Hub<S>, now: Instant) {
         let Some(seat) = hub.admission.take(peer.is_local()) else {
             hub.arrivals.refused.fetch_add(1, Relaxed);
             let words = (self.words)(&peer);
@@ -196,7 +196,7 @@ impl Acceptor {
             return;
         };
         hub.arrivals.accepted.fetch_add(1, Relaxed);
-        self.parked = hub.place(Arrival { stream, seat, way: Way::Stands(peer) }).err();
+        self.parked = hub.place(Arrival { stream, seat, way: Way::Accepted(peer) }).err();
         if self.parked.is_some() {
             hub.arrivals.pauses.fetch_add(1, Relaxed);
         }

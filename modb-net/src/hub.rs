@@ -31,7 +31,7 @@ pub(crate) struct Hub<S: Service> {
     pub(crate) limits: Limits,
     pub(crate) desks: Vec<Desk<S>>,
     /// Arrivals, if all workers share them.
-    pub(crate) shared: Option<SharedQueue>,
+    pub(crate) shared: Option<SharedQueue<S::Message>>,
     pub(crate) acceptor: Waker,
     pub(crate) admission: Arc<Admission>,
     pub(crate) budget: Arc<Budget>,
@@ -118,7 +118,7 @@ impl<S: Service> Hub<S> {
         handoff: Handoff,
         wakers: Vec<Waker>,
         acceptor: Waker,
-        shared: Option<SharedQueue>,
+        shared: Option<SharedQueue<S::Message>>,
     ) -> Self {
         let desk = |waker: &Waker| Desk {
             mailbox: Mailbox::new(limits.mailbox_capacity, waker.clone()),
@@ -147,7 +147,7 @@ impl<S: Service> Hub<S> {
 
     /// Gives a new connection to a worker. `Err`: none has room (or all are ending); the acceptor is woken
     /// when one has.
-    pub(crate) fn place(&self, arrival: Arrival) -> Result<(), Arrival> {
+    pub(crate) fn place(&self, arrival: Arrival<S::Message>) -> Result<(), Arrival<S::Message>> {
         if let Some(shared) = &self.shared {
             return shared.try_send_or_await(arrival).map_err(|refused| refused.into_inner());
         }
@@ -303,7 +303,7 @@ impl<S: Service> Hub<S> {
         }
     }
 
-    fn join(&self, stream: Socket, local: bool, way: Way) -> Result<(), JoinError> {
+    fn join(&self, stream: Socket, local: bool, way: Way<S::Message>) -> Result<(), JoinError> {
         let seat = self.admission.take(local).ok_or(JoinError::NoSeat)?;
         self.place(Arrival { stream, seat, way }).map_err(|_| JoinError::NoWorker)
     }
@@ -348,13 +348,13 @@ impl<S: Service> Workers<S::Message> for Hub<S> {
         }
     }
 
-    fn adopt(&self, socket: Socket, peer: Peer) -> Result<(), JoinError> {
+    fn adopt(&self, socket: Socket, peer: Peer, purpose: S::Message) -> Result<(), JoinError> {
         socket.set_nonblocking(true)?;
         let local = peer.is_local();
-        self.join(socket, local, Way::Stands(peer))
+        self.join(socket, local, Way::Adopted { peer, purpose })
     }
 
-    fn connect(&self, remote: SocketAddr, timeout: Duration) -> Result<(), JoinError> {
+    fn connect(&self, remote: SocketAddr, timeout: Duration, purpose: S::Message) -> Result<(), JoinError> {
         let domain = socket2::Domain::for_address(remote);
         let socket = Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
         socket.set_nonblocking(true)?;
@@ -364,7 +364,7 @@ impl<S: Service> Workers<S::Message> for Hub<S> {
             Err(error) if sys::is_connecting(&error) => {}
             Err(error) => return Err(error.into()),
         }
-        self.join(socket, true, Way::Opens { remote, deadline: after(Instant::now(), timeout) })
+        self.join(socket, true, Way::Opens { remote, deadline: after(Instant::now(), timeout), purpose })
     }
 
     fn connections(&self) -> usize {
@@ -487,7 +487,7 @@ mod tests {
     }
 
     /// Two workers that never take their mail, and connections for them.
-    fn hub(handoff: Handoff, capacity: usize) -> (Hub<Mute>, impl Fn(&Hub<Mute>) -> Arrival) {
+    fn hub(handoff: Handoff, capacity: usize) -> (Hub<Mute>, impl Fn(&Hub<Mute>) -> Arrival<()>) {
         let waker = || Notifier::new().unwrap().waker();
         let limits = Limits { mailbox_capacity: capacity, ..Limits::default() };
         let shared = (handoff == Handoff::Shared).then(|| SharedQueue::new(capacity).unwrap());
@@ -495,7 +495,7 @@ mod tests {
         let arrive = move |hub: &Hub<Mute>| {
             let (stream, _) = crate::socketpair::pair().unwrap();
             let peer = Peer::Unix { path: std::path::Path::new("here").into() };
-            Arrival { stream, seat: hub.admission.take(true).unwrap(), way: Way::Stands(peer) }
+            Arrival { stream, seat: hub.admission.take(true).unwrap(), way: Way::Accepted(peer) }
         };
         (hub, arrive)
     }

@@ -171,14 +171,21 @@ impl<'a> Out<'a> {
         self.buf.is_empty()
     }
 
-    /// Whether the high-water mark is reached: [`In::bytes`] shows nothing more until the output has drained.
+    /// Whether the high-water mark is reached: [`In::bytes`] shows nothing more until the output has drained. Whoever is
+    /// told so is told by [`crate::Service::on_drained`], too, when half of it has left.
     #[inline]
-    pub fn is_full(&self) -> bool {
-        self.note_full();
-        self.at.full.get()
+    pub fn is_full(&mut self) -> bool {
+        let full = self.note_full();
+        if full {
+            self.buf.say_full();
+        }
+        full
     }
 
-    fn note_full(&self) {
-        self.at.full.set(self.buf.len() >= self.at.high_water_bytes);
+    /// As [`Out::is_full`], for the layer's own use: the session was told nothing.
+    pub(crate) fn note_full(&self) -> bool {
+        let full = self.buf.len() >= self.at.high_water_bytes;
+        self.at.full.set(full);
+        full
     }
 }

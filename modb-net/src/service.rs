@@ -128,6 +128,20 @@ pub trait Service: Sized + 'static {
         turn: &Turn<'_, Self>,
     ) -> Opening<Self::Session>;
 
+    /// A connection that [`Workers::adopt`] or [`Workers::connect`] brought in stands, and has its seat; `purpose` is what was
+    /// given there. Without it: as any other.
+    fn open_with(
+        &mut self,
+        purpose: Self::Message,
+        conn: Handle<'_>,
+        peer: &Peer,
+        out: &mut Out<'_>,
+        turn: &Turn<'_, Self>,
+    ) -> Opening<Self::Session> {
+        let _ = purpose;
+        self.open(conn, peer, out, turn)
+    }
+
     /// A connection has input, or may go on after [`Flow::Yield`], [`Flow::AwaitRoom`] or a resume.
     fn on_input(
         &mut self,
@@ -138,10 +152,12 @@ pub trait Service: Sized + 'static {
         turn: &Turn<'_, Self>,
     ) -> Flow;
 
-    /// The peer has closed its side and [`Service::on_input`] has seen all that came; what it did not consume is in `input`. The
-    /// end may itself be a request ("go"). What is written is sent; then the connection is closed, whatever the answer
-    /// but [`Flow::Blocked`] (for which nobody waits: it is closed), [`Flow::Parked`] and [`Flow::AwaitRoom`], after which
-    /// `on_end` is called again.
+    /// The peer has closed its side and [`Service::on_input`] has seen all that came; what it did not consume is in `input`,
+    /// all of it, whatever the budgets of the turn. The end may itself be a request ("go"). What is written is sent, then
+    /// the connection is closed ([`CloseReason::PeerClosed`]), unless the answer is
+    /// - [`Flow::Yield`], [`Flow::Parked`] or [`Flow::AwaitRoom`]: when it may go on, `on_input` is called with what is left,
+    ///   and once that answers [`Flow::NeedInput`], `on_end` again;
+    /// - [`Flow::HandOut`]: the socket leaves the layer.
     fn on_end(
         &mut self,
         conn: Handle<'_>,
@@ -234,9 +250,28 @@ pub trait Service: Sized + 'static {
         let _ = (conn, session, turn);
     }
 
-    /// A connection that [`Workers::connect`] was to open could not be.
-    fn on_connect_failed(&mut self, remote: SocketAddr, error: std::io::Error, turn: &Turn<'_, Self>) {
-        let _ = (remote, error, turn);
+    /// A connection that [`Workers::connect`] was to open could not be: it was refused, it took too long (`TimedOut`), or
+    /// the server shuts down (`ConnectionAborted`).
+    fn on_connect_failed(
+        &mut self,
+        purpose: Self::Message,
+        remote: SocketAddr,
+        error: std::io::Error,
+        turn: &Turn<'_, Self>,
+    ) {
+        let _ = (purpose, remote, error, turn);
+    }
+
+    /// [`Out::is_full`] said yes to this session, and half of the output has left since: whoever was kept waiting for that
+    /// may go on. What is written here leaves in the next turn.
+    fn on_drained(
+        &mut self,
+        conn: Handle<'_>,
+        session: &mut Self::Session,
+        out: &mut Out<'_>,
+        turn: &Turn<'_, Self>,
+    ) {
+        let _ = (conn, session, out, turn);
     }
 
     /// The connection is about to end for this reason, and what is written now is still sent: a last word. Not called where

@@ -247,12 +247,17 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    fn open(&mut self, arrival: Arrival, turn: &Turn<'_, S>) {
+    fn open(&mut self, arrival: Arrival<S::Message>, turn: &Turn<'_, S>) {
         let Arrival { stream, seat, way } = arrival;
         let stream = Arc::new(stream);
         let token = match way {
-            Way::Stands(peer) => self.core.open(stream.clone(), &peer, seat, turn),
-            Way::Opens { remote, deadline } => self.core.connecting(stream.clone(), remote, seat, deadline),
+            Way::Accepted(peer) => self.core.open(stream.clone(), &peer, None, seat, turn),
+            Way::Adopted { peer, purpose } => {
+                self.core.open(stream.clone(), &peer, Some(purpose), seat, turn)
+            }
+            Way::Opens { remote, deadline, purpose } => {
+                self.core.connecting(stream.clone(), remote, purpose, seat, deadline, turn)
+            }
         };
         if let Some(token) = token {
             self.add_to_poller(token, stream, turn);

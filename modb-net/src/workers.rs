@@ -147,17 +147,20 @@ pub trait Workers<M>: Send + Sync {
     /// Lets a connection that is blocked or parked go on, wherever it is. Never refused and never lost: if the
     /// connection is just about to wait, it does not; if it does not wait at all, nothing happens.
     fn resume(&self, connection: &Address);
-    /// Brings in a connected socket from elsewhere as a connection of one of the workers.
+    /// Brings in a connected socket from elsewhere as a connection of one of the workers, which one the handoff decides;
+    /// [`crate::Service::open_with`] is called there, with `purpose`.
     ///
     /// # Errors
-    /// [`JoinError`].
-    fn adopt(&self, socket: socket2::Socket, peer: Peer) -> Result<(), JoinError>;
-    /// Opens a connection to `remote`, within `timeout`; [`crate::Service::open`] is called once it stands, or
-    /// [`crate::Service::on_connect_failed`] once it is clear that it will not.
+    /// [`JoinError`]; the socket is closed, and `purpose` is gone.
+    fn adopt(&self, socket: socket2::Socket, peer: Peer, purpose: M) -> Result<(), JoinError>;
+    /// Opens a connection to `remote`, within `timeout`, without waiting for it. Once it stands
+    /// [`crate::Service::open_with`] is called, with `purpose` (say, the [`Address`] of the client that it is for); once it
+    /// is clear that it will not, [`crate::Service::on_connect_failed`], with `purpose`, too: exactly one of the two, on
+    /// the worker that the handoff decides.
     ///
     /// # Errors
-    /// [`JoinError`].
-    fn connect(&self, remote: std::net::SocketAddr, timeout: Duration) -> Result<(), JoinError>;
+    /// [`JoinError`], when it is clear at once; `purpose` is gone.
+    fn connect(&self, remote: std::net::SocketAddr, timeout: Duration, purpose: M) -> Result<(), JoinError>;
     /// Connections of the whole server: seats taken.
     fn connections(&self) -> usize;
     /// Connections of `worker`, those in its mailbox included.

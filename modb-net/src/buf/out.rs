@@ -21,10 +21,17 @@ pub(crate) struct OutBuf {
     sent: usize,
     /// The position of `bytes[0]`.
     base: u64,
-    /// (position, seq): bytes from `position` on wait for `seq`. Both ascend strictly. Behind a pointer, since most
-    /// connections never have any.
-    #[allow(clippy::box_collection)] // 24 bytes of each idle connection.
-    holds: Option<Box<VecDeque<(u64, Seq)>>>,
+    /// Behind a pointer, since most connections never need it.
+    rare: Option<Box<Rare>>,
+}
+
+/// What few outputs ever have.
+#[derive(Debug, Default)]
+struct Rare {
+    /// (position, seq): bytes from `position` on wait for `seq`. Both ascend strictly.
+    holds: VecDeque<(u64, Seq)>,
+    /// Whoever writes was told that it is full, and is to be told when it no longer is.
+    said_full: bool,
 }
 
 impl OutBuf {
@@ -46,7 +53,7 @@ impl OutBuf {
     /// Whatever is appended from now on waits for `seq`.
     pub(crate) fn hold_until(&mut self, seq: Seq) {
         let position = self.end();
-        let holds = self.holds.get_or_insert_default();
+        let holds = &mut self.rare.get_or_insert_default().holds;
         match holds.back_mut() {
             Some((_, held)) if *held >= seq => {}
             // Nothing was written since the last mark: one mark is enough.
@@ -57,7 +64,7 @@ impl OutBuf {
 
     /// Lifts the marks of all commits up to `seq`.
     pub(crate) fn release(&mut self, seq: Seq) {
-        let Some(holds) = &mut self.holds else { return };
+        let Some(Rare { holds, .. }) = self.rare.as_deref_mut() else { return };
         while holds.front().is_some_and(|&(_, held)| held <= seq) {
             holds.pop_front();
         }
@@ -76,7 +83,7 @@ impl OutBuf {
 
     /// Where the first mark is.
     fn first_hold(&self) -> Option<u64> {
-        self.holds.as_ref()?.front().map(|&(at, _)| at)
+        self.rare.as_ref()?.holds.front().map(|&(at, _)| at)
     }
 
     /// The first `n` bytes of [`OutBuf::sendable`] were sent.
@@ -100,7 +107,7 @@ impl OutBuf {
     /// Removes all output that waits for a commit after `seq`; `true` if there was a mark of one, be it
     /// that nothing was written behind it yet. Nothing may be appended after that.
     pub(crate) fn fail_after(&mut self, seq: Seq) -> bool {
-        let Some(holds) = &mut self.holds else { return false };
+        let Some(Rare { holds, .. }) = self.rare.as_deref_mut() else { return false };
         let Some(first) = holds.iter().position(|&(_, held)| held > seq) else { return false };
         let (at, _) = holds[first];
         holds.truncate(first);
@@ -111,11 +118,30 @@ impl OutBuf {
     /// Removes all output.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
-        if let Some(holds) = &mut self.holds {
-            holds.clear();
+        if let Some(rare) = &mut self.rare {
+            rare.holds.clear();
+            rare.said_full = false;
         }
         self.sent = 0;
         self.base = 0;
+    }
+
+    /// Whoever writes was told that it is full.
+    #[cold]
+    pub(crate) fn say_full(&mut self) {
+        self.rare.get_or_insert_default().said_full = true;
+    }
+
+    /// Whether somebody was told that it is full, and not yet that it no longer is.
+    pub(crate) fn said_full(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.said_full)
+    }
+
+    /// He is told now.
+    pub(crate) fn say_drained(&mut self) {
+        if let Some(rare) = &mut self.rare {
+            rare.said_full = false;
+        }
     }
 
     fn end(&self) -> u64 {
@@ -129,15 +155,16 @@ impl OutBuf {
 
     /// Whether it holds an allocation.
     pub(crate) fn owns_memory(&self) -> bool {
-        self.bytes.capacity() > 0 || self.holds.is_some()
+        self.bytes.capacity() > 0 || self.rare.is_some()
     }
 
     /// Heap memory it holds, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        let holds = self.holds.as_ref().map_or(0, |holds| {
-            size_of::<VecDeque<(u64, Seq)>>() + holds.capacity() * size_of::<(u64, Seq)>()
-        });
-        self.bytes.capacity() + holds
+        let rare = self
+            .rare
+            .as_ref()
+            .map_or(0, |rare| size_of::<Rare>() + rare.holds.capacity() * size_of::<(u64, Seq)>());
+        self.bytes.capacity() + rare
     }
 
     /// All that it takes, in bytes; small ones are not free either.

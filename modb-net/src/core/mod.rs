@@ -16,6 +16,9 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -80,6 +83,8 @@ pub(crate) struct Core<S: Service, T> {
     closed: Vec<CloseReason>,
     /// Connections that were settled, if somebody wants to know.
     settled: Option<Vec<u32>>,
+    /// By slot, what those are for that are being opened from here.
+    purposes: HashMap<u32, S::Message>,
 }
 
 impl<S: Service, T: Stream> Core<S, T> {
@@ -100,6 +105,7 @@ impl<S: Service, T: Stream> Core<S, T> {
             stats: WorkerStats::default(),
             closed: Vec::new(),
             settled: None,
+            purposes: HashMap::new(),
             conns: Conns::new(limits, budget, worker, now),
         }
     }
@@ -110,13 +116,21 @@ impl<S: Service, T: Stream> Core<S, T> {
         self.refresh_memory();
     }
 
-    /// A connection has come. `None`: this worker cannot name another one, and it is closed.
-    pub(crate) fn open(&mut self, stream: T, peer: &Peer, seat: Seat, turn: &Turn<'_, S>) -> Option<Token> {
+    /// A connection has come; with a purpose if it was brought in. `None`: this worker cannot name another one, and it is
+    /// closed.
+    pub(crate) fn open(
+        &mut self,
+        stream: T,
+        peer: &Peer,
+        purpose: Option<S::Message>,
+        seat: Seat,
+        turn: &Turn<'_, S>,
+    ) -> Option<Token> {
         if self.conns.is_full() {
             return None;
         }
         let token = self.insert(stream, seat, Phase::Opening { remote: None });
-        self.ask_service(token, peer, turn);
+        self.ask_service(token, peer, purpose, turn);
         // What the poller is told first; one that is being opened waits for something else.
         let conn = &mut self.conns.slab[token.slot as usize];
         conn.interest = conn.wanted_interest();
@@ -132,12 +146,17 @@ impl<S: Service, T: Stream> Core<S, T> {
     }
 
     /// Asks the service what it makes of a connection that stands.
-    fn ask_service(&mut self, token: Token, peer: &Peer, turn: &Turn<'_, S>) {
+    fn ask_service(&mut self, token: Token, peer: &Peer, purpose: Option<S::Message>, turn: &Turn<'_, S>) {
         let Conns { slab, pool, alarms, desk, .. } = &mut self.conns;
         let Conn { phase, output, account, seat, .. } = &mut slab[token.slot as usize];
         pool.lend(output);
         let mut out = Out::new(output, account, desk);
-        *phase = match self.service.open(Handle::new(token, seat, alarms), peer, &mut out, turn) {
+        let handle = Handle::new(token, seat, alarms);
+        let opening = match purpose {
+            None => self.service.open(handle, peer, &mut out, turn),
+            Some(purpose) => self.service.open_with(purpose, handle, peer, &mut out, turn),
+        };
+        *phase = match opening {
             Opening::Serve(session) => {
                 self.stats.accepted += 1;
                 Phase::Serving(Serving::new(session, turn.now))
@@ -155,14 +174,19 @@ impl<S: Service, T: Stream> Core<S, T> {
     pub(crate) fn connecting(
         &mut self,
         stream: T,
-        remote: std::net::SocketAddr,
+        remote: SocketAddr,
+        purpose: S::Message,
         seat: Seat,
         deadline: Instant,
+        turn: &Turn<'_, S>,
     ) -> Option<Token> {
         if self.conns.is_full() {
+            self.closed.push(CloseReason::ConnectFailed);
+            self.service.on_connect_failed(purpose, remote, ErrorKind::OutOfMemory.into(), turn);
             return None;
         }
         let token = self.insert(stream, seat, Phase::Opening { remote: Some(remote) });
+        self.purposes.insert(token.slot, purpose);
         self.conns.alarms.get_mut().set(token, deadline);
         Some(token)
     }
@@ -173,7 +197,7 @@ impl<S: Service, T: Stream> Core<S, T> {
         let Phase::Opening { remote: Some(remote) } = conn.phase else { return };
         let error = match conn.stream.take_error() {
             Ok(None) if !failed => None,
-            Ok(None) => Some(std::io::ErrorKind::ConnectionRefused.into()),
+            Ok(None) => Some(ErrorKind::ConnectionRefused.into()),
             Ok(Some(error)) | Err(error) => Some(error),
         };
         if let Some(error) = error {
@@ -182,16 +206,20 @@ impl<S: Service, T: Stream> Core<S, T> {
         let peer = conn.stream.peer(remote);
         let token = Token { slot, generation: conn.generation };
         self.conns.alarms.get_mut().clear(token);
-        self.ask_service(token, &peer, turn);
+        let purpose = self.purposes.remove(&slot);
+        self.ask_service(token, &peer, purpose, turn);
         self.conns.touch(slot);
     }
 
-    fn connect_failed(&mut self, slot: u32, error: std::io::Error, turn: &Turn<'_, S>) {
+    /// One that is being opened from here will not be: if it is still being opened, whoever wanted it is told.
+    fn connect_failed(&mut self, slot: u32, error: io::Error, turn: &Turn<'_, S>) {
         let Some(conn) = self.conns.slab.get(slot as usize) else { return };
         let Phase::Opening { remote: Some(remote) } = conn.phase else { return };
         self.conns.remove(slot);
         self.closed.push(CloseReason::ConnectFailed);
-        self.service.on_connect_failed(remote, error, turn);
+        if let Some(purpose) = self.purposes.remove(&slot) {
+            self.service.on_connect_failed(purpose, remote, error, turn);
+        }
     }
 
     /// A connection came from another worker. `None`: as [`Core::open`].
@@ -321,7 +349,7 @@ impl<S: Service, T: Stream> Core<S, T> {
             if self.conns.is_served(token) {
                 self.service.on_alarm(token, &mut self.conns, turn);
             } else {
-                self.connect_failed(token.slot, std::io::ErrorKind::TimedOut.into(), turn);
+                self.connect_failed(token.slot, ErrorKind::TimedOut.into(), turn);
             }
         }
         let mut due = std::mem::take(&mut self.due);
@@ -346,6 +374,9 @@ impl<S: Service, T: Stream> Core<S, T> {
     pub(crate) fn finish(&mut self, turn: &Turn<'_, S>) {
         let mut at = 0;
         while let Some(&slot) = self.conns.touched.get(at) {
+            if self.shutdown_at.is_some() {
+                self.connect_failed(slot, ErrorKind::ConnectionAborted.into(), turn);
+            }
             self.end_serving_if_due(slot, turn);
             at += 1;
         }
@@ -453,6 +484,9 @@ impl<S: Service, T: Stream> Core<S, T> {
 
     /// Closes a connection at once, unsent output and all.
     pub(crate) fn abort(&mut self, slot: u32, reason: CloseReason, turn: &Turn<'_, S>) {
+        if self.purposes.contains_key(&slot) {
+            return self.connect_failed(slot, ErrorKind::ConnectionAborted.into(), turn);
+        }
         let (token, session) = self.conns.remove(slot);
         if let Some(session) = session {
             self.closed.push(reason);

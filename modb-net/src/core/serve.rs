@@ -4,6 +4,8 @@
 //! keeps a copy only of what its session left; nothing is read while what is there has not been looked at, or for which
 //! there is no room.
 
+use std::cell::Cell;
+
 use super::{Conns, Core};
 use crate::buf::Pool;
 use crate::conn::{Conn, Doom, Phase, ReadEnd, Serving, Stream, Waits, read};
@@ -65,7 +67,7 @@ impl<S: Service, T: Stream> Core<S, T> {
             let mut out = Out::new(output, account, desk);
             match show(service, handle, serving, fresh, &mut requests, &mut out, pool, turn) {
                 // What it was not shown, since a budget of the turn was spent, is shown in the next one.
-                Flow::NeedInput if (requests == 0 || out.is_full()) && !serving.input.is_empty() => {
+                Flow::NeedInput if (requests == 0 || out.note_full()) && !serving.input.is_empty() => {
                     serving.waits = Waits::Turn;
                     break;
                 }
@@ -99,13 +101,14 @@ impl<S: Service, T: Stream> Core<S, T> {
     /// The peer has closed its side, and the session has seen all that came: asks it what follows.
     pub(super) fn end_of_input(&mut self, slot: u32, turn: &Turn<'_, S>) {
         let Self { service, conns, .. } = self;
-        let Conns { slab, pool, limits, alarms, desk, .. } = conns;
+        let Conns { slab, pool, alarms, desk, .. } = conns;
         let Conn { phase, output, account, seat, generation, .. } = &mut slab[slot as usize];
         let Phase::Serving(serving) = phase else { return };
         let handle = Handle::new(Token { slot, generation: *generation }, seat, alarms);
         pool.lend(output);
-        let mut requests = limits.requests_per_turn;
-        let mut input = In::new(serving.input.bytes(), &mut requests, &desk.full);
+        // All of it: a session that answers "close" to what looks empty would lose what it was not shown.
+        let (mut requests, never) = (u32::MAX, Cell::new(false));
+        let mut input = In::new(serving.input.bytes(), &mut requests, &never);
         let mut out = Out::new(output, account, desk);
         let flow = service.on_end(handle, &mut serving.session, &mut input, &mut out, turn);
         let consumed = input.consumed();

@@ -6,9 +6,9 @@
 
 use std::time::Instant;
 
-use super::{Action, Core, Leaving};
+use super::{Action, Conns, Core, Leaving};
 use crate::conn::{Conn, Doom, Phase, Stream, Then, Waits};
-use crate::io::Out;
+use crate::io::{Handle, Out};
 use crate::limits::after;
 use crate::seq::Seq;
 use crate::service::{Service, Turn};
@@ -102,6 +102,11 @@ impl<S: Service, T: Stream> Core<S, T> {
         if unsent > self.conns.limits.max_output_bytes {
             return self.abort(slot, CloseReason::OutputLimit, turn);
         }
+        if conn.output.said_full() {
+            self.tell_drained(slot, turn);
+        }
+        let conn = &mut self.conns.slab[slot as usize];
+        let unsent = conn.output.len();
         let mut next = Settled::Stays;
         let mut bytes = 0;
         // Whoever is about to execute keeps its place in the order until it has.
@@ -159,6 +164,28 @@ impl<S: Service, T: Stream> Core<S, T> {
         self.watch_closing(slot, turn.now);
         self.closed.push(CloseReason::CommitFailed);
         self.service.on_close(token, serving.session, CloseReason::CommitFailed, turn);
+    }
+
+    /// Tells a session that found its output full that half of it has left.
+    fn tell_drained(&mut self, slot: u32, turn: &Turn<'_, S>) {
+        let Conns { slab, pool, alarms, desk, .. } = &mut self.conns;
+        let Conn { phase, output, account, seat, generation, .. } = &mut slab[slot as usize];
+        if output.len() > desk.high_water_bytes / 2 {
+            return;
+        }
+        output.say_drained();
+        let Phase::Serving(serving) = phase else { return };
+        if serving.doom.is_some() {
+            return;
+        }
+        pool.lend(output);
+        let before = output.len();
+        let handle = Handle::new(Token { slot, generation: *generation }, seat, alarms);
+        let mut out = Out::new(output, account, desk);
+        self.service.on_drained(handle, &mut serving.session, &mut out, turn);
+        if output.len() > before {
+            self.conns.queue(slot);
+        }
     }
 
     fn hand_out(&mut self, slot: u32) {

@@ -72,20 +72,22 @@ impl FromStr for Handoff {
 
 /// A connection that has its seat and no worker yet.
 #[derive(Debug)]
-pub(crate) struct Arrival {
+pub(crate) struct Arrival<M> {
     // In this order: the socket is closed before its seat is free again.
     pub(crate) stream: Socket,
     pub(crate) seat: Seat,
-    pub(crate) way: Way,
+    pub(crate) way: Way<M>,
 }
 
 /// How a connection came.
 #[derive(Debug)]
-pub(crate) enum Way {
-    /// It stands.
-    Stands(Peer),
+pub(crate) enum Way<M> {
+    /// It was accepted.
+    Accepted(Peer),
+    /// It was brought in from elsewhere.
+    Adopted { peer: Peer, purpose: M },
     /// It is being opened from here, until `deadline`.
-    Opens { remote: SocketAddr, deadline: Instant },
+    Opens { remote: SocketAddr, deadline: Instant, purpose: M },
 }
 
 /// A live connection of a service `S`.
@@ -94,7 +96,7 @@ pub(crate) type Live<S> = Moved<<S as Service>::Session, Arc<Socket>>;
 /// What comes in a worker's mailbox.
 pub(crate) enum Letter<S: Service> {
     /// A new connection.
-    Arrived(Arrival),
+    Arrived(Arrival<S::Message>),
     /// A live connection of another worker.
     Moved(Box<Live<S>>),
     /// For the service.

@@ -17,13 +17,13 @@ use super::mailbox::{Refused, State};
 use crate::socketpair::{self, PairError};
 
 #[derive(Debug)]
-pub(crate) struct SharedQueue {
-    state: Mutex<State<Arrival>>,
+pub(crate) struct SharedQueue<M> {
+    state: Mutex<State<Arrival<M>>>,
     sender: Socket,
     receiver: Arc<Socket>,
 }
 
-impl SharedQueue {
+impl<M> SharedQueue<M> {
     pub(crate) fn new(capacity: usize) -> Result<Self, PairError> {
         let (receiver, sender) = socketpair::pair()?;
         Ok(Self { state: Mutex::new(State::new(capacity)), sender, receiver: Arc::new(receiver) })
@@ -35,7 +35,7 @@ impl SharedQueue {
     }
 
     /// Puts a connection in and wakes the workers. Full also means that the pair takes no more bytes.
-    pub(crate) fn try_send_or_await(&self, arrival: Arrival) -> Result<(), Refused<Arrival>> {
+    pub(crate) fn try_send_or_await(&self, arrival: Arrival<M>) -> Result<(), Refused<Arrival<M>>> {
         let mut state = self.lock();
         state.push(arrival, true, |_| ())?;
         // Written under the lock: whoever reads the byte finds the connection, and if it cannot be
@@ -50,7 +50,7 @@ impl SharedQueue {
     }
 
     /// Takes one connection, if this worker is the one to get it; and whether the acceptor waits for room.
-    pub(crate) fn take(&self) -> (Option<Arrival>, bool) {
+    pub(crate) fn take(&self) -> (Option<Arrival<M>>, bool) {
         if !read_byte(&self.receiver) {
             return (None, false);
         }
@@ -58,11 +58,11 @@ impl SharedQueue {
     }
 
     /// Refuses everything from now on, and gives back what is left.
-    pub(crate) fn close(&self) -> VecDeque<Arrival> {
+    pub(crate) fn close(&self) -> VecDeque<Arrival<M>> {
         self.lock().close()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<Arrival>> {
+    fn lock(&self) -> MutexGuard<'_, State<Arrival<M>>> {
         // No code that can panic runs under the lock, so what a poisoned one guards is whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

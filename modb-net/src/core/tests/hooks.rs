@@ -15,6 +15,60 @@ fn the_end_of_the_input_can_itself_be_a_request() {
 }
 
 #[test]
+fn at_the_end_of_the_input_all_that_is_left_is_shown_whatever_the_budgets_of_a_turn() {
+    let mut bench = Bench::new();
+    let (token, wire) = bench.connect();
+    // More requests than a turn has, and more output than the mark allows.
+    bench.send(token, &wire, &".".repeat(25));
+    wire.end();
+    bench.turn(&[readable(token)]);
+    assert_eq!((wire.sent().len(), bench.gone.clone()), (2500, vec![token]));
+}
+
+#[test]
+fn what_a_connection_was_opened_for_comes_back_exactly_once_however_it_ends() {
+    let mut bench = Bench::new();
+    let (stands, wire) = bench.open_outward("hello\n");
+    let (refused, refused_wire) = bench.open_outward("refused");
+    bench.open_outward("late");
+    refused_wire.reset();
+    bench.turn(&[writable(stands), broken(refused)]);
+    assert_eq!(wire.sent(), "hello\n");
+    bench.pass(Duration::from_secs(5));
+    assert_eq!(*bench.failed.borrow(), [("refused", ErrorKind::ConnectionRefused)]);
+    bench.pass(Duration::from_secs(6));
+    bench.open_outward("stopped");
+    bench.core.shutdown(bench.now);
+    bench.turn(&[]);
+    let failed = bench.failed.borrow();
+    assert_eq!(failed[1..], [("late", ErrorKind::TimedOut), ("stopped", ErrorKind::ConnectionAborted)]);
+    assert!(bench.core.purposes.is_empty() && !bench.core.has_ready());
+    assert_eq!(bench.closed(), [CloseReason::Shutdown], "of the one that stood");
+}
+
+#[test]
+fn who_was_told_that_the_output_is_full_is_told_once_when_half_of_it_has_left() {
+    let mut bench = Bench::new();
+    let (token, wire) = bench.connect();
+    wire.room(0);
+    bench.turn_with(&[], [Post::Fill(token)]);
+    for (room, told) in [(499, ""), (1, ""), (400, ""), (200, "drained\n")] {
+        wire.room(room);
+        bench.turn(&[writable(token)]);
+        while bench.core.has_ready() {
+            bench.turn(&[]);
+        }
+        assert_eq!(wire.sent().trim_start_matches('#'), told, "{room}");
+    }
+    // What leaves in the same turn has drained, too.
+    wire.room(5000);
+    bench.turn_with(&[], [Post::Fill(token)]);
+    bench.turn(&[]);
+    assert!(wire.sent().ends_with("#drained\n"));
+    assert!(!bench.core.has_ready());
+}
+
+#[test]
 fn a_parked_request_is_answered_though_the_peer_has_closed_its_side() {
     let mut bench = Bench::new();
     let (token, wire) = bench.connect();

@@ -30,6 +30,8 @@ struct Lines {
     closed: Rc<std::cell::RefCell<Vec<CloseReason>>>,
     refuse: Rc<Cell<bool>>,
     timer: Rc<Cell<Option<Instant>>>,
+    /// Connections that could not be opened: for what, and why.
+    failed: Rc<std::cell::RefCell<Vec<(&'static str, ErrorKind)>>>,
 }
 
 /// What is left of a large reply.
@@ -38,6 +40,8 @@ struct Reply {
     bytes_left: usize,
     /// A request was parked, and runs when it is shown again.
     parked: bool,
+    /// It was filled, and says so when it has drained.
+    filled: bool,
 }
 
 /// To a connection: go on, or close.
@@ -45,6 +49,8 @@ enum Post {
     Resume(Token),
     Close(Token),
     Say(&'static str),
+    /// Write until the output is full.
+    Fill(Token),
 }
 
 impl Service for Lines {
@@ -57,6 +63,32 @@ impl Service for Lines {
             return Opening::Refused;
         }
         Opening::Serve(Reply::default())
+    }
+
+    fn open_with(
+        &mut self,
+        purpose: Post,
+        _: Handle<'_>,
+        _: &Peer,
+        out: &mut Out<'_>,
+        _: &Turn<'_, Self>,
+    ) -> Opening<Reply> {
+        if let Post::Say(text) = purpose {
+            out.tail().extend_from_slice(text.as_bytes());
+        }
+        Opening::Serve(Reply::default())
+    }
+
+    fn on_connect_failed(&mut self, purpose: Post, _: SocketAddr, error: io::Error, _: &Turn<'_, Self>) {
+        if let Post::Say(text) = purpose {
+            self.failed.borrow_mut().push((text, error.kind()));
+        }
+    }
+
+    fn on_drained(&mut self, _: Handle<'_>, reply: &mut Reply, out: &mut Out<'_>, _: &Turn<'_, Self>) {
+        if std::mem::take(&mut reply.filled) {
+            out.tail().extend_from_slice(b"drained\n");
+        }
     }
 
     fn on_input(
@@ -131,6 +163,13 @@ impl Service for Lines {
             Post::Close(token) => {
                 connections.close(token);
             }
+            Post::Fill(token) => {
+                let Some((reply, mut out)) = connections.get(token) else { return };
+                reply.filled = true;
+                while !out.is_full() {
+                    out.tail().extend_from_slice(&[b'#'; 100]);
+                }
+            }
             Post::Say(text) => {
                 connections.for_each(&mut |_, _, mut out| out.tail().extend_from_slice(text.as_bytes()));
             }
@@ -147,6 +186,12 @@ impl Service for Lines {
     ) -> Flow {
         if input.bytes() == b"go" {
             out.tail().extend_from_slice(b"gone\n");
+        }
+        while let [byte, ..] = *input.bytes()
+            && byte == b'.'
+        {
+            input.consume(1);
+            out.tail().extend_from_slice(&[b'#'; 100]);
         }
         Flow::Close
     }
@@ -196,10 +241,10 @@ impl Workers<Post> for Alone {
         Err(Undelivered(message))
     }
     fn resume(&self, _: &Address) {}
-    fn adopt(&self, _: socket2::Socket, _: Peer) -> Result<(), JoinError> {
+    fn adopt(&self, _: socket2::Socket, _: Peer, _: Post) -> Result<(), JoinError> {
         Err(JoinError::NoWorker)
     }
-    fn connect(&self, _: std::net::SocketAddr, _: Duration) -> Result<(), JoinError> {
+    fn connect(&self, _: SocketAddr, _: Duration, _: Post) -> Result<(), JoinError> {
         Err(JoinError::NoWorker)
     }
     fn connections(&self) -> usize {
@@ -242,6 +287,7 @@ struct Bench {
     closed: Rc<std::cell::RefCell<Vec<CloseReason>>>,
     refuse: Rc<Cell<bool>>,
     timer: Rc<Cell<Option<Instant>>>,
+    failed: Rc<std::cell::RefCell<Vec<(&'static str, ErrorKind)>>>,
     end_turns: Rc<Cell<u64>>,
     /// What the poller was told, in order.
     interests: Vec<(Token, Interest)>,
@@ -283,6 +329,7 @@ impl Bench {
             closed: service.closed.clone(),
             refuse: service.refuse.clone(),
             timer: service.timer.clone(),
+            failed: service.failed.clone(),
             end_turns: service.end_turns.clone(),
             core: Core::new(service, limits, budget.clone(), 0, now),
             admission: Arc::new(Admission::new(usize::MAX, 2)),
@@ -304,7 +351,18 @@ impl Bench {
         let peer = Peer::Tcp { remote: address, local: address };
         let seat = self.admission.take(true).unwrap();
         seat.assign(0);
-        (self.core.open(fake, &peer, seat, &turn).unwrap(), wire)
+        (self.core.open(fake, &peer, None, seat, &turn).unwrap(), wire)
+    }
+
+    /// A connection that is being opened from here for `purpose`, within ten seconds.
+    fn open_outward(&mut self, purpose: &'static str) -> (Token, Wire) {
+        let (fake, wire) = fake::pair();
+        let turn = Turn { now: self.now, worker: 0, workers: &self.alone };
+        let seat = self.admission.take(true).unwrap();
+        seat.assign(0);
+        let (remote, deadline) = ("192.0.2.1:1".parse().unwrap(), self.now + Duration::from_secs(10));
+        let token = self.core.connecting(fake, remote, Post::Say(purpose), seat, deadline, &turn);
+        (token.unwrap(), wire)
     }
 
     /// A turn in which these events are reported.
