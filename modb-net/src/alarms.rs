@@ -37,14 +37,15 @@ impl Alarms {
         self.by_time.first().map(|&(at, _)| at)
     }
 
-    /// The first that is due at `now`, which is thereby over.
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Token> {
-        let &(at, token) = self.by_time.first()?;
-        if at > now {
-            return None;
-        }
-        self.clear(token);
-        Some(token)
+    /// Those that are due at `now`, in order of time; they stay until [`Alarms::take`]. Asked for once in a turn, so that
+    /// one who is called and wants to be called at once again is called in the next turn.
+    pub(crate) fn due(&self, now: Instant) -> Vec<(Instant, Token)> {
+        self.by_time.iter().take_while(|(at, _)| *at <= now).copied().collect()
+    }
+
+    /// The alarm that was due is over. `false`: it was cleared or set anew meanwhile.
+    pub(crate) fn take(&mut self, at: Instant, token: Token) -> bool {
+        self.by_token.get(&token) == Some(&at) && self.clear(token).is_some()
     }
 }
 
@@ -65,9 +66,12 @@ mod tests {
         alarms.set(token(1), later(1));
         alarms.set(token(3), later(2));
         assert_eq!(alarms.clear(token(3)), Some(later(2)));
-        assert_eq!((alarms.next(), alarms.pop_due(now)), (Some(later(1)), None));
-        assert_eq!(alarms.pop_due(later(9)), Some(token(1)));
-        assert_eq!(alarms.pop_due(later(9)), Some(token(2)));
-        assert_eq!((alarms.pop_due(later(9)), alarms.next()), (None, None));
+        assert_eq!((alarms.next(), alarms.due(now)), (Some(later(1)), vec![]));
+        let due = alarms.due(later(9));
+        assert_eq!(due, [(later(1), token(1)), (later(3), token(2))]);
+        alarms.set(token(2), later(4));
+        assert!(alarms.take(later(1), token(1)));
+        assert!(!alarms.take(later(3), token(2)), "it was set anew meanwhile");
+        assert_eq!(alarms.due(later(9)), [(later(4), token(2))]);
     }
 }

@@ -359,6 +359,7 @@ impl<S: Service> Workers<S::Message> for Hub<S> {
         let socket = Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
+        sys::set_keep_alive(&socket, self.keep_alive())?;
         match socket.connect(&remote.into()) {
             Ok(()) => {}
             Err(error) if sys::is_connecting(&error) => {}
@@ -530,6 +531,22 @@ mod tests {
         hub.close_arrivals(0);
         assert_eq!(hub.acceptor_stats().unserved, unserved + 1);
         assert!(hub.place(arrive(&hub)).is_err());
+    }
+
+    #[test]
+    fn a_connection_that_is_opened_from_here_is_kept_alive_like_all_others() {
+        let (hub, _) = hub(Handoff::RoundRobin, 2);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        for after in [Some(Duration::from_secs(77)), None] {
+            hub.set_keep_alive(after);
+            hub.connect(listener.local_addr().unwrap(), Duration::from_secs(5)).unwrap();
+            let mut mail = Vec::new();
+            for desk in &hub.desks {
+                desk.mailbox.take(10, &mut mail);
+            }
+            let Some(Letter::Arrived(arrival)) = mail.pop() else { panic!("nothing came") };
+            assert_eq!(arrival.stream.keepalive().unwrap(), after.is_some());
+        }
     }
 
     #[test]

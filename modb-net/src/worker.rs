@@ -56,6 +56,8 @@ pub(crate) struct Worker<S: Service> {
     to_move: usize,
     /// [`Hub::moves`] when all connections were last tried, while draining.
     moves_seen: Option<u64>,
+    /// [`Hub::moves`] when no other worker had room for one of ours.
+    no_room: Option<u64>,
     /// Whether the poller watches the shared queue.
     shared_polled: bool,
     stopping: bool,
@@ -85,6 +87,7 @@ impl<S: Service> Worker<S> {
             mail_emptied: false,
             to_move: 0,
             moves_seen: None,
+            no_room: None,
             shared_polled: true,
             stopping: false,
         })
@@ -343,9 +346,14 @@ impl<S: Service> Worker<S> {
             let moves = self.hub.moves();
             let anew = self.moves_seen.replace(moves) != Some(moves);
             let slots = if anew { self.core.slots() } else { self.core.take_settled() };
-            self.move_slots(slots, usize::MAX, turn);
+            // One that was refused came back and counts as settled: it is not tried again before there may be room.
+            if self.no_room != Some(moves) {
+                let refused = !self.move_slots(slots, usize::MAX, turn);
+                self.no_room = refused.then_some(moves);
+            }
         } else {
             self.moves_seen = None;
+            self.no_room = None;
             self.core.note_settled(false);
             if at_most > 0 && !self.stopping {
                 self.move_slots(self.core.slots(), at_most, turn);
@@ -353,13 +361,14 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    fn move_slots(&mut self, slots: Vec<u32>, mut at_most: usize, turn: &Turn<'_, S>) {
+    /// `false`: no other worker has room; [`Hub::moves`] changes when one has.
+    fn move_slots(&mut self, slots: Vec<u32>, mut at_most: usize, turn: &Turn<'_, S>) -> bool {
         if !self.hub.has_another(self.index) {
-            return;
+            return true;
         }
         for slot in slots {
             if at_most == 0 {
-                return;
+                return true;
             }
             let Some((token, moved)) = self.core.detach(slot, turn) else { continue };
             // Before another worker's poller gets it.
@@ -369,11 +378,12 @@ impl<S: Service> Worker<S> {
                 Err(Letter::Moved(moved)) => {
                     // No room anywhere: it stays, until there is.
                     self.adopt(*moved, turn);
-                    return;
+                    return false;
                 }
                 Err(_) => unreachable!("what is refused is given back"),
             }
         }
+        true
     }
 }
 

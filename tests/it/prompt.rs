@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::thread;
 
-use modb_tests::{Launch, Platform, Reply, Server, Terminal, binary};
+use modb_tests::{Launch, Peer, Platform, Reply, Server, Terminal, binary, wait};
 
 /// The client, at a terminal of 80 columns.
 fn client(addr: SocketAddr, args: &[&str]) -> Terminal {
@@ -71,6 +71,10 @@ pub(crate) fn a_password_can_be_typed_and_is_remembered(platform: &Platform) {
     assert_eq!(peer.ask("GET a"), Reply::bulk("1"));
     // A new connection needs the password again, and nobody types it.
     assert_eq!(peer.ask("CLIENT KILL TYPE normal"), Reply::Int(1));
+    // Its worker closes it, a moment after the answer.
+    let closed =
+        |peer: &mut Peer| format!("{:?}", peer.ask("INFO stats")).contains("modb_closed_requested:1");
+    wait::until("it is closed", || closed(&mut peer).then_some(()));
     terminal.enter("GET a\r");
     terminal.assert_shows(&at(&format!("{begin}{after}$> GET a\n\"1\"\n$> █")));
     terminal.enter("\x04");

@@ -345,7 +345,11 @@ impl<S: Service, T: Stream> Core<S, T> {
         if self.service.next_timer().is_some_and(|at| at <= now) {
             self.service.on_timer(&mut self.conns, turn);
         }
-        while let Some(token) = { self.conns.alarms.get_mut().pop_due(now) } {
+        let due = self.conns.alarms.get_mut().due(now);
+        for (at, token) in due {
+            if !self.conns.alarms.get_mut().take(at, token) {
+                continue;
+            }
             if self.conns.is_served(token) {
                 self.service.on_alarm(token, &mut self.conns, turn);
             } else {

@@ -20,6 +20,7 @@ pub(crate) struct Ledger {
     pub(crate) opened: AtomicU64,
     pub(crate) closed: AtomicU64,
     pub(crate) moved: AtomicU64,
+    pub(crate) stalls: AtomicU64,
     /// The commit up to which replies may leave.
     pub(crate) committed: AtomicU64,
     reasons: std::sync::Mutex<Vec<CloseReason>>,
@@ -99,6 +100,13 @@ impl Service for Lines {
                     let (worker, text) = rest.split_once(' ').unwrap();
                     let sent = turn.workers.post(worker.parse().unwrap(), format!("{text}\n"));
                     say(if sent.is_ok() { "posted" } else { "undelivered" });
+                }
+                // As no service should: it keeps its worker.
+                "stall" => {
+                    self.ledger.stalls.fetch_add(1, SeqCst);
+                    while self.ledger.committed.load(SeqCst) < rest.parse().unwrap() {
+                        std::thread::yield_now();
+                    }
                 }
                 "block" => return Flow::Blocked,
                 "quit" => {

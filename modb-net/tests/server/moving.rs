@@ -31,6 +31,29 @@ fn a_drained_worker_gives_its_connections_away_and_gets_no_new_ones() {
 }
 
 #[test]
+fn a_drained_worker_rests_while_no_other_has_room_and_goes_on_when_one_has() {
+    let running = lines::start(2, Limits { mailbox_capacity: 1, ..lines::limits() });
+    let mut clients: Vec<Client> = (0..2).map(|_| running.connect()).collect();
+    let at: Vec<usize> = places(&mut clients).iter().map(|at| at.parse().unwrap()).collect();
+    assert_ne!(at[0], at[1]);
+    clients[1].send("stall 1");
+    running.until("the other worker stands still", |running| running.ledger.stalls.load(SeqCst) == 1);
+    let workers = running.server.workers();
+    workers.post(at[1], "its mailbox is full\n".into()).unwrap();
+    workers.drain(at[0], true);
+    clients[0].ask("echo warm");
+    let before = workers.stats(at[0]).turns;
+    for _ in 0..300 {
+        assert_eq!(clients[0].ask("echo x"), "x");
+    }
+    let turns = workers.stats(at[0]).turns - before;
+    assert!(turns <= 3 * 300, "{turns} turns for 300 requests");
+    running.ledger.committed.store(1, SeqCst);
+    running.until("it has moved", |_| workers.stats(at[0]).connections == 0);
+    running.end();
+}
+
+#[test]
 fn pinned_and_blocked_connections_stay() {
     let running = lines::start(2, lines::limits());
     let mut clients: Vec<Client> = (0..4).map(|_| running.connect()).collect();

@@ -124,6 +124,20 @@ fn an_alarm_comes_once_and_goes_with_a_connection_that_moves_and_ends_with_it() 
 }
 
 #[test]
+fn an_alarm_that_wants_to_come_at_once_comes_once_a_turn_and_keeps_no_other_from_coming() {
+    let mut bench = Bench::new();
+    let (ticking, ticking_wire) = bench.connect();
+    let (other, other_wire) = bench.connect();
+    bench.send(ticking, &ticking_wire, "tick\n");
+    bench.send(other, &other_wire, "alarm 1\n");
+    ticking_wire.sent();
+    bench.pass(Duration::from_secs(1));
+    assert_eq!((ticking_wire.sent().as_str(), other_wire.sent().as_str()), ("alarm\n", "alarm\n"));
+    bench.turn(&[]);
+    assert_eq!(ticking_wire.sent(), "alarm\n");
+}
+
+#[test]
 fn a_last_word_reaches_who_is_closed_for_being_idle() {
     let mut bench = Bench::with(Limits { idle_timeout: Some(Duration::from_secs(60)), ..small_limits() });
     let (_, wire) = bench.connect();

@@ -42,6 +42,8 @@ struct Reply {
     parked: bool,
     /// It was filled, and says so when it has drained.
     filled: bool,
+    /// Its alarm wants to come again at once.
+    ticks: bool,
 }
 
 /// To a connection: go on, or close.
@@ -135,6 +137,10 @@ impl Service for Lines {
                     out.tail().extend_from_slice(b"ran\n");
                 }
                 "leave" => return Flow::HandOut,
+                "tick" => {
+                    reply.ticks = true;
+                    conn.set_alarm(turn.now);
+                }
                 "alarm" => conn.set_alarm(turn.now + Duration::from_secs(rest.parse().unwrap())),
                 "value" => out.tail().extend(std::iter::repeat_n(b'#', rest.parse().unwrap())),
                 "quit" => {
@@ -196,9 +202,12 @@ impl Service for Lines {
         Flow::Close
     }
 
-    fn on_alarm(&mut self, token: Token, connections: &mut dyn Connections<Reply>, _: &Turn<'_, Self>) {
-        let (_, mut out) = connections.get(token).unwrap();
+    fn on_alarm(&mut self, token: Token, connections: &mut dyn Connections<Reply>, turn: &Turn<'_, Self>) {
+        let (reply, mut out) = connections.get(token).unwrap();
         out.tail().extend_from_slice(b"alarm\n");
+        if reply.ticks {
+            connections.set_alarm(token, turn.now);
+        }
     }
 
     fn last_word(&mut self, _: &mut Reply, reason: CloseReason, out: &mut Out<'_>, _: &Turn<'_, Self>) {
