@@ -539,7 +539,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         for after in [Some(Duration::from_secs(77)), None] {
             hub.set_keep_alive(after);
-            hub.connect(listener.local_addr().unwrap(), Duration::from_secs(5)).unwrap();
+            hub.connect(listener.local_addr().unwrap(), Duration::from_secs(5), ()).unwrap();
             let mut mail = Vec::new();
             for desk in &hub.desks {
                 desk.mailbox.take(10, &mut mail);
