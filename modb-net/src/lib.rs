@@ -22,10 +22,11 @@
 //!                 +----- "there is room again" -------------------------+
 //! ```
 //!
-//! One thread accepts; each worker thread owns its connections, its poller and one value of the service.
-//! Nothing is shared but the mailboxes. A worker that sleeps is woken by one byte in a socket pair, one
-//! that is awake by nothing at all ([`notify`]). Which worker gets a connection is a [`Handoff`]; a live
-//! connection can move to another worker later ([`Workers::move_away`], [`Workers::drain`]).
+//! One thread accepts, gives each connection its seat, and refuses where none is left; each worker thread owns its
+//! connections, its poller and one value of the service. What threads share are the mailboxes, the counts of seats, the
+//! budget of memory and the limits. A worker that sleeps is woken by one event (an eventfd on Linux, a byte in a socket
+//! pair elsewhere), one that is awake by nothing at all ([`notify`]). Which worker gets a connection is a [`Handoff`]; a live
+//! connection can move to another worker later ([`Workers::move_away`], [`Workers::drain`]), and an [`Address`] still finds it.
 //!
 //! # One turn of a worker
 //!
@@ -75,8 +76,9 @@
 //!
 //! # Floors
 //!
-//! Imports only downward: `limits buf resp deadline token` (pure) -> `sys socketpair poll notify` (the
-//! OS) -> `service conn` (one connection) -> `core handoff hub` (many) -> `worker accept runtime` (threads).
+//! Imports only downward: `limits seq token buf deadline alarms resp` (pure) -> `sys socketpair poll notify peer unix_listener
+//! descriptors` (the OS) -> `seat budget io workers service conn` (one connection) -> `core handoff hub` (many) ->
+//! `refuse worker accept runtime` (threads).
 
 mod accept;
 mod alarms;
