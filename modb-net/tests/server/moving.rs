@@ -43,12 +43,11 @@ fn a_drained_worker_rests_while_no_other_has_room_and_goes_on_when_one_has() {
     workers.drain(at[0], true);
     clients[0].ask("echo warm");
     let before = workers.stats(at[0]).turns;
-    for _ in 0..300 {
-        assert_eq!(clients[0].ask("echo x"), "x");
-    }
+    thread::sleep(Duration::from_millis(100)); // what is measured: time in which nothing happens
     let turns = workers.stats(at[0]).turns - before;
-    assert!(turns <= 3 * 300, "{turns} turns for 300 requests");
+    // First of all: a worker that stands still would keep the server from ending.
     running.ledger.committed.store(1, SeqCst);
+    assert!(turns <= 10, "{turns} turns for nothing");
     running.until("it has moved", |_| workers.stats(at[0]).connections == 0);
     running.end();
 }
