@@ -15,9 +15,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use modb_net::Seq;
 
-use super::chunk::MAX_BODY_BYTES;
+use super::chunk::{self, MAX_BODY_BYTES};
 use super::cold::Cold;
-use super::commit;
 use super::disk::Disk;
 use super::merge::Scan;
 use super::pressure::{Filled, Pressure};
@@ -58,7 +57,7 @@ impl Tuning {
     }
 
     /// Dirty records that start a flush.
-    pub(super) fn flush_bytes(&self) -> usize {
+    fn flush_bytes(&self) -> usize {
         self.table_bytes / 8 * 3
     }
 
@@ -88,18 +87,25 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Of parts that fit each other; see `start`.
-    pub(super) fn new(
-        log: Log,
-        table: Table,
-        cold: Arc<dyn Cold>,
+    /// Recovers from what the disk holds.
+    pub(crate) fn recover(
         disk: Arc<dyn Disk>,
+        cold: Arc<dyn Cold>,
         tuning: Tuning,
-        flushed_seq: u64,
-    ) -> Self {
-        let flushed = AtomicU64::new(flushed_seq);
+        accept_data_loss: bool,
+    ) -> Result<Self, StoreError> {
+        let table = Table::new(tuning.table_bytes);
+        let position = cold.position()?;
+        let flushed = AtomicU64::new(position.seq);
+        let found = recover::recover(&*disk, position, accept_data_loss, &mut |seq, writes| {
+            put_into(&table, seq, &writes);
+            Ok(())
+        })?;
+        let log = Log::new(Arc::clone(&disk), tuning.segment_bytes, found);
+        // What a process left unsynced is acknowledged again by whoever reads it now.
+        log.sync()?;
         let pressure = Pressure::new(tuning.max_dirty_bytes() as u64, tuning.max_log_bytes());
-        Self { log, table, cold, disk, tuning, pressure, flushed, flushing: Mutex::new(()) }
+        Ok(Self { log, table, cold, disk, tuning, pressure, flushed, flushing: Mutex::new(()) })
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Got, StoreError> {
@@ -143,7 +149,7 @@ impl Engine {
 
     /// Commits; the caller has checked the keys and the store's health.
     pub(crate) fn apply(&self, batch: Batch) -> Result<Seq, StoreError> {
-        let bytes = commit::commit_bytes(&batch.writes);
+        let bytes = chunk::commit_bytes(&batch.writes);
         if bytes > MAX_BATCH_BYTES {
             return Err(StoreError::Unsupported("a batch of more than 1 GiB"));
         }
@@ -206,9 +212,9 @@ impl Engine {
         }
         self.flushed.store(position.seq, Ordering::Release);
         self.table.flushed();
-        self.log.release(position.seq);
+        let released = self.log.release(position.seq);
         self.pressure.note_flush(before, begin.elapsed());
-        Ok(())
+        released
     }
 
     /// Verifies the cold store's records, their order, and that the log goes on from its position without a gap.
@@ -216,12 +222,7 @@ impl Engine {
         let _alone = lock(&self.flushing);
         let flushed = self.cold.position()?.seq;
         let written = self.log.write_out()?;
-        recover::verify(&*self.disk, &self.log.segments_in_use(), flushed, written.0)?;
-        self.check_tables()
-    }
-
-    /// Verifies the cold store's records and their order.
-    pub(super) fn check_tables(&self) -> Result<(), StoreError> {
+        recover::verify(&*self.disk, &self.log.live_segments(), flushed, written.0)?;
         let mut last = Bytes::new();
         for record in self.cold.range(&[0], &[0xff]) {
             let (key, _) = record?;
@@ -240,18 +241,11 @@ impl Engine {
     pub(crate) fn copy_to(&self, cold: &dyn Cold, disk: &dyn Disk) -> Result<(), StoreError> {
         let _alone = lock(&self.flushing);
         self.log.write_out()?;
-        let segments = self.log.segments_in_use();
+        let segments = self.log.live_segments();
         let mut records = self.cold.range(&[0], &[0xff]).filter(|record| !matches!(record, Ok((_, None))));
         let position = self.cold.position()?;
         cold.ingest(&position, &mut records, &mut || Ok(()))?;
         recover::copy_segments(&*self.disk, disk, &segments)
-    }
-
-    /// Writes a copy of everything that is there into tables alone; while nobody commits.
-    pub(super) fn merge_into(&self, cold: &dyn Cold) -> Result<(), StoreError> {
-        let scan = Scan::new(&self.table, &*self.cold, &[1], &[0xff], usize::MAX)?;
-        let mut records = scan.filter(|record| !matches!(record, Ok((_, None))));
-        cold.ingest(&self.log.position(), &mut records, &mut || Ok(()))
     }
 }
 
@@ -279,7 +273,7 @@ impl Backing for Engine {
     }
 }
 
-pub(super) fn put_into(table: &Table, seq: u64, writes: &[Write]) {
+fn put_into(table: &Table, seq: u64, writes: &[Write]) {
     for write in writes {
         match write {
             Write::Put(key, value) => table.write(key, Some(value), seq),
