@@ -11,14 +11,14 @@ use bytes::Bytes;
 use modb_net::Seq;
 use modb_net::resp::{Decoded, Encoder, Limits, ReplyDecoder, RequestDecoder, Value, encode_request};
 
-use crate::command::{self, Client, Env, Flags, NoNetwork, Scratch};
-use crate::data::{DataError, Kind, Tx};
+use crate::command::{self, Client, Env, Flags, NoNetwork, Scratch, Waits};
+use crate::data::{DataError, Kind, Parker, Tx};
 use crate::database::Database;
 use crate::session::now_ms;
 
 thread_local! {
     /// Space for keys, used again by every call of a thread.
-    static SCRATCH: RefCell<(Vec<u8>, Vec<u64>)> = const { RefCell::new((Vec::new(), Vec::new())) };
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Calls on database 0. [`Database::keyspace`] gives those on another one.
@@ -103,7 +103,12 @@ impl Database {
     pub fn client(&self) -> LocalClient {
         let instance = self.instance();
         let info = instance.clients.add(None, now_ms());
-        LocalClient { client: Client::new(info, true), scratch: Scratch::default(), database: self.clone() }
+        LocalClient {
+            client: Client::new(info, true),
+            scratch: Scratch::default(),
+            parker: Parker::default(),
+            database: self.clone(),
+        }
     }
 }
 
@@ -196,7 +201,7 @@ impl Keyspace<'_> {
     /// [`DataError::Store`].
     pub fn for_each_key(&self, mut visit: impl FnMut(&[u8]) -> bool) -> Result<(), DataError> {
         let data = &self.database.instance().data;
-        data.wait_for_batches();
+        drop(data.hold_sleeping(data.need_to_walk()));
         data.for_each_key(self.index, now_ms(), |key, _| visit(&key))
     }
 
@@ -219,14 +224,15 @@ impl Keyspace<'_> {
     ) -> Result<R, DataError> {
         let instance = self.database.instance();
         // Taken out, so that a closure may read through the database.
-        let (mut key_buf, mut hashes) = SCRATCH.take();
-        let held = instance.data.hold_many(keys.iter().map(AsRef::as_ref), &mut hashes);
+        let mut key_buf = SCRATCH.take();
+        let need = instance.data.need_many(keys.iter().map(AsRef::as_ref));
+        let held = instance.data.hold_sleeping(need);
         let tx = Tx::new(&instance.data, &held, &instance.embedded, &mut key_buf, now_ms());
         let mut tx = tx.waiting();
         let done = work(&mut Keys { tx: &mut tx, database: self.index })
             .and_then(|result| Ok((result, tx.commit()?)));
         drop(held);
-        SCRATCH.set((key_buf, hashes));
+        SCRATCH.set(key_buf);
         let (result, committed) = done?;
         self.database.wait_for(committed.awaited(instance.data.reads_wait()))?;
         Ok(result)
@@ -325,6 +331,8 @@ impl Keys<'_, '_> {
 pub struct LocalClient {
     client: Client,
     scratch: Scratch,
+    /// Where its thread sleeps while a command waits for others.
+    parker: Parker,
     database: Database,
 }
 
@@ -346,12 +354,14 @@ impl LocalClient {
         };
         let args = decoder.args(&request);
         let instance = self.database.instance();
+        let parker = self.parker.clone();
         let env = Env {
             instance,
             network: &NoNetwork,
             tally: &instance.embedded,
             now_ms: now_ms(),
             room: &|_| true,
+            wake: &|| parker.waker(),
         };
         let mut awaited = Seq::ZERO;
         let reply = command::resolve(args).and_then(|resolved| {
@@ -360,7 +370,14 @@ impl LocalClient {
                     .to_owned()
                     .into());
             }
-            let outcome = command::execute(resolved, args, &mut self.client, env, &mut self.scratch);
+            let mut waits = Waits::default();
+            let outcome = loop {
+                let Self { client, scratch, parker, .. } = self;
+                match command::execute(resolved, args, client, env, scratch, &mut waits) {
+                    Some(outcome) => break outcome,
+                    None => parker.wait(),
+                }
+            };
             awaited = outcome.committed.awaited(instance.data.reads_wait());
             outcome.reply
         });

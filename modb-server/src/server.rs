@@ -137,7 +137,8 @@ impl Server {
         let farewell = Farewell::default();
         let bring = farewell.bring();
         let net = builder.start(move |context| {
-            Worker::new(Arc::clone(&shared), settled.add(number, context.waker), bring.clone())
+            let listener = settled.add(number, context.waker);
+            Worker::new(Arc::clone(&shared), listener, context.workers, bring.clone())
         })?;
         if let Some(addr) = net.local_addrs().first() {
             // A second server over the same database keeps the first one's port in INFO.

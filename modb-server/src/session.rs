@@ -1,7 +1,7 @@
 //! One worker's service: decode a request, find its command, execute it, encode the reply.
 //!
 //! Invariants: a reply is appended only after its command's batch was committed and after the output was marked
-//! with that commit; nothing here blocks; the clock is read once per turn, and once per command to time it.
+//! with that commit; nothing here blocks: a request that has to wait for others parks its connection; the clock is read once per turn, and once per command to time it.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use modb_net::resp::{Decoded, Encoder, Limits, ProtocolError, RequestDecoder};
 use modb_net::{
-    AcceptorStats, CloseReason, Connections, Flow, HandedOut, Handle, In, Opening, Out, Peer, Release, Seq,
-    Service, Token, Turn, WorkerStats,
+    AcceptorStats, Address, CloseReason, Connections, Flow, HandedOut, Handle, In, Opening, Out, Peer,
+    Release, Seq, Service, Token, Turn, WorkerStats, Workers,
 };
 
 use crate::command::{
     self, Calls, Client, ClientInfo, CommandError, Env, Flags, Instance, Network, Reply, SAMPLE_INTERVAL,
-    Scratch, Then,
+    Scratch, Then, Waits,
 };
 use crate::config::Settings;
-use crate::data::Tally;
+use crate::data::{Tally, Wake};
 use crate::farewell::Bring;
 use crate::limits;
 use crate::settled::Listener;
@@ -39,6 +39,20 @@ pub struct Session {
     decoder: RequestDecoder,
     /// The last commit that its replies wait for.
     awaited: Seq,
+    /// What its first request waits for, if it was begun: gone with the session.
+    waits: Waits,
+}
+
+/// Lets a parked connection go on.
+struct Resume {
+    workers: Arc<dyn Workers<Message>>,
+    connection: Address,
+}
+
+impl Wake for Resume {
+    fn wake(&self) {
+        self.workers.resume(&self.connection);
+    }
 }
 
 /// The service of one worker.
@@ -54,6 +68,8 @@ pub struct Worker {
     awaited: Seq,
     /// Has this worker woken when it may be safe.
     listener: Arc<Listener>,
+    /// All workers of the server.
+    workers: Arc<dyn Workers<Message>>,
     /// Keeps the connections of those who asked the server to end.
     farewell: Bring,
     /// Connections that wait for the end of a pause.
@@ -97,7 +113,12 @@ pub fn now_ms() -> u64 {
 
 impl Worker {
     /// A worker that serves `instance`; `listener` wakes it when commits become safe.
-    pub(crate) fn new(instance: Arc<Instance>, listener: Arc<Listener>, farewell: Bring) -> Self {
+    pub(crate) fn new(
+        instance: Arc<Instance>,
+        listener: Arc<Listener>,
+        workers: Arc<dyn Workers<Message>>,
+        farewell: Bring,
+    ) -> Self {
         Self {
             tally: instance.new_tally(),
             calls: instance.new_calls(),
@@ -107,6 +128,7 @@ impl Worker {
             clock: Clock { turn: None, now_ms: 0 },
             awaited: Seq::ZERO,
             listener,
+            workers,
             farewell,
             paused: Vec::new(),
             resume_at: None,
@@ -131,7 +153,7 @@ impl Worker {
         turn: &Turn<'_, Self>,
         started: &mut Option<Instant>,
     ) -> Option<Flow> {
-        let Session { client, decoder, awaited } = session;
+        let Session { client, decoder, awaited, waits } = session;
         let args = decoder.args(bytes);
         let now_ms = self.clock.now_ms(turn.now);
         if decoder.is_inline() && self.is_stranger(args, true, client, now_ms) {
@@ -151,13 +173,22 @@ impl Worker {
                 return None;
             }
         };
-        if let Some(until_ms) = self.instance.clients.paused_until(resolved.spec, now_ms) {
+        // Who is paused does not wait in queues, and what was begun is not paused.
+        let mut waiting = std::mem::take(waits);
+        if !waiting.is_begun()
+            && let Some(until_ms) = self.instance.clients.paused_until(resolved.spec, now_ms)
+        {
             let at = turn.now + Duration::from_millis(until_ms - now_ms);
             self.resume_at = Some(self.resume_at.map_or(at, |first| first.min(at)));
             self.paused.push(conn.token());
             return Some(Flow::Blocked);
         }
-        match self.room_for_batch(resolved.spec, args, bytes.len(), out) {
+        let room = if waiting.is_begun() {
+            Room::Free
+        } else {
+            self.room_for_batch(resolved.spec, args, bytes.len(), out)
+        };
+        match room {
             Room::Free => {}
             Room::Short => return Some(Flow::AwaitRoom),
             Room::Never(text) => {
@@ -168,9 +199,22 @@ impl Worker {
         let network = Net { turn };
         let room = RefCell::new(&mut *out);
         let room = |bytes| room.borrow_mut().reserve(bytes);
-        let env =
-            Env { instance: &self.instance, network: &network, tally: &self.tally, now_ms, room: &room };
-        let outcome = command::execute(resolved, args, client, env, &mut self.scratch);
+        let wake = || -> Box<dyn Wake> {
+            Box::new(Resume { workers: Arc::clone(&self.workers), connection: conn.address() })
+        };
+        let env = Env {
+            instance: &self.instance,
+            network: &network,
+            tally: &self.tally,
+            now_ms,
+            room: &room,
+            wake: &wake,
+        };
+        let Some(outcome) = command::execute(resolved, args, client, env, &mut self.scratch, &mut waiting)
+        else {
+            *waits = waiting;
+            return Some(Flow::Parked);
+        };
         if matches!(outcome.reply, Err(CommandError::NoRoom)) {
             return Some(Flow::AwaitRoom);
         }
@@ -335,7 +379,12 @@ impl Service for Worker {
         info.set_worker(turn.worker);
         tracing::debug!(client = info.id, %peer, "a client came");
         let client = Client::new(info, !self.instance.settings.has_password());
-        Opening::Serve(Session { client, decoder: RequestDecoder::new(), awaited: Seq::ZERO })
+        Opening::Serve(Session {
+            client,
+            decoder: RequestDecoder::new(),
+            awaited: Seq::ZERO,
+            waits: Waits::default(),
+        })
     }
 
     fn on_input(

@@ -14,6 +14,7 @@ mod client_commands;
 mod clients;
 mod config;
 mod connection;
+mod errands;
 mod error;
 mod expire;
 mod info;
@@ -43,6 +44,8 @@ pub use care::Tasks;
 pub use client::{Client, ReplyMode, Then};
 pub use clients::{ClientInfo, Pause, Registry};
 pub use config::warn_of_idle;
+use errands::Work;
+pub use errands::{Errands, Waits};
 pub use error::CommandError;
 use error::{ECHOED_BYTES, echo, echoed};
 pub use instance::{Instance, Network, NoNetwork};
@@ -53,7 +56,7 @@ pub use strangers::{Notices, spoken_by_strangers};
 pub use table::{COMMANDS, lookup};
 pub use times::Times;
 
-use crate::data::{Committed, Data, Held, Tally, Tx};
+use crate::data::{Committed, Data, Need, Tally, Tx, Wake};
 
 /// What a command works with.
 pub struct Ctx<'c, 'd> {
@@ -65,6 +68,8 @@ pub struct Ctx<'c, 'd> {
     pub instance: &'c Instance,
     /// The other connections.
     pub network: &'c dyn Network,
+    /// What the command leaves to a thread, see [`Ctx::in_thread`].
+    work: Option<Work>,
 }
 
 impl Ctx<'_, '_> {
@@ -83,6 +88,16 @@ impl Ctx<'_, '_> {
         .into())
     }
 
+    /// For what takes long, as waiting for the disk does: `work` is done by a thread, with the stripes of this command held, and
+    /// its reply is the command's. Nothing was written before.
+    fn in_thread(
+        &mut self,
+        work: impl FnOnce() -> Result<Reply, CommandError> + Send + 'static,
+    ) -> Result<Reply, CommandError> {
+        self.work = Some(Box::new(work));
+        Ok(Reply::Nothing)
+    }
+
     /// The database that the client has selected.
     pub fn db(&self) -> u32 {
         self.client.database
@@ -93,7 +108,6 @@ impl Ctx<'_, '_> {
 #[derive(Debug, Default)]
 pub struct Scratch {
     key: Vec<u8>,
-    hashes: Vec<u64>,
 }
 
 /// The outcome of a command.
@@ -151,28 +165,61 @@ pub struct Env<'e> {
     pub now_ms: u64,
     /// Whether there is room for a reply of so many bytes; asked before anything is committed, for large ones.
     pub room: &'e dyn Fn(usize) -> bool,
+    /// Makes what wakes whoever executes this, if it has to wait.
+    pub wake: &'e dyn Fn() -> Box<dyn Wake>,
 }
 
-/// Executes a resolved command: takes the stripes it needs, runs it, commits, gives them back.
+/// Executes a resolved command: takes the stripes it needs, runs it, commits, gives them back. `None`: it waits for
+/// something that others hold or do, as `waits` says; to be called again with the same request once woken.
 pub fn execute(
     resolved: Resolved,
     args: Args<'_>,
     client: &mut Client,
     env: Env<'_>,
     scratch: &mut Scratch,
-) -> Outcome {
+    waits: &mut Waits,
+) -> Option<Outcome> {
     let Resolved { spec, number } = resolved;
-    let Env { instance, network, tally, now_ms, room } = env;
-    tally.commands.bump();
-    client.info.touch(number, now_ms);
-    let mut held = hold(spec, args, &instance.data, &mut scratch.hashes);
+    let Env { instance, network, tally, now_ms, room, wake } = env;
+    let data = &instance.data;
+    let mut held = match std::mem::take(waits) {
+        Waits::Nothing => {
+            tally.commands.bump();
+            client.info.touch(number, now_ms);
+            data.hold(need(spec, args, data), wake)
+        }
+        Waits::Stripes(ticket) => data.hold_queued(ticket),
+        Waits::Work(done) => {
+            let reply = done.take();
+            if reply.is_none() {
+                *waits = Waits::Work(done);
+            }
+            return reply.map(|reply| outcome(reply, Committed::default(), tally));
+        }
+    };
     let (mut reply, mut committed);
     loop {
-        let mut tx = Tx::new(&instance.data, &held, tally, &mut scratch.key, now_ms);
-        reply = (spec.run)(&mut Ctx { tx: &mut tx, client, instance, network }, args);
+        let holding = match held {
+            Ok(holding) => holding,
+            Err(ticket) => {
+                *waits = Waits::Stripes(ticket);
+                return None;
+            }
+        };
+        // What it waited for is whole; a walk takes long, and needs no more.
+        let holding = if spec.walks() { holding.give_back() } else { holding };
+        let mut tx = Tx::new(data, &holding, tally, &mut scratch.key, now_ms);
+        let mut ctx = Ctx { tx: &mut tx, client, instance, network, work: None };
+        reply = (spec.run)(&mut ctx, args);
+        if let Some(work) = ctx.work.take() {
+            drop(tx);
+            *waits = Waits::Work(instance.errands.begin(work, holding.keep(), wake()));
+            return None;
+        }
         // It has changed nothing, and is run again.
         if let Some(missed) = tx.missed() {
-            held = instance.data.hold_more(held, missed);
+            drop(tx);
+            held = data.hold(data.need_more(holding, missed), wake);
             continue;
         }
         committed = Committed { read: tx.read_seq(), written: Seq::ZERO };
@@ -187,37 +234,37 @@ pub fn execute(
         }
         break;
     }
-    drop(held);
     if spec.keys.is_empty() && spec.flags.has(Flags::READONLY) {
         // It has seen a whole database.
-        committed.read = instance.data.store().committed();
+        committed.read = data.store().committed();
     }
+    Some(outcome(reply, committed, tally))
+}
+
+fn outcome(reply: Result<Reply, CommandError>, committed: Committed, tally: &Tally) -> Outcome {
     if reply.as_ref().is_err_and(|error| !matches!(error, CommandError::NoRoom)) {
         tally.errors.bump();
     }
     Outcome { reply, committed }
 }
 
-/// Takes the stripes that the rule asks for.
-fn hold<'d>(spec: &Spec, args: Args<'_>, data: &'d Data, hashes: &mut Vec<u64>) -> Held<'d> {
+/// The stripes that the rule asks for.
+fn need(spec: &Spec, args: Args<'_>, data: &Data) -> Need {
     if spec.flags.has(Flags::ALL_KEYS) {
-        return data.hold_all();
+        return Need::EVERYTHING;
     }
     if let [only] = spec.keys
         && let Some(index) = only.single()
     {
         let one_record = spec.flags.has(Flags::READONLY) && !spec.flags.has(Flags::MANY_RECORDS);
-        return if one_record { data.hold_none() } else { data.hold_one(&args[index]) };
+        return if one_record { Need::NOTHING } else { data.need_one(&args[index]) };
     }
     if spec.keys.is_empty() {
-        if spec.walks() {
-            data.wait_for_batches();
-        }
-        return data.hold_none();
+        return if spec.walks() { data.need_to_walk() } else { Need::NOTHING };
     }
     let mut places = Vec::new();
     spec.for_each_key(args, |index, _| places.push(index));
-    data.hold_many(places.into_iter().map(|index| &args[index]), hashes)
+    data.need_many(places.into_iter().map(|index| &args[index]))
 }
 
 fn wrong_arity(name: &str) -> CommandError {

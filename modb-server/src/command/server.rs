@@ -111,8 +111,11 @@ fn shutdown(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
 }
 
 fn save(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    ctx.tx.data().store().sync().map_err(crate::data::DataError::from)?;
-    Ok(Reply::Ok)
+    let store = std::sync::Arc::clone(ctx.tx.data().store());
+    ctx.in_thread(move || {
+        store.sync().map_err(crate::data::DataError::from)?;
+        Ok(Reply::Ok)
+    })
 }
 
 fn bgsave(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {

@@ -419,13 +419,14 @@ fn key_of(write: &Write) -> Option<&Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Need;
     use crate::store::{EngineKind, OpenOptions, open};
 
     #[test]
     fn what_has_more_to_be_seen_than_one_key_is_published_as_such() {
         let options = OpenOptions { engine: EngineKind::Memory, ..OpenOptions::new("") };
         let data = Data::open(open(&options).unwrap(), 16, false).unwrap();
-        let (held, tally) = (data.hold_all(), Tally::default());
+        let (held, tally) = (data.hold_sleeping(Need::EVERYTHING), Tally::default());
         let several = |work: &dyn Fn(&mut Tx<'_>)| {
             let mut key_buf = Vec::new();
             let mut tx = Tx::new(&data, &held, &tally, &mut key_buf, 1000);
