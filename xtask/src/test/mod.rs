@@ -6,6 +6,7 @@
 //! the time of every step that follows.
 
 mod hang;
+mod scratch;
 mod small_disks;
 pub(crate) mod step;
 pub(crate) mod tally;

@@ -9,6 +9,7 @@ use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use super::hang::Mark;
+use super::scratch::Scratch;
 use super::tally::Tally;
 use crate::failure::{Context as _, Result};
 use crate::process;
@@ -72,6 +73,8 @@ fn tests_within(
     let skips = log_path(platform, name, "skips")?;
     let _ = fs::remove_file(&skips);
     command.env("MODB_SKIP_LOG", &skips);
+    let scratch = Scratch::new()?;
+    scratch.hand_to(command);
     run(platform, name, command, limit, |printed, ended_well| {
         let mut tally = Tally::read(printed, &fs::read_to_string(&skips).unwrap_or_default());
         if !ended_well && tally.failed.is_empty() {
