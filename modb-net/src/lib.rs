@@ -76,52 +76,32 @@
 //!
 //! # Floors
 //!
-//! Imports only downward: `limits seq token buf deadline alarms resp` (pure) -> `sys socketpair poll notify peer unix_listener
-//! descriptors` (the OS) -> `seat budget io workers service conn` (one connection) -> `core handoff hub` (many) ->
-//! `refuse worker accept runtime` (threads).
+//! Imports only downward; each floor is a folder: `base` (what is computed) -> `system` (what the operating system
+//! does) -> `connection` (one) -> `many` (connections of a worker, and what workers share) -> `threads`. Beside them
+//! stands [`resp`], on `base` alone.
 
-mod accept;
-mod alarms;
-mod budget;
-mod buf;
-mod conn;
-mod core;
-mod deadline;
-mod descriptors;
-mod handoff;
-mod hub;
-mod io;
-mod limits;
-pub mod notify;
-mod peer;
-pub mod poll;
-mod refuse;
+mod base;
+mod connection;
+mod many;
 pub mod resp;
-mod runtime;
-mod seat;
-mod seq;
-mod service;
-pub mod socketpair;
-mod sys;
-mod token;
-mod unix_listener;
-mod worker;
-mod workers;
+mod system;
+mod threads;
 
 /// The sockets that connections are made of: what [`Workers::adopt`] takes and [`HandedOut`] gives.
 pub use socket2::Socket;
 
-pub use buf::{Mark, Tail};
-pub use descriptors::{DescriptorShares, share_descriptors};
-pub use handoff::{Handoff, UnknownHandoff};
-pub use io::{Handle, In, Out};
-pub use limits::Limits;
-pub use peer::Peer;
-pub use runtime::{Builder, Server, ServerError, WorkerContext};
-pub use seat::Address;
-pub use seq::Seq;
-pub use service::{Connections, Flow, HandedOut, Opening, Release, Service, Turn};
-pub use sys::raise_descriptor_limit;
-pub use token::Token;
-pub use unix_listener::UnixListener;
-pub use workers::{AcceptorStats, CloseReason, JoinError, Undelivered, WorkerStats, Workers};
+pub use base::buf::{Mark, Tail};
+pub use base::limits::Limits;
+pub use base::seq::Seq;
+pub use base::token::Token;
+pub use connection::io::{Handle, In, Out};
+pub use connection::seat::Address;
+pub use connection::service::{Connections, Flow, HandedOut, Opening, Release, Service, Turn};
+pub use connection::workers::{AcceptorStats, CloseReason, JoinError, Undelivered, WorkerStats, Workers};
+pub use many::handoff::{Handoff, UnknownHandoff};
+pub use system::descriptors::{DescriptorShares, share_descriptors};
+pub use system::peer::Peer;
+pub use system::sys::raise_descriptor_limit;
+pub use system::unix_listener::UnixListener;
+pub use system::{notify, poll, socketpair};
+pub use threads::runtime::{Builder, Server, ServerError, WorkerContext};

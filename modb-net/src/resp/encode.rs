@@ -4,7 +4,7 @@
 //! writes as many elements as it announces; the text of a simple string or an error never breaks its line.
 
 use super::number::{push_f64, push_i64, push_u64};
-use crate::buf::Tail;
+use crate::base::buf::Tail;
 
 /// Which protocol a connection speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

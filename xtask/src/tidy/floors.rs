@@ -1,10 +1,12 @@
 //! Imports go only downward: between crates, and between the floors within a crate.
 //!
 //! The tables below are `docs/ARCHITECTURE.md`'s map as data. A module may use its own floor and those under it;
-//! within a floor no two modules may use each other, directly or around a corner.
+//! within a floor no two modules may use each other, directly or around a corner. Where a floor is a folder, its modules
+//! are those in it, and the folder's own `mod.rs` only lists them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::paths::{module_of, named};
 use super::{File, Finding};
 
 /// A crate, what it may import of this workspace, and its floors from the ground up.
@@ -20,11 +22,26 @@ const CRATES: &[Crate] = &[
         folder: "modb-net",
         may_use: &[],
         floors: &[
-            &["limits", "seq", "token", "buf", "deadline", "alarms", "resp"],
-            &["sys", "socketpair", "poll", "notify", "peer", "unix_listener", "descriptors"],
-            &["seat", "budget", "io", "workers", "service", "conn"],
-            &["core", "handoff", "hub"],
-            &["refuse", "worker", "accept", "runtime"],
+            &["base/limits", "base/seq", "base/token", "base/buf", "base/deadline", "base/alarms", "resp"],
+            &[
+                "system/sys",
+                "system/socketpair",
+                "system/poll",
+                "system/notify",
+                "system/peer",
+                "system/unix_listener",
+                "system/descriptors",
+            ],
+            &[
+                "connection/seat",
+                "connection/budget",
+                "connection/io",
+                "connection/workers",
+                "connection/service",
+                "connection/conn",
+            ],
+            &["many/core", "many/handoff", "many/hub"],
+            &["threads/refuse", "threads/worker", "threads/accept", "threads/runtime"],
         ],
     },
     Crate {
@@ -51,7 +68,7 @@ const IMPURE: &[&str] = &["std::net", "std::fs", "std::thread", "std::env", "Ins
 const ONLY_IN: &[(&str, &[&str], &str)] = &[
     (
         "polling::",
-        &["modb-net/src/poll.rs", "modb-net/src/sys/"],
+        &["modb-net/src/system/poll.rs", "modb-net/src/system/sys/"],
         "the poller has one wrapper, and how it waits is the platform's",
     ),
     ("fjall::", &["modb-server/src/store/"], "nothing above the store knows which engine runs"),
@@ -128,34 +145,55 @@ fn refuse_crate(krate: &Crate, file: &File, line: usize, other: &str, findings: 
     }
 }
 
+impl Crate {
+    /// The module of the table that a path leads into, and its floor.
+    fn place(&self, path: &[String]) -> Option<(&'static str, usize)> {
+        let leads_into = |module: &str| module.split('/').zip(path).filter(|(a, b)| a == b).count();
+        self.floors.iter().enumerate().find_map(|(floor, modules)| {
+            let module = modules.iter().find(|module| leads_into(module) == module.split('/').count())?;
+            Some((*module, floor))
+        })
+    }
+
+    /// Whether modules of the table stand in this folder.
+    fn is_floor(&self, path: &[String]) -> bool {
+        let folder = format!("{}/", path.join("/"));
+        self.floors.iter().copied().flatten().any(|module| module.starts_with(&folder))
+    }
+}
+
 fn within_crate(krate: &Crate, files: &[&File], findings: &mut Vec<Finding>) {
-    let floor_of = |module: &str| krate.floors.iter().position(|floor| floor.contains(&module));
     // Uses within a floor, for the search for cycles, with the place where each stands.
     let mut level: BTreeMap<String, BTreeMap<String, (&File, usize)>> = BTreeMap::new();
     for file in files.iter().filter(|file| file.is_rust() && !file.is_test()) {
         let Some(inside) = file.path.strip_prefix(&format!("{}/src/", krate.folder)) else { continue };
-        let parts: Vec<&str> = inside.trim_end_matches(".rs").split('/').collect();
-        let module = parts[0];
-        // The roof: it may use everything.
-        if matches!(module, "lib" | "main" | "bin") {
+        let path = module_of(inside);
+        // The roof: it may use everything. A floor's folder only lists what is in it.
+        if path.is_empty() || path[0] == "bin" || krate.is_floor(&path) {
             continue;
         }
-        let Some(own) = floor_of(module) else {
+        let Some((module, own)) = krate.place(&path) else {
             findings.push(file.finding(
                 1,
-                format!("{module} stands on no floor: add it to docs/ARCHITECTURE.md and xtask's table"),
+                format!(
+                    "{} stands on no floor: add it to docs/ARCHITECTURE.md and xtask's table",
+                    path.join("/")
+                ),
             ));
             continue;
         };
-        let depth = parts.len() - usize::from(parts.last() == Some(&"mod"));
-        for (line, used) in uses(shipped(file), depth) {
-            match floor_of(&used) {
-                Some(floor) if floor > own => findings.push(file.finding(
-                    line,
-                    format!("{module} (floor {own}) uses {used} (floor {floor}): imports go only downward"),
+        for used in named(shipped(file), &path) {
+            match krate.place(&used.path) {
+                Some((name, floor)) if floor > own => findings.push(file.finding(
+                    used.line,
+                    format!("{module} (floor {own}) uses {name} (floor {floor}): imports go only downward"),
                 )),
-                Some(floor) if floor == own && used != module => {
-                    level.entry(module.to_owned()).or_default().entry(used).or_insert((file, line));
+                Some((name, floor)) if floor == own && name != module => {
+                    level
+                        .entry(module.to_owned())
+                        .or_default()
+                        .entry(name.to_owned())
+                        .or_insert((file, used.line));
                 }
                 _ => {}
             }
@@ -175,25 +213,6 @@ fn impure(file: &File, findings: &mut Vec<Finding>) {
             );
         }
     }
-}
-
-/// Every module of the crate that `code` names, by `crate::` or by enough `super::`, with its line.
-fn uses(code: &str, depth: usize) -> Vec<(usize, String)> {
-    let up = "super::".repeat(depth);
-    let mut found = Vec::new();
-    for root in ["crate::", up.as_str()] {
-        for (at, _) in code.match_indices(root) {
-            // `x_crate::` is another word, and a longer chain of `super::` another depth.
-            if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':') {
-                continue;
-            }
-            let line = 1 + code[..at].matches('\n').count();
-            for name in heads(&code[at + root.len()..]) {
-                found.push((line, name));
-            }
-        }
-    }
-    found
 }
 
 /// The first name of a path, or of each path in a group: `{a::b, c}` gives a and c.
@@ -279,35 +298,38 @@ mod tests {
     #[test]
     fn a_use_of_a_higher_floor_is_found() {
         for code in [
-            "use crate::worker::Worker;",
-            "use crate::{buf, worker};",
-            "use super::worker::Worker;",
-            "fn f() { crate::worker::g() }",
+            "use crate::threads::worker::Worker;",
+            "use crate::{base::buf, threads::worker};",
+            "use super::super::threads::worker::Worker;",
+            "fn f() { crate::threads::worker::g() }",
         ] {
-            assert_eq!(found("modb-net/src/conn.rs", code).len(), 1, "{code}");
+            assert_eq!(found("modb-net/src/connection/conn.rs", code).len(), 1, "{code}");
         }
-        assert_eq!(found("modb-net/src/conn/state.rs", "use super::super::worker;").len(), 1);
+        assert_eq!(
+            found("modb-net/src/connection/conn/state.rs", "use super::super::super::threads::worker;").len(),
+            1
+        );
     }
 
     #[test]
     fn a_use_of_a_lower_floor_its_own_parts_or_a_test_is_not() {
         for code in [
-            "use crate::buf::Out;",
-            "use crate::{buf::{In, Out}, service};",
-            "// crate::worker",
-            "#[cfg(test)]\nmod tests {\n use crate::worker;\n}",
+            "use crate::base::buf::Out;",
+            "use crate::{base::buf::{In, Out}, connection::service};",
+            "// crate::threads::worker",
+            "#[cfg(test)]\nmod tests {\n use crate::threads::worker;\n}",
         ] {
-            assert_eq!(found("modb-net/src/conn.rs", code), [""; 0], "{code}");
+            assert_eq!(found("modb-net/src/connection/conn.rs", code), [""; 0], "{code}");
         }
-        assert_eq!(found("modb-net/src/conn/state.rs", "use super::worker;"), [""; 0]);
-        assert_eq!(found("modb-net/src/lib.rs", "use crate::worker;"), [""; 0]);
+        assert_eq!(found("modb-net/src/connection/conn/state.rs", "use super::worker;"), [""; 0]);
+        assert_eq!(found("modb-net/src/lib.rs", "use crate::threads::worker;"), [""; 0]);
     }
 
     #[test]
     fn two_modules_of_a_floor_that_use_each_other_are_found() {
         let files = [
-            File::new("modb-net/src/core.rs", "use crate::handoff;"),
-            File::new("modb-net/src/handoff.rs", "use crate::core;"),
+            File::new("modb-net/src/many/core.rs", "use crate::many::handoff;"),
+            File::new("modb-net/src/many/handoff.rs", "use super::core;"),
         ];
         assert_eq!(check(&files).len(), 2);
         assert_eq!(check(&files[..1]), []);
@@ -316,17 +338,19 @@ mod tests {
     #[test]
     fn a_module_on_no_floor_is_found() {
         assert_eq!(found("modb-net/src/attic.rs", "").len(), 1);
+        assert_eq!(found("modb-net/src/many/attic.rs", "").len(), 1);
+        assert_eq!(found("modb-net/src/many/mod.rs", "pub(crate) mod attic;"), [""; 0]);
     }
 
     #[test]
     fn the_pure_floor_reads_no_clock() {
-        assert_eq!(found("modb-net/src/deadline.rs", "let now = Instant::now();").len(), 1);
-        assert_eq!(found("modb-net/src/worker.rs", "let now = Instant::now();"), [""; 0]);
+        assert_eq!(found("modb-net/src/base/deadline.rs", "let now = Instant::now();").len(), 1);
+        assert_eq!(found("modb-net/src/threads/worker.rs", "let now = Instant::now();"), [""; 0]);
     }
 
     #[test]
     fn a_crate_that_imports_upward_is_found() {
-        assert_eq!(found("modb-net/src/conn.rs", "use modb_server::Database;").len(), 1);
+        assert_eq!(found("modb-net/src/connection/conn.rs", "use modb_server::Database;").len(), 1);
         assert_eq!(found("modb-net/Cargo.toml", "[dependencies]\nmodb-server.workspace = true\n").len(), 1);
         assert_eq!(
             found("modb-net/Cargo.toml", "[dev-dependencies]\nmodb-server.workspace = true\n"),
@@ -339,8 +363,8 @@ mod tests {
     fn the_engine_and_the_poller_are_named_in_one_place() {
         assert_eq!(found("modb-server/src/data/mod.rs", "use fjall::Keyspace;").len(), 1);
         assert_eq!(found("modb-server/src/store/fjall.rs", "use fjall::Keyspace;"), [""; 0]);
-        assert_eq!(found("modb-net/src/worker.rs", "use polling::Poller;").len(), 1);
-        assert_eq!(found("modb-net/src/sys/no_epoll.rs", "use polling::Poller;"), [""; 0]);
+        assert_eq!(found("modb-net/src/threads/worker.rs", "use polling::Poller;").len(), 1);
+        assert_eq!(found("modb-net/src/system/sys/no_epoll.rs", "use polling::Poller;"), [""; 0]);
         assert_eq!(found("modb-server/src/store/mod.rs", "use modb_net::{Seq, Service};").len(), 1);
         assert_eq!(found("modb-server/src/store/mod.rs", "use modb_net::Seq;"), [""; 0]);
     }

@@ -4,6 +4,7 @@
 
 mod floors;
 mod links;
+mod paths;
 mod platform;
 mod rust_code;
 mod text;

@@ -7,7 +7,7 @@ const PLATFORM_WORDS: &[&str] =
     &["unix", "windows", "target_os", "target_family", "target_env", "target_vendor"];
 
 /// Where `unsafe` may stand besides `sys/`: `polling` makes its callers promise to delete before they drop.
-const UNSAFE_FILES: &[&str] = &["modb-net/src/poll.rs"];
+const UNSAFE_FILES: &[&str] = &["modb-net/src/system/poll.rs"];
 
 pub(super) fn check(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -55,10 +55,10 @@ mod tests {
             "#[cfg(all(test, target_os = \"linux\"))]",
             "#[cfg_attr(unix, path = \"a\")]",
         ] {
-            assert_eq!(found("modb-net/src/accept.rs", code), 1, "{code}");
-            assert_eq!(found("modb-net/src/sys/mod.rs", code), 0, "{code}");
+            assert_eq!(found("modb-net/src/threads/accept.rs", code), 1, "{code}");
+            assert_eq!(found("modb-net/src/system/sys/mod.rs", code), 0, "{code}");
         }
-        assert_eq!(found("modb-net/src/accept.rs", "#[cfg(test)]"), 0);
+        assert_eq!(found("modb-net/src/threads/accept.rs", "#[cfg(test)]"), 0);
         assert_eq!(found("tests/it/main.rs", "#[cfg(unix)]"), 0);
     }
 
@@ -66,7 +66,7 @@ mod tests {
     fn unsafe_outside_sys_is_found_in_code_only() {
         assert_eq!(found("modb-server/src/data/mod.rs", "unsafe { f() }"), 1);
         assert_eq!(found("modb-server/src/data/mod.rs", "// unsafe\n#![allow(unsafe_code)]"), 0);
-        assert_eq!(found("modb-net/src/poll.rs", "unsafe { f() }"), 0);
-        assert_eq!(found("modb-net/src/sys/unix.rs", "unsafe { f() }"), 0);
+        assert_eq!(found("modb-net/src/system/poll.rs", "unsafe { f() }"), 0);
+        assert_eq!(found("modb-net/src/system/sys/unix.rs", "unsafe { f() }"), 0);
     }
 }

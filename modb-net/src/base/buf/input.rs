@@ -1,0 +1,115 @@
+//! Input that came and was not consumed. Pure.
+//!
+//! Invariant: it grows with the bytes that came, never from a length that a peer announced.
+
+use crate::base::buf::pool::Pool;
+
+/// An input beyond this, in bytes, grows by a quarter at a time rather than to twice: what is counted against the
+/// budget of all connections is what was allocated.
+const LARGE_BYTES: usize = 64 << 10;
+
+/// Input that a session has not consumed yet.
+#[derive(Debug, Default)]
+pub(crate) struct InBuf {
+    pub(super) bytes: Vec<u8>,
+    /// `bytes[..consumed]` are done.
+    consumed: usize,
+    /// Nothing can be done before so many bytes are here; 0: unknown.
+    wanted: usize,
+}
+
+impl InBuf {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[self.consumed..]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() - self.consumed
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether it would be in vain to show the session what is here.
+    pub(crate) fn is_short(&self) -> bool {
+        self.len() < self.wanted
+    }
+
+    /// What [`InBuf::consume`] or [`InBuf::append`] was told last.
+    pub(crate) fn wanted(&self) -> usize {
+        self.wanted
+    }
+
+    /// The first `n` bytes are done, and nothing can happen before `wanted` bytes are here.
+    pub(crate) fn consume(&mut self, n: usize, wanted: usize) {
+        self.consumed += n;
+        self.wanted = wanted;
+        if self.is_empty() {
+            self.bytes.clear();
+            self.consumed = 0;
+        }
+    }
+
+    /// Adds `fresh` bytes. Grows by what is here already, at most: an announced length only says where
+    /// growing may stop.
+    pub(crate) fn append(&mut self, fresh: &[u8], wanted: usize, pool: &mut Pool) {
+        self.wanted = wanted;
+        if fresh.is_empty() {
+            return;
+        }
+        if self.bytes.capacity() == 0 {
+            self.bytes = pool.lend_input();
+        }
+        if self.consumed > 0 {
+            self.bytes.drain(..self.consumed);
+            self.consumed = 0;
+        }
+        let needed = self.bytes.len() + fresh.len();
+        if needed > self.bytes.capacity() {
+            let grown = needed.saturating_add(if needed > LARGE_BYTES { needed / 4 } else { needed });
+            let target = if wanted > needed { wanted.min(grown) } else { grown };
+            self.bytes.reserve_exact(target - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(fresh);
+    }
+
+    /// Whether it holds an allocation.
+    pub(crate) fn owns_memory(&self) -> bool {
+        self.bytes.capacity() > 0
+    }
+
+    /// Heap memory it holds, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Takes what is there, and leaves nothing.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.drain(..std::mem::take(&mut self.consumed));
+        self.wanted = 0;
+        bytes
+    }
+
+    /// Removes all input.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.consumed = 0;
+        self.wanted = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_announced_length_allocates_nothing_ahead_of_the_bytes() {
+        let mut pool = Pool::default();
+        let mut input = InBuf::default();
+        input.append(b"12345678", 512 << 20, &mut pool);
+        assert!(input.bytes.capacity() <= 16);
+        assert!(input.is_short());
+    }
+}

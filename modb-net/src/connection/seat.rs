@@ -1,0 +1,305 @@
+//! Admission: the right of a connection to be here is a value, its [`Seat`].
+//!
+//! A seat is taken where a connection is accepted, adopted or opened, against a bound that nobody can talk past; whatever
+//! holds the connection holds its seat (the acceptor, a mailbox, a worker); and it is given back by its drop, so it
+//! cannot be forgotten and not be given back twice. What is counted are the seats: all of them, and those of each worker.
+//!
+//! The last [`KEPT_FOR_LOCALS`] seats, never more than half of all, are for clients of this machine, so that an operator
+//! gets in while strangers hold all others.
+//!
+//! A seat also says where its connection is: an [`Address`] is a share of that, and stays valid when the connection moves.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use crate::base::token::Token;
+
+/// Seats that only clients of the same machine get.
+const KEPT_FOR_LOCALS: usize = 4;
+
+/// The seats of one server. The counts are read by anyone and changed by [`Seat`]s alone.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    max: AtomicUsize,
+    taken: AtomicUsize,
+    /// By worker: connections that it has, those in its mailbox included.
+    loads: Box<[AtomicUsize]>,
+    /// Connections that had a seat and ended before a worker served them.
+    unserved: AtomicU64,
+}
+
+impl Admission {
+    pub(crate) fn new(max: usize, workers: usize) -> Self {
+        Self {
+            max: AtomicUsize::new(max),
+            taken: AtomicUsize::new(0),
+            loads: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
+            unserved: AtomicU64::new(0),
+        }
+    }
+
+    /// A seat, if one is free for such a client; `local`: one of the same machine.
+    pub(crate) fn take(self: &Arc<Self>, local: bool) -> Option<Seat> {
+        let max = self.max();
+        let bound = if local { max } else { max - KEPT_FOR_LOCALS.min(max / 2) };
+        self.taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| (taken < bound).then_some(taken + 1))
+            .ok()?;
+        let place = Place {
+            admission: Arc::clone(self),
+            token: AtomicU64::new(NO_TOKEN),
+            worker: AtomicU32::new(NOWHERE),
+            resumed: AtomicBool::new(false),
+            served: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+        };
+        Some(Seat(Arc::new(place)))
+    }
+
+    /// The bound.
+    pub(crate) fn max(&self) -> usize {
+        self.max.load(Ordering::Relaxed)
+    }
+
+    /// Changes the bound. Who has a seat keeps it.
+    pub(crate) fn set_max(&self, max: usize) {
+        self.max.store(max, Ordering::Relaxed);
+    }
+
+    /// Seats taken now.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Connections of `worker`, those in its mailbox included.
+    pub(crate) fn load(&self, worker: usize) -> usize {
+        self.loads[worker].load(Ordering::Relaxed)
+    }
+
+    /// Connections that ended before a worker served them.
+    pub(crate) fn unserved(&self) -> u64 {
+        self.unserved.load(Ordering::Relaxed)
+    }
+}
+
+/// No worker has it yet.
+const NOWHERE: u32 = u32::MAX;
+/// No worker has named it yet. A token's slot is never so high.
+const NO_TOKEN: u64 = u64::MAX;
+
+/// Where a connection is. Written by whoever holds its seat.
+#[derive(Debug)]
+struct Place {
+    admission: Arc<Admission>,
+    /// The name that its worker gave it; meant for that worker alone.
+    token: AtomicU64,
+    worker: AtomicU32,
+    /// It was resumed, and its worker has not seen that yet.
+    resumed: AtomicBool,
+    /// A worker took it.
+    served: AtomicBool,
+    gone: AtomicBool,
+}
+
+/// The right of one connection to be here. Not to be copied: its drop gives it back.
+#[derive(Debug)]
+pub(crate) struct Seat(Arc<Place>);
+
+impl Seat {
+    /// What others may keep of the connection.
+    pub(crate) fn address(&self) -> Address {
+        Address(Arc::clone(&self.0))
+    }
+
+    /// From now on the connection counts as one of `worker`. For who hands it over, before that worker can see it.
+    pub(crate) fn assign(&self, worker: usize) {
+        let Place { admission, worker: place, token, .. } = &*self.0;
+        token.store(NO_TOKEN, Ordering::Relaxed);
+        let before = place.swap(worker as u32, Ordering::AcqRel);
+        if before != worker as u32 {
+            admission.loads[worker].fetch_add(1, Ordering::Relaxed);
+            if before != NOWHERE {
+                admission.loads[before as usize].fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Its worker calls it so.
+    pub(crate) fn name(&self, token: Token) {
+        self.0.token.store(token.to_bits(), Ordering::Relaxed);
+    }
+
+    /// A worker serves it.
+    pub(crate) fn serve(&self) {
+        self.0.served.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was resumed since this was last asked.
+    pub(crate) fn take_resumed(&self) -> bool {
+        self.0.resumed.load(Ordering::Relaxed) && self.0.resumed.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let Place { admission, worker, served, gone, .. } = &*self.0;
+        gone.store(true, Ordering::Release);
+        if !served.load(Ordering::Relaxed) {
+            admission.unserved.fetch_add(1, Ordering::Relaxed);
+        }
+        let worker = worker.load(Ordering::Relaxed);
+        if worker != NOWHERE {
+            admission.loads[worker as usize].fetch_sub(1, Ordering::Relaxed);
+        }
+        admission.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Names a connection for as long as it lives, wherever it moves; any thread may keep it and pass it on.
+///
+/// Obtained from a [`crate::Handle`]. What it is good for: [`crate::Workers::resume`] and [`crate::Workers::post_to`].
+#[derive(Clone, Debug)]
+pub struct Address(Arc<Place>);
+
+impl Address {
+    /// Whether the connection has ended.
+    pub fn is_gone(&self) -> bool {
+        self.0.gone.load(Ordering::Acquire)
+    }
+
+    /// The worker that has the connection now, or whose mailbox does. It may move at once.
+    pub(crate) fn worker(&self) -> Option<usize> {
+        let worker = self.0.worker.load(Ordering::Acquire);
+        (worker != NOWHERE && !self.is_gone()).then_some(worker as usize)
+    }
+
+    /// The name of the connection in the worker that asks, if it is there: for that worker alone.
+    pub(crate) fn token_at(&self, worker: usize) -> Option<Token> {
+        if self.worker() != Some(worker) {
+            return None;
+        }
+        match self.0.token.load(Ordering::Relaxed) {
+            NO_TOKEN => None,
+            bits => Some(Token::from_bits(bits)),
+        }
+    }
+
+    /// Marks it as resumed. `false`: it was already, and whoever marked it told its worker.
+    pub(crate) fn mark_resumed(&self) -> bool {
+        !self.0.resumed.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether it was resumed since this was last asked; for its worker.
+    pub(crate) fn take_resumed(&self) -> bool {
+        self.0.resumed.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Address {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn admitted(max: usize, local: bool) -> usize {
+        let admission = Arc::new(Admission::new(max, 1));
+        let seats: Vec<_> = std::iter::from_fn(|| admission.take(local)).collect();
+        assert_eq!(admission.taken(), seats.len());
+        seats.len()
+    }
+
+    #[test]
+    fn the_last_four_seats_never_more_than_half_are_for_this_machine() {
+        for (max, strangers) in [(0, 0), (1, 1), (2, 1), (5, 3), (8, 4), (9, 5), (100, 96)] {
+            assert_eq!((admitted(max, false), admitted(max, true)), (strangers, max), "of {max}");
+        }
+    }
+
+    #[test]
+    fn an_address_knows_where_its_connection_is_and_when_it_has_gone() {
+        let admission = Arc::new(Admission::new(10, 2));
+        let seat = admission.take(true).unwrap();
+        let address = seat.address();
+        assert_eq!((address.worker(), address.token_at(0)), (None, None));
+        seat.assign(0);
+        assert_eq!((address.worker(), address.token_at(0)), (Some(0), None), "in the mailbox");
+        let token = Token { slot: 3, generation: 9 };
+        seat.name(token);
+        assert_eq!((address.token_at(0), address.token_at(1)), (Some(token), None));
+        seat.assign(1);
+        assert_eq!((address.worker(), address.token_at(1)), (Some(1), None));
+        drop(seat);
+        assert!(address.is_gone() && address.worker().is_none());
+    }
+
+    #[test]
+    fn one_who_marks_a_resume_first_tells_the_worker_and_one_who_takes_it_sees_it_once() {
+        let seat = Arc::new(Admission::new(1, 1)).take(true).unwrap();
+        let address = seat.address();
+        assert!(address.mark_resumed() && !address.mark_resumed());
+        assert!(seat.take_resumed() && !seat.take_resumed());
+        assert!(address.mark_resumed());
+    }
+
+    /// What happens to connections.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Come { local: bool },
+        Assign { which: usize, worker: usize },
+        Go { which: usize },
+        Bound(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => any::<bool>().prop_map(|local| Step::Come { local }),
+            4 => (any::<usize>(), 0..3usize).prop_map(|(which, worker)| Step::Assign { which, worker }),
+            2 => any::<usize>().prop_map(|which| Step::Go { which }),
+            1 => prop_oneof![Just(0), Just(1), 0..20usize].prop_map(Step::Bound),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn seats_are_as_many_as_connections_whatever_happens(
+            max in prop_oneof![Just(0usize), Just(1), 0..20usize],
+            steps in proptest::collection::vec(step(), 0..200),
+        ) {
+            let admission = Arc::new(Admission::new(max, 3));
+            let mut seats: Vec<(Seat, Option<usize>)> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Come { local } => {
+                        let there = seats.len();
+                        let max = admission.max();
+                        let bound = if local { max } else { max - KEPT_FOR_LOCALS.min(max / 2) };
+                        let seat = admission.take(local);
+                        prop_assert_eq!(seat.is_some(), there < bound);
+                        seats.extend(seat.map(|seat| (seat, None)));
+                    }
+                    Step::Assign { which, worker } if !seats.is_empty() => {
+                        let at = which % seats.len();
+                        seats[at].0.assign(worker);
+                        seats[at].1 = Some(worker);
+                    }
+                    Step::Go { which } if !seats.is_empty() => { seats.swap_remove(which % seats.len()); }
+                    Step::Bound(max) => admission.set_max(max),
+                    Step::Assign { .. } | Step::Go { .. } => {}
+                }
+                prop_assert_eq!(admission.taken(), seats.len());
+                for worker in 0..3 {
+                    let there = seats.iter().filter(|(_, at)| *at == Some(worker)).count();
+                    prop_assert_eq!(admission.load(worker), there);
+                }
+            }
+        }
+    }
+}

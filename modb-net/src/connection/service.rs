@@ -1,0 +1,298 @@
+//! The seam upward: what a worker serves.
+//!
+//! A [`Service`] lives on one worker thread, is called only there, and never blocks. Its sessions are its
+//! state per connection. It sees bytes in ([`In`]), bytes out ([`Out`]) and time as an argument
+//! ([`Turn`]); it never sees a socket or the poller.
+//!
+//! One turn: input of all ready connections -> messages -> timers -> [`Service::end_turn`] -> flush.
+//!
+//! # What the layer keeps by itself, and what a service must do
+//!
+//! By itself: how many connections there are, how much memory they hold, requests and bytes per turn, back-pressure,
+//! idle, closing and stalled connections, the order of output, who is told what happened. A service must
+//! 1. never block: its thread serves other connections;
+//! 2. close (or skip) what can never become a request: a line without an end fills [`crate::Limits::max_input_bytes`];
+//! 3. ask [`Out::reserve`] before it makes a reply over 64 KiB, and say in [`Service::session_bytes`] what a session holds
+//!    beside its input and output, if that can be more than some hundred bytes;
+//! 4. give its timers and messages the care that its protocol needs: the layer only delivers them.
+//!
+//! Invariant: a byte written after [`Out::hold_until`]`(seq)` leaves only once `end_turn` has
+//! released `seq`, and bytes of one connection leave in the order in which they were written.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::base::seq::Seq;
+use crate::base::token::Token;
+use crate::connection::io::{Handle, In, Out};
+use crate::connection::workers::{CloseReason, Workers};
+use crate::system::peer::Peer;
+
+/// What a session wants after it was given input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Everything complete was consumed. Call again when more bytes have come.
+    NeedInput,
+    /// It wants to go on in the next turn, or once the output has drained; there may be no new input.
+    Yield,
+    /// It waits for something that may never come (a message, a timer). Not called until it is resumed
+    /// ([`Connections::resume`], [`Workers::resume`]). If the peer closes its side meanwhile, or the server shuts down, the
+    /// connection ends: nobody may be there for the answer.
+    Blocked,
+    /// Its request waits for its turn at something that others hold, and will be executed. Not called until it is
+    /// resumed. It is answered although the peer has closed its side, and during a shutdown; only a reset ends it.
+    Parked,
+    /// [`Out::reserve`] said no: call again, with the same input, when there may be room.
+    AwaitRoom,
+    /// Send what was written, then close. Further input is drained and ignored.
+    Close,
+    /// Send what was written, then take the socket out of the layer: [`Service::on_handed_out`].
+    HandOut,
+}
+
+/// Up to which commit replies may leave: the answer of [`Service::end_turn`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// All commits up to this one are as safe as the service promises.
+    Upto(Seq),
+    /// The commits after this one have an unknown outcome: output held for them never leaves, and the
+    /// connections that hold such output are closed.
+    Failed {
+        /// The last commit that is safe.
+        after: Seq,
+    },
+}
+
+/// The answer of [`Service::open`].
+#[derive(Debug)]
+pub enum Opening<S> {
+    /// Serve it.
+    Serve(S),
+    /// Send what was written to the output, then close.
+    Refused,
+}
+
+/// A connection that has left the layer: [`Service::on_handed_out`].
+#[derive(Debug)]
+pub struct HandedOut<S> {
+    /// Its session.
+    pub session: S,
+    /// The socket: connected, non-blocking, everything that was written to the output sent.
+    pub socket: socket2::Socket,
+    /// Input that came and was not consumed.
+    pub unread: Vec<u8>,
+}
+
+/// The connections of this worker, for what concerns others than the one that has input.
+pub trait Connections<S> {
+    /// The session and the output of a connection, if it is still there and not closing.
+    fn get(&mut self, token: Token) -> Option<(&mut S, Out<'_>)>;
+    /// Calls `f` for each connection that is not closing.
+    fn for_each(&mut self, f: &mut dyn FnMut(Token, &mut S, Out<'_>));
+    /// Lets a [`Flow::Blocked`] or [`Flow::Parked`] connection go on: `on_input` is called in this turn or the next.
+    fn resume(&mut self, token: Token);
+    /// Asks for [`Service::on_alarm`] at `at`, as [`Handle::set_alarm`] does.
+    fn set_alarm(&mut self, token: Token, at: Instant);
+    /// Sends what was written, then closes. `false` if there is no such connection.
+    fn close(&mut self, token: Token) -> bool;
+}
+
+/// What is the same for a whole turn of a worker.
+pub struct Turn<'a, S: Service> {
+    /// The time of this turn, read once.
+    pub now: Instant,
+    /// Which worker this is, from 0.
+    pub worker: usize,
+    /// All workers, this one included.
+    pub workers: &'a dyn Workers<S::Message>,
+}
+
+/// What a worker serves: one value per worker thread, made there by the factory given to the runtime.
+///
+/// The moments of a connection, in order: [`open`](Self::open); [`on_input`](Self::on_input) as input comes;
+/// [`on_end`](Self::on_end) once it ends; [`last_word`](Self::last_word) and [`on_close`](Self::on_close). Between them, if
+/// they were asked for: [`on_message`](Self::on_message), [`on_alarm`](Self::on_alarm), [`on_moving_away`](Self::on_moving_away)
+/// and [`on_moved_here`](Self::on_moved_here). A hook that is not written costs nothing.
+pub trait Service: Sized + 'static {
+    /// The state of one connection. `Send`, since a live connection can move to another worker.
+    type Session: Send + 'static;
+    /// What other threads post to this worker.
+    type Message: Send + 'static;
+
+    /// A connection has come, and has its seat.
+    fn open(
+        &mut self,
+        conn: Handle<'_>,
+        peer: &Peer,
+        out: &mut Out<'_>,
+        turn: &Turn<'_, Self>,
+    ) -> Opening<Self::Session>;
+
+    /// A connection that [`Workers::adopt`] or [`Workers::connect`] brought in stands, and has its seat; `purpose` is what was
+    /// given there. Without it: as any other.
+    fn open_with(
+        &mut self,
+        purpose: Self::Message,
+        conn: Handle<'_>,
+        peer: &Peer,
+        out: &mut Out<'_>,
+        turn: &Turn<'_, Self>,
+    ) -> Opening<Self::Session> {
+        let _ = purpose;
+        self.open(conn, peer, out, turn)
+    }
+
+    /// A connection has input, or may go on after [`Flow::Yield`], [`Flow::AwaitRoom`] or a resume.
+    fn on_input(
+        &mut self,
+        conn: Handle<'_>,
+        session: &mut Self::Session,
+        input: &mut In<'_>,
+        out: &mut Out<'_>,
+        turn: &Turn<'_, Self>,
+    ) -> Flow;
+
+    /// The peer has closed its side and [`Service::on_input`] has seen all that came; what it did not consume is in `input`,
+    /// all of it, whatever the budgets of the turn. The end may itself be a request ("go"). What is written is sent, then
+    /// the connection is closed ([`CloseReason::PeerClosed`]), unless the answer is
+    /// - [`Flow::Yield`], [`Flow::Parked`] or [`Flow::AwaitRoom`]: when it may go on, `on_input` is called with what is left,
+    ///   and once that answers [`Flow::NeedInput`], `on_end` again;
+    /// - [`Flow::HandOut`]: the socket leaves the layer.
+    fn on_end(
+        &mut self,
+        conn: Handle<'_>,
+        session: &mut Self::Session,
+        input: &mut In<'_>,
+        out: &mut Out<'_>,
+        turn: &Turn<'_, Self>,
+    ) -> Flow {
+        let _ = (conn, session, input, out, turn);
+        Flow::Close
+    }
+
+    /// A message was posted to this worker, or to one of its connections.
+    fn on_message(
+        &mut self,
+        message: Self::Message,
+        to: Option<Token>,
+        connections: &mut dyn Connections<Self::Session>,
+        turn: &Turn<'_, Self>,
+    ) {
+        let _ = (message, to, connections, turn);
+    }
+
+    /// A message to a connection could not be delivered: the connection has ended, or moved to a worker without room.
+    fn on_undelivered(&mut self, message: Self::Message, turn: &Turn<'_, Self>) {
+        let _ = (message, turn);
+    }
+
+    /// When [`Service::on_timer`] is wanted next. Asked at the end of each turn.
+    fn next_timer(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The time given by [`Service::next_timer`] has come.
+    fn on_timer(&mut self, connections: &mut dyn Connections<Self::Session>, turn: &Turn<'_, Self>) {
+        let _ = (connections, turn);
+    }
+
+    /// The time given to [`Handle::set_alarm`] has come for this connection.
+    fn on_alarm(
+        &mut self,
+        token: Token,
+        connections: &mut dyn Connections<Self::Session>,
+        turn: &Turn<'_, Self>,
+    ) {
+        let _ = (token, connections, turn);
+    }
+
+    /// The turn's requests are executed and nothing has been sent yet: make the turn's commits as safe as
+    /// promised, or start to, and say up to which commit replies may leave now. Called again in every
+    /// later turn; whoever completes a commit wakes the worker.
+    fn end_turn(&mut self, turn: &Turn<'_, Self>) -> Release {
+        let _ = turn;
+        Release::Upto(Seq(u64::MAX))
+    }
+
+    /// What the session holds on the heap beside its input and output, in bytes. Asked after each turn in which it did something.
+    fn session_bytes(&self, session: &Self::Session) -> usize {
+        let _ = session;
+        0
+    }
+
+    /// Whether the connection may be moved to another worker now. Not asked while it is blocked or parked: then it
+    /// stays. Its held output moves with it, so a [`Seq`] must mean the same in all workers.
+    fn may_move(&self, session: &Self::Session) -> bool {
+        let _ = session;
+        true
+    }
+
+    /// Whether the idle timeout applies to the connection now (Redis exempts subscribers). Not asked while
+    /// it is blocked or parked: then it does not.
+    fn may_time_out(&self, session: &Self::Session) -> bool {
+        let _ = session;
+        true
+    }
+
+    /// Whether the connection may be closed for the memory it holds, while others wait for it.
+    fn may_be_evicted(&self, session: &Self::Session) -> bool {
+        let _ = session;
+        true
+    }
+
+    /// The connection is about to move to another worker; here its token ends.
+    fn on_moving_away(&mut self, conn: Handle<'_>, session: &mut Self::Session, turn: &Turn<'_, Self>) {
+        let _ = (conn, session, turn);
+    }
+
+    /// A connection came from another worker (or came back, since none had room for it) with its session, unread input and unsent output.
+    fn on_moved_here(&mut self, conn: Handle<'_>, session: &mut Self::Session, turn: &Turn<'_, Self>) {
+        let _ = (conn, session, turn);
+    }
+
+    /// A connection that [`Workers::connect`] was to open could not be: it was refused, it took too long (`TimedOut`), or
+    /// the server shuts down (`ConnectionAborted`).
+    fn on_connect_failed(
+        &mut self,
+        purpose: Self::Message,
+        remote: SocketAddr,
+        error: std::io::Error,
+        turn: &Turn<'_, Self>,
+    ) {
+        let _ = (purpose, remote, error, turn);
+    }
+
+    /// [`Out::is_full`] said yes to this session, and half of the output has left since: whoever was kept waiting for that
+    /// may go on. What is written here leaves in the next turn.
+    fn on_drained(
+        &mut self,
+        conn: Handle<'_>,
+        session: &mut Self::Session,
+        out: &mut Out<'_>,
+        turn: &Turn<'_, Self>,
+    ) {
+        let _ = (conn, session, out, turn);
+    }
+
+    /// The connection is about to end for this reason, and what is written now is still sent: a last word. Not called where
+    /// nothing can be sent any more ([`CloseReason::PeerReset`], [`CloseReason::OutputLimit`], a shutdown that took too long).
+    fn last_word(
+        &mut self,
+        session: &mut Self::Session,
+        reason: CloseReason,
+        out: &mut Out<'_>,
+        turn: &Turn<'_, Self>,
+    ) {
+        let _ = (session, reason, out, turn);
+    }
+
+    /// The connection has ended. Called exactly once per served connection, unless it was handed out.
+    fn on_close(&mut self, token: Token, session: Self::Session, reason: CloseReason, turn: &Turn<'_, Self>) {
+        let _ = (token, session, reason, turn);
+    }
+
+    /// The connection has left the layer, as it asked for with [`Flow::HandOut`]. In place of `on_close`.
+    fn on_handed_out(&mut self, token: Token, out: HandedOut<Self::Session>, turn: &Turn<'_, Self>) {
+        let _ = (token, out, turn);
+    }
+}

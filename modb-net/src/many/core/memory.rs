@@ -1,0 +1,141 @@
+//! Memory that is short: who may go on when there is room again, and who is closed since others wait for what it holds.
+//!
+//! Invariant: nobody is closed who makes progress, or whom this server keeps from making it; the largest goes first, of
+//! all workers.
+
+use std::time::Instant;
+
+use super::Core;
+use crate::base::limits::{Limits, after};
+use crate::connection::conn::{Doom, Phase, Stream, Waits};
+use crate::connection::service::{Service, Turn};
+use crate::connection::workers::CloseReason;
+
+/// How many times a connection is looked at while its stall timeout passes.
+const LOOKS: u32 = 8;
+
+/// When connections are looked at next; only while somebody waits for memory.
+#[derive(Debug, Default)]
+pub(super) struct Stalls {
+    next: Option<Instant>,
+}
+
+impl Stalls {
+    /// When there is something to do.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.next
+    }
+}
+
+impl<S: Service, T: Stream> Core<S, T> {
+    /// While memory is short nobody executes on top of unsent output, and the pool keeps nothing.
+    pub(super) fn refresh_memory(&mut self) {
+        let high_water = self.conns.limits.output_high_water_bytes;
+        self.conns.desk.high_water_bytes = if self.conns.budget.is_short() {
+            self.conns.pool.clear();
+            high_water.min(Limits::SMALL_REQUEST_BYTES)
+        } else {
+            high_water
+        };
+    }
+
+    /// Tells the budget what the pool holds.
+    pub(super) fn count_pool(&mut self) {
+        let bytes = self.conns.pool.bytes();
+        if bytes != self.pooled_bytes {
+            self.conns.budget.recount(self.pooled_bytes, bytes);
+            self.pooled_bytes = bytes;
+        }
+    }
+
+    /// Connections that waited for memory go on, in the order in which they began, as far as there is room.
+    pub(super) fn feed_starved(&mut self) {
+        if self.conns.starved.is_empty() {
+            return;
+        }
+        let mut starved = std::mem::take(&mut self.conns.starved);
+        let slab = &mut self.conns.slab;
+        starved.retain(|&slot| slab.get(slot as usize).is_some_and(|conn| conn.lists.starved));
+        starved.sort_by_key(|&slot| slab[slot as usize].account.number());
+        starved.dedup();
+        let fed = starved.iter().take_while(|&&slot| slab[slot as usize].account.try_again()).count();
+        for &slot in &starved[..fed] {
+            let conn = &mut slab[slot as usize];
+            conn.lists.starved = false;
+            if let Some(serving) = conn.serving_mut()
+                && serving.waits == Waits::Room
+            {
+                serving.waits = Waits::Turn;
+            }
+        }
+        for slot in starved.drain(..fed) {
+            self.conns.touch(slot);
+        }
+        self.conns.starved = starved;
+    }
+
+    /// Closes who holds memory that others wait for and makes no progress.
+    pub(super) fn check_stalls(&mut self, turn: &Turn<'_, S>) {
+        if !self.conns.budget.is_awaited() {
+            if self.stalls.next.take().is_some() {
+                self.conns.budget.is_largest_stalled(turn.worker, 0);
+            }
+            return;
+        }
+        let budget = self.conns.budget.clone();
+        let timeout = self.conns.limits.stall_timeout;
+        let again = Some(after(turn.now, timeout / LOOKS));
+        let Some(at) = self.stalls.next else {
+            // From now on others wait.
+            self.conns.slab.iter_mut().for_each(|(_, conn)| conn.account.watch_progress(turn.now));
+            self.stalls.next = again;
+            return;
+        };
+        if at > turn.now {
+            return;
+        }
+        self.stalls.next = again;
+        let mut stalled: Vec<(usize, u32)> = Vec::new();
+        for (slot, conn) in &mut self.conns.slab {
+            if conn.account.is_stalled(timeout, turn.now) && may_be_closed(&self.service, &conn.phase) {
+                stalled.push((conn.account.counted(), slot as u32));
+            }
+        }
+        stalled.sort_unstable();
+        while let Some((bytes, slot)) = stalled.pop() {
+            if budget.missing() == 0 || !budget.is_largest_stalled(turn.worker, bytes) {
+                return;
+            }
+            tracing::info!(
+                bytes,
+                "a connection that makes no progress is closed, since others wait for its memory"
+            );
+            self.evict(slot, turn);
+        }
+        budget.is_largest_stalled(turn.worker, 0);
+    }
+
+    /// Closes a connection for what it holds; says why, unless what it holds is output.
+    fn evict(&mut self, slot: u32, turn: &Turn<'_, S>) {
+        let conn = &mut self.conns.slab[slot as usize];
+        match &mut conn.phase {
+            Phase::Serving(serving) if conn.output.is_empty() => {
+                serving.doom = Some(Doom::Close(CloseReason::MemoryStall));
+                self.end_serving_if_due(slot, turn);
+                self.conns.touch(slot);
+            }
+            _ => self.abort(slot, CloseReason::MemoryStall, turn),
+        }
+    }
+}
+
+/// Whether a stalled connection is one that its peer keeps from going on.
+fn may_be_closed<S: Service>(service: &S, phase: &Phase<S::Session>) -> bool {
+    match phase {
+        Phase::Serving(serving) => {
+            !serving.waits_for_resume() && serving.doom.is_none() && service.may_be_evicted(&serving.session)
+        }
+        Phase::Sending { .. } => true,
+        Phase::Opening { .. } | Phase::Lingering { .. } => false,
+    }
+}

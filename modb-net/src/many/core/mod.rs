@@ -1,0 +1,518 @@
+//! Many connections and one service: the order of a turn. No socket, no poller, no clock.
+//!
+//! The worker calls, in this order, [`Core::begin`], [`Core::open`] and [`Core::adopt`] for what came, [`Core::event`] for
+//! each event, [`Core::run_ready`], [`Core::message`] for each message, [`Core::timers`] and at last
+//! [`Core::finish`], which ends the turn: the service settles its commits, each connection with something
+//! to send is written to once, and what the poller must be told is left as [`Action`]s.
+//!
+//! Invariants: each connection executes at most once per turn and within its budget; nothing is written
+//! before [`Service::end_turn`] has answered; [`Service::on_close`] is called exactly once per session,
+//! unless it moved away or was handed out.
+
+mod conns;
+mod memory;
+mod serve;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub(crate) use conns::{Action, Conns, Leaving};
+
+use crate::base::buf::OutBuf;
+use crate::base::deadline::Wheel;
+use crate::base::limits::{Limits, after};
+use crate::base::seq::Seq;
+use crate::base::token::Token;
+use crate::connection::budget::Budget;
+use crate::connection::conn::{Conn, Phase, Serving, Stream, Then};
+use crate::connection::io::{Handle, Out};
+use crate::connection::seat::Seat;
+use crate::connection::service::{Connections, HandedOut, Opening, Release, Service, Turn};
+use crate::connection::workers::{CloseReason, WorkerStats};
+use crate::system::peer::Peer;
+use crate::system::poll::{Event, Interest};
+
+/// Bytes read at once, in the one buffer that all connections of a worker share: a pipeline of a thousand
+/// small requests fits, and it stays in the second-level cache.
+const SCRATCH_BYTES: usize = 64 << 10;
+
+/// A timeout is noticed at most this part of itself late.
+const TIMEOUT_PARTS: u32 = 16;
+
+/// A connection that was taken out of one core, for another.
+#[derive(Debug)]
+pub(crate) struct Moved<X, T> {
+    conn: Conn<X, T>,
+    /// When it asked to be called.
+    alarm: Option<Instant>,
+}
+
+impl<X, T> Moved<X, T> {
+    pub(crate) fn stream(&self) -> &T {
+        &self.conn.stream
+    }
+
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.conn.seat
+    }
+}
+
+pub(crate) struct Core<S: Service, T> {
+    service: S,
+    conns: Conns<S::Session, T>,
+    scratch: Vec<u8>,
+    /// The slots that [`Core::run_ready`] works through; kept for its memory.
+    running: Vec<u32>,
+    due: Vec<u32>,
+    released: Seq,
+    idle_timeout: Option<Duration>,
+    idle: Wheel,
+    linger: Wheel,
+    stalls: memory::Stalls,
+    /// What of the pool the budget knows.
+    pooled_bytes: usize,
+    /// Set by [`Core::shutdown`]: when what is left is closed unsent.
+    shutdown_at: Option<Instant>,
+    stats: WorkerStats,
+    closed: Vec<CloseReason>,
+    /// Connections that were settled, if somebody wants to know.
+    settled: Option<Vec<u32>>,
+    /// By slot, what those are for that are being opened from here.
+    purposes: HashMap<u32, S::Message>,
+}
+
+impl<S: Service, T: Stream> Core<S, T> {
+    pub(crate) fn new(service: S, limits: Limits, budget: Arc<Budget>, worker: usize, now: Instant) -> Self {
+        let idle_timeout = limits.idle_timeout;
+        Self {
+            service,
+            scratch: vec![0; SCRATCH_BYTES.min(limits.read_bytes_per_turn)],
+            running: Vec::new(),
+            due: Vec::new(),
+            released: Seq::ZERO,
+            idle_timeout,
+            idle: idle_wheel(idle_timeout, now),
+            linger: Wheel::new(now, limits.linger_timeout.min(limits.closing_timeout) / TIMEOUT_PARTS),
+            stalls: memory::Stalls::default(),
+            pooled_bytes: 0,
+            shutdown_at: None,
+            stats: WorkerStats::default(),
+            closed: Vec::new(),
+            settled: None,
+            purposes: HashMap::new(),
+            conns: Conns::new(limits, budget, worker, now),
+        }
+    }
+
+    /// Begins a turn.
+    pub(crate) fn begin(&mut self, turn: &Turn<'_, S>) {
+        self.conns.desk.now = turn.now;
+        self.refresh_memory();
+    }
+
+    /// A connection has come; with a purpose if it was brought in. `None`: this worker cannot name another one, and it is
+    /// closed.
+    pub(crate) fn open(
+        &mut self,
+        stream: T,
+        peer: &Peer,
+        purpose: Option<S::Message>,
+        seat: Seat,
+        turn: &Turn<'_, S>,
+    ) -> Option<Token> {
+        if self.conns.is_full() {
+            return None;
+        }
+        let token = self.insert(stream, seat, Phase::Opening { remote: None });
+        self.ask_service(token, peer, purpose, turn);
+        // What the poller is told first; one that is being opened waits for something else.
+        let conn = &mut self.conns.slab[token.slot as usize];
+        conn.interest = conn.wanted_interest();
+        Some(token)
+    }
+
+    fn insert(&mut self, stream: T, seat: Seat, phase: Phase<S::Session>) -> Token {
+        seat.serve();
+        let account = self.conns.new_account();
+        let mut conn = Conn::new(stream, seat, account, phase, OutBuf::default());
+        conn.interest = conn.wanted_interest();
+        self.conns.insert(conn)
+    }
+
+    /// Asks the service what it makes of a connection that stands.
+    fn ask_service(&mut self, token: Token, peer: &Peer, purpose: Option<S::Message>, turn: &Turn<'_, S>) {
+        let Conns { slab, pool, alarms, desk, .. } = &mut self.conns;
+        let Conn { phase, output, account, seat, .. } = &mut slab[token.slot as usize];
+        pool.lend(output);
+        let mut out = Out::new(output, account, desk);
+        let handle = Handle::new(token, seat, alarms);
+        let opening = match purpose {
+            None => self.service.open(handle, peer, &mut out, turn),
+            Some(purpose) => self.service.open_with(purpose, handle, peer, &mut out, turn),
+        };
+        *phase = match opening {
+            Opening::Serve(session) => {
+                self.stats.accepted += 1;
+                Phase::Serving(Serving::new(session, turn.now))
+            }
+            Opening::Refused => {
+                alarms.get_mut().clear(token);
+                self.closed.push(CloseReason::Refused);
+                Phase::Sending { since: turn.now, ended: false, then: Then::Linger }
+            }
+        };
+        self.watch(token.slot, turn.now);
+    }
+
+    /// A connection is being opened from here, until `deadline`. `None`: as [`Core::open`].
+    pub(crate) fn connecting(
+        &mut self,
+        stream: T,
+        remote: SocketAddr,
+        purpose: S::Message,
+        seat: Seat,
+        deadline: Instant,
+        turn: &Turn<'_, S>,
+    ) -> Option<Token> {
+        if self.conns.is_full() {
+            self.closed.push(CloseReason::ConnectFailed);
+            self.service.on_connect_failed(purpose, remote, ErrorKind::OutOfMemory.into(), turn);
+            return None;
+        }
+        let token = self.insert(stream, seat, Phase::Opening { remote: Some(remote) });
+        self.purposes.insert(token.slot, purpose);
+        self.conns.alarms.get_mut().set(token, deadline);
+        Some(token)
+    }
+
+    /// The system has news of a connection that is being opened.
+    fn connected(&mut self, slot: u32, failed: bool, turn: &Turn<'_, S>) {
+        let conn = &mut self.conns.slab[slot as usize];
+        let Phase::Opening { remote: Some(remote) } = conn.phase else { return };
+        let error = match conn.stream.take_error() {
+            Ok(None) if !failed => None,
+            Ok(None) => Some(ErrorKind::ConnectionRefused.into()),
+            Ok(Some(error)) | Err(error) => Some(error),
+        };
+        if let Some(error) = error {
+            return self.connect_failed(slot, error, turn);
+        }
+        let peer = conn.stream.peer(remote);
+        let token = Token { slot, generation: conn.generation };
+        self.conns.alarms.get_mut().clear(token);
+        let purpose = self.purposes.remove(&slot);
+        self.ask_service(token, &peer, purpose, turn);
+        self.conns.touch(slot);
+    }
+
+    /// One that is being opened from here will not be: if it is still being opened, whoever wanted it is told.
+    fn connect_failed(&mut self, slot: u32, error: io::Error, turn: &Turn<'_, S>) {
+        let Some(conn) = self.conns.slab.get(slot as usize) else { return };
+        let Phase::Opening { remote: Some(remote) } = conn.phase else { return };
+        self.conns.remove(slot);
+        self.closed.push(CloseReason::ConnectFailed);
+        if let Some(purpose) = self.purposes.remove(&slot) {
+            self.service.on_connect_failed(purpose, remote, error, turn);
+        }
+    }
+
+    /// A connection came from another worker. `None`: as [`Core::open`].
+    pub(crate) fn adopt(&mut self, moved: Moved<S::Session, T>, turn: &Turn<'_, S>) -> Option<Token> {
+        let Moved { mut conn, alarm } = moved;
+        if self.conns.is_full() {
+            if let Phase::Serving(serving) = conn.phase {
+                self.closed.push(CloseReason::Refused);
+                self.service.on_close(self.conns.next_token(), serving.session, CloseReason::Refused, turn);
+            }
+            return None;
+        }
+        conn.interest = conn.wanted_interest();
+        conn.account.move_to(turn.worker);
+        let token = self.conns.insert(conn);
+        let alarms = &self.conns.alarms;
+        if let Some(at) = alarm {
+            alarms.borrow_mut().set(token, at);
+        }
+        let Conn { seat, phase, .. } = &mut self.conns.slab[token.slot as usize];
+        if let Phase::Serving(serving) = phase {
+            self.service.on_moved_here(Handle::new(token, seat, alarms), &mut serving.session, turn);
+        }
+        // A resume that went past it on the way.
+        if seat.take_resumed() {
+            self.conns.resume(token);
+        }
+        self.watch(token.slot, turn.now);
+        Some(token)
+    }
+
+    /// What the poller is to be told about a connection that has just come.
+    pub(crate) fn interest(&self, token: Token) -> Interest {
+        self.conns.slab[token.slot as usize].interest
+    }
+
+    /// Takes out a connection that may move, if the one in `slot` may, for [`Core::adopt`] elsewhere.
+    /// It is no longer known here, and is to be taken off the poller.
+    pub(crate) fn detach(&mut self, slot: u32, turn: &Turn<'_, S>) -> Option<(Token, Moved<S::Session, T>)> {
+        let Conn { phase, account, seat, generation, .. } = self.conns.slab.get_mut(slot as usize)?;
+        let Phase::Serving(serving) = phase else { return None };
+        let stays = serving.waits_for_resume() || serving.doom.is_some() || account.waits();
+        if stays || !self.service.may_move(&serving.session) {
+            return None;
+        }
+        let token = Token { slot, generation: *generation };
+        let handle = Handle::new(token, seat, &self.conns.alarms);
+        self.service.on_moving_away(handle, &mut serving.session, turn);
+        let alarm = self.conns.alarms.get_mut().clear(token);
+        let (token, conn) = self.conns.detach(slot);
+        Some((token, Moved { conn, alarm }))
+    }
+
+    /// The slots of all connections now.
+    pub(crate) fn slots(&self) -> Vec<u32> {
+        self.conns.slab.iter().map(|(slot, _)| slot as u32).collect()
+    }
+
+    /// An event of the poller. One for a connection that has gone is ignored.
+    pub(crate) fn event(&mut self, event: Event, turn: &Turn<'_, S>) {
+        let Some(slot) = self.conns.slot_of_key(event.key) else { return };
+        let broken = event.error || event.hangup;
+        let conn = &mut self.conns.slab[slot as usize];
+        if matches!(conn.phase, Phase::Opening { .. }) {
+            if event.writable || broken {
+                self.connected(slot, broken, turn);
+            }
+            return;
+        }
+        if event.writable {
+            conn.blocked_write = false;
+        }
+        if conn.may_read() {
+            if event.readable || broken {
+                self.serve(slot, true, turn);
+            }
+        } else if broken {
+            // It is not read, so nobody would fetch the error, and level mode would report it for ever.
+            self.abort(slot, CloseReason::PeerReset, turn);
+            return;
+        }
+        self.conns.touch(slot);
+    }
+
+    /// The connections whose turn is due without new input.
+    pub(crate) fn run_ready(&mut self, turn: &Turn<'_, S>) {
+        self.feed_starved();
+        if self.conns.ready.is_empty() {
+            return;
+        }
+        let mut running = std::mem::replace(&mut self.conns.ready, std::mem::take(&mut self.running));
+        for slot in running.drain(..) {
+            if self.conns.slab.get(slot as usize).is_some_and(|conn| conn.lists.queued) {
+                self.serve(slot, false, turn);
+            }
+        }
+        self.running = running;
+    }
+
+    /// A message of another thread, to this worker or to one of its connections.
+    pub(crate) fn message(&mut self, message: S::Message, to: Option<Token>, turn: &Turn<'_, S>) {
+        self.service.on_message(message, to, &mut self.conns, turn);
+    }
+
+    /// A message came back.
+    pub(crate) fn undelivered(&mut self, message: S::Message, turn: &Turn<'_, S>) {
+        self.service.on_undelivered(message, turn);
+    }
+
+    /// Whether there is such a connection, being served.
+    pub(crate) fn serves(&self, token: Token) -> bool {
+        self.conns.is_served(token)
+    }
+
+    /// A connection was resumed.
+    pub(crate) fn resume(&mut self, token: Token) {
+        self.conns.resume(token);
+    }
+
+    /// What has fallen due.
+    pub(crate) fn timers(&mut self, turn: &Turn<'_, S>) {
+        let now = turn.now;
+        if self.service.next_timer().is_some_and(|at| at <= now) {
+            self.service.on_timer(&mut self.conns, turn);
+        }
+        let due = self.conns.alarms.get_mut().due(now);
+        for (at, token) in due {
+            if !self.conns.alarms.get_mut().take(at, token) {
+                continue;
+            }
+            if self.conns.is_served(token) {
+                self.service.on_alarm(token, &mut self.conns, turn);
+            } else {
+                self.connect_failed(token.slot, ErrorKind::TimedOut.into(), turn);
+            }
+        }
+        let mut due = std::mem::take(&mut self.due);
+        self.idle.expire(now, &mut due);
+        for slot in due.drain(..) {
+            self.check_idle(slot, now);
+        }
+        self.linger.expire(now, &mut due);
+        for slot in due.drain(..) {
+            self.check_closing(slot, turn);
+        }
+        self.due = due;
+        self.check_stalls(turn);
+        if self.shutdown_at.is_some_and(|at| at <= now) {
+            for slot in self.slots() {
+                self.abort(slot, CloseReason::Shutdown, turn);
+            }
+        }
+    }
+
+    /// Ends the turn.
+    pub(crate) fn finish(&mut self, turn: &Turn<'_, S>) {
+        let mut at = 0;
+        while let Some(&slot) = self.conns.touched.get(at) {
+            if self.shutdown_at.is_some() {
+                self.connect_failed(slot, ErrorKind::ConnectionAborted.into(), turn);
+            }
+            self.end_serving_if_due(slot, turn);
+            at += 1;
+        }
+        let release = self.service.end_turn(turn);
+        let (upto, failed) = match release {
+            Release::Upto(seq) => (seq, None),
+            Release::Failed { after } => (after, Some(after)),
+        };
+        if failed.is_some() || upto > self.released {
+            self.released = self.released.max(upto);
+            self.conns.touch_held();
+        }
+        let mut touched = std::mem::take(&mut self.conns.touched);
+        for slot in touched.drain(..) {
+            self.settle(slot, failed, turn);
+        }
+        self.conns.touched = touched;
+        self.count_pool();
+        self.stats.turns += 1;
+    }
+
+    /// What is to be done to the poller and to closed sockets.
+    pub(crate) fn actions(&mut self) -> &mut Vec<Action<S::Session, T>> {
+        &mut self.conns.actions
+    }
+
+    /// Why connections have ended since this was last asked.
+    pub(crate) fn take_closed(&mut self) -> std::vec::Drain<'_, CloseReason> {
+        self.closed.drain(..)
+    }
+
+    /// Whether connections have ended since that was last asked.
+    pub(crate) fn has_closed(&self) -> bool {
+        !self.closed.is_empty()
+    }
+
+    /// A socket has left the layer.
+    pub(crate) fn handed_out(&mut self, token: Token, out: HandedOut<S::Session>, turn: &Turn<'_, S>) {
+        self.service.on_handed_out(token, out, turn);
+    }
+
+    /// Whether connections that were settled are noted, for [`Core::take_settled`].
+    pub(crate) fn note_settled(&mut self, on: bool) {
+        if on != self.settled.is_some() {
+            self.settled = on.then(Vec::new);
+        }
+    }
+
+    /// The connections that did something since this was last asked.
+    pub(crate) fn take_settled(&mut self) -> Vec<u32> {
+        self.settled.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Whether there is something to do without waiting.
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.conns.ready.is_empty() || !self.conns.touched.is_empty()
+    }
+
+    /// When [`Core::timers`] is wanted next.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let alarm = self.conns.alarms.borrow().next();
+        [
+            self.service.next_timer(),
+            alarm,
+            self.idle.next(),
+            self.linger.next(),
+            self.stalls.next(),
+            self.shutdown_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    pub(crate) fn stats(&self) -> WorkerStats {
+        WorkerStats { connections: self.conns.slab.len() as u64, ..self.stats }
+    }
+
+    /// Whether no connection is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.conns.slab.is_empty()
+    }
+
+    /// Begins the graceful end: what was read is answered, everything is sent, then all are closed; what
+    /// is not done after the shutdown timeout is cut off.
+    pub(crate) fn shutdown(&mut self, now: Instant) {
+        if self.shutdown_at.is_none() {
+            self.shutdown_at = Some(after(now, self.conns.limits.shutdown_timeout));
+            for slot in self.slots() {
+                self.conns.touch(slot);
+            }
+        }
+    }
+
+    /// From now on connections on which nothing comes or goes for `timeout` are closed.
+    pub(crate) fn set_idle_timeout(&mut self, timeout: Option<Duration>, now: Instant) {
+        if timeout != self.idle_timeout {
+            self.idle_timeout = timeout;
+            self.idle = idle_wheel(timeout, now);
+            for slot in self.slots() {
+                self.check_idle(slot, now);
+            }
+        }
+    }
+
+    /// Closes a connection at once, unsent output and all.
+    pub(crate) fn abort(&mut self, slot: u32, reason: CloseReason, turn: &Turn<'_, S>) {
+        if self.purposes.contains_key(&slot) {
+            return self.connect_failed(slot, ErrorKind::ConnectionAborted.into(), turn);
+        }
+        let (token, session) = self.conns.remove(slot);
+        if let Some(session) = session {
+            self.closed.push(reason);
+            self.service.on_close(token, session, reason, turn);
+        }
+    }
+}
+
+impl<S: Service, T: Stream> Core<S, T> {
+    /// As [`Core::abort`], if the connection is still there.
+    pub(crate) fn abort_token(&mut self, token: Token, reason: CloseReason, turn: &Turn<'_, S>) {
+        if self.conns.slot_of_key(token.key()) == Some(token.slot) {
+            self.abort(token.slot, reason, turn);
+        }
+    }
+
+    /// A connection that was to be handed out was closed instead.
+    pub(crate) fn told_closed(&mut self, token: Token, session: S::Session, turn: &Turn<'_, S>) {
+        self.service.on_close(token, session, CloseReason::Requested, turn);
+    }
+}
+
+fn idle_wheel(timeout: Option<Duration>, now: Instant) -> Wheel {
+    Wheel::new(now, timeout.unwrap_or_default() / TIMEOUT_PARTS)
+}

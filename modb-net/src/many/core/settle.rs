@@ -1,0 +1,246 @@
+//! The end of a turn for one connection: whether it is served on, what of its output leaves, what it waits
+//! for next; and the timeouts that end it.
+//!
+//! Invariants: one write at most; a session is given back exactly once; whatever a connection waits for,
+//! either the poller, the ready list, the list of held or starved ones or a wheel knows of it; what it holds is counted.
+
+use std::time::Instant;
+
+use super::{Action, Conns, Core, Leaving};
+use crate::base::limits::after;
+use crate::base::seq::Seq;
+use crate::base::token::Token;
+use crate::connection::conn::{Conn, Doom, Phase, Stream, Then, Waits};
+use crate::connection::io::{Handle, Out};
+use crate::connection::service::{Service, Turn};
+use crate::connection::workers::CloseReason;
+
+/// What became of a connection at the end of its turn.
+enum Settled {
+    /// It waits for something.
+    Stays,
+    /// It executes in the next turn.
+    Goes,
+}
+
+impl<S: Service, T: Stream> Core<S, T> {
+    /// Before the end of the turn: whoever has nothing more to ask, or was told to go, is no longer served.
+    pub(super) fn end_serving_if_due(&mut self, slot: u32, turn: &Turn<'_, S>) {
+        let Some(serving) = self.conns.slab.get(slot as usize).and_then(Conn::serving) else { return };
+        let shutdown = self.shutdown_at.is_some();
+        let doom = match (serving.doom, serving.waits) {
+            (Some(doom), _) => doom,
+            // It has something to do yet, and does it whatever its peer's side or the server does.
+            (None, Waits::Turn | Waits::Parked | Waits::Room) => return,
+            (None, Waits::Input) if serving.ended => {
+                self.end_of_input(slot, turn);
+                let Some(serving) = self.conns.slab[slot as usize].serving() else { return };
+                let Some(doom) = serving.doom else { return };
+                doom
+            }
+            // A blocked session is not waited for: nobody may be there to receive what it takes.
+            (None, Waits::Blocked) if serving.ended => Doom::Close(CloseReason::PeerClosed),
+            (None, Waits::Input | Waits::Blocked) if shutdown => Doom::Close(CloseReason::Shutdown),
+            (None, Waits::Input | Waits::Blocked) => return,
+        };
+        match doom {
+            Doom::Close(reason) => self.end_serving(slot, reason, turn),
+            Doom::HandOut => self.begin_hand_out(slot, turn.now),
+        }
+    }
+
+    /// Ends serving: what was written is sent, with a last word; input is ignored from now on.
+    fn end_serving(&mut self, slot: u32, reason: CloseReason, turn: &Turn<'_, S>) {
+        let Conn { phase, output, account, generation, .. } = &mut self.conns.slab[slot as usize];
+        let sending = Phase::Sending { since: turn.now, ended: false, then: Then::Linger };
+        let Phase::Serving(mut serving) = std::mem::replace(phase, sending) else { return };
+        if let Phase::Sending { ended, .. } = phase {
+            *ended = serving.ended;
+        }
+        let token = Token { slot, generation: *generation };
+        self.conns.pool.lend(output);
+        let mut out = Out::new(output, account, &self.conns.desk);
+        self.service.last_word(&mut serving.session, reason, &mut out, turn);
+        serving.input.clear();
+        self.conns.pool.reclaim_input(&mut serving.input);
+        self.conns.alarms.get_mut().clear(token);
+        self.watch_closing(slot, turn.now);
+        self.closed.push(reason);
+        self.service.on_close(token, serving.session, reason, turn);
+    }
+
+    /// Ends serving for a connection that leaves the layer.
+    fn begin_hand_out(&mut self, slot: u32, now: Instant) {
+        let Conn { phase, generation, .. } = &mut self.conns.slab[slot as usize];
+        let sending = Phase::Sending { since: now, ended: false, then: Then::Linger };
+        let Phase::Serving(mut serving) = std::mem::replace(phase, sending) else { return };
+        self.conns.alarms.get_mut().clear(Token { slot, generation: *generation });
+        let then = Then::HandOut { session: serving.session, unread: serving.input.take() };
+        *phase = Phase::Sending { since: now, ended: serving.ended, then };
+        self.watch_closing(slot, now);
+    }
+
+    /// After the end of the turn: sends what may leave, and decides what the connection waits for.
+    pub(super) fn settle(&mut self, slot: u32, failed: Option<Seq>, turn: &Turn<'_, S>) {
+        let Some(conn) = self.conns.slab.get_mut(slot as usize) else { return };
+        if !std::mem::take(&mut conn.lists.touched) {
+            return;
+        }
+        if failed.is_some_and(|after| conn.output.fail_after(after)) && conn.serving().is_some() {
+            self.fail_serving(slot, turn);
+        }
+        let conn = &mut self.conns.slab[slot as usize];
+        match conn.write(self.released, turn.now) {
+            None => {}
+            Some(Ok(n)) => {
+                self.stats.writes += 1;
+                self.stats.bytes_out += n as u64;
+            }
+            Some(Err(reason)) => return self.abort(slot, reason, turn),
+        }
+        let unsent = conn.output.len();
+        if unsent > self.conns.limits.max_output_bytes {
+            return self.abort(slot, CloseReason::OutputLimit, turn);
+        }
+        if conn.output.said_full() {
+            self.tell_drained(slot, turn);
+        }
+        let conn = &mut self.conns.slab[slot as usize];
+        let unsent = conn.output.len();
+        let mut next = Settled::Stays;
+        let mut bytes = 0;
+        // Whoever is about to execute keeps its place in the order until it has.
+        let mut rests = true;
+        match &mut conn.phase {
+            Phase::Serving(serving) => {
+                serving.update_pause(unsent, self.conns.desk.high_water_bytes);
+                rests = serving.waits == Waits::Input;
+                if serving.waits == Waits::Turn && !serving.paused {
+                    next = Settled::Goes;
+                }
+                bytes = serving.input.heap_bytes() + self.service.session_bytes(&serving.session);
+            }
+            Phase::Sending { ended, then, .. } if unsent == 0 => match then {
+                Then::HandOut { .. } => return self.hand_out(slot),
+                Then::Linger if *ended || conn.stream.shutdown_write().is_err() => {
+                    self.conns.remove(slot);
+                    return;
+                }
+                Then::Linger => conn.phase = Phase::Lingering { since: turn.now, drained_bytes: 0 },
+            },
+            Phase::Sending { then: Then::HandOut { unread, .. }, .. } => bytes = unread.capacity(),
+            Phase::Opening { .. } | Phase::Sending { .. } | Phase::Lingering { .. } => {}
+        }
+        // Gives back what is empty, and counts what is not.
+        self.conns.pool.reclaim_output(&mut conn.output);
+        conn.account.recount(bytes + conn.output.heap_bytes());
+        if rests {
+            conn.account.rest();
+        }
+        let wanted = conn.wanted_interest();
+        if wanted != conn.interest {
+            conn.interest = wanted;
+            let token = Token { slot, generation: conn.generation };
+            self.conns.actions.push(Action::Modify(token, wanted));
+        }
+        if unsent > 0 && conn.output.is_held() {
+            self.conns.hold(slot);
+        }
+        if matches!(next, Settled::Goes) {
+            self.conns.queue(slot);
+        }
+        if let Some(settled) = &mut self.settled {
+            settled.push(slot);
+        }
+    }
+
+    /// Replies to what failed were taken out of the output; what is left is sent, and nothing is added.
+    fn fail_serving(&mut self, slot: u32, turn: &Turn<'_, S>) {
+        let conn = &mut self.conns.slab[slot as usize];
+        let sending = Phase::Sending { since: turn.now, ended: false, then: Then::Linger };
+        let Phase::Serving(serving) = std::mem::replace(&mut conn.phase, sending) else { return };
+        let token = Token { slot, generation: conn.generation };
+        self.conns.alarms.get_mut().clear(token);
+        self.watch_closing(slot, turn.now);
+        self.closed.push(CloseReason::CommitFailed);
+        self.service.on_close(token, serving.session, CloseReason::CommitFailed, turn);
+    }
+
+    /// Tells a session that found its output full that half of it has left.
+    fn tell_drained(&mut self, slot: u32, turn: &Turn<'_, S>) {
+        let Conns { slab, pool, alarms, desk, .. } = &mut self.conns;
+        let Conn { phase, output, account, seat, generation, .. } = &mut slab[slot as usize];
+        if output.len() > desk.high_water_bytes / 2 {
+            return;
+        }
+        output.say_drained();
+        let Phase::Serving(serving) = phase else { return };
+        if serving.doom.is_some() {
+            return;
+        }
+        pool.lend(output);
+        let before = output.len();
+        let handle = Handle::new(Token { slot, generation: *generation }, seat, alarms);
+        let mut out = Out::new(output, account, desk);
+        self.service.on_drained(handle, &mut serving.session, &mut out, turn);
+        if output.len() > before {
+            self.conns.queue(slot);
+        }
+    }
+
+    fn hand_out(&mut self, slot: u32) {
+        let (token, conn) = self.conns.detach(slot);
+        if let Phase::Sending { then: Then::HandOut { session, unread }, .. } = conn.phase {
+            self.closed.push(CloseReason::HandedOut);
+            let leaving = Box::new(Leaving { session, unread, seat: conn.seat });
+            self.conns.actions.push(Action::HandOut(token, conn.stream, leaving));
+        }
+    }
+
+    /// Watches over a connection that has just come.
+    pub(super) fn watch(&mut self, slot: u32, now: Instant) {
+        if self.conns.slab[slot as usize].serving().is_none() {
+            self.watch_closing(slot, now);
+        } else if let Some(timeout) = self.idle_timeout {
+            self.idle.schedule(slot, after(now, timeout));
+        }
+    }
+
+    fn watch_closing(&mut self, slot: u32, now: Instant) {
+        let limits = &self.conns.limits;
+        self.linger.schedule(slot, after(now, limits.linger_timeout.min(limits.closing_timeout)));
+    }
+
+    pub(super) fn check_idle(&mut self, slot: u32, now: Instant) {
+        let (Some(timeout), Some(conn)) = (self.idle_timeout, self.conns.slab.get_mut(slot as usize)) else {
+            return;
+        };
+        let Some(serving) = conn.serving_mut().filter(|serving| serving.doom.is_none()) else { return };
+        let waits_for_us = serving.waits_for_resume() || serving.waits == Waits::Room;
+        let exempt = waits_for_us || !self.service.may_time_out(&serving.session);
+        let due = after(serving.active, timeout);
+        if !exempt && due <= now {
+            serving.doom = Some(Doom::Close(CloseReason::Idle));
+            self.conns.touch(slot);
+        } else {
+            self.idle.schedule(slot, if exempt { after(now, timeout) } else { due });
+        }
+    }
+
+    /// A closing connection that makes no progress is cut off.
+    pub(super) fn check_closing(&mut self, slot: u32, turn: &Turn<'_, S>) {
+        let limits = &self.conns.limits;
+        let Some(conn) = self.conns.slab.get_mut(slot as usize) else { return };
+        let due = match &conn.phase {
+            // The slot has a new owner.
+            Phase::Opening { .. } | Phase::Serving(_) => return,
+            Phase::Sending { since, .. } => after(*since, limits.closing_timeout),
+            Phase::Lingering { since, .. } => after(*since, limits.linger_timeout),
+        };
+        if due > turn.now {
+            self.linger.schedule(slot, due);
+        } else {
+            self.abort(slot, CloseReason::PeerReset, turn);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The threads: one that accepts and refuses, the workers that serve, and what starts and ends them.
+
+pub(crate) mod accept;
+pub(crate) mod refuse;
+pub(crate) mod runtime;
+pub(crate) mod worker;

@@ -1,0 +1,394 @@
+//! One worker thread: waits, lets [`Core`] do the turn, tells the poller what came of it.
+//!
+//! A thin shell: no decision about a connection is made here. Invariants: the notifier's wait is ended and
+//! then the mailbox and what lies beside it are emptied, in this order, before the next sleep; a socket leaves the
+//! poller before it is closed or handed on, and is closed before its seat is given back.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use socket2::Socket;
+
+use crate::base::token::{Token, reserved_key};
+use crate::connection::seat::Address;
+use crate::connection::service::{HandedOut, Service, Turn};
+use crate::connection::workers::{CloseReason, Workers};
+use crate::many::core::{Action, Core, Leaving};
+use crate::many::handoff::{Arrival, Letter, Live, Way};
+use crate::many::hub::{Hub, Thing};
+use crate::system::notify::Notifier;
+use crate::system::poll::{Events, Interest, Poller};
+
+const NOTIFIER: usize = reserved_key(0);
+const SHARED_QUEUE: usize = reserved_key(1);
+
+/// What a worker waits with: made before its thread, so that a lack of descriptors is an error of the start.
+pub(crate) struct Station {
+    notifier: Notifier,
+    poller: Poller,
+}
+
+impl Station {
+    pub(crate) fn new() -> io::Result<Self> {
+        let notifier = Notifier::new().map_err(io::Error::other)?;
+        let mut poller = Poller::new()?;
+        poller.add(NOTIFIER, notifier.source(), Interest::READ)?;
+        Ok(Self { notifier, poller })
+    }
+
+    pub(crate) fn notifier(&self) -> &Notifier {
+        &self.notifier
+    }
+}
+
+pub(crate) struct Worker<S: Service> {
+    index: usize,
+    hub: Arc<Hub<S>>,
+    notifier: Notifier,
+    poller: Poller,
+    core: Core<S, Arc<Socket>>,
+    mail: Vec<Letter<S>>,
+    messages: Vec<(S::Message, Option<Destination>)>,
+    /// The mailbox was empty when it was last looked at.
+    mail_emptied: bool,
+    /// Connections to be given away in this turn.
+    to_move: usize,
+    /// [`Hub::moves`] when all connections were last tried, while draining.
+    moves_seen: Option<u64>,
+    /// [`Hub::moves`] when no other worker had room for one of ours.
+    no_room: Option<u64>,
+    /// Whether the poller watches the shared queue.
+    shared_polled: bool,
+    stopping: bool,
+}
+
+/// To which connection a message goes, and which worker sent it.
+struct Destination {
+    to: Address,
+    from: Option<usize>,
+}
+
+impl<S: Service> Worker<S> {
+    pub(crate) fn new(index: usize, hub: Arc<Hub<S>>, station: Station, service: S) -> io::Result<Self> {
+        let Station { notifier, mut poller } = station;
+        if let Some(shared) = &hub.shared {
+            poller.add(SHARED_QUEUE, shared.source()?, Interest::READ)?;
+        }
+        let core = Core::new(service, hub.limits.clone(), hub.budget.clone(), index, Instant::now());
+        Ok(Self {
+            index,
+            hub,
+            notifier,
+            poller,
+            core,
+            mail: Vec::new(),
+            messages: Vec::new(),
+            mail_emptied: false,
+            to_move: 0,
+            moves_seen: None,
+            no_room: None,
+            shared_polled: true,
+            stopping: false,
+        })
+    }
+
+    /// Serves until the server is shut down and the last connection has gone.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::new();
+        while !(self.stopping && self.core.is_empty()) {
+            self.wait(&mut events)?;
+            self.turn(&events);
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let drained = self.mail_emptied && !self.core.has_ready();
+        let wait = self.notifier.begin_wait(drained);
+        let timeout = if wait.may_block() {
+            let now = Instant::now();
+            self.core.next_deadline().map(|at| round_up(at.saturating_duration_since(now)))
+        } else {
+            None
+        };
+        self.poller.wait(events, wait.timeout(timeout))?;
+        let notified = events.iter().any(|event| event.key == NOTIFIER);
+        wait.end(notified).map_err(io::Error::other)
+    }
+
+    fn turn(&mut self, events: &Events) {
+        let hub = self.hub.clone();
+        let turn = Turn { now: Instant::now(), worker: self.index, workers: &*hub };
+        self.core.begin(&turn);
+        self.core.set_idle_timeout(hub.idle_timeout(), turn.now);
+        self.poll_shared(!hub.is_draining(self.index) && !hub.is_stopping());
+        self.take_mail(&turn);
+        self.take_aside(&turn);
+        for event in events.iter() {
+            match event.key {
+                NOTIFIER => {}
+                SHARED_QUEUE => self.take_shared(&turn),
+                _ => self.core.event(event, &turn),
+            }
+        }
+        self.core.run_ready(&turn);
+        self.deliver(&turn);
+        self.core.timers(&turn);
+        self.core.finish(&turn);
+        self.apply(&turn);
+        self.move_away(&turn);
+        hub.publish(self.index, &self.core.stats());
+    }
+
+    fn take_mail(&mut self, turn: &Turn<'_, S>) {
+        let mailbox = &self.hub.desks[self.index].mailbox;
+        if self.hub.is_stopping() {
+            if !self.stopping {
+                self.stopping = true;
+                self.mail.extend(mailbox.close());
+                self.mail_emptied = true;
+                if let Some(shared) = &self.hub.shared {
+                    shared.close();
+                }
+                self.core.shutdown(turn.now);
+            }
+        } else {
+            let taken = mailbox.take(self.hub.limits.mail_per_turn, &mut self.mail);
+            self.mail_emptied = taken.emptied;
+            if taken.room_awaited {
+                self.hub.room_made();
+            }
+        }
+        if self.mail.is_empty() {
+            return;
+        }
+        let mut mail = std::mem::take(&mut self.mail);
+        for letter in mail.drain(..) {
+            match letter {
+                // Its seat counts it as not served.
+                Letter::Arrived(arrival) if self.stopping => drop(arrival),
+                Letter::Arrived(arrival) => self.open(arrival, turn),
+                Letter::Moved(moved) => self.adopt(*moved, turn),
+                Letter::Message(message) => self.messages.push((message, None)),
+                Letter::MessageTo { to, message, from } => {
+                    self.messages.push((message, Some(Destination { to, from })));
+                }
+                Letter::MoveAway { at_most } => self.to_move = self.to_move.saturating_add(at_most),
+            }
+        }
+        self.mail = mail;
+    }
+
+    /// What could not be refused.
+    fn take_aside(&mut self, turn: &Turn<'_, S>) {
+        if !self.hub.has_aside(self.index) {
+            return;
+        }
+        for thing in self.hub.take_aside(self.index) {
+            match thing {
+                Thing::CameBack(message) => self.core.undelivered(message, turn),
+                Thing::Resumed(address) => match (address.worker(), address.token_at(self.index)) {
+                    (Some(_), Some(token)) => {
+                        // Taken first: whoever resumes it from now on tells us again.
+                        address.take_resumed();
+                        self.core.resume(token);
+                    }
+                    // It has moved, or lies in our mailbox still; whoever adopts it looks at its mark.
+                    (Some(worker), None) if worker != self.index => self.hub.pass_on(worker, address),
+                    (Some(_) | None, None) | (None, Some(_)) => {}
+                },
+            }
+        }
+    }
+
+    fn deliver(&mut self, turn: &Turn<'_, S>) {
+        if self.messages.is_empty() {
+            return;
+        }
+        let mut messages = std::mem::take(&mut self.messages);
+        for (message, destination) in messages.drain(..) {
+            let Some(Destination { to, from }) = destination else {
+                self.core.message(message, None, turn);
+                continue;
+            };
+            match to.token_at(self.index) {
+                Some(token) if self.core.serves(token) => self.core.message(message, Some(token), turn),
+                // It is closing.
+                Some(_) => self.hub.give_back(message, from, self.index),
+                // It has moved, or lies behind this message in our mailbox.
+                None => {
+                    if let Err(undelivered) = self.hub.post_to(&to, message, from) {
+                        self.hub.give_back(undelivered.0, from, self.index);
+                    }
+                }
+            }
+        }
+        self.messages = messages;
+    }
+
+    fn take_shared(&mut self, turn: &Turn<'_, S>) {
+        let Some(shared) = &self.hub.shared else { return };
+        let (arrival, room_awaited) = shared.take();
+        if room_awaited {
+            self.hub.room_made();
+        }
+        if let Some(arrival) = arrival {
+            arrival.seat.assign(self.index);
+            self.open(arrival, turn);
+        }
+    }
+
+    /// A draining worker does not look at the shared queue, which would report the same byte for ever.
+    fn poll_shared(&mut self, on: bool) {
+        if self.shared_polled != on && self.hub.shared.is_some() {
+            self.shared_polled = on;
+            let interest = if on { Interest::READ } else { Interest::NONE };
+            if let Err(error) = self.poller.modify(SHARED_QUEUE, interest) {
+                tracing::warn!(%error, "the poller refused a new interest");
+            }
+        }
+    }
+
+    fn open(&mut self, arrival: Arrival<S::Message>, turn: &Turn<'_, S>) {
+        let Arrival { stream, seat, way } = arrival;
+        let stream = Arc::new(stream);
+        let token = match way {
+            Way::Accepted(peer) => self.core.open(stream.clone(), &peer, None, seat, turn),
+            Way::Adopted { peer, purpose } => {
+                self.core.open(stream.clone(), &peer, Some(purpose), seat, turn)
+            }
+            Way::Opens { remote, deadline, purpose } => {
+                self.core.connecting(stream.clone(), remote, purpose, seat, deadline, turn)
+            }
+        };
+        if let Some(token) = token {
+            self.add_to_poller(token, stream, turn);
+        }
+    }
+
+    fn adopt(&mut self, moved: Live<S>, turn: &Turn<'_, S>) {
+        let stream = moved.stream().clone();
+        if let Some(token) = self.core.adopt(moved, turn) {
+            self.add_to_poller(token, stream, turn);
+        }
+    }
+
+    fn add_to_poller(&mut self, token: Token, stream: Arc<Socket>, turn: &Turn<'_, S>) {
+        if let Err(error) = self.poller.add(token.key(), stream, self.core.interest(token)) {
+            tracing::warn!(%error, "a connection cannot be polled and is closed");
+            self.core.abort(token.slot, CloseReason::PeerReset, turn);
+        }
+    }
+
+    /// Does to the poller what the turn decided.
+    fn apply(&mut self, turn: &Turn<'_, S>) {
+        if self.core.actions().is_empty() && !self.core.has_closed() {
+            return;
+        }
+        let mut actions = std::mem::take(self.core.actions());
+        for action in actions.drain(..) {
+            match action {
+                Action::Modify(token, interest) => {
+                    if let Err(error) = self.poller.modify(token.key(), interest) {
+                        // The poller tells what it told before, or nothing: nobody would know what to wait for.
+                        tracing::warn!(%error, "the poller refused a new interest, and the connection is closed");
+                        self.core.abort_token(token, CloseReason::PeerReset, turn);
+                    }
+                }
+                Action::Close(token, stream, seat) => {
+                    // Not found: it could not be added, and is closed for that.
+                    let _ = self.poller.delete(token.key());
+                    drop(stream);
+                    drop(seat);
+                }
+                Action::HandOut(token, stream, leaving) => self.hand_out(token, stream, *leaving, turn),
+            }
+        }
+        // What an interest that was refused has closed.
+        let more = std::mem::replace(self.core.actions(), actions);
+        if !more.is_empty() {
+            self.core.actions().extend(more);
+            self.apply(turn);
+        }
+        for reason in self.core.take_closed() {
+            self.hub.count_closed(reason);
+        }
+    }
+
+    fn hand_out(
+        &mut self,
+        token: Token,
+        stream: Arc<Socket>,
+        leaving: Leaving<S::Session>,
+        turn: &Turn<'_, S>,
+    ) {
+        let Leaving { session, unread, seat } = leaving;
+        let _ = self.poller.delete(token.key());
+        match Arc::try_unwrap(stream) {
+            Ok(socket) => self.core.handed_out(token, HandedOut { session, socket, unread }, turn),
+            // The poller would not let it go.
+            Err(_) => self.core.told_closed(token, session, turn),
+        }
+        drop(seat);
+    }
+
+    /// Gives connections to other workers, if that was asked for.
+    fn move_away(&mut self, turn: &Turn<'_, S>) {
+        let draining = self.hub.is_draining(self.index) && !self.stopping;
+        if !draining && self.to_move == 0 && self.moves_seen.is_none() {
+            return;
+        }
+        let at_most = std::mem::take(&mut self.to_move);
+        if draining {
+            self.core.note_settled(true);
+            // All of them where something has changed, else those that have: what had to stay stays.
+            let moves = self.hub.moves();
+            let anew = self.moves_seen.replace(moves) != Some(moves);
+            let slots = if anew { self.core.slots() } else { self.core.take_settled() };
+            // One that was refused came back and counts as settled: it is not tried again before there may be room.
+            if self.no_room != Some(moves) {
+                let refused = !self.move_slots(slots, usize::MAX, turn);
+                self.no_room = refused.then_some(moves);
+            }
+        } else {
+            self.moves_seen = None;
+            self.no_room = None;
+            self.core.note_settled(false);
+            if at_most > 0 && !self.stopping {
+                self.move_slots(self.core.slots(), at_most, turn);
+            }
+        }
+    }
+
+    /// `false`: no other worker has room; [`Hub::moves`] changes when one has.
+    fn move_slots(&mut self, slots: Vec<u32>, mut at_most: usize, turn: &Turn<'_, S>) -> bool {
+        if !self.hub.has_another(self.index) {
+            return true;
+        }
+        for slot in slots {
+            if at_most == 0 {
+                return true;
+            }
+            let Some((token, moved)) = self.core.detach(slot, turn) else { continue };
+            // Before another worker's poller gets it.
+            let _ = self.poller.delete(token.key());
+            match self.hub.place_moved(self.index, Letter::Moved(Box::new(moved))) {
+                Ok(()) => at_most -= 1,
+                Err(Letter::Moved(moved)) => {
+                    // No room anywhere: it stays, until there is.
+                    self.adopt(*moved, turn);
+                    return false;
+                }
+                Err(_) => unreachable!("what is refused is given back"),
+            }
+        }
+        true
+    }
+}
+
+/// A poller counts whole milliseconds or rounds down on some systems: waking a moment early would turn
+/// into a spin until the deadline.
+fn round_up(duration: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
+}
