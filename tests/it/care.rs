@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use modb_tests::peer::encode;
+use modb_tests::sys::SmallDisk;
 use modb_tests::tool::{self, Outcome};
-use modb_tests::{Launch, Platform, Reply, Server, binary, wait};
+use modb_tests::{Launch, Platform, Reply, Server, binary, skip, wait};
 
 const KEYS: usize = 2000;
 /// A task on little data ends long before.
@@ -171,7 +172,7 @@ pub(crate) fn a_flipped_byte_is_found(platform: &Platform) {
     let around = tempfile::tempdir().expect("a folder can be made");
     let restored = around.path().join("restored");
     assert_status(&care(&[&"restore", &launch.folder()], &restored), 1, &[]);
-    Launch::new(platform).in_folder(&restored).start_expecting_refusal();
+    assert!(!restored.exists(), "nothing of it is left");
 
     // A file that is gone.
     let launch = filled(platform);
@@ -221,4 +222,119 @@ pub(crate) fn compaction_gives_space_back_served_or_not(platform: &Platform) {
     assert_filled(&server);
     drop(server);
     assert_status(&care(&[&"check"], launch.folder()), 0, &["no damage"]);
+}
+
+/// Cuts a file to a part of it.
+fn cut(file: &Path, percent: u64) {
+    let file = fs::File::options().write(true).open(file).expect("a test may write its own file");
+    let bytes = file.metadata().expect("it is there").len();
+    file.set_len(bytes * percent / 100).expect("a test may cut its own file");
+}
+
+/// All files of a folder but the lock, with what is in them.
+pub(crate) fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a test may list its own folder").flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else if entry.file_name() != "LOCK" {
+                found.push((entry.path(), fs::read(entry.path()).expect("a test may read its own file")));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+pub(crate) fn a_copy_or_a_closed_folder_that_lost_something_is_refused(platform: &Platform) {
+    let around = tempfile::tempdir().expect("a folder can be made");
+    let server = Launch::new(platform).start();
+    fill(&server);
+    type Harm = &'static dyn Fn(&Path);
+    let harms: [(&str, Harm); 4] = [
+        ("cut", &|copy| cut(&largest(copy, "log-"), 30)),
+        ("gone", &|copy| fs::remove_file(largest(copy, "log-")).expect("a test may remove its own file")),
+        ("flipped", &|copy| flip_a_byte(&largest(copy, "log-"), 10_000)),
+        ("cut-table", &|copy| cut(&largest(copy, "tables"), 90)),
+    ];
+    for (name, harm) in harms {
+        let (copy, restored) = (around.path().join(name), around.path().join("restored"));
+        assert_status(&care_served(&[&"backup", &copy], &server), 0, &["backed up"]);
+        assert_status(&care(&[&"check"], &copy), 0, &["no damage"]);
+        harm(&copy);
+        let harmed = files(&copy);
+        let place = if name == "cut-table" { "tables" } else { "log-" };
+        for _ in 0..2 {
+            assert_status(&care(&[&"check"], &copy), 1, &["corrupt data", place]);
+            assert_status(&care(&[&"restore", &copy], &restored), 1, &["corrupt data", place]);
+            assert!(!restored.exists(), "nothing of it is left");
+            let refusal = Launch::new(platform).in_folder(&copy).start_expecting_refusal();
+            assert!(refusal.output.contains("corrupt data"), "{}", refusal.output);
+        }
+        assert!(files(&copy) == harmed, "{name}: whoever refused it changed nothing");
+    }
+    drop(server);
+
+    // Closed, and then cut at its end: as before a start for writing, so after one that was refused.
+    let launch = filled(platform);
+    cut(&largest(launch.folder(), "log-"), 99);
+    for _ in 0..2 {
+        assert_status(&care(&[&"check"], launch.folder()), 1, &["corrupt data", "log-"]);
+        launch.start_expecting_refusal();
+    }
+    // What a server that was killed leaves states no end.
+    let launch = Launch::new(platform);
+    let mut server = launch.start();
+    fill(&server);
+    server.kill();
+    assert_status(&care(&[&"check"], launch.folder()), 0, &["no damage"]);
+    assert_filled(&launch.start());
+}
+
+pub(crate) fn a_task_that_failed_leaves_nothing_behind(platform: &Platform) {
+    let launch = filled(platform);
+    assert_status(&care(&[&"compact"], launch.folder()), 0, &["bytes before"]);
+    flip_a_byte(&largest(launch.folder(), "tables"), 20_000);
+    let around = tempfile::tempdir().expect("a folder can be made");
+    let target = around.path().join("a").join("b");
+    assert_status(&care(&[&"backup", &target], launch.folder()), 1, &[]);
+    assert_status(&care(&[&"restore", &launch.folder()], &target), 1, &[]);
+    assert_eq!(fs::read_dir(around.path()).expect("it is there").count(), 0, "nor the folders around it");
+    fs::create_dir_all(&target).expect("a folder can be made");
+    assert_status(&care(&[&"backup", &target], launch.folder()), 1, &[]);
+    assert_eq!(fs::read_dir(&target).expect("what was there stays").count(), 0);
+}
+
+pub(crate) fn check_and_backup_need_no_disk_that_can_be_written(platform: &Platform) {
+    let disk = match SmallDisk::mount() {
+        Ok(disk) => disk,
+        Err(why) => skip!("{why}"),
+    };
+    let around = tempfile::tempdir().expect("a folder can be made");
+    let (closed, killed) = (disk.path().join("closed"), disk.path().join("killed"));
+    let mut server = Launch::new(platform).in_folder(&closed).start();
+    fill(&server);
+    server.stop();
+    let mut server = Launch::new(platform).in_folder(&killed).start();
+    fill(&server);
+    server.kill();
+    // What a crash leaves for the next start to remove.
+    fs::write(killed.join("tables").join("tables").join("99"), "half")
+        .expect("a test may write its own folder");
+    let writable = files(disk.path());
+    for copy in ["first", "second"] {
+        for (name, folder) in [("closed", &closed), ("killed", &killed)] {
+            assert_status(&care(&[&"check"], folder), 0, &["1999 keys", "no damage"]);
+            let copy = around.path().join(format!("{copy}-{name}"));
+            assert_status(&care(&[&"backup", &copy], folder), 0, &["backed up"]);
+            assert_filled(&Launch::new(platform).in_folder(&copy).start());
+        }
+        assert!(files(disk.path()) == writable, "nothing was changed");
+        if let Err(why) = disk.make_read_only() {
+            skip!("{why}");
+        }
+    }
+    Launch::new(platform).in_folder(&closed).start_expecting_refusal();
 }

@@ -25,6 +25,7 @@ mod serve;
 mod shortage;
 mod shutdown;
 mod start;
+mod versions;
 
 use modb_tests::{Platform, Where, skip};
 
@@ -245,6 +246,13 @@ scenarios! {
     care::folders_that_hold_something_are_not_filled, unless Redis: "the tasks are Modb's own";
     care::what_cannot_be_done_is_said_with_status_2, unless Redis: "the tasks are Modb's own";
     care::compaction_gives_space_back_served_or_not, unless Redis: "the tasks are Modb's own";
+    care::a_copy_or_a_closed_folder_that_lost_something_is_refused, unless Redis: "the tasks are Modb's own";
+    care::a_task_that_failed_leaves_nothing_behind, unless Redis: "the tasks are Modb's own";
+    care::check_and_backup_need_no_disk_that_can_be_written, unless Redis: "the tasks are Modb's own";
+
+    versions::a_folder_of_version_1_is_read_and_brought_forward, unless Redis: "the folders are Modb's own";
+    versions::a_folder_of_a_later_version_is_refused_and_no_damage, unless Redis: "the folders are Modb's own";
+    versions::no_value_is_taken_for_a_piece_of_the_log, unless Redis: "the log is Modb's own";
 
     crash::acknowledged_writes_survive_25_kills;
     #[ignore = "500 restarts"]

@@ -1,9 +1,9 @@
 //! Care of a data folder from the command line: `check`, `backup`, `restore`, `compact`.
 //!
 //! A folder that no server uses is opened here. One that a server uses is left to it: backup and compaction are then
-//! asked of that server, check and restore refuse. Invariants: what is printed as done was done; a copy that does not
-//! pass its check is not left as something a server would open; `check` writes nothing but the lock, and what opening
-//! after a crash cuts off.
+//! asked of that server, check and restore refuse. Invariants: what is printed as done was done; a copy that failed, or does
+//! not pass its check, is removed again; `check` and `backup` of a folder at rest change nothing in it, and need no disk that
+//! can be written.
 
 mod bar;
 mod error;
@@ -158,25 +158,19 @@ fn restore(source: &Path, folder: &Path) -> Result<Found, CareError> {
     refuse_inside(folder, source)?;
     let total = store::folder_bytes(source);
     let measure = || (store::folder_bytes(folder), total);
-    bar::during("restoring", "bytes", measure, || Ok(store::copy_folder(source, folder)?))?;
-    let examined = examine(folder);
-    let damaged = match &examined {
-        Ok(report) => report.faults > 0,
-        Err(_) => true,
-    };
-    if damaged {
-        store::unmark(folder)?;
-    }
-    let report = examined?;
-    if damaged {
+    let copy = bar::during("restoring", "bytes", measure, || Ok(store::copy_folder(source, folder)?))?;
+    // What does not pass is removed again.
+    let report = examine(folder)?;
+    if report.faults > 0 {
         let mut found = Found { lines: String::new(), status: DAMAGED };
         for fault in &report.described {
             found.add(&format!("damage: {fault}"));
         }
         let (faults, source) = (report.faults, source.display());
-        found.add(&format!("{faults} faults: {source} is damaged; no server opens the copy"));
+        found.add(&format!("{faults} faults: {source} is damaged; nothing is restored"));
         return Ok(found);
     }
+    copy.keep();
     Ok(Found::done(&format!("{} keys are restored in {}, no damage", report.keys, folder.display())))
 }
 

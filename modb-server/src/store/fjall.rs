@@ -18,7 +18,8 @@ use ::fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use bytes::Bytes;
 use modb_net::Seq;
 
-use super::folder::Folder;
+use super::folder::{Folder, NewFolder};
+use super::format::Format;
 use super::group::{Backing, GroupCommit, Purpose, lock};
 use super::options::{EngineKind, OpenOptions};
 use super::{Batch, Counter, Durability, Got, Page, SettledHook, Store, StoreError, Write};
@@ -75,7 +76,7 @@ impl Backing for Inner {
 
 impl FjallStore {
     pub(crate) fn open(options: &OpenOptions) -> Result<Self, StoreError> {
-        let folder = Folder::take(&options.folder, EngineKind::Fjall.name())?;
+        let folder = Folder::take(&options.folder, EngineKind::Fjall)?;
         let (database, records, meta) = open_database(&folder.path().join("fjall"), options.cache_mb)?;
         let mut counters = HashMap::new();
         for entry in meta.iter() {
@@ -242,7 +243,7 @@ impl Store for FjallStore {
 
     fn backup(&self, target: &Path) -> Result<(), StoreError> {
         self.group.health.check_read()?;
-        let copy_folder = Folder::create(target)?;
+        let mut copy_folder = NewFolder::create(target)?;
         let (copy, records, meta) = open_database(&copy_folder.path().join("fjall"), 16)?;
         let view = self.inner.database.snapshot();
         let mut from = vec![0];
@@ -263,7 +264,10 @@ impl Store for FjallStore {
         }
         out.commit()?;
         copy.persist(PersistMode::SyncAll)?;
-        copy_folder.mark(EngineKind::Fjall.name())
+        drop((records, meta, copy));
+        copy_folder.finish(&Format::of(EngineKind::Fjall, None))?;
+        copy_folder.keep();
+        Ok(())
     }
 
     fn check(&self) -> Result<(), StoreError> {

@@ -12,10 +12,12 @@
 //! Why no `snapshot()`: a command's reads are isolated by the stripes of its keys (see `data::stripes`), so no
 //! caller needs an open view of the past, which engines pay for with every write. Scans go page by page.
 
+mod end;
 mod files;
 #[cfg(feature = "fjall")]
 mod fjall;
 mod folder;
+mod format;
 mod group;
 mod log;
 mod memory;
@@ -31,7 +33,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use modb_net::Seq;
 
-pub use self::files::{copy_folder, engine_of, folder_bytes, unmark};
+pub use self::files::{copy_folder, engine_of, folder_bytes};
+pub use self::folder::NewFolder;
 pub use self::open::open;
 pub use self::options::{EngineKind, OpenOptions};
 
@@ -291,6 +294,14 @@ pub enum StoreError {
         /// The format this version reads and writes.
         expected: String,
     },
+    /// A later version of Modb wrote it. It is no damage, and it is left alone.
+    #[error("{place} was written by a newer version of Modb: {what}")]
+    Newer {
+        /// The file or folder.
+        place: String,
+        /// What is not known here.
+        what: String,
+    },
     /// The disk holds something other than what was written.
     #[error("corrupt data in {place}: {what}")]
     Corrupt {
@@ -369,6 +380,7 @@ impl StoreError {
             | Self::ImpossibleKey(_)
             | Self::ReadOnly(_)
             | Self::Unsupported(_)
+            | Self::Newer { .. }
             | Self::Closed => ErrorClass::Refused,
         }
     }

@@ -33,6 +33,15 @@ impl EngineKind {
             Self::Memory => "memory",
         }
     }
+
+    /// The version of the folders that it makes. It reads those of all earlier ones.
+    pub(crate) fn format_version(self) -> u32 {
+        match self {
+            // 2: files of the log have a head, chunks a seal.
+            Self::Log => 2,
+            Self::Fjall | Self::Memory => 1,
+        }
+    }
 }
 
 impl FromStr for EngineKind {
@@ -64,8 +73,8 @@ pub struct OpenOptions {
     pub min_free_bytes: u64,
     /// Opens a damaged folder without the commits that are lost, instead of refusing.
     pub accept_data_loss: bool,
-    /// For looking only: nothing is moved or merged in the background, and closing leaves the files as they are.
-    /// Opening still cuts off the torn end that a crash left, as any opening does.
+    /// For looking only: nothing in the folder is changed, not even what a crash left; writes are refused. The folder may be of
+    /// an earlier version, and on a disk that cannot be written.
     pub passive: bool,
 }
 

@@ -5,6 +5,8 @@
 //! - `make_private_folder(path)`, `private(options)`: a new folder or file that its owner alone may read, whatever the umask;
 //! - `open_to_others(path)`: the mode of a folder that others may enter or change;
 //! - `path_from(bytes)`: the path that a client names; `None` if it cannot be one;
+//! - `link_file(original, link)`: another name for a file, on whatever disk, that can be removed without it; where the system
+//!   has such names and allows them;
 //! - `lower_thread_priority()`: lets the threads that serve go first; does nothing where the system cannot.
 //! - `model_tests!`: tests that loom runs, ignored where it cannot.
 //!
@@ -24,13 +26,15 @@ pub use self::process::{cpu_seconds, memory_bytes, peak_memory_bytes, total_memo
 pub(crate) use self::unix::model_tests;
 #[cfg(unix)]
 pub(crate) use self::unix::{
-    free_bytes, lower_thread_priority, make_private_folder, open_to_others, path_from, private, sync_folder,
+    free_bytes, link_file, lower_thread_priority, make_private_folder, open_to_others, path_from, private,
+    sync_folder,
 };
 #[cfg(all(test, windows))]
 pub(crate) use self::windows::model_tests;
 #[cfg(windows)]
 pub(crate) use self::windows::{
-    free_bytes, lower_thread_priority, make_private_folder, open_to_others, path_from, private, sync_folder,
+    free_bytes, link_file, lower_thread_priority, make_private_folder, open_to_others, path_from, private,
+    sync_folder,
 };
 
 #[cfg(test)]

@@ -43,6 +43,10 @@ pub(crate) fn path_from(bytes: &[u8]) -> Option<PathBuf> {
     Some(PathBuf::from(OsStr::from_bytes(bytes)))
 }
 
+pub(crate) fn link_file(original: &Path, link: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(original, link)
+}
+
 pub(crate) fn lower_thread_priority() {
     // Elsewhere `nice` would slow down the whole process.
     #[cfg(target_os = "linux")]

@@ -44,6 +44,11 @@ pub(crate) fn path_from(bytes: &[u8]) -> Option<PathBuf> {
     std::str::from_utf8(bytes).ok().map(PathBuf::from)
 }
 
+pub(crate) fn link_file(original: &Path, link: &Path) -> io::Result<()> {
+    // The first needs a right that not everybody has, the second one disk for both.
+    std::os::windows::fs::symlink_file(original, link).or_else(|_| fs::hard_link(original, link))
+}
+
 #[allow(unsafe_code)]
 pub(crate) fn lower_thread_priority() {
     // SAFETY: the pseudo handle of the calling thread is always valid.

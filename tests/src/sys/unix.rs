@@ -121,6 +121,13 @@ impl SmallDisk {
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
+
+    /// Nobody can write to it any more, or it is said why not.
+    pub fn make_read_only(&self) -> Result<(), &'static str> {
+        let mut mount = Command::new("mount");
+        let status = mount.args(["-o", "remount,ro"]).arg(self.folder.path()).status();
+        if status.is_ok_and(|status| status.success()) { Ok(()) } else { Err("this disk stays writable") }
+    }
 }
 
 impl Drop for SmallDisk {

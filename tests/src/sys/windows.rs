@@ -175,6 +175,11 @@ impl SmallDisk {
         &self.folder
     }
 
+    /// It is somebody else's.
+    pub fn make_read_only(&self) -> Result<(), &'static str> {
+        Err("a disk that others have mounted stays writable")
+    }
+
     fn clear(&self) {
         for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             // What cannot be removed will be missed as space, and then the scenario says so.

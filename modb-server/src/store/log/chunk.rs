@@ -1,33 +1,62 @@
-//! The bytes of the log: chunks of commits. Pure: no file, no clock.
+//! What holds the commits of the log together: chunks, and the seals that make them ours. Pure: no file, no clock.
 //!
-//! A chunk is what one turn's end writes at once: a header, then commits, then zeros up to the next multiple of
-//! [`ALIGN_BYTES`]. All numbers are little-endian.
+//! A chunk is what one turn's end writes at once: a header, then commits (see `commit`), then zeros up to the next
+//! multiple of [`ALIGN_BYTES`]. All numbers are little-endian.
 //!
 //! ```text
-//! header  crc32c u32 of all that follows | body_bytes u32 | first_seq u64 | synced_seq u64 | commits u32 | 0 u32
-//! commit  writes u32, then that many:
-//!         1 u8 | key_bytes u16 | value_bytes u32 | key | value      put
-//!         2 u8 | key_bytes u16 | key                                delete
-//!         3 u8 | counter u32 | by i64                               add
+//! version 2  crc32c u32 of all that follows | body_bytes u32 | seal u64 | first_seq u64 | synced_seq u64 | commits u32 | 0 u32
+//! version 1  the same without the seal; read, never written
 //! ```
 //!
 //! `synced_seq` is the last commit that was synced when the chunk was sealed. It is what tells damage from a
 //! torn end at recovery: bytes that were synced once must be there, bytes that never were may be torn in any way.
+//!
+//! Invariant: bytes that a client chose are never taken for a chunk. A chunk carries the secret of its file's use, which
+//! is in no reply, and is new each time the file is used again; version 1 had none.
 
-use bytes::Bytes;
+use std::io;
 
-use crate::store::{Counter, Write};
-
-/// Bytes of a chunk's header.
-pub(crate) const HEADER_BYTES: usize = 32;
 /// Where chunks may begin; a search for chunks behind damage steps by it.
 pub(crate) const ALIGN_BYTES: usize = 16;
+/// Bytes of the header of a chunk that is written.
+pub(crate) const HEADER_BYTES: usize = 40;
 /// The most a chunk's body may hold: what its length field can say, less what alignment adds.
 pub(crate) const MAX_BODY_BYTES: usize = u32::MAX as usize - 64;
 
-const PUT: u8 = 1;
-const DELETE: u8 = 2;
-const ADD: u8 = 3;
+/// The secret of one use of a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seal(u64);
+
+impl Seal {
+    /// A new one, which nobody can guess.
+    pub(crate) fn random() -> io::Result<Self> {
+        let mut bytes = [0; 8];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self::from_bytes(bytes))
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(u64::from_le_bytes(bytes))
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 8] {
+        self.0.to_le_bytes()
+    }
+}
+
+impl std::fmt::Debug for Seal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a seal")
+    }
+}
+
+/// How the chunks of a file are recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sealing {
+    /// By their checksum alone, as version 1 of the format had it.
+    None,
+    With(Seal),
+}
 
 /// What a chunk says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +64,39 @@ pub(crate) struct Header {
     pub(crate) first_seq: u64,
     pub(crate) synced_seq: u64,
     pub(crate) commits: u32,
-    pub(crate) body_bytes: u32,
+    body_bytes: u32,
+    header_bytes: usize,
 }
 
 impl Header {
+    /// What the first bytes say, if they bear the seal. Only [`Header::is_whole`] says whether it is true.
+    pub(crate) fn read(bytes: &[u8], sealing: Sealing) -> Option<Self> {
+        let (header_bytes, rest) = match sealing {
+            Sealing::None => (32, 8),
+            Sealing::With(_) => (HEADER_BYTES, 16),
+        };
+        let header = bytes.get(..header_bytes)?;
+        if let Sealing::With(seal) = sealing
+            && header[8..16] != seal.to_bytes()
+        {
+            return None;
+        }
+        let first_seq = u64_at(header, rest);
+        (first_seq > 0).then(|| Self {
+            body_bytes: u32_at(header, 4),
+            first_seq,
+            synced_seq: u64_at(header, rest + 8),
+            commits: u32_at(header, rest + 16),
+            header_bytes,
+        })
+    }
+
+    /// Whether `chunk`, at whose start the header was read, is as it was written; padding does not count.
+    pub(crate) fn is_whole(&self, chunk: &[u8]) -> bool {
+        let covered = chunk.get(4..self.header_bytes + self.body_bytes as usize);
+        covered.is_some_and(|covered| crc32c::crc32c(covered) == u32_at(chunk, 0))
+    }
+
     /// The number of the commit after the chunk's last.
     pub(crate) fn next_seq(&self) -> u64 {
         self.first_seq.saturating_add(u64::from(self.commits))
@@ -46,133 +104,43 @@ impl Header {
 
     /// Bytes of the whole chunk.
     pub(crate) fn chunk_bytes(&self) -> usize {
-        (HEADER_BYTES + self.body_bytes as usize).next_multiple_of(ALIGN_BYTES)
+        (self.header_bytes + self.body_bytes as usize).next_multiple_of(ALIGN_BYTES)
     }
 
-    /// What the first bytes say, believed by nobody yet.
-    pub(crate) fn peek(bytes: &[u8]) -> Option<Self> {
-        let header = bytes.get(..HEADER_BYTES)?;
-        Some(Self {
-            body_bytes: u32_at(header, 4),
-            first_seq: u64_at(header, 8),
-            synced_seq: u64_at(header, 16),
-            commits: u32_at(header, 24),
-        })
-    }
-
-    /// The header of a whole and undamaged chunk at the start of `bytes`.
-    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
-        let header = Self::peek(bytes)?;
-        let end = HEADER_BYTES.checked_add(header.body_bytes as usize)?;
-        let covered = bytes.get(4..end)?;
-        let good = header.first_seq > 0 && crc32c::crc32c(covered) == u32_at(bytes, 0);
-        good.then_some(header)
+    /// The commits of a whole chunk.
+    pub(crate) fn body<'a>(&self, chunk: &'a [u8]) -> &'a [u8] {
+        &chunk[self.header_bytes..self.header_bytes + self.body_bytes as usize]
     }
 }
 
-/// Bytes that `writes` take in a chunk's body.
-pub(crate) fn commit_bytes(writes: &[Write]) -> usize {
-    let write_bytes = |write: &Write| match write {
-        Write::Put(key, value) => 7 + key.len() + value.len(),
-        Write::Delete(key) => 3 + key.len(),
-        Write::Add(..) => 13,
-    };
-    4 + writes.iter().map(write_bytes).sum::<usize>()
-}
-
-/// Appends a commit. Keys fit 16 bits and the commit fits [`MAX_BODY_BYTES`], by the checks in `apply`.
-#[allow(clippy::cast_possible_truncation)]
-pub(crate) fn encode_commit(out: &mut Vec<u8>, writes: &[Write]) {
-    out.extend_from_slice(&(writes.len() as u32).to_le_bytes());
-    for write in writes {
-        match write {
-            Write::Put(key, value) => {
-                let mut head = [PUT, 0, 0, 0, 0, 0, 0];
-                head[1..3].copy_from_slice(&(key.len() as u16).to_le_bytes());
-                head[3..7].copy_from_slice(&(value.len() as u32).to_le_bytes());
-                out.extend_from_slice(&head);
-                out.extend_from_slice(key);
-                out.extend_from_slice(value);
-            }
-            Write::Delete(key) => {
-                out.push(DELETE);
-                out.extend_from_slice(&(key.len() as u16).to_le_bytes());
-                out.extend_from_slice(key);
-            }
-            Write::Add(counter, by) => {
-                out.push(ADD);
-                out.extend_from_slice(&counter.0.to_le_bytes());
-                out.extend_from_slice(&by.to_le_bytes());
-            }
-        }
-    }
-}
-
-/// Makes `chunk`, [`HEADER_BYTES`] of room and then commits, into a chunk.
-#[allow(clippy::cast_possible_truncation)]
-pub(crate) fn seal(chunk: &mut Vec<u8>, first_seq: u64, synced_seq: u64, commits: u32) {
-    let body_bytes = (chunk.len() - HEADER_BYTES) as u32;
-    chunk[4..8].copy_from_slice(&body_bytes.to_le_bytes());
-    chunk[8..16].copy_from_slice(&first_seq.to_le_bytes());
-    chunk[16..24].copy_from_slice(&synced_seq.to_le_bytes());
-    chunk[24..28].copy_from_slice(&commits.to_le_bytes());
-    chunk[28..32].fill(0);
+/// Makes `chunk`, [`HEADER_BYTES`] of room and then `body_bytes` of commits, into a chunk. One that was sealed before can be
+/// sealed again, for another file.
+#[allow(clippy::cast_possible_truncation)] // bounded by MAX_BODY_BYTES
+pub(crate) fn seal(
+    chunk: &mut Vec<u8>,
+    body_bytes: usize,
+    seal: Seal,
+    first_seq: u64,
+    synced_seq: u64,
+    commits: u32,
+) {
+    chunk.truncate(HEADER_BYTES + body_bytes);
+    chunk[4..8].copy_from_slice(&(body_bytes as u32).to_le_bytes());
+    chunk[8..16].copy_from_slice(&seal.to_bytes());
+    chunk[16..24].copy_from_slice(&first_seq.to_le_bytes());
+    chunk[24..32].copy_from_slice(&synced_seq.to_le_bytes());
+    chunk[32..36].copy_from_slice(&commits.to_le_bytes());
+    chunk[36..40].fill(0);
     let crc = crc32c::crc32c(&chunk[4..]);
     chunk[..4].copy_from_slice(&crc.to_le_bytes());
     chunk.resize(chunk.len().next_multiple_of(ALIGN_BYTES), 0);
 }
 
-/// The commits of a chunk that [`Header::read`] accepted, oldest first. `None` where the body does not say what
-/// its checksum vouches for: then it was written wrong.
-pub(crate) fn decode_commits(chunk: &[u8], header: Header) -> Option<Vec<Vec<Write>>> {
-    let mut body = chunk.get(HEADER_BYTES..HEADER_BYTES + header.body_bytes as usize)?;
-    let mut commits = Vec::new();
-    for _ in 0..header.commits {
-        let count = u32::from_le_bytes(take(&mut body, 4)?.try_into().ok()?);
-        let mut writes = Vec::new();
-        for _ in 0..count {
-            writes.push(decode_write(&mut body)?);
-        }
-        commits.push(writes);
-    }
-    body.is_empty().then_some(commits)
-}
-
-fn decode_write(body: &mut &[u8]) -> Option<Write> {
-    Some(match take(body, 1)?[0] {
-        PUT => {
-            let head = take(body, 6)?;
-            let (key_bytes, value_bytes) = (u16_at(head, 0) as usize, u32_at(head, 2) as usize);
-            let key = Bytes::copy_from_slice(take(body, key_bytes)?);
-            Write::Put(key, Bytes::copy_from_slice(take(body, value_bytes)?))
-        }
-        DELETE => {
-            let key_bytes = u16_at(take(body, 2)?, 0) as usize;
-            Write::Delete(Bytes::copy_from_slice(take(body, key_bytes)?))
-        }
-        ADD => {
-            let rest = take(body, 12)?;
-            Write::Add(Counter(u32_at(rest, 0)), u64_at(rest, 4).cast_signed())
-        }
-        _ => return None,
-    })
-}
-
-fn take<'a>(body: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {
-    let (taken, rest) = body.split_at_checked(n)?;
-    *body = rest;
-    Some(taken)
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([bytes[at], bytes[at + 1]])
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }
 
@@ -182,65 +150,65 @@ mod tests {
 
     use super::*;
 
-    fn write() -> impl Strategy<Value = Write> {
-        let bytes = |max| proptest::collection::vec(any::<u8>(), 0..max).prop_map(Bytes::from);
-        prop_oneof![
-            (bytes(40), bytes(300)).prop_map(|(k, v)| Write::Put(k, v)),
-            bytes(40).prop_map(Write::Delete),
-            (any::<u32>(), any::<i64>()).prop_map(|(c, by)| Write::Add(Counter(c), by)),
-        ]
-    }
+    const SEAL: Seal = Seal(0x0123_4567_89ab_cdef);
 
-    fn sealed(commits: &[Vec<Write>], first_seq: u64, synced_seq: u64) -> Vec<u8> {
-        let mut chunk = vec![0; HEADER_BYTES];
-        for writes in commits {
-            let before = chunk.len();
-            encode_commit(&mut chunk, writes);
-            assert_eq!(chunk.len() - before, commit_bytes(writes));
-        }
-        seal(&mut chunk, first_seq, synced_seq, u32::try_from(commits.len()).unwrap());
+    fn sealed(body: &[u8], first_seq: u64, synced_seq: u64) -> Vec<u8> {
+        let mut chunk = [&[0; HEADER_BYTES], body].concat();
+        seal(&mut chunk, body.len(), SEAL, first_seq, synced_seq, 3);
         chunk
     }
 
     proptest! {
         #[test]
         fn a_chunk_reads_back_as_it_was_written(
-            commits in proptest::collection::vec(proptest::collection::vec(write(), 0..5), 0..5),
+            body in prop::collection::vec(any::<u8>(), 0..200),
             first in 1u64..u64::MAX / 2,
             synced: u64,
-            behind in proptest::collection::vec(any::<u8>(), 0..50),
+            behind in prop::collection::vec(any::<u8>(), 0..50),
         ) {
-            let mut chunk = sealed(&commits, first, synced);
+            let mut chunk = sealed(&body, first, synced);
             prop_assert_eq!(chunk.len() % ALIGN_BYTES, 0);
             let bytes = chunk.len();
             chunk.extend(behind);
-            let header = Header::read(&chunk).unwrap();
+            let header = Header::read(&chunk, Sealing::With(SEAL)).unwrap();
+            prop_assert!(header.is_whole(&chunk));
             prop_assert_eq!(header.chunk_bytes(), bytes);
-            prop_assert_eq!((header.first_seq, header.synced_seq), (first, synced));
-            prop_assert_eq!(decode_commits(&chunk, header).unwrap(), commits);
+            prop_assert_eq!((header.first_seq, header.synced_seq, header.commits), (first, synced, 3));
+            prop_assert_eq!(header.body(&chunk), &body[..]);
         }
 
         #[test]
         fn any_changed_bit_of_a_chunk_is_noticed(
-            writes in proptest::collection::vec(write(), 1..4), at: prop::sample::Index, bit in 0u8..8,
+            body in prop::collection::vec(any::<u8>(), 0..100), at: prop::sample::Index, bit in 0u8..8,
         ) {
-            let mut chunk = sealed(&[writes], 7, 3);
-            let covered = HEADER_BYTES + Header::read(&chunk).unwrap().body_bytes as usize;
-            chunk[at.index(covered)] ^= 1 << bit;
-            prop_assert_eq!(Header::read(&chunk), None);
+            let mut chunk = sealed(&body, 7, 3);
+            chunk[at.index(HEADER_BYTES + body.len())] ^= 1 << bit;
+            let header = Header::read(&chunk, Sealing::With(SEAL));
+            prop_assert!(header.is_none_or(|header| !header.is_whole(&chunk)));
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            if let Some(header) = Header::peek(&bytes) {
-                let _ = decode_commits(&bytes, header);
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Some(header) = Header::read(&bytes, Sealing::None) {
+                prop_assert!(!header.is_whole(&bytes));
             }
-            prop_assert_eq!(Header::read(&bytes), None);
+            prop_assert_eq!(Header::read(&bytes, Sealing::With(SEAL)), None);
         }
     }
 
     #[test]
+    fn a_chunk_of_another_use_is_none_and_can_be_sealed_anew() {
+        let mut chunk = sealed(b"body", 7, 3);
+        let other = Seal::random().unwrap();
+        assert_eq!(Header::read(&chunk, Sealing::With(other)), None);
+        seal(&mut chunk, 4, other, 7, 5, 3);
+        let header = Header::read(&chunk, Sealing::With(other)).unwrap();
+        assert!(header.is_whole(&chunk) && header.synced_seq == 5 && header.body(&chunk) == b"body");
+    }
+
+    #[test]
     fn zeros_are_no_chunk() {
-        assert_eq!(Header::read(&[0; 4096]), None);
+        assert_eq!(Header::read(&[0; 4096], Sealing::None), None);
+        assert_eq!(Header::read(&[0; 4096], Sealing::With(Seal(0))), None);
     }
 }

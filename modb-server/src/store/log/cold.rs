@@ -67,6 +67,9 @@ pub(crate) trait Cold: Send + Sync + 'static {
 
     /// Bytes of table files.
     fn disk_bytes(&self) -> u64;
+
+    /// The files without which it cannot be opened as it is now; below its folder, with `/` between names.
+    fn files(&self) -> Vec<String>;
 }
 
 impl From<lsm_tree::Error> for StoreError {
@@ -266,6 +269,12 @@ impl Cold for LsmCold {
 
     fn disk_bytes(&self) -> u64 {
         self.view.get().disk_bytes()
+    }
+
+    fn files(&self) -> Vec<String> {
+        let version = self.tree.current_version();
+        let tables = version.iter_tables().map(|table| format!("{TABLES_FOLDER}/{}", table.id()));
+        [LIST_FILE.to_owned(), format!("v{}", version.id())].into_iter().chain(tables).collect()
     }
 }
 

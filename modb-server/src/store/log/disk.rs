@@ -1,12 +1,16 @@
 //! The seam under the log: files of one folder. The real one is here; the tests have one that loses power.
 //!
 //! What the log relies on, and nothing more: bytes written before a `sync` that succeeded are there after a power
-//! cut; of bytes written after it any part may be; a name is there after `sync_names`.
+//! cut; of bytes written after it any part may be, sector by sector; a name is there after `sync_names`. What another
+//! process wrote and did not sync is read as if it were there, and may be gone after a power cut.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// How much is zeroed per write when a file is prepared or a torn end cut off.
+pub(crate) static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// The files of the log.
 pub(crate) trait Disk: Send + Sync + 'static {
@@ -14,8 +18,8 @@ pub(crate) trait Disk: Send + Sync + 'static {
     fn list(&self) -> io::Result<Vec<String>>;
     /// Opens a file, made if it is missing.
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
-    /// Everything in a file.
-    fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+    /// Opens a file that is there, to read it.
+    fn read(&self, name: &str) -> io::Result<Box<dyn DiskReader>>;
     /// Deletes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes created and deleted names survive a power cut.
@@ -30,6 +34,14 @@ pub(crate) trait DiskFile: Send + Sync {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Makes everything written before survive a power cut.
     fn sync(&self) -> io::Result<()>;
+}
+
+/// One file that is read.
+pub(crate) trait DiskReader {
+    /// Its size.
+    fn bytes(&self) -> io::Result<u64>;
+    /// Fills `into` with what is at `offset`; says how much there is, less only at the end of the file.
+    fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<usize>;
 }
 
 /// Whether an error says that the disk is full.
@@ -52,13 +64,21 @@ impl RealDisk {
         }
         Ok(Self { folder })
     }
+
+    /// The folder as it is, for reading only.
+    pub(crate) fn look(folder: PathBuf) -> Self {
+        Self { folder }
+    }
 }
 
 impl Disk for RealDisk {
     fn list(&self) -> io::Result<Vec<String>> {
-        fs::read_dir(&self.folder)?
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-            .collect()
+        let entries = match fs::read_dir(&self.folder) {
+            // Never made: a process that ended before, or a copy that has no log.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
@@ -68,10 +88,8 @@ impl Disk for RealDisk {
         Ok(Arc::new(RealFile { file }))
     }
 
-    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(self.folder.join(name))?.read_to_end(&mut bytes)?;
-        Ok(bytes)
+    fn read(&self, name: &str) -> io::Result<Box<dyn DiskReader>> {
+        Ok(Box::new(RealFile { file: File::open(self.folder.join(name))? }))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -100,5 +118,25 @@ impl DiskFile for RealFile {
 
     fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+}
+
+impl DiskReader for RealFile {
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        self.file.seek(SeekFrom::Start(offset))?;
+        let mut filled = 0;
+        while filled < into.len() {
+            match self.file.read(&mut into[filled..]) {
+                Ok(0) => break,
+                Ok(bytes) => filled += bytes,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
     }
 }

@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use modb_net::Seq;
 
-use super::chunk::{self, MAX_BODY_BYTES};
+use super::chunk::MAX_BODY_BYTES;
 use super::cold::Cold;
+use super::commit;
 use super::disk::Disk;
 use super::merge::Scan;
 use super::pressure::{Filled, Pressure};
@@ -57,7 +58,7 @@ impl Tuning {
     }
 
     /// Dirty records that start a flush.
-    fn flush_bytes(&self) -> usize {
+    pub(super) fn flush_bytes(&self) -> usize {
         self.table_bytes / 8 * 3
     }
 
@@ -87,25 +88,18 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Recovers from what the disk holds.
-    pub(crate) fn recover(
-        disk: Arc<dyn Disk>,
+    /// Of parts that fit each other; see `start`.
+    pub(super) fn new(
+        log: Log,
+        table: Table,
         cold: Arc<dyn Cold>,
+        disk: Arc<dyn Disk>,
         tuning: Tuning,
-        accept_data_loss: bool,
-    ) -> Result<Self, StoreError> {
-        let table = Table::new(tuning.table_bytes);
-        let position = cold.position()?;
-        let flushed = AtomicU64::new(position.seq);
-        let found = recover::recover(&*disk, position, accept_data_loss, &mut |seq, writes| {
-            put_into(&table, seq, &writes);
-            Ok(())
-        })?;
-        let log = Log::new(Arc::clone(&disk), tuning.segment_bytes, found);
-        // What a process left unsynced is acknowledged again by whoever reads it now.
-        log.sync()?;
+        flushed_seq: u64,
+    ) -> Self {
+        let flushed = AtomicU64::new(flushed_seq);
         let pressure = Pressure::new(tuning.max_dirty_bytes() as u64, tuning.max_log_bytes());
-        Ok(Self { log, table, cold, disk, tuning, pressure, flushed, flushing: Mutex::new(()) })
+        Self { log, table, cold, disk, tuning, pressure, flushed, flushing: Mutex::new(()) }
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Got, StoreError> {
@@ -149,7 +143,7 @@ impl Engine {
 
     /// Commits; the caller has checked the keys and the store's health.
     pub(crate) fn apply(&self, batch: Batch) -> Result<Seq, StoreError> {
-        let bytes = chunk::commit_bytes(&batch.writes);
+        let bytes = commit::commit_bytes(&batch.writes);
         if bytes > MAX_BATCH_BYTES {
             return Err(StoreError::Unsupported("a batch of more than 1 GiB"));
         }
@@ -212,9 +206,9 @@ impl Engine {
         }
         self.flushed.store(position.seq, Ordering::Release);
         self.table.flushed();
-        let released = self.log.release(position.seq);
+        self.log.release(position.seq);
         self.pressure.note_flush(before, begin.elapsed());
-        released
+        Ok(())
     }
 
     /// Verifies the cold store's records, their order, and that the log goes on from its position without a gap.
@@ -222,7 +216,12 @@ impl Engine {
         let _alone = lock(&self.flushing);
         let flushed = self.cold.position()?.seq;
         let written = self.log.write_out()?;
-        recover::verify(&*self.disk, &self.log.live_segments(), flushed, written.0)?;
+        recover::verify(&*self.disk, &self.log.segments_in_use(), flushed, written.0)?;
+        self.check_tables()
+    }
+
+    /// Verifies the cold store's records and their order.
+    pub(super) fn check_tables(&self) -> Result<(), StoreError> {
         let mut last = Bytes::new();
         for record in self.cold.range(&[0], &[0xff]) {
             let (key, _) = record?;
@@ -241,11 +240,18 @@ impl Engine {
     pub(crate) fn copy_to(&self, cold: &dyn Cold, disk: &dyn Disk) -> Result<(), StoreError> {
         let _alone = lock(&self.flushing);
         self.log.write_out()?;
-        let segments = self.log.live_segments();
+        let segments = self.log.segments_in_use();
         let mut records = self.cold.range(&[0], &[0xff]).filter(|record| !matches!(record, Ok((_, None))));
         let position = self.cold.position()?;
         cold.ingest(&position, &mut records, &mut || Ok(()))?;
         recover::copy_segments(&*self.disk, disk, &segments)
+    }
+
+    /// Writes a copy of everything that is there into tables alone; while nobody commits.
+    pub(super) fn merge_into(&self, cold: &dyn Cold) -> Result<(), StoreError> {
+        let scan = Scan::new(&self.table, &*self.cold, &[1], &[0xff], usize::MAX)?;
+        let mut records = scan.filter(|record| !matches!(record, Ok((_, None))));
+        cold.ingest(&self.log.position(), &mut records, &mut || Ok(()))
     }
 }
 
@@ -273,7 +279,7 @@ impl Backing for Engine {
     }
 }
 
-fn put_into(table: &Table, seq: u64, writes: &[Write]) {
+pub(super) fn put_into(table: &Table, seq: u64, writes: &[Write]) {
     for write in writes {
         match write {
             Write::Put(key, value) => table.write(key, Some(value), seq),

@@ -249,6 +249,10 @@ mod tests {
             0
         }
 
+        fn files(&self) -> Vec<String> {
+            self.tree.files()
+        }
+
         fn disk_bytes(&self) -> u64 {
             0
         }

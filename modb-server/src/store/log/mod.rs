@@ -8,56 +8,58 @@
 //! compact thread -> merges the cold store's runs
 //! ```
 //!
-//! From the ground up: `chunk` (bytes of the log) and `disk` (its files), `writer` and `recover` (the log), `table`,
-//! `cold` and `read_view` (the tree and reads of it), `merge` (both as one), `pressure` (how long writers wait for a flush),
-//! `engine` (all of it, without a thread), and here the threads.
+//! From the ground up: `chunk`, `commit` and `file_head` (bytes of the log) and `disk` (its files), `writer` and `recover`
+//! (the log), `table`, `cold` and `read_view` (the tree and reads of it), `merge` (both as one), `pressure` (how long writers
+//! wait for a flush), `engine` (all of it, without a thread), `start` (how it comes to be), `background` (the threads), and here the store.
 
+mod background;
 mod chunk;
 mod cold;
+mod commit;
 #[cfg(test)]
 mod crash_tests;
 mod disk;
 mod engine;
+mod file_head;
 mod merge;
 mod pressure;
 mod read_view;
 mod recover;
 #[cfg(test)]
 mod sim;
+mod start;
 mod table;
+mod view;
 mod writer;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use modb_net::Seq;
 
+use self::background::{
+    Background, FLUSH, LOOK, Priority, run_compactor, run_flusher, run_preparer, run_urgent_flusher,
+};
 use self::cold::{Cold, LsmCold};
 use self::disk::{Disk, RealDisk};
 use self::engine::{DISK_FULL, Engine, FULL_DISK_PATIENCE, Tuning};
-use super::folder::Folder;
+use self::recover::Version;
+use self::start::{Before, Parts};
+use self::view::View;
+use super::end::Depth;
+use super::folder::{Folder, NewFolder};
+use super::format::{End, Format};
 use super::group::{GroupCommit, Purpose, lock};
 use super::options::{EngineKind, OpenOptions};
-use super::{Batch, Counter, Durability, ErrorClass, Got, Page, SettledHook, Store, StoreError};
+use super::{Batch, Counter, ErrorClass, Got, Page, SettledHook, Store, StoreError};
 
 /// The part of the memory that caches file blocks; the rest is the table's.
 const BLOCK_CACHE_PART: u64 = 4;
-/// Runs in the cold store above which a flush waits for the compaction.
-const MAX_RUNS: usize = 24;
-/// How long a thread waits before it tries again what the disk had no room for, or the system no descriptor.
-const RETRY: Duration = Duration::from_secs(1);
-/// How long it waits where it met damage, which rarely passes.
-const RETRY_DAMAGE: Duration = Duration::from_secs(60);
-/// How often who waits for others looks whether they still can.
-const LOOK: Duration = Duration::from_millis(20);
 /// How long a thread that the system cannot start now is tried again when a store is opened.
 const THREAD_PATIENCE: Duration = Duration::from_secs(5);
-/// Tasks, as `INFO` names them.
-const FLUSH: &str = "flush";
-const COMPACTION: &str = "compaction";
 /// Records removed per batch of a sweep.
 const SWEEP_RECORDS: usize = 512;
 
@@ -68,89 +70,166 @@ pub(crate) struct LogStore {
     background: Arc<Background>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     folder: Folder,
-    /// The files are looked at, not changed.
-    passive: bool,
+    use_of_files: UseOfFiles,
 }
 
-/// What the flush and compact threads wait on.
-#[derive(Default)]
-struct Background {
-    flush_wanted: AtomicBool,
-    /// Writers wait, or soon will: the flush is done by the thread that is put behind nobody.
-    urgent_flush_wanted: AtomicBool,
-    compact_wanted: AtomicBool,
-    stop: AtomicBool,
-    lock: Mutex<()>,
-    wake: Condvar,
+/// What may be done with the folder.
+enum UseOfFiles {
+    Write,
+    /// Nothing but to look; the tables through this, if need be.
+    Look {
+        _tables: Option<View>,
+    },
 }
 
-impl Background {
-    fn want(&self, what: &AtomicBool) {
-        if !what.swap(true, Ordering::AcqRel) {
-            drop(lock(&self.lock));
-            self.wake.notify_all();
-        }
-    }
+/// Why a store that was opened to look takes no write.
+const ONLY_LOOKED_AT: &str = "the store was opened for reading only";
 
-    /// Waits until `what` is wanted or the time is over; false at the end.
-    fn wait(&self, what: &AtomicBool, timeout: Duration) -> bool {
-        let guard = lock(&self.lock);
-        let idle = |_: &mut ()| !self.stop.load(Ordering::Acquire) && !what.load(Ordering::Acquire);
-        drop(self.wake.wait_timeout_while(guard, timeout, idle).unwrap_or_else(PoisonError::into_inner));
-        what.store(false, Ordering::Release);
-        !self.stop.load(Ordering::Acquire)
-    }
+const LOG_FOLDER: &str = "log";
+const TABLES_FOLDER: &str = "tables";
 
-    fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
-        drop(lock(&self.lock));
-        self.wake.notify_all();
-    }
+fn open_tables(folder: &Path, cache_bytes: u64) -> Result<LsmCold, StoreError> {
+    LsmCold::open(folder, cache_bytes).map_err(|error| match error {
+        StoreError::Io { what, source } => StoreError::io(format!("{what} in {}", folder.display()), source),
+        other => other,
+    })
 }
 
-fn log_folder(folder: &Folder) -> Result<RealDisk, StoreError> {
-    let path = folder.path().join("log");
-    RealDisk::open(path).map_err(|e| StoreError::io("cannot make the log's folder", e))
-}
-
-fn tables_folder(folder: &Folder, cache_bytes: u64) -> Result<LsmCold, StoreError> {
-    LsmCold::open(&folder.path().join("tables"), cache_bytes)
+fn log_folder(folder: &Path) -> Result<RealDisk, StoreError> {
+    RealDisk::open(folder.join(LOG_FOLDER)).map_err(|e| StoreError::io("cannot make the log's folder", e))
 }
 
 impl LogStore {
     pub(crate) fn open(options: &OpenOptions) -> Result<Self, StoreError> {
-        let folder = Folder::take(&options.folder, EngineKind::Log.name())?;
         let block_cache_mb = options.cache_mb / BLOCK_CACHE_PART;
-        let cold: Arc<dyn Cold> = Arc::new(tables_folder(&folder, block_cache_mb << 20)?);
-        let disk: Arc<dyn Disk> = Arc::new(log_folder(&folder)?);
         let tuning = Tuning::new(options.cache_mb - block_cache_mb);
-        let engine = Arc::new(Engine::recover(disk, cold, tuning, options.accept_data_loss)?);
+        let open = if options.passive { Self::look } else { Self::start };
+        let (engine, folder, use_of_files) = open(options, block_cache_mb << 20, tuning)?;
         let group = GroupCommit::new(options.durability, options.min_free_bytes, engine.log.committed());
         let store = Self {
-            engine,
+            engine: Arc::new(engine),
             group,
             background: Arc::default(),
             threads: Mutex::default(),
             folder,
-            passive: options.passive,
+            use_of_files,
         };
-        store.start()?;
+        store.start_threads()?;
         Ok(store)
     }
 
-    fn start(&self) -> Result<(), StoreError> {
+    fn start(
+        options: &OpenOptions,
+        block_cache_bytes: u64,
+        tuning: Tuning,
+    ) -> Result<(Engine, Folder, UseOfFiles), StoreError> {
+        let folder = Folder::take(&options.folder, EngineKind::Log)?;
+        check_files(&folder, Depth::Sizes, options.accept_data_loss)?;
+        let tables = folder.path().join(TABLES_FOLDER);
+        let cold: Arc<dyn Cold> = Arc::new(open_tables(&tables, block_cache_bytes)?);
+        // The process that published the tables may have ended before it synced their names.
+        sync_folders(&tables)?;
+        let disk: Arc<dyn Disk> = Arc::new(log_folder(folder.path())?);
+        let parts = Parts { disk, cold, tuning };
+        let mut mark = || folder.mark_in_use();
+        let engine = start::start(parts, &Before::of(folder.found()), options.accept_data_loss, &mut mark)
+            .map_err(|error| named(&folder, error))?;
+        Ok((engine, folder, UseOfFiles::Write))
+    }
+
+    fn look(
+        options: &OpenOptions,
+        block_cache_bytes: u64,
+        tuning: Tuning,
+    ) -> Result<(Engine, Folder, UseOfFiles), StoreError> {
+        let folder = Folder::look(&options.folder, EngineKind::Log)?;
+        check_files(&folder, Depth::Sizes, options.accept_data_loss)?;
+        let tables = folder.path().join(TABLES_FOLDER);
+        let view = View::of(&tables).inspect_err(|error| {
+            tracing::debug!(%error, "the tables are opened as they are");
+        });
+        let view = view.ok();
+        let cold = open_tables(view.as_ref().map_or(&tables, |view| view.folder()), block_cache_bytes)?;
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk::look(folder.path().join(LOG_FOLDER)));
+        let parts = Parts { disk, cold: Arc::new(cold), tuning };
+        let engine = start::look(parts, &Before::of(folder.found()), options.accept_data_loss)
+            .map_err(|error| named(&folder, error))?;
+        Ok((engine, folder, UseOfFiles::Look { _tables: view }))
+    }
+
+    fn start_threads(&self) -> Result<(), StoreError> {
         self.group.start(Arc::<Engine>::clone(&self.engine))?;
-        if self.passive {
+        if let UseOfFiles::Look { .. } = self.use_of_files {
             return Ok(());
         }
+        self.spawn("modb-log", Priority::Low, run_preparer)?;
         self.spawn("modb-flush", Priority::Low, run_flusher)?;
         self.spawn("modb-flush-now", Priority::Normal, run_urgent_flusher)?;
         self.spawn("modb-compact", Priority::Low, run_compactor)?;
+        self.background.want(&self.background.files_wanted);
         self.background.want(&self.background.compact_wanted);
         if self.engine.wants_flush() {
             self.background.want(&self.background.flush_wanted);
         }
         Ok(())
+    }
+
+    fn check_is_writable(&self, purpose: Purpose) -> Result<(), StoreError> {
+        match self.use_of_files {
+            UseOfFiles::Write => self.group.health.check_write(purpose),
+            UseOfFiles::Look { .. } => Err(StoreError::ReadOnly(ONLY_LOOKED_AT.to_owned())),
+        }
+    }
+
+    /// Writes and syncs the rest.
+    fn end(&self) -> Result<(), StoreError> {
+        let log = &self.engine.log;
+        log.write_out()?;
+        let synced = log.sync()?;
+        if synced < log.committed() {
+            let full = std::io::ErrorKind::StorageFull.into();
+            return Err(StoreError::io("the last commits could not be written", full));
+        }
+        if let Err(error) = self.state_the_end() {
+            // The next start takes it for one after a kill, which loses nothing.
+            tracing::warn!(%error, "cannot say with what the data folder ended");
+        }
+        Ok(())
+    }
+
+    /// Says with what the folder ended, so that nothing of it can be lost unnoticed before it is opened again.
+    fn state_the_end(&self) -> Result<(), StoreError> {
+        let log =
+            self.engine.log.segments_in_use().into_iter().map(|(name, _)| format!("{LOG_FOLDER}/{name}"));
+        let tables = self.engine.cold.files().into_iter().map(|name| format!("{TABLES_FOLDER}/{name}"));
+        let position = self.engine.log.position();
+        let end = End::of_closed(
+            self.folder.path(),
+            log.chain(tables).collect(),
+            position.seq,
+            &position.counters,
+        )?;
+        self.folder.mark_ended(end)
+    }
+
+    /// Writes everything into the new folder; the end of it.
+    fn copy_into(&self, folder: &Path) -> Result<End, StoreError> {
+        let cold = open_tables(&folder.join(TABLES_FOLDER), 1 << 20)?;
+        let disk = log_folder(folder)?;
+        match self.use_of_files {
+            UseOfFiles::Write => self.engine.copy_to(&cold, &disk)?,
+            UseOfFiles::Look { .. } => self.engine.merge_into(&cold)?,
+        }
+        // What is in the copy, not what should be.
+        let reading = recover::read(&disk, Version::Two, cold.position()?, &mut |_, _| Ok(()))?;
+        reading.judge(false)?;
+        drop(cold);
+        // Opening it once more removes what making it has left.
+        let tables = open_tables(&folder.join(TABLES_FOLDER), 1 << 20)?.files();
+        sync_folders(folder)?;
+        let log = reading.files.iter().map(|file| format!("{LOG_FOLDER}/{}", file.name));
+        let names = log.chain(tables.iter().map(|name| format!("{TABLES_FOLDER}/{name}"))).collect();
+        End::of_copy(folder, names, reading.position.seq, &reading.position.counters)
     }
 
     fn spawn(
@@ -183,7 +262,7 @@ impl LogStore {
 
     fn commit(&self, batch: Batch, purpose: Purpose) -> Result<Seq, StoreError> {
         batch.check_keys()?;
-        self.group.health.check_write(purpose)?;
+        self.check_is_writable(purpose)?;
         self.wait_for_room(purpose)?;
         let seq = self.or_fail(self.engine.apply(batch))?;
         if self.engine.wants_flush() {
@@ -221,90 +300,6 @@ impl LogStore {
         result
     }
 }
-
-/// How a thread stands to those that serve.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Priority {
-    /// Behind them.
-    Low,
-    /// As one of them. A thread that was lowered cannot be raised again by everyone, so it is decided at its start.
-    Normal,
-}
-
-/// Flushes while nobody waits for it.
-fn run_flusher(engine: &Engine, group: &GroupCommit, background: &Background) {
-    loop {
-        if group.mode() == Durability::Always
-            && let Err(error) = engine.log.prepare_file()
-        {
-            // The next segment is then made when it is needed, which is slower and no worse.
-            tracing::warn!(%error, "cannot prepare a file for the log");
-        }
-        if !background.wait(&background.flush_wanted, RETRY) {
-            return;
-        }
-        while engine.wants_flush() && flush(engine, group, background, &background.flush_wanted) {
-            if engine.pressure.is_high(engine.filled()) {
-                background.want(&background.urgent_flush_wanted);
-                break;
-            }
-        }
-    }
-}
-
-/// Flushes when writers wait for it, or soon will.
-fn run_urgent_flusher(engine: &Engine, group: &GroupCommit, background: &Background) {
-    while background.wait(&background.urgent_flush_wanted, RETRY) {
-        while engine.pressure.is_high(engine.filled())
-            && flush(engine, group, background, &background.urgent_flush_wanted)
-            && background.wait(&background.urgent_flush_wanted, LOOK)
-        {}
-    }
-}
-
-/// One flush; false if it is not to be tried again at once.
-fn flush(engine: &Engine, group: &GroupCommit, background: &Background, wanted: &AtomicBool) -> bool {
-    let (health, stop) = (&group.health, || background.stop.load(Ordering::Acquire));
-    // Each run is one more for reads to look at. Whoever waits asks for what it waits for, and not while that is impossible.
-    while engine.cold.runs() > MAX_RUNS && health.trouble(COMPACTION).is_none() && !stop() {
-        background.want(&background.compact_wanted);
-        background.wait(wanted, LOOK);
-    }
-    if stop() || health.poisoned().is_some() {
-        return false;
-    }
-    match engine.flush() {
-        Ok(()) => {
-            health.note_success(FLUSH);
-            background.want(&background.compact_wanted);
-            true
-        }
-        Err(error) => {
-            group.note_failure(FLUSH, &error);
-            false
-        }
-    }
-}
-
-fn run_compactor(engine: &Engine, group: &GroupCommit, background: &Background) {
-    let mut retry = Duration::MAX;
-    while background.wait(&background.compact_wanted, retry) {
-        retry = loop {
-            match engine.cold.compact_step() {
-                Ok(true) if !background.stop.load(Ordering::Acquire) => {}
-                Ok(_) => {
-                    group.health.note_success(COMPACTION);
-                    break Duration::MAX;
-                }
-                Err(error) => {
-                    group.note_failure(COMPACTION, &error);
-                    break if error.class() == ErrorClass::Damage { RETRY_DAMAGE } else { RETRY };
-                }
-            }
-        };
-    }
-}
-
 impl Store for LogStore {
     fn get(&self, key: &[u8]) -> Result<Got, StoreError> {
         self.group.health.check_read()?;
@@ -345,6 +340,9 @@ impl Store for LogStore {
         let before = self.engine.log.written();
         let written = self.or_fail(self.engine.log.write_out())?;
         let settled = self.group.settle(written)?;
+        if self.engine.log.wants_files() {
+            self.background.want(&self.background.files_wanted);
+        }
         if self.engine.log.is_full_for(FULL_DISK_PATIENCE) {
             // What waits will be written once there is space, unless the process ends first. Nobody is told that it was, nor
             // kept waiting for it.
@@ -382,18 +380,27 @@ impl Store for LogStore {
 
     fn backup(&self, target: &Path) -> Result<(), StoreError> {
         self.group.health.check_read()?;
-        let folder = Folder::create(target)?;
-        self.engine.copy_to(&tables_folder(&folder, 1 << 20)?, &log_folder(&folder)?)?;
-        folder.mark(EngineKind::Log.name())
+        let mut copy = NewFolder::create(target)?;
+        let end = self.copy_into(copy.path())?;
+        copy.finish(&Format::of(EngineKind::Log, Some(end)))?;
+        copy.keep();
+        Ok(())
     }
 
     fn check(&self) -> Result<(), StoreError> {
         self.group.health.check_read()?;
-        self.engine.check()
+        match self.use_of_files {
+            UseOfFiles::Write => self.engine.check(),
+            UseOfFiles::Look { .. } => {
+                // The log was read when it was opened.
+                check_files(&self.folder, Depth::Bytes, false)?;
+                self.engine.check_tables()
+            }
+        }
     }
 
     fn compact(&self) -> Result<(), StoreError> {
-        self.group.health.check_write(Purpose::Free)?;
+        self.check_is_writable(Purpose::Free)?;
         self.or_fail(self.engine.flush())?;
         self.or_fail(self.engine.cold.compact_all())
     }
@@ -434,8 +441,10 @@ impl Store for LogStore {
         self.group.stop();
         match self.group.health.poisoned() {
             Some(error) => Err(error),
-            None if self.passive => Ok(()),
-            None => self.engine.log.seal_clean(),
+            None => match self.use_of_files {
+                UseOfFiles::Look { .. } => Ok(()),
+                UseOfFiles::Write => self.end(),
+            },
         }
     }
 }
@@ -446,4 +455,39 @@ impl Drop for LogStore {
             tracing::error!(%error, "the last sync of the store failed");
         }
     }
+}
+
+/// Holds the folder to the files that it states, if it does.
+fn check_files(folder: &Folder, depth: Depth, accept_data_loss: bool) -> Result<(), StoreError> {
+    let Some(end) = &folder.found().end else { return Ok(()) };
+    match end.check_files(folder.path(), depth) {
+        Err(error @ StoreError::Corrupt { .. }) if accept_data_loss => {
+            tracing::error!(%error, "opened with data loss, as asked");
+            Ok(())
+        }
+        checked => checked,
+    }
+}
+
+/// The error that says which file of the folder is damaged, where its checksum says so and the log cannot.
+fn named(folder: &Folder, error: StoreError) -> StoreError {
+    match (&error, &folder.found().end) {
+        (StoreError::Corrupt { .. }, Some(end)) => match end.check_files(folder.path(), Depth::Bytes) {
+            Err(named @ StoreError::Corrupt { .. }) => named,
+            _ => error,
+        },
+        _ => error,
+    }
+}
+
+/// Syncs the names in a folder and in those below it.
+fn sync_folders(folder: &Path) -> Result<(), StoreError> {
+    let failed = |e| StoreError::io(format!("cannot sync {}", folder.display()), e);
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_type().map_err(failed)?.is_dir() {
+            sync_folders(&entry.path())?;
+        }
+    }
+    crate::sys::sync_folder(folder).map_err(failed)
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 
 use super::cold::{Cold, Record};
-use super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, DiskReader};
 use super::merge::Merge;
 use super::writer::Position;
 use crate::store::StoreError;
@@ -41,7 +41,7 @@ impl Random {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Inode {
     durable: Vec<u8>,
     now: Vec<u8>,
@@ -56,6 +56,9 @@ struct State {
     calls: u64,
     power_ends_at: Option<u64>,
     fails_at: Option<u64>,
+    next_sync_fails: bool,
+    removals_fail: bool,
+    used_again: u64,
     syncs_lie: bool,
     capacity: Option<usize>,
 }
@@ -70,6 +73,11 @@ impl SimDisk {
         lock(&self.0).power_ends_at = Some(n);
     }
 
+    pub(super) fn power_is_off(&self) -> bool {
+        let state = lock(&self.0);
+        state.power_ends_at.is_some_and(|n| state.calls >= n)
+    }
+
     /// The `n`th call fails, those after it do not.
     pub(super) fn fail_at(&self, n: u64) {
         lock(&self.0).fails_at = Some(n);
@@ -78,6 +86,11 @@ impl SimDisk {
     /// Syncs succeed and do nothing.
     pub(super) fn lie_about_syncs(&self) {
         lock(&self.0).syncs_lie = true;
+    }
+
+    /// From now on syncs do nothing, or what they should.
+    pub(super) fn lie_about_syncs_if(&self, lie: bool) {
+        lock(&self.0).syncs_lie = lie;
     }
 
     /// Writes fail once the files hold this much.
@@ -108,17 +121,94 @@ impl SimDisk {
         }
         names.retain(|name, _| state.names.contains_key(name) || random.below(2) == 0);
         let inodes = state.inodes.iter().map(|inode| inode.after_power_cut(random)).collect();
-        Self(Arc::new(Mutex::new(State { inodes, durable_names: names.clone(), names, ..State::default() })))
+        let (durable_names, used_again) = (names.clone(), state.used_again);
+        Self(Arc::new(Mutex::new(State { inodes, durable_names, names, used_again, ..State::default() })))
     }
 
-    /// What the next process finds after a kill now: everything written.
+    /// What the next process finds after a kill now: everything written, and none of it any more durable than before.
     pub(super) fn after_kill(&self) -> Self {
         let state = lock(&self.0);
-        let whole =
-            |inode: &Inode| Inode { durable: inode.now.clone(), now: inode.now.clone(), pending: vec![] };
-        let inodes = state.inodes.iter().map(whole).collect();
-        let names = state.names.clone();
-        Self(Arc::new(Mutex::new(State { inodes, durable_names: names.clone(), names, ..State::default() })))
+        Self(Arc::new(Mutex::new(State {
+            inodes: state.inodes.clone(),
+            names: state.names.clone(),
+            durable_names: state.durable_names.clone(),
+            used_again: state.used_again,
+            ..State::default()
+        })))
+    }
+
+    /// The same from a disk that got everything written before; for what has nothing to do with power.
+    pub(super) fn after_kill_and_sync(&self) -> Self {
+        let next = self.after_kill();
+        let mut state = lock(&next.0);
+        state.durable_names = state.names.clone();
+        state.inodes.iter_mut().for_each(Inode::apply_pending);
+        drop(state);
+        next
+    }
+
+    /// The next sync of a file fails, and the system then takes what it had to write for written, as Linux does.
+    pub(super) fn fail_next_sync(&self) {
+        lock(&self.0).next_sync_fails = true;
+    }
+
+    /// Calls of any kind so far.
+    pub(super) fn calls(&self) -> u64 {
+        lock(&self.0).calls
+    }
+
+    /// The names of the files.
+    pub(super) fn file_names(&self) -> Vec<String> {
+        lock(&self.0).names.keys().cloned().collect()
+    }
+
+    /// What is in a file now.
+    pub(super) fn contents(&self, name: &str) -> Vec<u8> {
+        let state = lock(&self.0);
+        state.inodes[state.names[name]].now.clone()
+    }
+
+    pub(super) fn contents_of_all(&self) -> Vec<(String, Vec<u8>)> {
+        self.file_names().into_iter().map(|name| (name.clone(), self.contents(&name))).collect()
+    }
+
+    /// Replaces a file by a rename, as `FORMAT` is: what is in it is synced before, and its name after.
+    pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.call()?;
+        let mut state = lock(&self.0);
+        state.call()?;
+        let (durable, now) = (bytes.to_vec(), bytes.to_vec());
+        state.inodes.push(Inode { durable, now, pending: Vec::new() });
+        let inode = state.inodes.len() - 1;
+        state.names.insert(name.to_owned(), inode);
+        drop(state);
+        self.sync_names()
+    }
+
+    /// Files that were there and were written to from their start again.
+    pub(super) fn used_again(&self) -> u64 {
+        lock(&self.0).used_again
+    }
+
+    /// No file can be deleted.
+    pub(super) fn refuse_removals(&self) {
+        lock(&self.0).removals_fail = true;
+    }
+
+    /// Puts these bytes into a file, durably.
+    pub(super) fn set_contents(&self, name: &str, bytes: Vec<u8>) {
+        let mut state = lock(&self.0);
+        let inode = match state.names.get(name) {
+            Some(inode) => *inode,
+            None => {
+                state.inodes.push(Inode::default());
+                let inode = state.inodes.len() - 1;
+                state.names.insert(name.to_owned(), inode);
+                state.durable_names.insert(name.to_owned(), inode);
+                inode
+            }
+        };
+        state.inodes[inode] = Inode { durable: bytes.clone(), now: bytes, pending: Vec::new() };
     }
 
     fn call(&self) -> io::Result<()> {
@@ -141,6 +231,13 @@ impl State {
 }
 
 impl Inode {
+    /// Only what was written since the last sync goes to the disk: the system writes no page that it takes for written.
+    fn apply_pending(&mut self) {
+        for (at, data) in std::mem::take(&mut self.pending) {
+            put(&mut self.durable, at, &data);
+        }
+    }
+
     fn after_power_cut(&self, random: &mut Random) -> Self {
         let mut bytes = self.durable.clone();
         // Nothing, everything, or any part of what was not synced.
@@ -184,16 +281,19 @@ impl Disk for SimDisk {
         Ok(Arc::new(SimFile { disk: self.clone(), inode }))
     }
 
-    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+    fn read(&self, name: &str) -> io::Result<Box<dyn DiskReader>> {
         self.call()?;
         let state = lock(&self.0);
         let inode = state.names.get(name).ok_or(ErrorKind::NotFound)?;
-        Ok(state.inodes[*inode].now.clone())
+        Ok(Box::new(SimFile { disk: self.clone(), inode: *inode }))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = lock(&self.0);
         state.call()?;
+        if state.removals_fail {
+            return Err(ErrorKind::PermissionDenied.into());
+        }
         state.names.remove(name).map(drop).ok_or_else(|| ErrorKind::NotFound.into())
     }
 
@@ -225,6 +325,7 @@ impl DiskFile for SimFile {
         let used = state.used_bytes() - state.inodes[self.inode].now.len();
         let room = state.capacity.map_or(usize::MAX, |capacity| capacity.saturating_sub(used + at));
         let fits = bytes.len().min(room);
+        state.used_again += u64::from(at == 0 && state.inodes[self.inode].now.iter().any(|byte| *byte != 0));
         let inode = &mut state.inodes[self.inode];
         put(&mut inode.now, at, &bytes[..fits]);
         // Also what failed may have reached the disk.
@@ -236,12 +337,29 @@ impl DiskFile for SimFile {
     fn sync(&self) -> io::Result<()> {
         let mut state = lock(&self.disk.0);
         state.call()?;
+        if std::mem::take(&mut state.next_sync_fails) {
+            state.inodes[self.inode].pending.clear();
+            return Err(io::Error::other("the simulated disk lost something"));
+        }
         if !state.syncs_lie {
-            let inode = &mut state.inodes[self.inode];
-            inode.durable = inode.now.clone();
-            inode.pending.clear();
+            state.inodes[self.inode].apply_pending();
         }
         Ok(())
+    }
+}
+
+impl DiskReader for SimFile {
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(lock(&self.disk.0).inodes[self.inode].now.len() as u64)
+    }
+
+    fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        let state = lock(&self.disk.0);
+        let now = &state.inodes[self.inode].now;
+        let from = usize::try_from(offset).expect("small").min(now.len());
+        let bytes = into.len().min(now.len() - from);
+        into[..bytes].copy_from_slice(&now[from..from + bytes]);
+        Ok(bytes)
     }
 }
 
@@ -351,5 +469,8 @@ impl Cold for SimCold {
 
     fn disk_bytes(&self) -> u64 {
         0
+    }
+    fn files(&self) -> Vec<String> {
+        Vec::new()
     }
 }
