@@ -117,7 +117,7 @@ impl Drop for Folder {
     }
 }
 
-/// A folder that a copy is made in. Nobody can take it for a data folder before [`NewFolder::finish`], and unless
+/// A folder that a copy is made in. Nobody can take it for a data folder before `finish`, and unless
 /// [`NewFolder::keep`] is called it is removed again.
 #[derive(Debug)]
 pub struct NewFolder {
