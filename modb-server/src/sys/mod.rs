@@ -46,4 +46,16 @@ mod tests {
         assert!(super::free_bytes(&dir.path().join("missing")).is_err());
         super::sync_folder(dir.path()).unwrap();
     }
+
+    #[test]
+    fn a_link_is_another_name_that_goes_alone_or_it_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let (original, link) = (dir.path().join("a"), dir.path().join("b"));
+        std::fs::write(&original, "x").unwrap();
+        super::link_file(&original, &link).unwrap();
+        assert_eq!(std::fs::read(&link).unwrap(), b"x");
+        std::fs::remove_file(&link).unwrap();
+        assert_eq!(std::fs::read(&original).unwrap(), b"x");
+        assert!(super::link_file(&original, &dir.path().join("missing").join("b")).is_err());
+    }
 }

@@ -44,9 +44,13 @@ pub(crate) fn path_from(bytes: &[u8]) -> Option<PathBuf> {
     std::str::from_utf8(bytes).ok().map(PathBuf::from)
 }
 
+/// A hard link first: it needs no right of its own, but both on one disk. A symbolic link needs a right that not everybody has.
 pub(crate) fn link_file(original: &Path, link: &Path) -> io::Result<()> {
-    // The first needs a right that not everybody has, the second one disk for both.
-    std::os::windows::fs::symlink_file(original, link).or_else(|_| fs::hard_link(original, link))
+    fs::hard_link(original, link).or_else(|_| {
+        std::os::windows::fs::symlink_file(original, link)?;
+        // Wine says that it made one, and makes none.
+        fs::metadata(link).map(|_| ())
+    })
 }
 
 #[allow(unsafe_code)]
