@@ -26,7 +26,7 @@
 //! connections, its poller and one value of the service. What threads share are the mailboxes, the counts of seats, the
 //! budget of memory and the limits. A worker that sleeps is woken by one event (an eventfd on Linux, a byte in a socket
 //! pair elsewhere), one that is awake by nothing at all ([`notify`]). Which worker gets a connection is a [`Handoff`]; a live
-//! connection can move to another worker later ([`Workers::move_away`], [`Workers::drain`]), and an [`Address`] still finds it.
+//! connection can move to another worker later ([`Control::move_away`], [`Control::drain`]), and an [`Address`] still finds it.
 //!
 //! # One turn of a worker
 //!
@@ -87,17 +87,19 @@ pub mod resp;
 mod system;
 mod threads;
 
-/// The sockets that connections are made of: what [`Workers::adopt`] takes and [`HandedOut`] gives.
+/// The sockets that connections are made of: what [`Joining::adopt`] takes and [`HandedOut`] gives.
 pub use socket2::Socket;
 
 pub use base::buf::{Mark, Tail};
 pub use base::limits::Limits;
 pub use base::seq::Seq;
 pub use base::token::Token;
+pub use connection::counts::{AcceptorStats, WorkerStats};
 pub use connection::io::{Handle, In, Out};
+pub use connection::reason::CloseReason;
 pub use connection::seat::Address;
 pub use connection::service::{Connections, Flow, HandedOut, Opening, Release, Service, Turn};
-pub use connection::workers::{AcceptorStats, CloseReason, JoinError, Undelivered, WorkerStats, Workers};
+pub use connection::workers::{Control, Counts, JoinError, Joining, Messages, Undelivered, Workers};
 pub use many::handoff::{Handoff, UnknownHandoff};
 pub use system::descriptors::{DescriptorShares, share_descriptors};
 pub use system::peer::Peer;

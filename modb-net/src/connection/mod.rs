@@ -3,7 +3,9 @@
 
 pub(crate) mod budget;
 pub(crate) mod conn;
+pub(crate) mod counts;
 pub(crate) mod io;
+pub(crate) mod reason;
 pub(crate) mod seat;
 pub(crate) mod service;
 pub(crate) mod workers;

@@ -157,7 +157,7 @@ impl Drop for Seat {
 
 /// Names a connection for as long as it lives, wherever it moves; any thread may keep it and pass it on.
 ///
-/// Obtained from a [`crate::Handle`]. What it is good for: [`crate::Workers::resume`] and [`crate::Workers::post_to`].
+/// Obtained from a [`crate::Handle`]. What it is good for: [`crate::Messages::resume`] and [`crate::Messages::post_to`].
 #[derive(Clone, Debug)]
 pub struct Address(Arc<Place>);
 

@@ -25,7 +25,8 @@ use std::time::Instant;
 use crate::base::seq::Seq;
 use crate::base::token::Token;
 use crate::connection::io::{Handle, In, Out};
-use crate::connection::workers::{CloseReason, Workers};
+use crate::connection::reason::CloseReason;
+use crate::connection::workers::Workers;
 use crate::system::peer::Peer;
 
 /// What a session wants after it was given input.
@@ -36,7 +37,7 @@ pub enum Flow {
     /// It wants to go on in the next turn, or once the output has drained; there may be no new input.
     Yield,
     /// It waits for something that may never come (a message, a timer). Not called until it is resumed
-    /// ([`Connections::resume`], [`Workers::resume`]). If the peer closes its side meanwhile, or the server shuts down, the
+    /// ([`Connections::resume`], [`crate::Messages::resume`]). If the peer closes its side meanwhile, or the server shuts down, the
     /// connection ends: nobody may be there for the answer.
     Blocked,
     /// Its request waits for its turn at something that others hold, and will be executed. Not called until it is
@@ -128,7 +129,7 @@ pub trait Service: Sized + 'static {
         turn: &Turn<'_, Self>,
     ) -> Opening<Self::Session>;
 
-    /// A connection that [`Workers::adopt`] or [`Workers::connect`] brought in stands, and has its seat; `purpose` is what was
+    /// A connection that [`crate::Joining::adopt`] or [`crate::Joining::connect`] brought in stands, and has its seat; `purpose` is what was
     /// given there. Without it: as any other.
     fn open_with(
         &mut self,
@@ -250,7 +251,7 @@ pub trait Service: Sized + 'static {
         let _ = (conn, session, turn);
     }
 
-    /// A connection that [`Workers::connect`] was to open could not be: it was refused, it took too long (`TimedOut`), or
+    /// A connection that [`crate::Joining::connect`] was to open could not be: it was refused, it took too long (`TimedOut`), or
     /// the server shuts down (`ConnectionAborted`).
     fn on_connect_failed(
         &mut self,

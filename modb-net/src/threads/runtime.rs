@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::base::limits::Limits;
 use crate::connection::service::Service;
-use crate::connection::workers::Workers;
+use crate::connection::workers::{Control, Workers};
 use crate::many::handoff::Handoff;
 use crate::many::handoff::shared::SharedQueue;
 use crate::many::hub::Hub;
@@ -249,7 +249,7 @@ impl<M> Server<M> {
         self.workers.shutdown();
     }
 
-    /// Waits until the server has ended, by [`Server::shutdown`] or [`Workers::shutdown`] or by a failure.
+    /// Waits until the server has ended, by [`Server::shutdown`] or [`Control::shutdown`] or by a failure.
     ///
     /// # Errors
     /// The first failure of a thread, if that is what ended it.

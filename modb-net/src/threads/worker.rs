@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use crate::base::token::{Token, reserved_key};
+use crate::connection::reason::CloseReason;
 use crate::connection::seat::Address;
 use crate::connection::service::{HandedOut, Service, Turn};
-use crate::connection::workers::{CloseReason, Workers};
+use crate::connection::workers::Messages;
 use crate::many::core::{Action, Core, Leaving};
+use crate::many::handoff::aside::Thing;
 use crate::many::handoff::{Arrival, Letter, Live, Way};
-use crate::many::hub::{Hub, Thing};
+use crate::many::hub::Hub;
 use crate::system::notify::Notifier;
 use crate::system::poll::{Events, Interest, Poller};
 

@@ -36,6 +36,8 @@ const CRATES: &[Crate] = &[
                 "connection/seat",
                 "connection/budget",
                 "connection/io",
+                "connection/reason",
+                "connection/counts",
                 "connection/workers",
                 "connection/service",
                 "connection/conn",

@@ -18,9 +18,9 @@ use crate::base::token::{MAX_SLOTS, Token};
 use crate::connection::budget::{Account, Budget};
 use crate::connection::conn::{Conn, Doom, Lists, NOT_HELD, Phase, Serving, Stream, Then, Waits};
 use crate::connection::io::{Desk, Out};
+use crate::connection::reason::CloseReason;
 use crate::connection::seat::Seat;
 use crate::connection::service::Connections;
-use crate::connection::workers::CloseReason;
 use crate::system::poll::Interest;
 
 /// What the worker has to do to its poller after a turn.

@@ -8,8 +8,8 @@ use std::time::Instant;
 use super::Core;
 use crate::base::limits::{Limits, after};
 use crate::connection::conn::{Doom, Phase, Stream, Waits};
+use crate::connection::reason::CloseReason;
 use crate::connection::service::{Service, Turn};
-use crate::connection::workers::CloseReason;
 
 /// How many times a connection is looked at while its stall timeout passes.
 const LOOKS: u32 = 8;

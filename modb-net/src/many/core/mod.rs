@@ -31,10 +31,11 @@ use crate::base::seq::Seq;
 use crate::base::token::Token;
 use crate::connection::budget::Budget;
 use crate::connection::conn::{Conn, Phase, Serving, Stream, Then};
+use crate::connection::counts::WorkerStats;
 use crate::connection::io::{Handle, Out};
+use crate::connection::reason::CloseReason;
 use crate::connection::seat::Seat;
 use crate::connection::service::{Connections, HandedOut, Opening, Release, Service, Turn};
-use crate::connection::workers::{CloseReason, WorkerStats};
 use crate::system::peer::Peer;
 use crate::system::poll::{Event, Interest};
 

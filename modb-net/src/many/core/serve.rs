@@ -12,8 +12,8 @@ use crate::base::limits::Limits;
 use crate::base::token::Token;
 use crate::connection::conn::{Conn, Doom, Phase, ReadEnd, Serving, Stream, Waits, read};
 use crate::connection::io::{Handle, In, Out};
+use crate::connection::reason::CloseReason;
 use crate::connection::service::{Flow, Service, Turn};
-use crate::connection::workers::CloseReason;
 
 impl<S: Service, T: Stream> Core<S, T> {
     /// Reads and executes one connection within its budgets.

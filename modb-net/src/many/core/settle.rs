@@ -12,8 +12,8 @@ use crate::base::seq::Seq;
 use crate::base::token::Token;
 use crate::connection::conn::{Conn, Doom, Phase, Stream, Then, Waits};
 use crate::connection::io::{Handle, Out};
+use crate::connection::reason::CloseReason;
 use crate::connection::service::{Service, Turn};
-use crate::connection::workers::CloseReason;
 
 /// What became of a connection at the end of its turn.
 enum Settled {

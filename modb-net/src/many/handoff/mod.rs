@@ -1,11 +1,14 @@
 //! How connections and messages get from one thread to another.
 //!
 //! [`Handoff`] names the policies; [`mailbox`] is the bounded queue per worker, [`shared`] the one queue
-//! for all. Invariant: whatever is refused is given back to whoever tried; nothing is dropped silently.
+//! for all, [`aside`] what must not be refused. Invariant: whatever is refused is given back to whoever tried; nothing is
+//! dropped silently.
 
+pub(crate) mod aside;
 pub(crate) mod mailbox;
 #[cfg(test)]
 mod model;
+mod queue;
 pub(crate) mod shared;
 
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Models of the mailbox under loom: every interleaving of an acceptor and workers around mailboxes of
 //! one place, the limit at which every mistake about room shows.
 //!
-//! The mailbox's own state runs here under loom's lock. Wake-ups are a flag with a condition variable:
+//! The queue's own state runs here under loom's lock. Wake-ups are a flag with a condition variable:
 //! whether the notifier delivers them is its own model's business. An acceptor that is never told of room
 //! waits for ever, which loom reports as a deadlock.
 
@@ -9,7 +9,7 @@ use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use std::sync::Arc;
 
-use super::mailbox::{Refused, State, Taken};
+use super::queue::{Refused, State, Taken};
 use crate::system::sys::model_tests;
 
 /// One who sleeps until somebody wakes it.

@@ -8,17 +8,17 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use socket2::Socket;
 
 use super::Arrival;
-use super::mailbox::{Refused, State};
+use super::queue::{Queue, Refused};
 use crate::system::socketpair::{self, PairError};
 
 #[derive(Debug)]
 pub(crate) struct SharedQueue<M> {
-    state: Mutex<State<Arrival<M>>>,
+    queue: Queue<Arrival<M>>,
     sender: Socket,
     receiver: Arc<Socket>,
 }
@@ -26,7 +26,7 @@ pub(crate) struct SharedQueue<M> {
 impl<M> SharedQueue<M> {
     pub(crate) fn new(capacity: usize) -> Result<Self, PairError> {
         let (receiver, sender) = socketpair::pair()?;
-        Ok(Self { state: Mutex::new(State::new(capacity)), sender, receiver: Arc::new(receiver) })
+        Ok(Self { queue: Queue::new(capacity), sender, receiver: Arc::new(receiver) })
     }
 
     /// A share of the reading end, for one worker's poller.
@@ -36,7 +36,7 @@ impl<M> SharedQueue<M> {
 
     /// Puts a connection in and wakes the workers. Full also means that the pair takes no more bytes.
     pub(crate) fn try_send_or_await(&self, arrival: Arrival<M>) -> Result<(), Refused<Arrival<M>>> {
-        let mut state = self.lock();
+        let mut state = self.queue.lock();
         state.push(arrival, true, |_| ())?;
         // Written under the lock: whoever reads the byte finds the connection, and if it cannot be
         // written, the last one is still this one.
@@ -54,17 +54,12 @@ impl<M> SharedQueue<M> {
         if !read_byte(&self.receiver) {
             return (None, false);
         }
-        self.lock().pop()
+        self.queue.lock().pop()
     }
 
     /// Refuses everything from now on, and gives back what is left.
     pub(crate) fn close(&self) -> VecDeque<Arrival<M>> {
-        self.lock().close()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<Arrival<M>>> {
-        // No code that can panic runs under the lock, so what a poisoned one guards is whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().close()
     }
 }
 

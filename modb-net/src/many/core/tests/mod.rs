@@ -15,10 +15,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::connection::counts::AcceptorStats;
 use crate::connection::io::In;
 use crate::connection::seat::{Address, Admission};
 use crate::connection::service::Flow;
-use crate::connection::workers::{AcceptorStats, JoinError, Undelivered, Workers};
+use crate::connection::workers::{Control, Counts, JoinError, Joining, Messages, Undelivered};
 use crate::system::poll::{Event, Interest};
 use fake::{Fake, Wire};
 
@@ -239,10 +240,7 @@ impl Service for Lines {
 #[derive(Default)]
 struct Alone(AtomicUsize);
 
-impl Workers<Post> for Alone {
-    fn count(&self) -> usize {
-        1
-    }
+impl Messages<Post> for Alone {
     fn post(&self, _: usize, message: Post) -> Result<(), Undelivered<Post>> {
         Err(Undelivered(message))
     }
@@ -250,34 +248,44 @@ impl Workers<Post> for Alone {
         Err(Undelivered(message))
     }
     fn resume(&self, _: &Address) {}
+}
+
+impl Joining<Post> for Alone {
     fn adopt(&self, _: socket2::Socket, _: Peer, _: Post) -> Result<(), JoinError> {
         Err(JoinError::NoWorker)
     }
     fn connect(&self, _: SocketAddr, _: Duration, _: Post) -> Result<(), JoinError> {
         Err(JoinError::NoWorker)
     }
+}
+
+impl Control for Alone {
+    fn set_max_connections(&self, _: usize) {}
+    fn set_max_memory_bytes(&self, _: usize) {}
+    fn set_idle_timeout(&self, _: Option<Duration>) {}
+    fn set_keep_alive(&self, _: Option<Duration>) {}
+    fn drain(&self, _: usize, _: bool) {}
+    fn move_away(&self, _: usize, _: usize) -> bool {
+        false
+    }
+    fn shutdown(&self) {}
+}
+
+impl Counts for Alone {
+    fn count(&self) -> usize {
+        1
+    }
     fn connections(&self) -> usize {
         self.0.load(Relaxed)
+    }
+    fn max_connections(&self) -> usize {
+        usize::MAX
     }
     fn load(&self, _: usize) -> usize {
         self.0.load(Relaxed)
     }
-    fn set_max_memory_bytes(&self, _: usize) {}
     fn memory_bytes(&self) -> usize {
         0
-    }
-    fn set_keep_alive(&self, _: Option<Duration>) {}
-    fn closed(&self, _: CloseReason) -> u64 {
-        0
-    }
-    fn set_max_connections(&self, _: usize) {}
-    fn max_connections(&self) -> usize {
-        usize::MAX
-    }
-    fn set_idle_timeout(&self, _: Option<Duration>) {}
-    fn drain(&self, _: usize, _: bool) {}
-    fn move_away(&self, _: usize, _: usize) -> bool {
-        false
     }
     fn acceptor_stats(&self) -> AcceptorStats {
         AcceptorStats::default()
@@ -285,7 +293,9 @@ impl Workers<Post> for Alone {
     fn stats(&self, _: usize) -> WorkerStats {
         WorkerStats::default()
     }
-    fn shutdown(&self) {}
+    fn closed(&self, _: CloseReason) -> u64 {
+        0
+    }
 }
 
 /// A core, its time, and what a worker would know of the sockets.
