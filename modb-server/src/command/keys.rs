@@ -155,7 +155,9 @@ fn renamenx(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
 fn rename_if(ctx: &mut Ctx<'_, '_>, args: Args<'_>, replace: bool) -> Result<bool, CommandError> {
     let db = ctx.db();
     let source = ctx.tx.entry(db, &args[1])?;
-    let Some(record) = source.live() else { return Err(CommandError::NoSuchKey) };
+    if source.live().is_none() {
+        return Err(CommandError::NoSuchKey);
+    }
     if args[1] == args[2] {
         return Ok(replace);
     }
@@ -163,8 +165,7 @@ fn rename_if(ctx: &mut Ctx<'_, '_>, args: Args<'_>, replace: bool) -> Result<boo
     if target.live().is_some() && !replace {
         return Ok(false);
     }
-    ctx.tx.put(&target, record.head, &[&record.payload])?;
-    ctx.tx.remove(&source);
+    ctx.tx.rename(&source, &target)?;
     Ok(true)
 }
 
@@ -190,7 +191,8 @@ fn copy(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     if target.live().is_some() && !replace {
         return Ok(Reply::Int(0));
     }
-    ctx.tx.put(&target, record.head, &[&record.payload])?;
+    let payload = ctx.tx.copy(record)?;
+    ctx.tx.put(&target, record.head, &[&payload])?;
     Ok(Reply::Int(1))
 }
 
@@ -201,13 +203,14 @@ fn move_key(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
         return err("ERR source and destination objects are the same");
     }
     let source = ctx.tx.entry(db, &args[1])?;
-    let Some(record) = source.live() else { return Ok(Reply::Int(0)) };
+    if source.live().is_none() {
+        return Ok(Reply::Int(0));
+    }
     let target = ctx.tx.entry(to_db, &args[1])?;
     if target.live().is_some() {
         return Ok(Reply::Int(0));
     }
-    ctx.tx.put(&target, record.head, &[&record.payload])?;
-    ctx.tx.remove(&source);
+    ctx.tx.rename(&source, &target)?;
     Ok(Reply::Int(1))
 }
 
@@ -220,6 +223,7 @@ fn object_encoding(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comma
         Kind::Set | Kind::Hash => "hashtable",
         Kind::SortedSet => "skiplist",
         Kind::Stream => "stream",
+        Kind::Map => "map",
     }))
 }
 

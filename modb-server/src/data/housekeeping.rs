@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::layout::{self, Place};
-use super::{Data, DataError, Tally, expiring_counter, keys_counter};
+use super::{Data, DataError, Tally, collection, expiring_counter, keys_counter};
 use crate::store::{Batch, Write};
 
 /// How often expired keys are looked for (Redis: `hz 10`).
@@ -112,12 +112,16 @@ fn run(data: &Data, tally: &Tally) {
     let mut owed_since: Option<Instant> = None;
     while let Some(mut asked) = data.chores.wait() {
         asked.sweep |= owed_since.is_some_and(|since| since.elapsed() >= SWEEP_AGAIN);
+        asked.sweep |= data.sites.were_left();
         let mut done = expire(data, tally);
         if asked.sync {
             done = done.and(data.store.sync().map_err(DataError::from));
         }
         if asked.sweep {
-            let swept = data.sweep_dropped(&mut || expire(data, tally));
+            let swept = data.sweep_dropped(&mut || expire(data, tally)).and_then(|()| {
+                data.sweep_graves(&mut || expire(data, tally))?;
+                Ok(())
+            });
             owed_since = swept.is_err().then(Instant::now);
             done = done.and(swept);
         }
@@ -144,6 +148,11 @@ fn now_ms() -> u64 {
 }
 
 impl Data {
+    /// Whether the housekeeping thread is to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.chores.stopped()
+    }
+
     /// Has everything committed synced to the disk, by the housekeeping thread.
     pub fn sync_soon(&self) {
         self.chores.sync_soon();
@@ -163,7 +172,7 @@ impl Data {
         }
         for (key, _) in notes.records {
             let namespace = layout::number_in(&key).ok_or(DataError::Corrupt("a dropped namespace"))?;
-            if !self.sweep_expiry_entries(namespace)? || !self.sweep_records(namespace, pause)? {
+            if !self.sweep_beside(namespace)? || !self.sweep_records(namespace, pause)? {
                 return Ok(());
             }
             let mut writes = vec![Write::Delete(key)];
@@ -205,9 +214,10 @@ impl Data {
         Ok(true)
     }
 
-    /// Removes the expiry entries that a dropped namespace left; `false` if it was told to stop.
-    fn sweep_expiry_entries(&self, namespace: u32) -> Result<bool, DataError> {
-        if self.store.counter(expiring_counter(namespace)) == 0 {
+    /// Removes what stands beside the records of a dropped namespace: their expiry entries, and the pages of collections,
+    /// which get graves; `false` if it was told to stop.
+    fn sweep_beside(&self, namespace: u32) -> Result<bool, DataError> {
+        if self.store.counter(expiring_counter(namespace)) == 0 && !self.collections.is_used() {
             return Ok(true);
         }
         let to = layout::records_to(namespace);
@@ -218,12 +228,13 @@ impl Data {
             for (key, value) in &page.records {
                 let place =
                     Place::from_record_key(key).ok_or(DataError::Corrupt("a record key is too short"))?;
-                let record = layout::Record::decode(value.clone());
-                if let Some(at) = record.and_then(|record| record.head.expires_at_ms) {
+                let Some(record) = layout::Record::decode(value.clone()) else { continue };
+                if let Some(at) = record.head.expires_at_ms {
                     let mut entry = Vec::new();
                     place.expiry_key(at, &mut entry);
                     writes.push(Write::Delete(entry.into()));
                 }
+                writes.extend(collection::bury(&record));
             }
             if !writes.is_empty() {
                 self.store.apply_freeing(Batch { writes })?;

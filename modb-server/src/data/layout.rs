@@ -7,7 +7,10 @@
 use bytes::Bytes;
 
 /// The version of everything on this page. A folder with another one is refused.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
+
+/// The version before, which had strings only: every record of it is one of today's.
+pub const STRINGS_VERSION: u32 = 1;
 
 /// The longest key a client may use, in bytes: the store's limit less the largest prefix (25), rounded down.
 pub const MAX_KEY_BYTES: usize = 65_500;
@@ -21,6 +24,8 @@ pub(super) mod space {
     pub(in crate::data) const DATABASES: u8 = 0x02;
     pub(in crate::data) const DROPPED: u8 = 0x03;
     pub(in crate::data) const KEYS: u8 = 0x10;
+    pub(in crate::data) const PAGES: u8 = 0x11;
+    pub(in crate::data) const GRAVES: u8 = 0x12;
     pub(in crate::data) const EXPIRY: u8 = 0x20;
 }
 
@@ -48,6 +53,8 @@ pub enum Kind {
     Hash = 4,
     /// A stream.
     Stream = 5,
+    /// A map in the order of its keys, which only embedding programs write.
+    Map = 6,
 }
 
 impl Kind {
@@ -60,6 +67,7 @@ impl Kind {
             Self::SortedSet => "zset",
             Self::Hash => "hash",
             Self::Stream => "stream",
+            Self::Map => "map",
         }
     }
 
@@ -71,6 +79,7 @@ impl Kind {
             3 => Self::SortedSet,
             4 => Self::Hash,
             5 => Self::Stream,
+            6 => Self::Map,
             _ => return None,
         })
     }
@@ -273,6 +282,72 @@ pub fn dropped_range() -> ([u8; 1], [u8; 1]) {
     ([space::DROPPED], [space::DROPPED + 1])
 }
 
+/// The number of a collection: never used again, so what is left of one is never taken for a part of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CollectionId(pub u64);
+
+/// Collections that are numbered at a time, as a shift: neighbouring pages of one lie together, 16 at a time.
+const PAGES_TOGETHER_SHIFT: u32 = 4;
+
+impl CollectionId {
+    /// The first store key of its pages, and the first behind all of them and of those whose number ends the same.
+    pub(super) fn low_range(from: u32, to: u32) -> (Vec<u8>, Vec<u8>) {
+        let bound = |low: u32| [&[space::PAGES][..], &low.to_be_bytes()].concat();
+        (bound(from), to.checked_add(1).map_or_else(|| vec![space::PAGES + 1], bound))
+    }
+
+    /// The lower half of the number, by which pages are ordered first.
+    pub(super) fn low(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Writes the store key of a page into `buf`, replacing what it held:
+    /// `[0x11][lower half u32][spread u8][upper half u24][node u32]`.
+    pub(super) fn page_key(self, node: u32, buf: &mut Vec<u8>) {
+        let [_, high @ ..] = ((self.0 >> 32) as u32).to_be_bytes();
+        buf.clear();
+        buf.push(space::PAGES);
+        buf.extend_from_slice(&self.low().to_be_bytes());
+        buf.push(spread(self.0, node >> PAGES_TOGETHER_SHIFT));
+        buf.extend_from_slice(&high);
+        buf.extend_from_slice(&node.to_be_bytes());
+    }
+
+    /// Reads the store key of a page: whose it is, and the number of the node.
+    pub(super) fn from_page_key(key: &[u8]) -> Option<(Self, u32)> {
+        let &[space::PAGES, a, b, c, d, _, e, f, g, ref node @ ..] = key else { return None };
+        let low = u32::from_be_bytes([a, b, c, d]);
+        let high = u32::from_be_bytes([0, e, f, g]);
+        let id = Self(u64::from(high) << 32 | u64::from(low));
+        Some((id, u32::from_be_bytes(node.try_into().ok()?)))
+    }
+
+    /// Store key of the note that its pages are to be removed: `[0x12][0 u32][spread u8][number u64]`. Its value is the lowest
+    /// number that no node had, a u32.
+    pub(super) fn grave_key(self) -> Bytes {
+        [&[space::GRAVES, 0, 0, 0, 0, spread(self.0, 0)][..], &self.0.to_be_bytes()].concat().into()
+    }
+
+    /// Reads the store key of a grave.
+    pub(super) fn from_grave_key(key: &[u8]) -> Option<Self> {
+        let &[space::GRAVES, 0, 0, 0, 0, _, ref id @ ..] = key else { return None };
+        Some(Self(u64::from_be_bytes(id.try_into().ok()?)))
+    }
+}
+
+/// Byte 5 of a store key: spread evenly, as the store wants it (the finaliser of MurmurHash3, Appleby 2011).
+fn spread(id: u64, group: u32) -> u8 {
+    let mut word = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(group);
+    word = (word ^ (word >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    word = (word ^ (word >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    (word >> 56) as u8
+}
+
+/// The range of all graves.
+pub fn graves_range() -> ([u8; 1], [u8; 1]) {
+    ([space::GRAVES], [space::GRAVES + 1])
+}
+
 /// Reads the number at the end of a [`database_key`] or [`dropped_key`].
 pub fn number_in(key: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(*key.get(1..)?.first_chunk()?))
@@ -287,7 +362,7 @@ mod tests {
     proptest! {
         #[test]
         fn records_round_trip(
-            kind in 0u8..6, raw: bool, expires_at_ms: Option<u64>, payload: Vec<u8>, cut in 0usize..64,
+            kind in 0u8..7, raw: bool, expires_at_ms: Option<u64>, payload: Vec<u8>, cut in 0usize..64,
         ) {
             let kind = Kind::from_bits(kind).unwrap();
             let head = Head { kind, form: if raw { Form::Raw } else { Form::Text }, expires_at_ms };
@@ -319,6 +394,23 @@ mod tests {
             }
             let _ = (Place::from_record_key(&bytes), Place::from_expiry_key(&bytes), number_in(&bytes));
         }
+    }
+
+    #[test]
+    fn pages_are_spread_evenly_and_their_keys_round_trip() {
+        let mut seen = [0; 256];
+        let mut buf = Vec::new();
+        for id in (0..4096).chain(u64::from(u32::MAX) - 4096..u64::from(u32::MAX) + 4096) {
+            for node in [1, 16, 32] {
+                CollectionId(id).page_key(node, &mut buf);
+                assert_eq!(CollectionId::from_page_key(&buf), Some((CollectionId(id), node)));
+                seen[usize::from(buf[5])] += 1;
+            }
+            let grave = CollectionId(id).grave_key();
+            assert_eq!(CollectionId::from_grave_key(&grave), Some(CollectionId(id)));
+        }
+        let even = 12_288 * 3 / 256;
+        assert!(seen.iter().all(|count| (even / 2..even * 2).contains(count)), "{seen:?}");
     }
 
     #[test]

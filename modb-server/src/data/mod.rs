@@ -9,6 +9,7 @@
 
 mod catalog;
 mod check;
+mod collection;
 mod expiry;
 mod glob;
 mod hash;
@@ -20,13 +21,15 @@ mod scan;
 pub mod strings;
 mod stripes;
 mod tally;
+mod tree;
 mod tx;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub use catalog::DEFAULT_DATABASES;
 pub use check::{Report, check};
+pub use collection::{Place as MemberPlace, ScoreBounds, ScoreEdge, SortedSet};
 pub use glob::matches as glob_matches;
 pub use housekeeping::Housekeeper;
 pub use layout::{Form, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record};
@@ -35,7 +38,7 @@ pub use stripes::Held;
 pub use tally::Tally;
 pub use tx::{Committed, Entry, Missed, Tx};
 
-use crate::store::{Batch, Counter, Store, StoreError, Write};
+use crate::store::{Batch, Counter, ErrorClass, Store, StoreError, Write};
 use catalog::Catalog;
 use hash::Seed;
 use stripes::Stripes;
@@ -77,6 +80,9 @@ pub enum DataError {
     /// A record is not what the format says.
     #[error("ERR corrupt record: {0}")]
     Corrupt(&'static str),
+    /// A collection is not what the format says, or full.
+    #[error("ERR {0}")]
+    Collection(#[from] tree::Fault),
     /// The store failed.
     #[error("ERR {0}")]
     Store(#[from] StoreError),
@@ -93,6 +99,10 @@ pub struct Data {
     dice: AtomicU64,
     chores: housekeeping::Chores,
     sparse: random_key::Sparse,
+    collections: collection::Lease,
+    sites: collection::Sites,
+    /// Small pages, so that few elements make a tree.
+    small_pages: AtomicBool,
     /// Whether a read must wait for the write it saw: what was promised as safe must not disappear again.
     reads_wait: bool,
 }
@@ -106,6 +116,7 @@ impl Data {
     pub fn open(store: Arc<dyn Store>, databases: u32, reads_wait: bool) -> Result<Self, StoreError> {
         let seed = read_or_write_facts(&*store)?;
         let catalog = Catalog::read(&*store, databases)?;
+        let collections = collection::Lease::read(&*store)?;
         Ok(Self {
             store,
             seed,
@@ -115,6 +126,9 @@ impl Data {
             dice: AtomicU64::new(0),
             chores: housekeeping::Chores::default(),
             sparse: random_key::Sparse::default(),
+            collections,
+            sites: collection::Sites::default(),
+            small_pages: AtomicBool::new(false),
             reads_wait,
         })
     }
@@ -178,6 +192,31 @@ impl Data {
         self.reads_wait
     }
 
+    /// The seed of the hash.
+    fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    /// A number for a collection.
+    fn new_collection(&self) -> Result<layout::CollectionId, DataError> {
+        self.collections.take(&*self.store)
+    }
+
+    /// The collections that are being built.
+    fn sites(&self) -> &collection::Sites {
+        &self.sites
+    }
+
+    /// Has pages of collections hold a few elements only, so that tests meet trees of many levels.
+    pub fn keep_pages_small(&self, small: bool) {
+        self.small_pages.store(small, Ordering::Relaxed);
+    }
+
+    fn forced_limits(&self) -> Option<tree::Limits> {
+        const SMALL: tree::Limits = tree::Limits { root_bytes: 160, inner_bytes: 200, leaf_bytes: 64 };
+        self.small_pages.load(Ordering::Relaxed).then_some(SMALL)
+    }
+
     fn roll(&self) -> u64 {
         self.seed.hash(&self.dice.fetch_add(1, Ordering::Relaxed).to_le_bytes())
     }
@@ -193,6 +232,17 @@ fn expiring_counter(namespace: u32) -> Counter {
     Counter(namespace << 1 | 1)
 }
 
+/// Says that from now on there may be collections, which the version before would not understand.
+fn bring_forward(store: &dyn Store) -> Result<(), StoreError> {
+    let version = bytes::Bytes::copy_from_slice(&layout::FORMAT_VERSION.to_be_bytes());
+    match store.apply(Batch { writes: vec![Write::Put(layout::fact_key("format"), version)] }) {
+        Ok(_) => store.sync(),
+        // It is only read, or will be written to another time.
+        Err(error) if error.class() == ErrorClass::Refused => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 fn read_or_write_facts(store: &dyn Store) -> Result<Seed, StoreError> {
     let corrupt =
         |what: &str| StoreError::Corrupt { place: "the facts of the folder".into(), what: what.into() };
@@ -201,7 +251,9 @@ fn read_or_write_facts(store: &dyn Store) -> Result<Seed, StoreError> {
         let found = u32::from_be_bytes(
             format.as_ref().try_into().map_err(|_| corrupt("the format version is not four bytes"))?,
         );
-        if found != layout::FORMAT_VERSION {
+        if found == layout::STRINGS_VERSION {
+            bring_forward(store)?;
+        } else if found != layout::FORMAT_VERSION {
             return Err(StoreError::Format {
                 folder: "given".into(),
                 found: found.to_string(),

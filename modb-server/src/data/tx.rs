@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use modb_net::Seq;
 
-use super::layout::{self, Head, MAX_KEY_BYTES, MAX_VALUE_BYTES, Place, Record};
-use super::{Data, DataError, Held, Tally, expiring_counter, keys_counter};
+use super::layout::{self, CollectionId, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Place, Record};
+use super::{Data, DataError, Held, Tally, collection, expiring_counter, keys_counter};
 use crate::store::{Batch, Counter, Write};
 
 /// Up to this many pending writes are searched one by one; above, through a map.
@@ -82,6 +82,8 @@ pub struct Tx<'a> {
     soonest: u64,
     read: Seq,
     missed: Option<Missed>,
+    /// What is being built beside the data for this.
+    sites: Vec<collection::Site>,
     /// What cannot be run again waits at a mark: whoever set it waits for nothing.
     waits: bool,
     /// Less is kept after it.
@@ -115,6 +117,7 @@ impl<'a> Tx<'a> {
             soonest: u64::MAX,
             read: Seq::ZERO,
             missed: None,
+            sites: Vec::new(),
             waits: false,
             frees: false,
         }
@@ -226,6 +229,22 @@ impl<'a> Tx<'a> {
         Ok(Entry { place, stored, expired })
     }
 
+    /// Keeps what is being built until this is applied, or dropped.
+    pub(super) fn keep(&mut self, site: collection::Site) {
+        self.sites.push(site);
+    }
+
+    /// Reads a page of a collection.
+    pub(super) fn read_page(&mut self, id: CollectionId, node: u32) -> Result<Option<Bytes>, DataError> {
+        id.page_key(node, self.key_buf);
+        if let Some(pending) = self.pending(self.key_buf) {
+            return Ok(pending);
+        }
+        let got = self.data.store.get(self.key_buf)?;
+        self.read = self.read.max(got.seq);
+        Ok(got.value)
+    }
+
     /// Sets the key of `entry` to `head` and the payload that `parts` make. An expiry that has passed removes it.
     ///
     /// # Errors
@@ -241,6 +260,8 @@ impl<'a> Tx<'a> {
         }
         let before = entry.stored.as_ref().map(|record| record.head.expires_at_ms);
         self.account(&entry.place, before, Some(head.expires_at_ms));
+        let kept = parts.first().and_then(|payload| collection::number_in(head.kind, payload));
+        self.bury(entry, kept.map(|(id, _)| id));
         if entry.expired {
             self.tally.expired.bump();
         }
@@ -250,8 +271,55 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    /// Removes the key of `entry`; says whether it was there.
+    /// Removes the key of `entry` with all that it holds; says whether it was there.
     pub fn remove(&mut self, entry: &Entry<'_>) -> bool {
+        self.bury(entry, None);
+        self.take(entry)
+    }
+
+    /// Gives the key of `entry` the name of `target`, whatever that holds. The two differ.
+    ///
+    /// # Errors
+    /// As [`Tx::put`].
+    pub fn rename(&mut self, entry: &Entry<'_>, target: &Entry<'_>) -> Result<(), DataError> {
+        if let Some(record) = entry.live() {
+            self.put(target, record.head, &[&record.payload])?;
+            self.take(entry);
+        }
+        Ok(())
+    }
+
+    /// Removes a collection that has no element left, with its pages.
+    pub(super) fn remove_collection(
+        &mut self,
+        entry: &Entry<'_>,
+        pages: Option<(CollectionId, u32)>,
+    ) -> Result<(), DataError> {
+        self.bury(entry, pages.map(|(id, _)| id));
+        if let Some((id, next)) = pages {
+            self.write(Write::Put(id.grave_key(), Bytes::copy_from_slice(&next.to_be_bytes())));
+            self.drops = true;
+        }
+        self.take(entry);
+        Ok(())
+    }
+
+    /// What the key of `entry` holds gives way, unless it is this collection.
+    fn bury(&mut self, entry: &Entry<'_>, kept: Option<CollectionId>) {
+        let Some(stored) = entry.stored.as_ref().filter(|stored| stored.head.kind != Kind::String) else {
+            return;
+        };
+        let number = collection::number_in(stored.head.kind, &stored.payload);
+        if number.is_some_and(|(id, _)| Some(id) != kept)
+            && let Some(grave) = collection::bury(stored)
+        {
+            self.write(grave);
+            self.drops = true;
+        }
+    }
+
+    /// Removes the key record of `entry`; says whether the key was there.
+    fn take(&mut self, entry: &Entry<'_>) -> bool {
         let Some(stored) = &entry.stored else { return false };
         self.account(&entry.place, Some(stored.head.expires_at_ms), None);
         if entry.expired {
@@ -324,6 +392,7 @@ impl<'a> Tx<'a> {
             })?;
             self.data.expiry_floor.lower(self.soonest, self.now_ms);
             self.soonest = u64::MAX;
+            self.sites.clear();
             if std::mem::take(&mut self.drops) {
                 self.data.chores.sweep_soon();
             }

@@ -1,0 +1,145 @@
+//! A collection while a command works on it: its key, its number and its pages.
+
+use crate::data::layout::{CollectionId, Head, Kind};
+use crate::data::tree::{Limits, Numbers, Order, Tree};
+use crate::data::{DataError, Entry, Tx, tree};
+
+use super::pages::TxPages;
+use super::payload::{Payload, Roots};
+
+/// What a tree of a collection stands on.
+pub(in crate::data) type Ground<'g, 't, 'a> = tree::Ground<'g, TxPages<'t, 'a>>;
+
+/// How large the root of a small collection grows, which is all of it: with its key it is then still edited in place.
+const FLAT_ROOT_BYTES: usize = 860;
+/// And that of a tree: it is written with every element that comes or goes.
+const TREE_ROOT_BYTES: usize = 300;
+/// Leaves are small where each change is at a random place.
+const HASHED_LEAF_BYTES: usize = 455;
+const COUNTED_LEAF_BYTES: usize = 1_011;
+const INNER_BYTES: usize = 1_011;
+
+/// The number of a collection and those of its nodes.
+#[derive(Debug)]
+pub(in crate::data) struct Plot {
+    pub(super) big: bool,
+    pub(super) id: Option<CollectionId>,
+    pub(super) numbers: Numbers,
+}
+
+impl Plot {
+    pub(super) fn new() -> Self {
+        Self { big: false, id: None, numbers: Numbers::default() }
+    }
+
+    pub(super) fn of(payload: &Payload) -> Self {
+        Self { big: payload.big, id: payload.id, numbers: payload.numbers }
+    }
+
+    /// Sees to it that it has a number.
+    pub(super) fn number(&mut self, tx: &Tx<'_>) -> Result<(), DataError> {
+        if self.id.is_none() {
+            self.id = Some(tx.data().new_collection()?);
+        }
+        Ok(())
+    }
+
+    /// How large the root of a tree grows here.
+    pub(super) fn root_bytes<O: Order>(&self, tx: &Tx<'_>) -> usize {
+        limits::<O>(tx, self.id.is_some()).root_bytes
+    }
+
+    /// Works on a tree that stands here.
+    pub(super) fn with<T, O: Order>(
+        &mut self,
+        tx: &mut Tx<'_>,
+        tree: &mut Tree<O>,
+        work: impl FnOnce(&mut Tree<O>, &mut Ground<'_, '_, '_>) -> Result<T, DataError>,
+    ) -> Result<T, DataError> {
+        let limits = limits::<O>(tx, self.id.is_some());
+        let mut pages = TxPages { tx, id: &mut self.id };
+        work(tree, &mut Ground { pages: &mut pages, numbers: &mut self.numbers, limits })
+    }
+}
+
+/// How large the pages of a tree grow.
+fn limits<O: Order>(tx: &Tx<'_>, numbered: bool) -> Limits {
+    if let Some(limits) = tx.data().forced_limits() {
+        return limits;
+    }
+    Limits {
+        root_bytes: if numbered { TREE_ROOT_BYTES } else { FLAT_ROOT_BYTES },
+        inner_bytes: INNER_BYTES,
+        leaf_bytes: if O::COUNTED { COUNTED_LEAF_BYTES } else { HASHED_LEAF_BYTES },
+    }
+}
+
+/// A collection of one tree.
+#[derive(Debug)]
+pub(in crate::data) struct Opened<'k, O> {
+    entry: Entry<'k>,
+    kind: Kind,
+    pub(super) plot: Plot,
+    pub(super) tree: Tree<O>,
+}
+
+impl<'k, O: Order> Opened<'k, O> {
+    /// Opens what a key holds; an empty collection if there is none. A missing key is counted as missed if `counted`.
+    pub(super) fn open(
+        tx: &mut Tx<'_>,
+        database: u32,
+        key: &'k [u8],
+        kind: Kind,
+        order: O,
+    ) -> Result<Self, DataError> {
+        let entry = tx.entry(database, key)?;
+        let Some(payload) = payload_of(&entry, kind)? else {
+            return Ok(Self { entry, kind, plot: Plot::new(), tree: Tree::new(order) });
+        };
+        let plot = Plot::of(&payload);
+        let root =
+            payload.roots.into_iter().next().ok_or(DataError::Corrupt("a collection without a root"))?;
+        Ok(Self { entry, kind, plot, tree: root.tree(order, payload.len) })
+    }
+
+    /// Works on the tree.
+    pub(super) fn with<T>(
+        &mut self,
+        tx: &mut Tx<'_>,
+        work: impl FnOnce(&mut Tree<O>, &mut Ground<'_, '_, '_>) -> Result<T, DataError>,
+    ) -> Result<T, DataError> {
+        self.plot.with(tx, &mut self.tree, work)
+    }
+
+    /// Writes the key record of what was changed; without elements there is no key.
+    pub(super) fn save(&self, tx: &mut Tx<'_>) -> Result<(), DataError> {
+        save(tx, &self.entry, self.kind, &self.plot, self.tree.len, vec![Roots::of(&self.tree)])
+    }
+}
+
+/// The payload of a key that must hold `kind`, if it holds anything.
+pub(super) fn payload_of(entry: &Entry<'_>, kind: Kind) -> Result<Option<Payload>, DataError> {
+    let Some(record) = entry.live() else { return Ok(None) };
+    if record.head.kind != kind {
+        return Err(DataError::WrongType);
+    }
+    Payload::decode(record.payload.clone()).map(Some).ok_or(DataError::Corrupt("the record of a collection"))
+}
+
+/// Writes the key record of a collection, or removes it with its pages if it has no element.
+pub(super) fn save(
+    tx: &mut Tx<'_>,
+    entry: &Entry<'_>,
+    kind: Kind,
+    plot: &Plot,
+    len: u64,
+    roots: Vec<Roots>,
+) -> Result<(), DataError> {
+    if len == 0 {
+        return tx.remove_collection(entry, plot.id.map(|id| (id, plot.numbers.next)));
+    }
+    let expires_at_ms = entry.live().and_then(|record| record.head.expires_at_ms);
+    let head = Head { kind, ..Head::STRING }.expiring(expires_at_ms);
+    let payload = Payload { big: plot.big, id: plot.id, numbers: plot.numbers, len, roots };
+    tx.put(entry, head, &[&payload.encode()])
+}

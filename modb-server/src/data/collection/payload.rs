@@ -1,0 +1,158 @@
+//! What a key record holds of a collection; docs/FORMAT.md draws it. Pure.
+//!
+//! ```text
+//! flat  [flags u8] [root page]                                                     a tree of height 0, and no other page
+//! tree  [flags u8] [number u64] [next node u32] [free node u32] [elements u32] for each tree:
+//!       [height u8] [widest leaf u16] [widest inner u16] [bytes of the root u16] [root page]
+//! ```
+
+use bytes::{Buf, BufMut, Bytes};
+
+use crate::data::layout::{CollectionId, Kind};
+use crate::data::tree::{Numbers, Order, Tree, Widest};
+
+/// It has a number, and may have pages.
+const NUMBERED: u8 = 1;
+/// It has grown beyond what Redis keeps in a compact form: what `OBJECT ENCODING` says, as long as it lives.
+const BIG: u8 = 0x80;
+
+/// The root of a tree, apart from its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::data) struct Roots {
+    root: Bytes,
+    height: u8,
+    widest: Widest,
+}
+
+impl Roots {
+    pub(super) fn of<O>(tree: &Tree<O>) -> Self {
+        Self { root: tree.root.clone(), height: tree.height, widest: tree.widest }
+    }
+
+    pub(super) fn tree<O: Order>(self, order: O, len: u64) -> Tree<O> {
+        Tree { order, root: self.root, height: self.height, len, widest: self.widest }
+    }
+}
+
+/// A collection's part of its key record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::data) struct Payload {
+    pub(in crate::data) big: bool,
+    pub(in crate::data) id: Option<CollectionId>,
+    pub(in crate::data) numbers: Numbers,
+    pub(in crate::data) len: u64,
+    /// One, or two of a sorted set that has a number.
+    pub(in crate::data) roots: Vec<Roots>,
+}
+
+impl Payload {
+    /// `None`: it is not of this format.
+    pub(in crate::data) fn decode(mut bytes: Bytes) -> Option<Self> {
+        let flags = bytes.try_get_u8().ok()?;
+        if flags & !(NUMBERED | BIG) != 0 {
+            return None;
+        }
+        let big = flags & BIG != 0;
+        if flags & NUMBERED == 0 {
+            let len = u64::from(u16::from_be_bytes(*bytes.get(1..)?.first_chunk()?));
+            let roots = vec![Roots { root: bytes, height: 0, widest: Widest::default() }];
+            return Some(Self { big, id: None, numbers: Numbers::default(), len, roots });
+        }
+        let id = Some(CollectionId(bytes.try_get_u64().ok()?));
+        let numbers = Numbers { next: bytes.try_get_u32().ok()?, free: bytes.try_get_u32().ok()? };
+        let len = u64::from(bytes.try_get_u32().ok()?);
+        let mut roots = Vec::with_capacity(2);
+        while !bytes.is_empty() {
+            let height = bytes.try_get_u8().ok()?;
+            let widest = Widest { leaf: bytes.try_get_u16().ok()?, inner: bytes.try_get_u16().ok()? };
+            let length = usize::from(bytes.try_get_u16().ok()?);
+            if length > bytes.len() {
+                return None;
+            }
+            roots.push(Roots { root: bytes.split_to(length), height, widest });
+        }
+        Some(Self { big, id, numbers, len, roots })
+    }
+
+    pub(in crate::data) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64 + self.roots.iter().map(|root| root.root.len()).sum::<usize>());
+        let big = if self.big { BIG } else { 0 };
+        let Some(CollectionId(id)) = self.id else {
+            out.put_u8(big);
+            self.roots.iter().for_each(|root| out.put_slice(&root.root));
+            return out;
+        };
+        out.put_u8(big | NUMBERED);
+        out.put_u64(id);
+        out.put_u32(self.numbers.next);
+        out.put_u32(self.numbers.free);
+        // A tree takes no more than fit.
+        out.put_u32(u32::try_from(self.len).unwrap_or(u32::MAX));
+        for Roots { root, height, widest } in &self.roots {
+            out.put_u8(*height);
+            out.put_u16(widest.leaf);
+            out.put_u16(widest.inner);
+            // Roots have some hundred bytes.
+            out.put_u16(u16::try_from(root.len()).unwrap_or(u16::MAX));
+            out.put_slice(root);
+        }
+        out
+    }
+}
+
+/// The number in the payload of a record, if it has one, and the lowest number that no node of it had.
+pub(in crate::data) fn number_in(kind: Kind, mut payload: &[u8]) -> Option<(CollectionId, u32)> {
+    if kind == Kind::String || payload.try_get_u8().ok()? & NUMBERED == 0 {
+        return None;
+    }
+    Some((CollectionId(payload.try_get_u64().ok()?), payload.try_get_u32().ok()?))
+}
+
+/// The same payload under another number.
+pub(super) fn with_number(payload: &Bytes, id: CollectionId) -> Bytes {
+    let mut bytes = payload.to_vec();
+    if let Some(place) = bytes.get_mut(1..9) {
+        place.copy_from_slice(&id.0.to_be_bytes());
+    }
+    bytes.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn payloads_round_trip(big: bool, id: Option<u64>, next: u32, free: u32, roots in proptest::collection::vec(
+            (proptest::collection::vec(any::<u8>(), 3..300), any::<u8>(), any::<u16>(), any::<u16>()), 1..3), len: u32) {
+            let roots: Vec<Roots> = roots.into_iter().map(|(root, height, leaf, inner)| {
+                let (height, widest) = if id.is_some() { (height, Widest { leaf, inner }) } else { (0, Widest::default()) };
+                Roots { root: root.into(), height, widest }
+            }).take(if id.is_some() { 2 } else { 1 }).collect();
+            let flat_len = u64::from(u16::from_be_bytes([roots[0].root[1], roots[0].root[2]]));
+            let payload = Payload {
+                big,
+                id: id.map(CollectionId),
+                numbers: if id.is_some() { Numbers { next, free } } else { Numbers::default() },
+                len: if id.is_some() { u64::from(len) } else { flat_len },
+                roots,
+            };
+            let bytes = Bytes::from(payload.encode());
+            prop_assert_eq!(number_in(Kind::Hash, &bytes), id.map(|id| (CollectionId(id), next)));
+            prop_assert_eq!(number_in(Kind::String, &bytes), None);
+            if id.is_some() {
+                let other = Payload { id: Some(CollectionId(7)), ..payload.clone() };
+                prop_assert_eq!(with_number(&bytes, CollectionId(7)), Bytes::from(other.encode()));
+            }
+            prop_assert_eq!(Payload::decode(bytes), Some(payload));
+        }
+
+        #[test]
+        fn bytes_that_are_no_payload_are_refused_not_misread(bytes: Vec<u8>) {
+            let _ = Payload::decode(bytes.clone().into());
+            let _ = number_in(Kind::Set, &bytes);
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Sorted sets: members with scores, found by either.
+//!
+//! A small one is one leaf in the order of the scores. A larger one is two trees over the same pages: `scores` in that order,
+//! counted, for ranks and ranges, and `members` by hash, with the score as the value, for everything that names a member.
+//! Invariant: both trees have the same pairs.
+
+use bytes::Bytes;
+
+use super::opened::{Plot, payload_of, save};
+use super::payload::Roots;
+use crate::data::layout::Kind;
+use crate::data::tree::{Among, Bound, Hashed, Scored, Tree, read_scored, scored_entry};
+use crate::data::{DataError, Entry, Tx};
+
+/// More members than that are no longer compact (`zset-max-listpack-entries`), nor is one of more bytes
+/// (`zset-max-listpack-value`).
+const COMPACT_MEMBERS: u64 = 128;
+const COMPACT_BYTES: usize = 64;
+
+/// A sorted set while a command works on it.
+#[derive(Debug)]
+pub struct SortedSet<'k> {
+    entry: Entry<'k>,
+    plot: Plot,
+    scores: Tree<Scored>,
+    members: Option<Tree<Hashed>>,
+}
+
+/// One end of a range of scores.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ScoreEdge {
+    /// This score belongs to it.
+    Including(f64),
+    /// This score does not.
+    Excluding(f64),
+}
+
+/// A range of members.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ScoreBounds<'a> {
+    /// By score, from the first edge to the second.
+    Scores(ScoreEdge, ScoreEdge),
+    /// By bytes, where all have one score: from the first place to the second.
+    Members(Place<'a>, Place<'a>),
+}
+
+/// One end of a range of members of one score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// Before all.
+    First,
+    /// Before this one.
+    Before(&'a [u8]),
+    /// Behind this one.
+    Behind(&'a [u8]),
+    /// Behind all.
+    Last,
+}
+
+impl<'k> SortedSet<'k> {
+    /// Opens the sorted set at a key, an empty one if there is no key.
+    ///
+    /// # Errors
+    /// [`DataError::WrongType`], and as [`Tx::entry`].
+    pub fn open(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Self, DataError> {
+        let entry = tx.entry(database, key)?;
+        let Some(payload) = payload_of(&entry, Kind::SortedSet)? else {
+            return Ok(Self::empty(entry));
+        };
+        let plot = Plot::of(&payload);
+        let mut roots = payload.roots.into_iter();
+        let missing = DataError::Corrupt("a sorted set without a root");
+        let scores = roots.next().ok_or(missing)?.tree(Scored, payload.len);
+        let order = Hashed(tx.data().seed());
+        let members = roots.next().map(|root| root.tree(order, payload.len));
+        Ok(Self { entry, plot, scores, members })
+    }
+
+    /// An empty one in the place of whatever the key of `entry` holds.
+    pub fn empty(entry: Entry<'k>) -> Self {
+        Self { entry, plot: Plot::new(), scores: Tree::new(Scored), members: None }
+    }
+
+    /// How many members it has.
+    pub fn len(&self) -> u64 {
+        self.scores.len
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The score of a member.
+    ///
+    /// # Errors
+    /// If a page cannot be read or is damaged; so in all that follow.
+    pub fn score(&mut self, tx: &mut Tx<'_>, member: &[u8]) -> Result<Option<f64>, DataError> {
+        let Some(members) = &mut self.members else {
+            return self.plot.with(tx, &mut self.scores, |tree, ground| {
+                let cursor = tree.first(ground)?;
+                let found = cursor.leaf().map(read_scored).find(|(_, at)| *at == member);
+                Ok(found.map(|(score, _)| score))
+            });
+        };
+        self.plot.with(tx, members, |tree, ground| {
+            let key = tree.order.key(member);
+            let (_, value) = tree.find(ground, &key)?;
+            value.map(|value| read_score(&value)).transpose()
+        })
+    }
+
+    /// How many members stand before this one, whose score is known.
+    pub fn rank(&mut self, tx: &mut Tx<'_>, score: f64, member: &[u8]) -> Result<u64, DataError> {
+        self.rank_at(tx, Bound::at_member(score, member))
+    }
+
+    fn rank_at(&mut self, tx: &mut Tx<'_>, bound: Bound<'_, f64>) -> Result<u64, DataError> {
+        self.plot.with(tx, &mut self.scores, |tree, ground| Ok(tree.seek(ground, &bound)?.rank()))
+    }
+
+    /// The ranks of a range: the first in it, and the first behind it.
+    pub fn ranks(&mut self, tx: &mut Tx<'_>, bounds: ScoreBounds<'_>) -> Result<(u64, u64), DataError> {
+        let (from, to) = match bounds {
+            ScoreBounds::Scores(from, to) => (
+                match from {
+                    ScoreEdge::Including(score) => Bound::from_score(score),
+                    ScoreEdge::Excluding(score) => Bound::behind_score(score),
+                },
+                match to {
+                    ScoreEdge::Including(score) => Bound::behind_score(score),
+                    ScoreEdge::Excluding(score) => Bound::from_score(score),
+                },
+            ),
+            ScoreBounds::Members(from, to) => {
+                let Some((score, _)) = self.nth(tx, 0)? else { return Ok((0, 0)) };
+                let bound = |place| match place {
+                    Place::First => Bound::from_score(f64::NEG_INFINITY),
+                    Place::Last => Bound::behind_score(f64::INFINITY),
+                    Place::Before(member) => Bound { score, among: Among::Before(member) },
+                    Place::Behind(member) => Bound { score, among: Among::Behind(member) },
+                };
+                (bound(from), bound(to))
+            }
+        };
+        let from = self.rank_at(tx, from)?;
+        let to = self.rank_at(tx, to)?;
+        Ok((from, to.max(from)))
+    }
+
+    /// The member of a rank, with its score.
+    pub fn nth(&mut self, tx: &mut Tx<'_>, rank: u64) -> Result<Option<(f64, Bytes)>, DataError> {
+        let mut found = None;
+        self.for_each(tx, rank, 1, false, |score, member| found = Some((score, member)))?;
+        Ok(found)
+    }
+
+    /// Visits `count` members from `rank` on; backwards with `reverse`.
+    pub fn for_each(
+        &mut self,
+        tx: &mut Tx<'_>,
+        rank: u64,
+        count: u64,
+        reverse: bool,
+        mut visit: impl FnMut(f64, Bytes),
+    ) -> Result<(), DataError> {
+        self.plot.with(tx, &mut self.scores, |tree, ground| {
+            let mut cursor = tree.nth(ground, rank)?;
+            tree.settle(ground, &mut cursor)?;
+            for _ in 0..count {
+                let Some(entry) = cursor.entry_bytes() else { break };
+                visit(read_scored(&entry).0, entry.slice(size_of::<f64>().min(entry.len())..));
+                if !reverse {
+                    tree.advance(ground, &mut cursor)?;
+                } else if !tree.retreat(ground, &mut cursor)? {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Gives a member a score, whether it is there or not; returns the score that it had.
+    ///
+    /// # Errors
+    /// As [`SortedSet::score`], and if no number is left.
+    pub fn set(&mut self, tx: &mut Tx<'_>, member: &[u8], score: f64) -> Result<Option<f64>, DataError> {
+        let was = self.score(tx, member)?;
+        self.set_known(tx, member, was, score)?;
+        Ok(was)
+    }
+
+    /// As [`SortedSet::set`], for a member of which it is known which score it has, if any.
+    ///
+    /// # Errors
+    /// As [`SortedSet::set`].
+    pub fn set_known(
+        &mut self,
+        tx: &mut Tx<'_>,
+        member: &[u8],
+        was: Option<f64>,
+        score: f64,
+    ) -> Result<(), DataError> {
+        let entry = scored_entry(score, member);
+        self.make_room(tx, entry.len())?;
+        if let Some(was) = was {
+            if was.to_bits() == score.to_bits() {
+                return Ok(());
+            }
+            self.remove_score(tx, was, member)?;
+        }
+        self.plot.with(tx, &mut self.scores, |tree, ground| {
+            let cursor = tree.seek(ground, &Bound::at_member(score, member))?;
+            tree.splice(ground, cursor, 0, &[&entry])
+        })?;
+        self.put_member(tx, member, Some(score))?;
+        self.plot.big |= self.len() > COMPACT_MEMBERS || member.len() > COMPACT_BYTES;
+        Ok(())
+    }
+
+    /// Removes a member; returns the score that it had.
+    ///
+    /// # Errors
+    /// As [`SortedSet::score`].
+    pub fn remove(&mut self, tx: &mut Tx<'_>, member: &[u8]) -> Result<Option<f64>, DataError> {
+        let was = self.score(tx, member)?;
+        if let Some(score) = was {
+            self.remove_score(tx, score, member)?;
+            self.put_member(tx, member, None)?;
+        }
+        Ok(was)
+    }
+
+    /// Removes the members of the ranks `from..to`, visiting each.
+    ///
+    /// # Errors
+    /// As [`SortedSet::score`].
+    pub fn remove_ranks(
+        &mut self,
+        tx: &mut Tx<'_>,
+        from: u64,
+        to: u64,
+        mut visit: impl FnMut(f64, Bytes),
+    ) -> Result<(), DataError> {
+        let mut left = to.min(self.len()).saturating_sub(from);
+        while left > 0 {
+            let mut gone = Vec::new();
+            self.plot.with(tx, &mut self.scores, |tree, ground| {
+                let mut cursor = tree.nth(ground, from)?;
+                tree.settle(ground, &mut cursor)?;
+                let most = usize::try_from(left).unwrap_or(usize::MAX);
+                gone.extend(cursor.rest_of_leaf().take(most).map(Bytes::copy_from_slice));
+                tree.splice(ground, cursor, gone.len(), &[])
+            })?;
+            if gone.is_empty() {
+                return Err(DataError::Corrupt("a sorted set has fewer members than it says"));
+            }
+            left -= gone.len() as u64;
+            for entry in gone {
+                let (score, member) =
+                    (read_scored(&entry).0, entry.slice(size_of::<f64>().min(entry.len())..));
+                self.put_member(tx, &member, None)?;
+                visit(score, member);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the key record of what was changed; without members there is no key.
+    ///
+    /// # Errors
+    /// As [`Tx::put`].
+    pub fn save(&self, tx: &mut Tx<'_>) -> Result<(), DataError> {
+        let roots =
+            [Roots::of(&self.scores)].into_iter().chain(self.members.as_ref().map(Roots::of)).collect();
+        save(tx, &self.entry, Kind::SortedSet, &self.plot, self.len(), roots)
+    }
+
+    fn remove_score(&mut self, tx: &mut Tx<'_>, score: f64, member: &[u8]) -> Result<(), DataError> {
+        self.plot.with(tx, &mut self.scores, |tree, ground| {
+            let mut cursor = tree.seek(ground, &Bound::at_member(score, member))?;
+            tree.settle(ground, &mut cursor)?;
+            if cursor.entry().is_none_or(|entry| read_scored(entry).1 != member) {
+                return Err(DataError::Corrupt("a member of a sorted set is not where its score says"));
+            }
+            tree.splice(ground, cursor, 1, &[])
+        })
+    }
+
+    /// Keeps the tree of members in step, if there is one.
+    fn put_member(&mut self, tx: &mut Tx<'_>, member: &[u8], score: Option<f64>) -> Result<(), DataError> {
+        let Some(members) = &mut self.members else { return Ok(()) };
+        self.plot.with(tx, members, |tree, ground| {
+            let key = tree.order.key(member);
+            let (cursor, was) = tree.find(ground, &key)?;
+            let entry = score.map(|score| key.entry(&score.to_be_bytes()));
+            let insert: Vec<&[u8]> = entry.iter().map(|entry| &entry[..]).collect();
+            tree.splice(ground, cursor, usize::from(was.is_some()), &insert)
+        })
+    }
+
+    /// Makes two trees of one leaf, if it does not hold so many bytes more.
+    fn make_room(&mut self, tx: &mut Tx<'_>, bytes: usize) -> Result<(), DataError> {
+        if self.members.is_some() || self.scores.root.len() + bytes + 2 <= self.plot.root_bytes::<Scored>(tx)
+        {
+            return Ok(());
+        }
+        self.plot.number(tx)?;
+        let mut members = Tree::new(Hashed(tx.data().seed()));
+        let pairs: Vec<Bytes> = self.plot.with(tx, &mut self.scores, |tree, ground| {
+            Ok(tree.first(ground)?.leaf().map(Bytes::copy_from_slice).collect())
+        })?;
+        for pair in pairs {
+            let (score, member) = read_scored(&pair);
+            self.plot.with(tx, &mut members, |tree, ground| {
+                let key = tree.order.key(member);
+                let (cursor, _) = tree.find(ground, &key)?;
+                tree.splice(ground, cursor, 0, &[&key.entry(&score.to_be_bytes())])
+            })?;
+        }
+        self.members = Some(members);
+        Ok(())
+    }
+}
+
+fn read_score(value: &[u8]) -> Result<f64, DataError> {
+    let bytes = value.try_into().map_err(|_| DataError::Corrupt("a score is not eight bytes"))?;
+    Ok(f64::from_be_bytes(bytes))
+}

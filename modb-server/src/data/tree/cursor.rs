@@ -1,0 +1,266 @@
+//! A place in a tree and the nodes on the way down to it.
+//!
+//! Invariant: a cursor is good for the tree that made it until that is changed; [`Tree::splice`] takes it away.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::page::{Node, Shape};
+use super::{Ground, NodeNumber, Order, Pages, Probe, Tree};
+
+/// A node on the way, and which of its entries.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    /// 0 for the root.
+    pub(super) number: NodeNumber,
+    pub(super) node: Node,
+    pub(super) at: usize,
+}
+
+/// A place: that of an entry, or the end of a leaf.
+#[derive(Clone, Debug)]
+pub struct Cursor {
+    /// From the root to the leaf; never empty.
+    pub(super) way: Vec<Step>,
+    pub(super) leaf: Step,
+}
+
+impl Cursor {
+    /// The entry here; `None` at the end of a leaf, behind which others may follow ([`Tree::settle`]).
+    pub fn entry(&self) -> Option<&[u8]> {
+        (self.leaf.at < self.leaf.node.count()).then(|| self.leaf.node.entry(self.leaf.at))
+    }
+
+    /// As [`Cursor::entry`], sharing the page's memory.
+    pub fn entry_bytes(&self) -> Option<Bytes> {
+        self.entry()?;
+        Some(self.leaf.node.page.slice(self.leaf.node.place(self.leaf.at)))
+    }
+
+    /// The entries of this leaf from here on.
+    pub fn rest_of_leaf(&self) -> impl Iterator<Item = &[u8]> {
+        self.entries(self.leaf.at..self.leaf.node.count())
+    }
+
+    /// All entries of this leaf.
+    pub fn leaf(&self) -> impl Iterator<Item = &[u8]> {
+        self.entries(0..self.leaf.node.count())
+    }
+
+    fn entries(&self, range: Range<usize>) -> impl Iterator<Item = &[u8]> {
+        range.map(|entry| self.leaf.node.entry(entry))
+    }
+
+    /// The same leaf, at its `entry`-th entry.
+    pub fn at(mut self, entry: usize) -> Self {
+        self.leaf.at = entry.min(self.leaf.node.count());
+        self
+    }
+
+    /// How many nodes were read for it, the root included.
+    pub fn pages(&self) -> usize {
+        self.way.len() + 1
+    }
+
+    /// How many entries stand before it, in a tree that counts.
+    pub fn rank(&self) -> u64 {
+        let before =
+            |step: &Step| step.node.children().take(step.at).map(|child| u64::from(child.below)).sum::<u64>();
+        self.way.iter().map(before).sum::<u64>() + self.leaf.at as u64
+    }
+
+    /// The separator that ends this leaf; `None` for the last leaf.
+    pub(super) fn end_of_leaf(&self) -> Option<&[u8]> {
+        let next = |step: &'_ Step| (step.at + 1 < step.node.count()).then_some(step.at + 1);
+        let step = self.way.iter().rev().find(|step| next(step).is_some())?;
+        step.node.child(step.at + 1).map(|child| child.separator)
+    }
+
+    /// The separator that begins this leaf; empty for the first.
+    pub(super) fn start_of_leaf(&self) -> &[u8] {
+        let step = self.way.iter().rev().find(|step| step.at > 0);
+        step.and_then(|step| step.node.child(step.at)).map_or(&[], |child| child.separator)
+    }
+}
+
+impl<O: Order> Tree<O> {
+    pub(super) const INNER: Shape = Shape::Inner { counted: O::COUNTED };
+
+    /// The way down, by what `choose` takes in each inner node; the place in the leaf is its start.
+    pub(super) fn descend<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        mut choose: impl FnMut(&Node, &mut Ground<'_, P>, u8) -> Result<usize, P::Error>,
+    ) -> Result<Cursor, P::Error> {
+        let mut way = Vec::with_capacity(usize::from(self.height));
+        let mut step = self.read_step(ground, 0, self.height)?;
+        for height in (1..=self.height).rev() {
+            step.at = choose(&step.node, ground, height)?;
+            let number = child_number(&step)?;
+            way.push(step);
+            step = self.read_step(ground, number, height - 1)?;
+        }
+        Ok(Cursor { way, leaf: step })
+    }
+
+    /// Reads the node `number`, which is `height` nodes above an entry.
+    pub(super) fn read_step<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        number: NodeNumber,
+        height: u8,
+    ) -> Result<Step, P::Error> {
+        let page = if number == 0 { self.root.clone() } else { ground.pages.read(number)? };
+        let shape = if height == 0 { Shape::Leaf } else { Self::INNER };
+        Ok(Step { number, node: Node::read(page, shape, number)?, at: 0 })
+    }
+
+    /// The first place.
+    ///
+    /// # Errors
+    /// If a page cannot be read or is damaged; so in all that follow.
+    pub fn first<P: Pages>(&self, ground: &mut Ground<'_, P>) -> Result<Cursor, P::Error> {
+        self.descend(ground, |_, _, _| Ok(0))
+    }
+
+    /// The place behind the last entry.
+    pub fn end<P: Pages>(&self, ground: &mut Ground<'_, P>) -> Result<Cursor, P::Error> {
+        let cursor = self.descend(ground, |node, _, _| Ok(node.count().saturating_sub(1)))?;
+        Ok(cursor.at(usize::MAX))
+    }
+
+    /// The entry at `index`, or the end, in a tree that counts.
+    pub fn nth<P: Pages>(&self, ground: &mut Ground<'_, P>, index: u64) -> Result<Cursor, P::Error> {
+        let mut left = index;
+        let cursor = self.descend(ground, |node, _, _| {
+            let last = node.count().saturating_sub(1);
+            let mut at = 0;
+            for child in node.children().take(last) {
+                if left < u64::from(child.below) {
+                    break;
+                }
+                left -= u64::from(child.below);
+                at += 1;
+            }
+            Ok(at)
+        })?;
+        Ok(cursor.at(usize::try_from(left).unwrap_or(usize::MAX)))
+    }
+
+    /// The place that a probe seeks: where an entry that it passes last ends.
+    pub fn seek<P: Pages>(&self, ground: &mut Ground<'_, P>, probe: &impl Probe) -> Result<Cursor, P::Error> {
+        let cursor = self.descend(ground, |node, ground, height| {
+            let mut at = 0;
+            for (index, child) in node.children().enumerate().skip(1) {
+                let reaches = match probe.reaches(child.separator) {
+                    Some(reaches) => reaches,
+                    None => probe.passes(&self.first_below(ground, child.node, height - 1)?),
+                };
+                if !reaches {
+                    break;
+                }
+                at = index;
+            }
+            Ok(at)
+        })?;
+        let at = cursor.leaf().take_while(|entry| probe.passes(entry)).count();
+        Ok(cursor.at(at))
+    }
+
+    /// The first entry below a node.
+    fn first_below<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        mut number: NodeNumber,
+        height: u8,
+    ) -> Result<Vec<u8>, P::Error> {
+        for height in (1..=height).rev() {
+            number = child_number(&self.read_step(ground, number, height)?)?;
+        }
+        Ok(self.read_step(ground, number, 0)?.node.entry(0).to_vec())
+    }
+
+    /// The same place, but at the start of the next leaf instead of the end of one, where there is a next.
+    pub fn settle<P: Pages>(&self, ground: &mut Ground<'_, P>, cursor: &mut Cursor) -> Result<(), P::Error> {
+        if cursor.leaf.at >= cursor.leaf.node.count() {
+            self.turn(ground, cursor, Direction::On)?;
+        }
+        Ok(())
+    }
+
+    /// One entry on; at the end it stays there.
+    pub fn advance<P: Pages>(&self, ground: &mut Ground<'_, P>, cursor: &mut Cursor) -> Result<(), P::Error> {
+        cursor.leaf.at = (cursor.leaf.at + 1).min(cursor.leaf.node.count());
+        self.settle(ground, cursor)
+    }
+
+    /// On to the start of the next leaf. `false`: this was the last, and the place is its end.
+    pub fn next_leaf<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        cursor: &mut Cursor,
+    ) -> Result<bool, P::Error> {
+        cursor.leaf.at = cursor.leaf.node.count();
+        self.turn(ground, cursor, Direction::On)
+    }
+
+    /// One entry back. `false`: there was none before it.
+    pub fn retreat<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        cursor: &mut Cursor,
+    ) -> Result<bool, P::Error> {
+        if cursor.leaf.at == 0 && !self.turn(ground, cursor, Direction::Back)? {
+            return Ok(false);
+        }
+        let Some(at) = cursor.leaf.at.checked_sub(1) else { return Ok(false) };
+        cursor.leaf.at = at;
+        Ok(true)
+    }
+
+    /// To the start of the next leaf, or to the end of the one before. `false`: there is none, and nothing changed.
+    fn turn<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        cursor: &mut Cursor,
+        direction: Direction,
+    ) -> Result<bool, P::Error> {
+        let on = |step: &Step| match direction {
+            Direction::On => Some(step.at + 1).filter(|&at| at < step.node.count()),
+            Direction::Back => step.at.checked_sub(1),
+        };
+        let Some((level, at)) =
+            cursor.way.iter().enumerate().rev().find_map(|(level, step)| Some((level, on(step)?)))
+        else {
+            return Ok(false);
+        };
+        cursor.way.truncate(level + 1);
+        cursor.way[level].at = at;
+        for height in (0..usize::from(self.height) - level).rev() {
+            let number = child_number(&cursor.way[cursor.way.len() - 1])?;
+            let mut step = self.read_step(ground, number, height as u8)?;
+            if direction == Direction::Back {
+                step.at = step.node.count().saturating_sub(usize::from(height > 0));
+            }
+            if height > 0 {
+                cursor.way.push(step);
+            } else {
+                cursor.leaf = step;
+            }
+        }
+        Ok(true)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    On,
+    Back,
+}
+
+/// The node that a step leads to.
+fn child_number(step: &Step) -> Result<NodeNumber, super::Fault> {
+    let damaged = super::Fault::Damaged { node: step.number, what: "it leads nowhere" };
+    step.node.child(step.at).map(|child| child.node).filter(|&number| number != 0).ok_or(damaged)
+}

@@ -1,0 +1,430 @@
+//! The one function that changes a tree: some entries of a leaf give way to others.
+//!
+//! The change runs up the way that the cursor came down: each node that it meets is edited once, cut where it grew too
+//! large, joined with a neighbour where it grew small, or removed where nothing is left in it. What the node above has to
+//! know of that is a [`Change`].
+//!
+//! Invariants: a node is written after what it leads to; a node that does not change is not written, however large. Nodes
+//! that are filled from one end stay full: they are cut where the new entry begins.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::cursor::{Cursor, Step};
+use super::ground::Limits;
+use super::page::{self, Child, HEAD_BYTES, Node, Shape, head, put_child, put_entry, varint_bytes};
+use super::{Fault, Ground, Order, Pages, Splice, Tree};
+
+/// What the node above has to know.
+enum Change {
+    /// So many entries more are below the node.
+    Below(i64),
+    /// These of its children give way to others.
+    Children(Range<usize>, Vec<Child>),
+}
+
+/// Entries of a node that give way to others.
+struct Edit {
+    entries: Range<usize>,
+    /// The others, as bytes, and how many.
+    insert: Vec<u8>,
+    inserted: usize,
+    /// How many entries of the tree come with them, less those that go.
+    added: i64,
+    /// Where to cut the node if it grows too large: an entry came at an end of the tree.
+    lean: Option<usize>,
+}
+
+impl<O: Order> Tree<O> {
+    /// From the place of `cursor` on, `remove` entries of its leaf give way to `insert`.
+    ///
+    /// In a tree that counts they stand where they are put; whoever puts them keeps the order.
+    ///
+    /// # Errors
+    /// If a page cannot be read or is damaged, or the tree is full. The tree must not be used any more then.
+    pub fn splice<P: Pages>(
+        &mut self,
+        ground: &mut Ground<'_, P>,
+        cursor: Cursor,
+        remove: usize,
+        insert: &[&[u8]],
+    ) -> Result<(), P::Error> {
+        let Cursor { mut way, leaf } = cursor;
+        let first = leaf.at;
+        let end = first.saturating_add(remove).min(leaf.node.count());
+        if first == end && insert.is_empty() {
+            return Ok(());
+        }
+        let added = insert.len() as i64 - (end - first) as i64;
+        self.len = self
+            .len
+            .checked_add_signed(added)
+            .filter(|&len| len <= u64::from(u32::MAX))
+            .ok_or(Fault::Full)?;
+        let mut bytes = Vec::new();
+        insert.iter().for_each(|entry| put_entry(entry, &mut bytes));
+        let is_last =
+            || first == leaf.node.count() && way.iter().all(|step| step.at + 1 == step.node.count());
+        let is_first = || first == 0 && way.iter().all(|step| step.at == 0);
+        let lean = if !O::COUNTED || first != end || insert.len() != 1 {
+            None
+        } else if is_last() {
+            Some(first)
+        } else {
+            is_first().then_some(1)
+        };
+        let mut edit = Edit { entries: first..end, insert: bytes, inserted: insert.len(), added, lean };
+        let mut step = leaf;
+        while let Some(above) = way.pop() {
+            match self.change(ground, &step, &above, &edit)? {
+                Change::Below(_) if !O::COUNTED => return Ok(()),
+                Change::Below(added) => return self.count(ground, above, way, added),
+                Change::Children(children, with) => edit = Edit::of_children::<O>(children, &with, &edit),
+            }
+            step = above;
+        }
+        self.change_root(ground, &step, &edit)
+    }
+
+    /// Adds to the counts of all nodes on the way, from `step` up.
+    fn count<P: Pages>(
+        &mut self,
+        ground: &mut Ground<'_, P>,
+        step: Step,
+        mut above: Vec<Step>,
+        added: i64,
+    ) -> Result<(), P::Error> {
+        let mut next = Some(step).filter(|_| added != 0);
+        while let Some(step) = next {
+            let child = step.node.child(step.at).ok_or(step.damaged("it leads nowhere"))?;
+            let below = i64::from(child.below) + added;
+            let below = u32::try_from(below).map_err(|_| step.damaged("a count"))?;
+            let splice = Splice::over(step.node.place_of_below(step.at), &below.to_be_bytes());
+            self.write(ground, &step, &[splice])?;
+            next = above.pop();
+        }
+        Ok(())
+    }
+
+    /// Edits a node below the root.
+    fn change<P: Pages>(
+        &mut self,
+        ground: &mut Ground<'_, P>,
+        step: &Step,
+        above: &Step,
+        edit: &Edit,
+    ) -> Result<Change, P::Error> {
+        let Step { number, ref node, .. } = *step;
+        let (count, bytes) = edit.result(node);
+        let most = limit(ground.limits, node.shape());
+        let here = above.at..above.at + 1;
+        if count == 0 {
+            ground.release(number)?;
+            return Ok(Change::Children(here, Vec::new()));
+        }
+        let child = above.node.child(above.at).ok_or(above.damaged("it leads nowhere"))?;
+        if bytes > most && count > 1 {
+            let page = edit.apply(node)?;
+            let new = Node::read(page, node.shape(), number)?;
+            let children = self.cut(ground, &new, Some(step), child.separator, edit)?;
+            return Ok(Change::Children(here, children));
+        }
+        if bytes < most / 4
+            && bytes < node.page.len()
+            && let Some(joined) = self.join(ground, step, above, edit)?
+        {
+            return Ok(joined);
+        }
+        self.widen(node.shape(), count);
+        self.write(ground, step, &edit.splices(node))?;
+        Ok(Change::Below(edit.added))
+    }
+
+    /// Edits the root: cut, it becomes a level of its own below a new root; left with one child, it becomes that child.
+    fn change_root<P: Pages>(
+        &mut self,
+        ground: &mut Ground<'_, P>,
+        step: &Step,
+        edit: &Edit,
+    ) -> Result<(), P::Error> {
+        self.root = edit.apply(&step.node)?;
+        let mut root = Node::read(self.root.clone(), step.node.shape(), 0)?;
+        // A leaf with a large entry, or a node with more than one child: a child alone always fits.
+        while root.page.len() > ground.limits.root_bytes && (self.height == 0 || root.count() > 1) {
+            let children = self.cut(ground, &root, None, b"", edit)?;
+            self.root = inner_page::<O>(&children);
+            self.height = self.height.checked_add(1).ok_or(Fault::Full)?;
+            root = Node::read(self.root.clone(), Self::INNER, 0)?;
+        }
+        while self.height > 0 {
+            let root = self.read_step(ground, 0, self.height)?;
+            if root.node.count() == 0 {
+                (self.root, self.height) = (page::empty_leaf(), 0);
+                break;
+            }
+            let (1, Some(child)) = (root.node.count(), root.node.child(0)) else { break };
+            let number = child.node;
+            let page = ground.pages.read(number)?;
+            // With room to grow, so that it does not go up and down with each entry.
+            if page.len() > ground.limits.root_bytes * 3 / 4 {
+                break;
+            }
+            ground.release(number)?;
+            self.root = page;
+            self.height -= 1;
+        }
+        Ok(())
+    }
+
+    /// Cuts a node into as many as it takes, each within the limit where its entries are, and writes them. The largest keeps
+    /// the number, and is not written if it is as it was.
+    fn cut<P: Pages>(
+        &mut self,
+        ground: &mut Ground<'_, P>,
+        node: &Node,
+        was: Option<&Step>,
+        separator: &[u8],
+        edit: &Edit,
+    ) -> Result<Vec<Child>, P::Error> {
+        let shape = node.shape();
+        let mut entries: Vec<&[u8]> = (0..node.count()).map(|entry| node.raw(entry)).collect();
+        if shape == Shape::Leaf {
+            let mut arranged: Vec<&[u8]> = (0..node.count()).map(|entry| node.entry(entry)).collect();
+            self.order.arrange(&mut arranged);
+            entries = arranged;
+        }
+        let mut pieces = Vec::new();
+        let most = limit(ground.limits, shape);
+        self.pieces(&entries, shape, 0..entries.len(), most, edit.lean, &mut pieces);
+        let keeper = was
+            .and_then(|_| pieces.iter().max_by_key(|piece| bytes_of(shape, &entries[piece.entries.clone()])))
+            .map(|piece| piece.entries.start);
+        let mut children = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let entries = &entries[piece.entries.clone()];
+            let page = assemble(shape, entries)?;
+            let number = match was {
+                Some(step) if keeper == Some(piece.entries.start) => step.number,
+                _ => ground.allocate()?,
+            };
+            if !was.is_some_and(|was| was.number == number && was.node.page == page) {
+                ground.pages.put(number, page.clone())?;
+            }
+            self.widen(shape, entries.len());
+            let below = if O::COUNTED { Node::read(page, shape, number)?.below() } else { 0 };
+            let separator = if piece.entries.start == 0 { separator.to_vec() } else { piece.separator };
+            children.push(Child {
+                node: number,
+                below: u32::try_from(below).map_err(|_| Fault::Full)?,
+                separator,
+            });
+        }
+        Ok(children)
+    }
+
+    /// Where to cut: as evenly as entries and separators allow, or at `lean`.
+    fn pieces(
+        &self,
+        all: &[&[u8]],
+        shape: Shape,
+        entries: Range<usize>,
+        most: usize,
+        lean: Option<usize>,
+        out: &mut Vec<Piece>,
+    ) {
+        let total = bytes_of(shape, &all[entries.clone()]);
+        if total + HEAD_BYTES <= most || entries.len() < 2 {
+            out.push(Piece { entries, separator: Vec::new() });
+            return;
+        }
+        let mut cuts: Vec<(usize, usize)> = Vec::with_capacity(entries.len());
+        let mut before = 0;
+        for at in entries.clone().skip(1) {
+            before += bytes_of(shape, &all[at - 1..at]);
+            // How uneven the halves are.
+            cuts.push((before.abs_diff(total - before), at));
+        }
+        cuts.sort_unstable();
+        let lean = lean.filter(|at| (entries.start + 1..entries.end).contains(at));
+        let cut = lean.into_iter().chain(cuts.into_iter().map(|(_, at)| at)).find_map(|at| {
+            let mut separator = Vec::new();
+            self.separator(shape, all[at - 1], all[at], &mut separator).then_some((at, separator))
+        });
+        let Some((at, separator)) = cut else {
+            out.push(Piece { entries, separator: Vec::new() });
+            return;
+        };
+        self.pieces(all, shape, entries.start..at, most, None, out);
+        let second = out.len();
+        self.pieces(all, shape, at..entries.end, most, None, out);
+        out[second].separator = separator;
+    }
+
+    /// Appends what separates two entries of a node. `false`: nothing does.
+    fn separator(&self, shape: Shape, left: &[u8], right: &[u8], out: &mut Vec<u8>) -> bool {
+        match shape {
+            Shape::Leaf => self.order.separate(left, right, out),
+            Shape::Inner { counted } => {
+                out.extend_from_slice(right.get(if counted { 9 } else { 5 }..).unwrap_or_default());
+                true
+            }
+        }
+    }
+
+    /// Joins a node with a neighbour, if they fit one page well.
+    fn join<P: Pages>(
+        &mut self,
+        ground: &mut Ground<'_, P>,
+        step: &Step,
+        above: &Step,
+        edit: &Edit,
+    ) -> Result<Option<Change>, P::Error> {
+        let shape = step.node.shape();
+        let right_too = above.at + 1 < above.node.count();
+        let pair = match (right_too, above.at.checked_sub(1)) {
+            (true, _) => above.at..above.at + 2,
+            (false, Some(left)) => left..above.at + 1,
+            (false, None) => return Ok(None),
+        };
+        let other = if right_too { above.at + 1 } else { above.at - 1 };
+        let missing = above.damaged("it leads nowhere");
+        let (Some(other), Some(left), Some(right)) =
+            (above.node.child(other), above.node.child(pair.start), above.node.child(pair.end - 1))
+        else {
+            return Err(missing.into());
+        };
+        let page = ground.pages.read(other.node)?;
+        let (_, bytes) = edit.result(&step.node);
+        let most = limit(ground.limits, shape);
+        if bytes + page.len() > most * 3 / 4 {
+            return Ok(None);
+        }
+        let here = Node::read(edit.apply(&step.node)?, shape, step.number)?;
+        let there = Node::read(page, shape, other.node)?;
+        let (first, second) = if right_too { (&here, &there) } else { (&there, &here) };
+        let mut joined = Vec::with_capacity(bytes + there.page.len());
+        joined.extend_from_slice(&first.page[HEAD_BYTES..]);
+        match second.child(0) {
+            // The separator of a node's first child is the node's own.
+            Some(child) => {
+                let own = Child { node: child.node, below: child.below, separator: right.separator.to_vec() };
+                put_child(&own, O::COUNTED, &mut joined);
+                joined.extend_from_slice(&second.page[second.bytes_of(0..1).end..]);
+            }
+            None => joined.extend_from_slice(&second.page[HEAD_BYTES..]),
+        }
+        let count = first.count() + second.count();
+        let page = [&head(shape, count), &joined[..]].concat().into();
+        ground.pages.put(left.node, page)?;
+        ground.release(right.node)?;
+        self.widen(shape, count);
+        let below = first.below() + second.below();
+        let below = if O::COUNTED { u32::try_from(below).map_err(|_| Fault::Full)? } else { 0 };
+        let child = Child { node: left.node, below, separator: left.separator.to_vec() };
+        Ok(Some(Change::Children(pair, vec![child])))
+    }
+
+    fn widen(&mut self, shape: Shape, count: usize) {
+        let widest = match shape {
+            Shape::Leaf => &mut self.widest.leaf,
+            Shape::Inner { .. } => &mut self.widest.inner,
+        };
+        *widest = (*widest).max(u16::try_from(count).unwrap_or(u16::MAX));
+    }
+
+    fn write<P: Pages>(
+        &mut self,
+        ground: &mut Ground<'_, P>,
+        step: &Step,
+        splices: &[Splice],
+    ) -> Result<(), P::Error> {
+        if step.number == 0 {
+            self.root = Splice::apply(&step.node.page, splices).ok_or(step.damaged("it is too short"))?;
+        } else {
+            ground.pages.edit(step.number, &step.node.page, splices)?;
+        }
+        Ok(())
+    }
+}
+
+/// Entries that come to one node.
+struct Piece {
+    entries: Range<usize>,
+    separator: Vec<u8>,
+}
+
+impl Step {
+    fn damaged(&self, what: &'static str) -> Fault {
+        Fault::Damaged { node: self.number, what }
+    }
+}
+
+impl Edit {
+    /// The edit of the node above that follows from `below`.
+    fn of_children<O: Order>(children: Range<usize>, with: &[Child], below: &Self) -> Self {
+        let mut insert = Vec::new();
+        with.iter().for_each(|child| put_child(child, O::COUNTED, &mut insert));
+        // What was cut off at an end of the tree goes into a node of its own here, too.
+        let lean = below.lean.filter(|_| with.len() == 2).map(|_| children.start + 1);
+        Self { entries: children, insert, inserted: with.len(), added: below.added, lean }
+    }
+
+    /// How many entries and bytes the node has afterwards.
+    fn result(&self, node: &Node) -> (usize, usize) {
+        let bytes = node.bytes_of(self.entries.clone()).len();
+        (node.count() - self.entries.len() + self.inserted, node.page.len() - bytes + self.insert.len())
+    }
+
+    fn splices(&self, node: &Node) -> Vec<Splice> {
+        let (count, _) = self.result(node);
+        let bytes = node.bytes_of(self.entries.clone());
+        let change = Splice { at: bytes.start, remove: bytes.len(), insert: self.insert.clone() };
+        if count == node.count() {
+            return vec![change];
+        }
+        vec![Splice::over(0, &head(node.shape(), count)), change]
+    }
+
+    fn apply(&self, node: &Node) -> Result<Bytes, Fault> {
+        if self.result(node).0 > usize::from(u16::MAX) {
+            return Err(Fault::Full);
+        }
+        Splice::apply(&node.page, &self.splices(node))
+            .ok_or(Fault::Damaged { node: 0, what: "it is too short" })
+    }
+}
+
+fn limit(limits: Limits, shape: Shape) -> usize {
+    match shape {
+        Shape::Leaf => limits.leaf_bytes,
+        Shape::Inner { .. } => limits.inner_bytes,
+    }
+}
+
+/// What entries take in a page; those of a leaf come without their lengths.
+fn bytes_of(shape: Shape, entries: &[&[u8]]) -> usize {
+    let prefix = |entry: &[u8]| if shape == Shape::Leaf { varint_bytes(entry.len()) } else { 0 };
+    entries.iter().map(|entry| prefix(entry) + entry.len()).sum()
+}
+
+/// A page of entries: those of a leaf come without their lengths.
+fn assemble(shape: Shape, entries: &[&[u8]]) -> Result<Bytes, Fault> {
+    if entries.len() > usize::from(u16::MAX) {
+        return Err(Fault::Full);
+    }
+    let mut page = head(shape, entries.len()).to_vec();
+    for entry in entries {
+        match shape {
+            Shape::Leaf => put_entry(entry, &mut page),
+            Shape::Inner { .. } => page.extend_from_slice(entry),
+        }
+    }
+    Ok(page.into())
+}
+
+fn inner_page<O: Order>(children: &[Child]) -> Bytes {
+    let mut page = head(Shape::Inner { counted: O::COUNTED }, children.len()).to_vec();
+    children.iter().for_each(|child| put_child(child, O::COUNTED, &mut page));
+    page.into()
+}

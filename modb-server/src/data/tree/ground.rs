@@ -1,0 +1,108 @@
+//! What a tree stands on: pages by number, the numbers of its nodes, and how large a node may be.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+
+use super::{Fault, Splice, page};
+
+/// The name of a node below the root. The root has none; 0 is none.
+pub type NodeNumber = u32;
+
+/// Where pages are read and written.
+pub trait Pages {
+    /// What reading can fail with.
+    type Error: From<Fault>;
+
+    /// The page of a node, as it was last written.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be read.
+    fn read(&mut self, node: NodeNumber) -> Result<Bytes, Self::Error>;
+
+    /// Writes a whole page.
+    ///
+    /// # Errors
+    /// If the collection cannot have pages now.
+    fn put(&mut self, node: NodeNumber, page: Bytes) -> Result<(), Self::Error>;
+
+    /// Changes a page that was read as `old`.
+    ///
+    /// # Errors
+    /// As [`Pages::put`].
+    fn edit(&mut self, node: NodeNumber, old: &Bytes, splices: &[Splice]) -> Result<(), Self::Error> {
+        let page = Splice::apply(old, splices).ok_or(Fault::Damaged { node, what: "it is too short" })?;
+        self.put(node, page)
+    }
+}
+
+/// The numbers that nodes of one collection have, also if it consists of two trees.
+///
+/// Numbers of removed nodes are used again: a freed node's page holds the number of the one freed before it, so what has
+/// to be removed with a collection is always `1..next`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbers {
+    /// The lowest number that no node ever had.
+    pub next: NodeNumber,
+    /// The node that was freed last, or 0.
+    pub free: NodeNumber,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self { next: 1, free: 0 }
+    }
+}
+
+/// How large pages grow, in bytes. Single entries may be larger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A root, which lies in the key record.
+    pub root_bytes: usize,
+    /// Any other inner node.
+    pub inner_bytes: usize,
+    /// Any other leaf.
+    pub leaf_bytes: usize,
+}
+
+/// Pages and numbers of one collection.
+#[derive(Debug)]
+pub struct Ground<'a, P> {
+    /// Its pages.
+    pub pages: &'a mut P,
+    /// Its numbers.
+    pub numbers: &'a mut Numbers,
+    /// How large its pages grow.
+    pub limits: Limits,
+}
+
+impl<P: Pages> Ground<'_, P> {
+    /// A number for a new node.
+    pub(super) fn allocate(&mut self) -> Result<NodeNumber, P::Error> {
+        let Numbers { next, free } = *self.numbers;
+        if free == 0 {
+            self.numbers.next = next.checked_add(1).ok_or(Fault::Full)?;
+            return Ok(next);
+        }
+        let page = self.pages.read(free)?;
+        self.numbers.free = freed_before(&page)
+            .ok_or(Fault::Damaged { node: free, what: "it is not free, but listed so" })?;
+        Ok(free)
+    }
+
+    /// A node is no longer needed.
+    pub(super) fn release(&mut self, node: NodeNumber) -> Result<(), P::Error> {
+        let mut page = BytesMut::with_capacity(5);
+        page.put_u8(page::FREE);
+        page.put_u32(self.numbers.free);
+        self.pages.put(node, page.freeze())?;
+        self.numbers.free = node;
+        Ok(())
+    }
+}
+
+/// What a free node's page says.
+pub(super) fn freed_before(page: &[u8]) -> Option<NodeNumber> {
+    match page {
+        [page::FREE, number @ ..] => Some(u32::from_be_bytes(number.try_into().ok()?)),
+        _ => None,
+    }
+}

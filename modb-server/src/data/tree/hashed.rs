@@ -1,0 +1,51 @@
+//! Keys that stand by their hash: to find one, and to go through all of them, a leaf a step.
+//!
+//! Invariant: what is there from the first step of a scan to the last is returned exactly once, however the tree is cut and
+//! joined meanwhile: a step ends at a hash, not at a node, and returns what stands before it and has not been passed.
+
+use bytes::Bytes;
+
+use super::order::{Hashed, HashedKey, Slot, read_hashed};
+use super::{Cursor, Ground, Pages, Tree};
+
+impl Tree<Hashed> {
+    /// The place of a key and its value, or the place where it is to be put.
+    ///
+    /// # Errors
+    /// If a page cannot be read or is damaged.
+    pub fn find<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        key: &HashedKey<'_>,
+    ) -> Result<(Cursor, Option<Bytes>), P::Error> {
+        let cursor = self.seek(ground, &key.slot())?;
+        let found = cursor.leaf().position(|entry| key.is(entry));
+        let cursor = cursor.at(found.unwrap_or(usize::MAX));
+        let value = cursor.entry_bytes().map(|entry| entry.slice_ref(read_hashed(&entry).1));
+        Ok((cursor, value))
+    }
+
+    /// One step of a scan: the entries from `from` to the end of a leaf, and where the next step begins, if there is one.
+    ///
+    /// # Errors
+    /// If a page cannot be read or is damaged.
+    pub fn scan<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        from: Slot,
+    ) -> Result<(Vec<Bytes>, Option<Slot>), P::Error> {
+        let cursor = self.seek(ground, &from)?;
+        let whole = Slot::of_separator(cursor.start_of_leaf()) >= from;
+        let next = cursor.end_of_leaf().map(Slot::of_separator);
+        let mut cursor = cursor.at(0);
+        let mut entries = Vec::new();
+        while let Some(entry) = cursor.entry_bytes() {
+            if whole || self.order.slot_of(&entry) >= from {
+                entries.push(entry);
+            }
+            let at = cursor.leaf.at + 1;
+            cursor = cursor.at(at);
+        }
+        Ok((entries, next))
+    }
+}
