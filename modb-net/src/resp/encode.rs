@@ -148,17 +148,20 @@ impl<'a> Encoder<'a> {
     /// A double.
     pub fn double(&mut self, value: f64) {
         match self.protocol {
-            Protocol::Resp2 => {
-                let mut digits = Vec::with_capacity(24);
-                push_f64(&mut digits, value);
-                self.bulk(&digits);
-            }
+            Protocol::Resp2 => self.bulk_double(value),
             Protocol::Resp3 => {
                 self.out.push(b',');
                 push_f64(self.out, value);
                 self.end_line();
             }
         }
+    }
+
+    /// A string that holds a double.
+    pub fn bulk_double(&mut self, value: f64) {
+        let mut digits = Vec::with_capacity(24);
+        push_f64(&mut digits, value);
+        self.bulk(&digits);
     }
 
     /// An integer beyond 64 bits, given as its decimal digits.

@@ -108,14 +108,7 @@ fn all_keys(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
 }
 
 fn scan(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    // As `strtoul` has it: nothing at all is 0, and negative numbers are beyond the last cursor.
-    let cursor = match &args[1] {
-        b"" => Some(0),
-        arg => std::str::from_utf8(arg)
-            .ok()
-            .and_then(|text| text.parse::<u64>().ok().or_else(|| text.parse::<i64>().ok().map(|n| n as u64))),
-    };
-    let Some(cursor) = cursor else { return err("ERR invalid cursor") };
+    let Some(cursor) = super::walk::cursor(&args[1]) else { return err("ERR invalid cursor") };
     let (mut pattern, mut count, mut only) = (None, 10, None);
     let mut options = Options::from(args, 2);
     while let Some(word) = options.next() {
@@ -221,7 +214,13 @@ fn object_encoding(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comma
         Kind::String => super::strings::encoding(&record),
         Kind::List => "quicklist",
         Kind::Set | Kind::Hash => "hashtable",
-        Kind::SortedSet => "skiplist",
+        Kind::SortedSet => {
+            if crate::data::is_big(&record) {
+                "skiplist"
+            } else {
+                "listpack"
+            }
+        }
         Kind::Stream => "stream",
         Kind::Map => "map",
     }))

@@ -26,6 +26,7 @@ mod parse;
 mod reply;
 mod server;
 mod slowlog;
+mod sorted_sets;
 pub mod spec;
 mod strangers;
 mod strings;
@@ -34,6 +35,7 @@ mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 mod times;
+mod walk;
 
 use modb_net::Seq;
 use modb_net::resp::Args;

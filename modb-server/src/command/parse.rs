@@ -15,10 +15,100 @@ pub(super) fn int_or(arg: &[u8], text: &'static str) -> Result<i64, CommandError
     parse_i64(arg).ok_or(CommandError::Text(text.into()))
 }
 
+/// A number from 0 on; anything else is this error.
+pub(super) fn positive(arg: &[u8], text: &'static str) -> Result<u64, CommandError> {
+    parse_i64(arg).and_then(|number| u64::try_from(number).ok()).ok_or(CommandError::Text(text.into()))
+}
+
+/// A number from 1 on; anything else is this error.
+pub(super) fn at_least_one(arg: &[u8], text: &'static str) -> Result<u64, CommandError> {
+    positive(arg, text).ok().filter(|number| *number > 0).ok_or(CommandError::Text(text.into()))
+}
+
 /// A 32-bit integer, which is what Redis holds the index of a database in.
 pub(super) fn int32(arg: &[u8]) -> Result<i32, CommandError> {
     let text = "ERR value is out of range, value must between -2147483648 and 2147483647";
     i32::try_from(int(arg)?).map_err(|_| CommandError::Text(text.into()))
+}
+
+/// A double as `strtod` reads all of `arg`: no blanks, no NaN, and nothing that leaves the range.
+pub(super) fn double(arg: &[u8]) -> Option<f64> {
+    let (number, rest) = strtod(arg)?;
+    let out_of_range = number.is_infinite() && !arg.iter().any(|byte| byte.eq_ignore_ascii_case(&b'i'))
+        || number == 0.0 && has_digit_but_zero(arg);
+    (rest.is_empty() && !number.is_nan() && !out_of_range && !arg[0].is_ascii_whitespace()).then_some(number)
+}
+
+/// A double, with another text than the usual if it is none.
+pub(super) fn double_or(arg: &[u8], text: &'static str) -> Result<f64, CommandError> {
+    double(arg).ok_or(CommandError::Text(text.into()))
+}
+
+/// A double as Redis reads the ends of a range: as C reads a string, so it ends at a zero byte, may begin with blanks, be
+/// nothing at all, or out of range.
+pub(super) fn lenient_double(arg: &[u8]) -> Option<f64> {
+    let arg = arg.split(|byte| *byte == 0).next().unwrap_or_default();
+    let (number, rest) = if arg.is_empty() { (0.0, arg) } else { strtod(arg)? };
+    (rest.is_empty() && !number.is_nan()).then_some(number)
+}
+
+/// The number that `arg` begins with, and what is behind it.
+fn strtod(arg: &[u8]) -> Option<(f64, &[u8])> {
+    let text = arg.trim_ascii_start();
+    let (sign, digits) = match text {
+        [b'-', rest @ ..] => (-1.0, rest),
+        [b'+', rest @ ..] => (1.0, rest),
+        _ => (1.0, text),
+    };
+    if let [b'0', b'x' | b'X', rest @ ..] = digits
+        && let Some((number, rest)) = hexadecimal(rest)
+    {
+        return Some((sign * number, rest));
+    }
+    // The longest beginning that is a number: words first, since Rust knows the same.
+    let longest = digits
+        .len()
+        .min(digits.iter().take_while(|byte| b"0123456789.eE+-infatyINFATY".contains(byte)).count());
+    let number = |length: usize| std::str::from_utf8(&digits[..length]).ok()?.parse::<f64>().ok();
+    let signed = |length: &usize| !matches!(digits.first(), Some(b'+' | b'-')) && number(*length).is_some();
+    let length = (1..=longest).rev().find(signed)?;
+    Some((sign * number(length)?, &digits[length..]))
+}
+
+/// A number of hexadecimal digits with an exponent of two, `1.8p3`.
+fn hexadecimal(text: &[u8]) -> Option<(f64, &[u8])> {
+    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let whole = digits(text);
+    let fraction = match text.get(whole) {
+        Some(b'.') => digits(&text[whole + 1..]),
+        _ => 0,
+    };
+    if whole + fraction == 0 {
+        return None;
+    }
+    let mut end = whole + if text.get(whole) == Some(&b'.') { 1 + fraction } else { 0 };
+    let value = |byte: u8| f64::from(char::from(byte).to_digit(16).unwrap_or(0));
+    let mut number = 0.0;
+    for &byte in text[..end].iter().filter(|byte| **byte != b'.') {
+        number = number * 16.0 + value(byte);
+    }
+    let mut exponent = -4 * i32::try_from(fraction).ok()?;
+    if let Some(b'p' | b'P') = text.get(end) {
+        let sign = usize::from(matches!(text.get(end + 1), Some(b'+' | b'-')));
+        let length = text[end + 1 + sign..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if let Ok(given) =
+            std::str::from_utf8(&text[end + 1..end + 1 + sign + length]).unwrap_or_default().parse::<i32>()
+        {
+            exponent = exponent.saturating_add(given);
+            end += 1 + sign + length;
+        }
+    }
+    Some((number * 2f64.powi(exponent), &text[end..]))
+}
+
+fn has_digit_but_zero(arg: &[u8]) -> bool {
+    let mantissa = arg.split(|byte| matches!(byte, b'e' | b'E' | b'p' | b'P')).next().unwrap_or_default();
+    mantissa.iter().any(|byte| (b'1'..=b'9').contains(byte))
 }
 
 /// The index of a database.
@@ -66,5 +156,42 @@ impl<'a> Options<'a> {
     /// How many words are left.
     pub(super) fn left(&self) -> usize {
         self.args.len().saturating_sub(self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{double, lenient_double};
+
+    #[test]
+    fn doubles_are_read_as_redis_reads_them() {
+        for (text, number) in [
+            ("1", 1.0),
+            ("-1.5e3", -1500.0),
+            ("+.5", 0.5),
+            ("5.", 5.0),
+            ("inf", f64::INFINITY),
+            ("-Infinity", f64::NEG_INFINITY),
+            ("0x10", 16.0),
+            ("-0x1.8p1", -3.0),
+            ("1e308", 1e308),
+            ("0e5", 0.0),
+        ] {
+            assert_eq!(double(text.as_bytes()), Some(number), "{text}");
+        }
+        for text in [
+            "", " 1", "1 ", "nan", "1e400", "-1e400", "1e-400", "abc", "1abc", "e5", ".", "0x", "--1", "+-1",
+            "1\0",
+        ] {
+            assert_eq!(double(text.as_bytes()), None, "{text}");
+        }
+        for (text, number) in
+            [("", 0.0), (" 1", 1.0), ("1\0abc", 1.0), ("1e400", f64::INFINITY), ("-inf", f64::NEG_INFINITY)]
+        {
+            assert_eq!(lenient_double(text.as_bytes()), Some(number), "{text}");
+        }
+        for text in ["nan", "1 ", "abc", " "] {
+            assert_eq!(lenient_double(text.as_bytes()), None, "{text}");
+        }
     }
 }

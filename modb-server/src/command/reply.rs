@@ -28,6 +28,8 @@ pub enum Reply {
     Int(i64),
     /// A double.
     Double(f64),
+    /// A double, as a string in either protocol.
+    Score(f64),
     /// A string of any bytes.
     Bulk(Bytes),
     /// A string that holds a number.
@@ -108,6 +110,7 @@ impl Reply {
             | Self::Status(_)
             | Self::Int(_)
             | Self::Double(_)
+            | Self::Score(_)
             | Self::BulkInt(_)
             | Self::Null
             | Self::NullArray => 0,
@@ -122,6 +125,7 @@ impl Reply {
             Self::Status(text) => out.simple(text),
             Self::Int(n) => out.integer(*n),
             Self::Double(n) => out.double(*n),
+            Self::Score(n) => out.bulk_double(*n),
             Self::Bulk(bytes) => out.bulk(bytes),
             Self::BulkInt(n) => out.bulk_integer(*n),
             Self::Text(text) => out.bulk(text.as_bytes()),

@@ -6,10 +6,11 @@ use super::Spec;
 use super::parse;
 
 /// The tables of the groups.
-static GROUPS: [&[Spec]; 11] = [
+static GROUPS: [&[Spec]; 12] = [
     &super::strings::COMMANDS,
     &super::numbers::COMMANDS,
     &super::bits::COMMANDS,
+    &super::sorted_sets::COMMANDS,
     &super::keys::COMMANDS,
     &super::expire::COMMANDS,
     &super::connection::COMMANDS,

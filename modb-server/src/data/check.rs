@@ -11,7 +11,8 @@ use bytes::Bytes;
 use super::catalog::FIRST_GENERATION;
 use super::hash::Seed;
 use super::layout::{self, FORMAT_VERSION, MAX_KEY_BYTES, Place, Record, space};
-use super::{expiring_counter, keys_counter};
+use super::layout::{CollectionId, Kind, STRINGS_VERSION};
+use super::{collection, expiring_counter, keys_counter};
 use crate::store::{Store, StoreError};
 
 /// Records read at once.
@@ -63,7 +64,9 @@ pub fn check(store: &dyn Store, progress: &mut dyn FnMut(u64, u64)) -> Result<Re
         .flat_map(|namespace| [keys_counter(namespace), expiring_counter(namespace)])
         .map(|counter| store.counter(counter))
         .sum();
-    let mut checker = Checker { store, seed, map, report, counted: BTreeMap::new(), buf: Vec::new() };
+    let (owned, there) = (collection::Sum::default(), collection::Sum::default());
+    let mut checker =
+        Checker { store, seed, map, report, counted: BTreeMap::new(), owned, there, buf: Vec::new() };
     let mut done = 0;
     let mut cursor = Some(vec![space::DROPPED + 1]);
     while let Some(from) = cursor {
@@ -76,6 +79,7 @@ pub fn check(store: &dyn Store, progress: &mut dyn FnMut(u64, u64)) -> Result<Re
         cursor = page.next;
     }
     checker.compare_counters();
+    checker.compare_pages();
     Ok(checker.report)
 }
 
@@ -86,14 +90,15 @@ fn is_new(store: &dyn Store) -> Result<bool, StoreError> {
 
 /// Format, seed and nothing unknown; the seed, if there is one.
 fn check_facts(store: &dyn Store, report: &mut Report) -> Result<Option<Seed>, StoreError> {
-    let known = ["format", "seed", "next-namespace"].map(layout::fact_key);
+    let known = ["format", "seed", "next-namespace", collection::FACT].map(layout::fact_key);
     for (key, _) in store.scan(&[], &[space::DATABASES], PAGE_RECORDS)?.records {
         if !known.contains(&key) {
             report.fault(|| format!("an unknown fact {}", shown(&key)));
         }
     }
     let format = store.get(&layout::fact_key("format"))?.value;
-    if format.as_deref() != Some(&FORMAT_VERSION.to_be_bytes()) {
+    let known = [STRINGS_VERSION, FORMAT_VERSION].map(u32::to_be_bytes);
+    if !known.iter().any(|version| format.as_deref() == Some(&version[..])) {
         report.fault(|| format!("the format version is {format:?}, expected {FORMAT_VERSION}"));
     }
     let seed = store.get(&layout::fact_key("seed"))?.value;
@@ -168,6 +173,9 @@ struct Checker<'s> {
     report: Report,
     /// By namespace: records, and those with an expiry.
     counted: BTreeMap<u32, (i64, i64)>,
+    /// Pages of collections that somebody owns, and those that are there.
+    owned: collection::Sum,
+    there: collection::Sum,
     buf: Vec<u8>,
 }
 
@@ -175,6 +183,11 @@ impl Checker<'_> {
     fn record(&mut self, key: &[u8], value: &Bytes) -> Result<(), StoreError> {
         match key.first() {
             Some(&space::KEYS) => self.key_record(key, value),
+            Some(&space::PAGES) => {
+                self.page(key);
+                Ok(())
+            }
+            Some(&space::GRAVES) => self.grave(key, value),
             Some(&space::EXPIRY) => self.expiry_entry(key, value),
             _ => {
                 self.report.fault(|| format!("a record of an unknown kind {}", shown(key)));
@@ -188,16 +201,22 @@ impl Checker<'_> {
             self.report.fault(|| format!("a key record whose own key is too short {}", shown(key)));
             return Ok(());
         };
-        if !self.belongs_somewhere(&place) {
-            return Ok(());
-        }
         let record = Record::decode(value.clone());
+        if !self.belongs_somewhere(&place) {
+            return self.dropped_pages(record);
+        }
         let Some(record) = record else {
             self.report.fault(|| format!("the record of the key {} is unreadable", shown(place.key)));
             return Ok(());
         };
         let counts = self.counted.entry(place.namespace).or_default();
         counts.0 += 1;
+        if let Some(seed) = self.seed.filter(|_| record.head.kind != Kind::String)
+            && let Some(fault) = collection::verify(self.store, seed, &record, &mut self.owned)?
+        {
+            self.report.fault(|| format!("the key {} holds {fault}", shown(place.key)));
+        }
+        let counts = self.counted.entry(place.namespace).or_default();
         let Some(at) = record.head.expires_at_ms else { return Ok(()) };
         counts.1 += 1;
         place.expiry_key(at, &mut self.buf);
@@ -206,6 +225,49 @@ impl Checker<'_> {
                 .fault(|| format!("the key {} expires, but has no entry in the index", shown(place.key)));
         }
         Ok(())
+    }
+
+    fn page(&mut self, key: &[u8]) {
+        match (self.seed, CollectionId::from_page_key(key)) {
+            (Some(seed), Some(_)) => self.there.add(seed, key),
+            (None, Some(_)) => {}
+            (_, None) => {
+                self.report.fault(|| format!("the page of a collection has an unreadable key {}", shown(key)))
+            }
+        }
+    }
+
+    /// What is left of the pages of a collection in a database that was dropped.
+    fn dropped_pages(&mut self, record: Option<Record>) -> Result<(), StoreError> {
+        if let (Some(seed), Some(record)) = (self.seed, record)
+            && let Some(left) = collection::left_of_dropped(self.store, &record)?
+        {
+            collection::count_left(self.store, seed, left, &mut self.owned)?;
+        }
+        Ok(())
+    }
+
+    fn grave(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        let next = value.try_into().map(u32::from_be_bytes).ok();
+        let (Some(id), Some(next)) = (CollectionId::from_grave_key(key), next) else {
+            self.report.fault(|| format!("the grave of a collection is unreadable {}", shown(key)));
+            return Ok(());
+        };
+        self.report.dropped_records += 1;
+        match self.seed {
+            Some(seed) => collection::count_left(self.store, seed, (id, next), &mut self.owned),
+            None => Ok(()),
+        }
+    }
+
+    /// Each page that is there is owned once. With other faults, the owner may be one of those that cannot be read.
+    fn compare_pages(&mut self) {
+        let (owned, there) = (self.owned, self.there);
+        if owned != there && self.report.faults == 0 {
+            self.report.fault(|| {
+                format!("{} pages of collections are there, and {} are owned", there.pages, owned.pages)
+            });
+        }
     }
 
     fn expiry_entry(&mut self, key: &[u8], value: &Bytes) -> Result<(), StoreError> {

@@ -119,7 +119,7 @@ fn run(data: &Data, tally: &Tally) {
         }
         if asked.sweep {
             let swept = data.sweep_dropped(&mut || expire(data, tally)).and_then(|()| {
-                data.sweep_graves(&mut || expire(data, tally))?;
+                data.sweep_ended(&mut || expire(data, tally))?;
                 Ok(())
             });
             owed_since = swept.is_err().then(Instant::now);

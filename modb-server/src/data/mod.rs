@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub use catalog::DEFAULT_DATABASES;
 pub use check::{Report, check};
-pub use collection::{Place as MemberPlace, ScoreBounds, ScoreEdge, SortedSet};
+pub use collection::{Place as MemberPlace, ScoreBounds, ScoreEdge, SortedSet, is_big};
 pub use glob::matches as glob_matches;
 pub use housekeeping::Housekeeper;
 pub use layout::{Form, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record};
@@ -215,6 +215,11 @@ impl Data {
     fn forced_limits(&self) -> Option<tree::Limits> {
         const SMALL: tree::Limits = tree::Limits { root_bytes: 160, inner_bytes: 200, leaf_bytes: 64 };
         self.small_pages.load(Ordering::Relaxed).then_some(SMALL)
+    }
+
+    /// A number below `n` (0 if that is 0), all with the same probability as far as 64 bits can say.
+    pub fn below(&self, n: u64) -> u64 {
+        ((u128::from(self.roll()) * u128::from(n)) >> 64) as u64
     }
 
     fn roll(&self) -> u64 {

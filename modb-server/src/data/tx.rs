@@ -42,6 +42,12 @@ impl<'k> Entry<'k> {
         self.stored.as_ref()?.head.expires_at_ms
     }
 
+    /// A collection, with the expiry that the key has now if it `expires`.
+    pub(super) fn collection_head(&self, kind: Kind, expires: bool) -> Head {
+        let expires_at_ms = self.live().filter(|_| expires).and_then(|record| record.head.expires_at_ms);
+        Head { kind, ..Head::STRING }.expiring(expires_at_ms)
+    }
+
     /// The key.
     pub fn key(&self) -> &'k [u8] {
         self.place.key

@@ -30,10 +30,7 @@ pub(in crate::data) fn grave(id: CollectionId, next: u32) -> Write {
 impl Data {
     /// Removes the pages of all collections that have ended, with `pause` in between. `false`: it was told to stop. May be
     /// interrupted and begun again at any point.
-    pub(in crate::data) fn sweep_graves(
-        &self,
-        pause: &mut dyn FnMut() -> Result<(), DataError>,
-    ) -> Result<bool, DataError> {
+    pub fn sweep_ended(&self, pause: &mut dyn FnMut() -> Result<(), DataError>) -> Result<bool, DataError> {
         let (from, to) = layout::graves_range();
         let mut from = Some(from.to_vec());
         while let Some(begin) = from {

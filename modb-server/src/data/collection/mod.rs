@@ -15,10 +15,14 @@ mod opened;
 mod pages;
 mod payload;
 mod sorted_set;
+mod verify;
 
 pub use self::sorted_set::{Place, ScoreBounds, ScoreEdge, SortedSet};
+
+pub use self::payload::is_big;
 
 pub(super) use self::beside::{Site, Sites};
 pub(super) use self::graves::bury;
 pub(super) use self::lease::{FACT, Lease};
 pub(super) use self::payload::number_in;
+pub(super) use self::verify::{Sum, count_left, left_of_dropped, verify};

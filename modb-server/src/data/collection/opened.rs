@@ -113,7 +113,8 @@ impl<'k, O: Order> Opened<'k, O> {
 
     /// Writes the key record of what was changed; without elements there is no key.
     pub(super) fn save(&self, tx: &mut Tx<'_>) -> Result<(), DataError> {
-        save(tx, &self.entry, self.kind, &self.plot, self.tree.len, vec![Roots::of(&self.tree)])
+        let head = self.entry.collection_head(self.kind, true);
+        save(tx, &self.entry, head, &self.plot, self.tree.len, vec![Roots::of(&self.tree)])
     }
 }
 
@@ -130,7 +131,7 @@ pub(super) fn payload_of(entry: &Entry<'_>, kind: Kind) -> Result<Option<Payload
 pub(super) fn save(
     tx: &mut Tx<'_>,
     entry: &Entry<'_>,
-    kind: Kind,
+    head: Head,
     plot: &Plot,
     len: u64,
     roots: Vec<Roots>,
@@ -138,8 +139,6 @@ pub(super) fn save(
     if len == 0 {
         return tx.remove_collection(entry, plot.id.map(|id| (id, plot.numbers.next)));
     }
-    let expires_at_ms = entry.live().and_then(|record| record.head.expires_at_ms);
-    let head = Head { kind, ..Head::STRING }.expiring(expires_at_ms);
     let payload = Payload { big: plot.big, id: plot.id, numbers: plot.numbers, len, roots };
     tx.put(entry, head, &[&payload.encode()])
 }

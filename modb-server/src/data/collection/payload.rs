@@ -8,7 +8,7 @@
 
 use bytes::{Buf, BufMut, Bytes};
 
-use crate::data::layout::{CollectionId, Kind};
+use crate::data::layout::{CollectionId, Kind, Record};
 use crate::data::tree::{Numbers, Order, Tree, Widest};
 
 /// It has a number, and may have pages.
@@ -106,6 +106,11 @@ pub(in crate::data) fn number_in(kind: Kind, mut payload: &[u8]) -> Option<(Coll
         return None;
     }
     Some((CollectionId(payload.try_get_u64().ok()?), payload.try_get_u32().ok()?))
+}
+
+/// Whether a record is that of a collection which Redis would no longer keep in its compact form.
+pub fn is_big(record: &Record) -> bool {
+    record.head.kind != Kind::String && record.payload.first().is_some_and(|flags| flags & BIG != 0)
 }
 
 /// The same payload under another number.

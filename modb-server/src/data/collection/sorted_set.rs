@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use super::opened::{Plot, payload_of, save};
 use super::payload::Roots;
-use crate::data::layout::Kind;
-use crate::data::tree::{Among, Bound, Hashed, Scored, Tree, read_scored, scored_entry};
+use crate::data::layout::{Kind, MAX_KEY_BYTES};
+use crate::data::tree::{Among, Bound, Hashed, Scored, Tree, read_hashed, read_scored, scored_entry};
 use crate::data::{DataError, Entry, Tx};
 
 /// More members than that are no longer compact (`zset-max-listpack-entries`), nor is one of more bytes
@@ -21,6 +21,8 @@ const COMPACT_BYTES: usize = 64;
 #[derive(Debug)]
 pub struct SortedSet<'k> {
     entry: Entry<'k>,
+    /// It keeps the expiry that the key has.
+    expires: bool,
     plot: Plot,
     scores: Tree<Scored>,
     members: Option<Tree<Hashed>>,
@@ -73,12 +75,35 @@ impl<'k> SortedSet<'k> {
         let scores = roots.next().ok_or(missing)?.tree(Scored, payload.len);
         let order = Hashed(tx.data().seed());
         let members = roots.next().map(|root| root.tree(order, payload.len));
-        Ok(Self { entry, plot, scores, members })
+        Ok(Self { entry, expires: true, plot, scores, members })
     }
 
-    /// An empty one in the place of whatever the key of `entry` holds.
-    pub fn empty(entry: Entry<'k>) -> Self {
-        Self { entry, plot: Plot::new(), scores: Tree::new(Scored), members: None }
+    /// As [`SortedSet::open`], in order to read: counts as a hit or a miss, and is `None` if there is no key.
+    ///
+    /// # Errors
+    /// [`DataError::WrongType`], and as [`Tx::read`].
+    pub fn find(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Option<Self>, DataError> {
+        if key.len() > MAX_KEY_BYTES {
+            tx.tally().looked_up(false);
+            return Ok(None);
+        }
+        let set = Self::open(tx, database, key)?;
+        tx.tally().looked_up(!set.is_empty());
+        Ok(Some(set).filter(|set| !set.is_empty()))
+    }
+
+    /// An empty one in the place of whatever the key of `entry` holds; it does not keep the expiry.
+    pub fn replacing(entry: Entry<'k>) -> Self {
+        Self { expires: false, ..Self::empty(entry) }
+    }
+
+    fn empty(entry: Entry<'k>) -> Self {
+        Self { entry, expires: true, plot: Plot::new(), scores: Tree::new(Scored), members: None }
+    }
+
+    /// Whether Redis would no longer keep it in its compact form.
+    pub fn is_big(&self) -> bool {
+        self.plot.big
     }
 
     /// How many members it has.
@@ -204,7 +229,7 @@ impl<'k> SortedSet<'k> {
         let entry = scored_entry(score, member);
         self.make_room(tx, entry.len())?;
         if let Some(was) = was {
-            if was.to_bits() == score.to_bits() {
+            if was == score {
                 return Ok(());
             }
             self.remove_score(tx, was, member)?;
@@ -273,7 +298,34 @@ impl<'k> SortedSet<'k> {
     pub fn save(&self, tx: &mut Tx<'_>) -> Result<(), DataError> {
         let roots =
             [Roots::of(&self.scores)].into_iter().chain(self.members.as_ref().map(Roots::of)).collect();
-        save(tx, &self.entry, Kind::SortedSet, &self.plot, self.len(), roots)
+        let head = self.entry.collection_head(Kind::SortedSet, self.expires);
+        save(tx, &self.entry, head, &self.plot, self.len(), roots)
+    }
+
+    /// One step of a walk over at least `count` members from `cursor` on, if there are so many; returns where to go on, 0 at
+    /// the end. What is there throughout a walk comes exactly once.
+    ///
+    /// # Errors
+    /// As [`SortedSet::score`].
+    pub fn scan(
+        &mut self,
+        tx: &mut Tx<'_>,
+        cursor: u64,
+        count: usize,
+        mut visit: impl FnMut(f64, Bytes),
+    ) -> Result<u64, DataError> {
+        let Some(members) = &mut self.members else {
+            let len = self.len();
+            return self.for_each(tx, 0, len, false, visit).map(|()| 0);
+        };
+        self.plot.with(tx, members, |tree, ground| {
+            let (entries, next) = tree.scan_some(ground, cursor, count)?;
+            for entry in entries {
+                let (member, score) = read_hashed(&entry);
+                visit(read_score(score)?, entry.slice_ref(member));
+            }
+            Ok(next)
+        })
     }
 
     fn remove_score(&mut self, tx: &mut Tx<'_>, score: f64, member: &[u8]) -> Result<(), DataError> {

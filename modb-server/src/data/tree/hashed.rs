@@ -25,6 +25,29 @@ impl Tree<Hashed> {
         Ok((cursor, value))
     }
 
+    /// Steps of a scan from `cursor` on, a number of 53 bits, until `count` entries are found; and where to go on, 0 at the end.
+    ///
+    /// # Errors
+    /// As [`Tree::scan`].
+    pub fn scan_some<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        cursor: u64,
+        count: usize,
+    ) -> Result<(Vec<Bytes>, u64), P::Error> {
+        let mut found = Vec::new();
+        let mut from = Slot(cursor);
+        loop {
+            let (entries, next) = self.scan(ground, from)?;
+            found.extend(entries);
+            match next {
+                None => return Ok((found, 0)),
+                Some(next) if found.len() >= count => return Ok((found, next.0)),
+                Some(next) => from = next,
+            }
+        }
+    }
+
     /// One step of a scan: the entries from `from` to the end of a leaf, and where the next step begins, if there is one.
     ///
     /// # Errors

@@ -1,0 +1,142 @@
+//! What is taken off an end of a sorted set, chosen from it at random, or walked over.
+
+use std::collections::HashSet;
+
+use modb_net::resp::Args;
+
+use super::{CommandError, Ctx, Options, Pairs, Reply, err, is, parse};
+use crate::command::walk::{Walk, walk};
+use crate::data::SortedSet;
+
+pub(super) fn zpopmin(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    pop_one_key(ctx, args, false)
+}
+
+pub(super) fn zpopmax(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    pop_one_key(ctx, args, true)
+}
+
+fn pop_one_key(ctx: &mut Ctx<'_, '_>, args: Args<'_>, highest: bool) -> Result<Reply, CommandError> {
+    let count = match args.len() {
+        2 => None,
+        3 => Some(parse::positive(&args[2], "ERR value is out of range, must be positive")?),
+        _ => return Err(CommandError::Syntax),
+    };
+    // Flat if there can be only one.
+    let mut pairs = Pairs::new(ctx, true);
+    if count.is_none() {
+        pairs.scores = super::Shape::Flat;
+    }
+    pop(ctx, &args[1], count.unwrap_or(1), highest, &mut pairs)?;
+    Ok(pairs.reply())
+}
+
+/// Takes members off an end; says whether there was a sorted set.
+fn pop(
+    ctx: &mut Ctx<'_, '_>,
+    key: &[u8],
+    count: u64,
+    highest: bool,
+    pairs: &mut Pairs,
+) -> Result<bool, CommandError> {
+    let db = ctx.db();
+    let mut set = SortedSet::open(ctx.tx, db, key)?;
+    let count = count.min(set.len());
+    if count > 0 {
+        let mut taken = Vec::new();
+        let from = if highest { set.len() - count } else { 0 };
+        set.remove_ranks(ctx.tx, from, from + count, |score, member| taken.push((score, member)))?;
+        if highest {
+            taken.reverse();
+        }
+        taken.into_iter().for_each(|(score, member)| pairs.push(score, member));
+        set.save(ctx.tx)?;
+        return Ok(true);
+    }
+    Ok(!set.is_empty())
+}
+
+pub(super) fn zmpop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    let keys = parse::at_least_one(&args[1], "ERR numkeys should be greater than 0")?;
+    let where_at =
+        usize::try_from(keys).ok().and_then(|keys| keys.checked_add(2)).filter(|at| *at < args.len());
+    let Some(where_at) = where_at else { return Err(CommandError::Syntax) };
+    let highest = match &args[where_at] {
+        word if is(word, "min") => false,
+        word if is(word, "max") => true,
+        _ => return Err(CommandError::Syntax),
+    };
+    let mut count = None;
+    let mut options = Options::from(args, where_at + 1);
+    while let Some(word) = options.next() {
+        if count.is_some() || !is(word, "count") {
+            return Err(CommandError::Syntax);
+        }
+        count = Some(parse::at_least_one(options.value()?, "ERR count should be greater than 0")?);
+    }
+    let mut pairs = Pairs::new(ctx, true);
+    pairs.scores = super::Shape::Nested;
+    for key in args.iter().take(where_at).skip(2) {
+        if pop(ctx, key, count.unwrap_or(1), highest, &mut pairs)? {
+            return Ok(Reply::Array(vec![Reply::copied(key), pairs.reply()]));
+        }
+    }
+    Ok(Reply::NullArray)
+}
+
+pub(super) fn zrandmember(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    let db = ctx.db();
+    if args.len() == 2 {
+        let Some(mut set) = SortedSet::find(ctx.tx, db, &args[1])? else { return Ok(Reply::Null) };
+        let rank = ctx.tx.data().below(set.len());
+        return Ok(set.nth(ctx.tx, rank)?.map_or(Reply::Null, |(_, member)| Reply::Bulk(member)));
+    }
+    let count = parse::int(&args[2])?;
+    let scores = match args.len() {
+        3 => false,
+        4 if is(&args[3], "withscores") => true,
+        _ => return Err(CommandError::Syntax),
+    };
+    if count == i64::MIN {
+        return err(
+            "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+        );
+    }
+    if scores && !(-i64::MAX / 2..=i64::MAX / 2).contains(&count) {
+        return err("ERR value is out of range");
+    }
+    let mut pairs = Pairs::new(ctx, scores);
+    let Some(mut set) = SortedSet::find(ctx.tx, db, &args[1])? else { return Ok(pairs.reply()) };
+    let len = set.len();
+    if count < 0 {
+        for _ in 0..count.unsigned_abs() {
+            let rank = ctx.tx.data().below(len);
+            set.for_each(ctx.tx, rank, 1, false, |score, member| pairs.push(score, member))?;
+        }
+    } else if count as u64 >= len {
+        set.for_each(ctx.tx, 0, len, false, |score, member| pairs.push(score, member))?;
+    } else {
+        // Floyd's choice of so many different ones (Bentley, Floyd 1987), in the order in which they were chosen.
+        let mut chosen = HashSet::new();
+        for top in len - count as u64..len {
+            let rank =
+                Some(ctx.tx.data().below(top + 1)).filter(|rank| !chosen.contains(rank)).unwrap_or(top);
+            chosen.insert(rank);
+            set.for_each(ctx.tx, rank, 1, false, |score, member| pairs.push(score, member))?;
+        }
+    }
+    Ok(pairs.reply())
+}
+
+pub(super) fn zscan(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    let Walk { cursor, pattern, count } = Walk::parse(args, 2)?;
+    let db = ctx.db();
+    let Some(mut set) = SortedSet::find(ctx.tx, db, &args[1])? else { return Ok(walk(0, Vec::new())) };
+    let mut items = Vec::new();
+    let next = set.scan(ctx.tx, cursor, count, |score, member| {
+        if pattern.is_none_or(|pattern| crate::data::glob_matches(pattern, &member, false)) {
+            items.extend([Reply::Bulk(member), Reply::Score(score)]);
+        }
+    })?;
+    Ok(walk(next, items))
+}

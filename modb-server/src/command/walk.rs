@@ -1,0 +1,51 @@
+//! What `HSCAN`, `SSCAN` and `ZSCAN` have in common: their options and their reply. Pure.
+
+use modb_net::resp::Args;
+
+use super::error::err;
+use super::parse::{Options, int, is};
+use super::{CommandError, Reply};
+
+/// Elements of a collection that one call returns at most, whatever `COUNT` says: it is only a hint.
+const MAX_ELEMENTS: usize = 100_000;
+
+/// What was asked for.
+pub(super) struct Walk<'a> {
+    pub(super) cursor: u64,
+    pub(super) pattern: Option<&'a [u8]>,
+    pub(super) count: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// Reads the cursor at argument `at` and the options behind it.
+    pub(super) fn parse(args: Args<'a>, at: usize) -> Result<Self, CommandError> {
+        let Some(cursor) = cursor(&args[at]) else { return err("ERR invalid cursor") };
+        let (mut pattern, mut count) = (None, 10);
+        let mut options = Options::from(args, at + 1);
+        while let Some(word) = options.next() {
+            let value = options.value()?;
+            if is(word, "match") {
+                pattern = Some(value);
+            } else if is(word, "count") {
+                count = usize::try_from(int(value)?).ok().filter(|n| *n > 0).ok_or(CommandError::Syntax)?;
+            } else {
+                return Err(CommandError::Syntax);
+            }
+        }
+        Ok(Self { cursor, pattern, count: count.min(MAX_ELEMENTS) })
+    }
+}
+
+/// As `strtoul` has it: nothing at all is 0, and negative numbers are beyond the last cursor.
+pub(super) fn cursor(arg: &[u8]) -> Option<u64> {
+    if arg.is_empty() {
+        return Some(0);
+    }
+    let text = std::str::from_utf8(arg).ok()?;
+    text.parse::<u64>().ok().or_else(|| text.parse::<i64>().ok().map(|n| n as u64))
+}
+
+/// The reply: where to go on, and what was found.
+pub(super) fn walk(next: u64, items: Vec<Reply>) -> Reply {
+    Reply::Array(vec![Reply::string(next.to_string()), Reply::Array(items)])
+}

@@ -1,0 +1,223 @@
+//! The proof that collections are whole, and that each page has one owner.
+//!
+//! Memory does not grow with the number of collections: what is owned and what is there are each summed up as a number of
+//! pages and a sum of their hashes, in any order, and the two sums compared at the end.
+
+use bytes::Bytes;
+
+use super::payload::{Payload, Roots, number_in};
+use crate::data::DataError;
+use crate::data::hash::Seed;
+use crate::data::layout::{CollectionId, Kind, Record};
+use crate::data::tree::{
+    Fault, Ground, Hashed, Limits, Listed, NodeNumber, Numbers, Order, Pages, Scored, Sorted, Tree,
+    read_hashed, read_scored,
+};
+use crate::store::{Store, StoreError};
+
+/// Some pages, in any order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::data) struct Sum {
+    pub(in crate::data) pages: u64,
+    hashes: u64,
+}
+
+impl Sum {
+    /// One page more, of which this is the store key.
+    pub(in crate::data) fn add(&mut self, seed: Seed, key: &[u8]) {
+        self.pages += 1;
+        self.hashes = self.hashes.wrapping_add(seed.hash(key));
+    }
+
+    fn add_all(&mut self, other: Self) {
+        self.pages += other.pages;
+        self.hashes = self.hashes.wrapping_add(other.hashes);
+    }
+}
+
+/// Pages as they lie in a store that nobody writes to.
+struct StorePages<'s> {
+    store: &'s dyn Store,
+    id: Option<CollectionId>,
+    key: Vec<u8>,
+}
+
+impl Pages for StorePages<'_> {
+    type Error = DataError;
+
+    fn read(&mut self, node: NodeNumber) -> Result<Bytes, DataError> {
+        let missing = Fault::Damaged { node, what: "its page is missing" };
+        let Some(id) = self.id else { return Err(missing.into()) };
+        id.page_key(node, &mut self.key);
+        self.store.get(&self.key)?.value.ok_or(DataError::Collection(missing))
+    }
+
+    fn put(&mut self, _: NodeNumber, _: Bytes) -> Result<(), DataError> {
+        Err(DataError::Corrupt("a check changes nothing"))
+    }
+}
+
+/// Reads all of what a key record holds, and adds its pages to `owned`. `Ok(Some)`: what is wrong with it.
+pub(in crate::data) fn verify(
+    store: &dyn Store,
+    seed: Seed,
+    record: &Record,
+    owned: &mut Sum,
+) -> Result<Option<String>, StoreError> {
+    match verify_record(store, seed, record) {
+        Ok(sum) => {
+            owned.add_all(sum);
+            Ok(None)
+        }
+        Err(DataError::Store(error)) => Err(error),
+        Err(error) => Ok(Some(error.to_string())),
+    }
+}
+
+/// Adds the pages that are left of a collection that has ended to `owned`.
+pub(in crate::data) fn count_left(
+    store: &dyn Store,
+    seed: Seed,
+    (id, next): (CollectionId, u32),
+    owned: &mut Sum,
+) -> Result<(), StoreError> {
+    let mut key = Vec::new();
+    for node in 1..next {
+        id.page_key(node, &mut key);
+        if store.get(&key)?.value.is_some() {
+            owned.add(seed, &key);
+        }
+    }
+    Ok(())
+}
+
+fn verify_record(store: &dyn Store, seed: Seed, record: &Record) -> Result<Sum, DataError> {
+    let unreadable = DataError::Corrupt("the record of a collection");
+    let payload = Payload::decode(record.payload.clone()).ok_or(unreadable)?;
+    if payload.len == 0 {
+        return Err(DataError::Corrupt("a collection without elements"));
+    }
+    let numbers = payload.numbers;
+    let mut verifier = Verifier {
+        pages: StorePages { store, id: payload.id, key: Vec::new() },
+        numbers,
+        seen: Seen::new(numbers.next),
+        len: payload.len,
+    };
+    let mut roots = payload.roots.into_iter();
+    let mut root = || roots.next().ok_or(DataError::Corrupt("a collection without a root"));
+    match record.head.kind {
+        Kind::String | Kind::Stream => return Err(DataError::Corrupt("a collection of no known type")),
+        Kind::List => verifier.tree(root()?, Listed, |_| 0)?,
+        Kind::Map => verifier.tree(root()?, Sorted, |_| 0)?,
+        Kind::Hash | Kind::Set => verifier.tree(root()?, Hashed(seed), |_| 0)?,
+        Kind::SortedSet => {
+            let pair = |score: &[u8], member: &[u8]| seed.hash(&[score, member].concat());
+            let scores = root()?;
+            let by_score = verifier.tree(scores, Scored, |entry| {
+                let (score, member) = read_scored(entry);
+                pair(&score.to_be_bytes(), member)
+            })?;
+            if payload.id.is_some() {
+                let by_member = verifier.tree(root()?, Hashed(seed), |entry| {
+                    let (member, score) = read_hashed(entry);
+                    pair(score, member)
+                })?;
+                if by_score != by_member {
+                    return Err(DataError::Corrupt("the two trees of a sorted set differ"));
+                }
+            }
+            by_score
+        }
+    };
+    if roots.next().is_some() {
+        return Err(DataError::Corrupt("a collection with a root too many"));
+    }
+    verifier.finish(seed)
+}
+
+struct Verifier<'s> {
+    pages: StorePages<'s>,
+    numbers: Numbers,
+    seen: Seen,
+    len: u64,
+}
+
+impl Verifier<'_> {
+    /// Verifies a tree; returns the sum of what `digest` makes of its entries.
+    fn tree<O: Order>(
+        &mut self,
+        root: Roots,
+        order: O,
+        digest: impl Fn(&[u8]) -> u64,
+    ) -> Result<u64, DataError> {
+        let tree: Tree<O> = root.tree(order, self.len);
+        // Nothing grows here.
+        let limits = Limits { root_bytes: 0, inner_bytes: 0, leaf_bytes: 0 };
+        let mut ground = Ground { pages: &mut self.pages, numbers: &mut self.numbers, limits };
+        let seen = &mut self.seen;
+        tree.verify(&mut ground, &mut |node| seen.note(node))?;
+        let mut sum = 0u64;
+        let mut cursor = tree.first(&mut ground)?;
+        loop {
+            sum = cursor.leaf().fold(sum, |sum, entry| sum.wrapping_add(digest(entry)));
+            if !tree.next_leaf(&mut ground, &mut cursor)? {
+                return Ok(sum);
+            }
+        }
+    }
+
+    /// Each number is that of a node once, or free once.
+    fn finish(mut self, seed: Seed) -> Result<Sum, DataError> {
+        let seen = &mut self.seen;
+        self.numbers.verify(&mut self.pages, &mut |node| seen.note(node))?;
+        if !self.seen.is_whole() {
+            return Err(DataError::Corrupt("a node of a collection is there twice, or lost"));
+        }
+        let mut sum = Sum::default();
+        let Some(id) = self.pages.id else { return Ok(sum) };
+        for node in 1..self.numbers.next {
+            id.page_key(node, &mut self.pages.key);
+            sum.add(seed, &self.pages.key);
+        }
+        Ok(sum)
+    }
+}
+
+/// Which numbers were met, a bit each.
+struct Seen {
+    bits: Vec<u64>,
+    next: u32,
+    met: u32,
+    twice: bool,
+}
+
+impl Seen {
+    fn new(next: u32) -> Self {
+        Self { bits: vec![0; next as usize / 64 + 1], next, met: 0, twice: false }
+    }
+
+    fn note(&mut self, node: NodeNumber) {
+        let bit = 1u64 << (node % 64);
+        match self.bits.get_mut(node as usize / 64) {
+            Some(word) if *word & bit == 0 && node < self.next => {
+                *word |= bit;
+                self.met += 1;
+            }
+            _ => self.twice = true,
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        !self.twice && self.met == self.next.saturating_sub(1)
+    }
+}
+
+/// The number of a collection that a record of a dropped database still holds, unless it has a grave by now.
+pub(in crate::data) fn left_of_dropped(
+    store: &dyn Store,
+    record: &Record,
+) -> Result<Option<(CollectionId, u32)>, StoreError> {
+    let Some((id, next)) = number_in(record.head.kind, &record.payload) else { return Ok(None) };
+    Ok(store.get(&id.grave_key())?.value.is_none().then_some((id, next)))
+}
