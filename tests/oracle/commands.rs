@@ -6,10 +6,14 @@ use proptest::prelude::*;
 use proptest::strategy::Union;
 
 use crate::grammar::{self, Arg};
+use crate::sorted_sets;
 
-/// Weight and syntax. What writes strings comes often, so that the others find something.
+/// How often a command comes, and its syntax.
+pub(crate) type Syntax = (u32, &'static str);
+
+/// What writes strings comes often, so that the others find something.
 #[rustfmt::skip]
-const SYNTAX: &[(u32, &str)] = &[
+pub(crate) const STRINGS: &[Syntax] = &[
     // Strings.
     (12, "SET <key> <value>"),
     (6, "SET <key> <value> [ NX | XX ] [ GET ] [ EX <seconds> | PX <milliseconds> | EXAT <futuredate> | PXAT <futuredatems> | KEEPTTL ]"),
@@ -90,10 +94,30 @@ const SYNTAX: &[(u32, &str)] = &[
     (1, "NOSUCHCOMMAND <value> <value>"),
 ];
 
+/// What may happen to a key of any type, a string among them.
+#[rustfmt::skip]
+pub(crate) const KEYS: &[Syntax] = &[
+    (2, "SET <key> <value>"),
+    (1, "GET <key>"),
+    (3, "DEL <key>+"),
+    (1, "EXISTS <key>+"),
+    (2, "TYPE <key>"),
+    (2, "EXPIRE <key> <seconds>"),
+    (2, "TTL <key>"),
+    (1, "PERSIST <key>"),
+    (2, "RENAME <key> <key>"),
+    (2, "COPY <key> <key> [ DB <db> ] [ REPLACE ]"),
+    (1, "MOVE <key> <db>"),
+    (1, "SWAPDB <db> <db>"),
+    (1, "SELECT <db>"),
+    (1, "DBSIZE"),
+    (1, "FLUSHDB"),
+];
+
 /// Commands that the server under test does not know, of those that are compared.
-pub(crate) fn missing(known: &HashSet<String>) -> Vec<&'static str> {
+pub(crate) fn missing(syntax: &[Syntax], known: &HashSet<String>) -> Vec<&'static str> {
     let mut names: Vec<_> =
-        SYNTAX.iter().map(|(_, syntax)| name(syntax)).filter(|name| !is_known(name, known)).collect();
+        syntax.iter().map(|(_, syntax)| name(syntax)).filter(|name| !is_known(name, known)).collect();
     names.dedup();
     names
 }
@@ -107,12 +131,20 @@ fn is_known(name: &str, known: &HashSet<String>) -> bool {
 }
 
 /// Any command that the server under test knows, now and then spoilt.
-pub(crate) fn commands(known: &HashSet<String>) -> BoxedStrategy<Vec<Arg>> {
-    let all = SYNTAX
+pub(crate) fn commands(syntax: &[Syntax], known: &HashSet<String>) -> BoxedStrategy<Vec<Arg>> {
+    let all = syntax
         .iter()
         .filter(|(_, syntax)| is_known(name(syntax), known))
         .map(|(weight, syntax)| (*weight, grammar::commands(syntax)));
-    (Union::new_weighted(all.collect()), spoil()).prop_map(|(command, spoil)| spoil.apply(command)).boxed()
+    let spoilt = |(command, spoil): (Vec<Arg>, Spoil)| {
+        // With scores that differ, a range of members is whatever a server makes of it.
+        if command.get(1).is_some_and(|key| key == sorted_sets::ONE_SCORE) {
+            command
+        } else {
+            spoil.apply(command)
+        }
+    };
+    (Union::new_weighted(all.collect()), spoil()).prop_map(spoilt).boxed()
 }
 
 /// What is done to a command so that it is wrong.

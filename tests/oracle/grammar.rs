@@ -150,6 +150,36 @@ fn argument(name: &str) -> BoxedStrategy<Arg> {
         "pattern" => texts(&[
             "*", "k*", "k?", "k[0-2]", "k[^0-2]", "[a-z]1", "\\k1", "nothing", "*k*", "??", "k[", "", "{*", "k[2-0]",
         ]),
+        // Whole numbers and halves: 7.0 writes all 17 digits of the others.
+        "score" => prop_oneof![
+            10 => (-12i32..=12).prop_map(|n| format!("{}", f64::from(n) / 2.0).into_bytes()),
+            1 => texts(&["inf", "-inf", "+inf", "-0", "1e3", "0x10", "5.", ".5", "1e16", "123456789012"]),
+            1 => texts(&["nan", "abc", "", " 1", "1e400", "1 "]),
+        ].boxed(),
+        "weight" => prop_oneof![
+            8 => (-4i32..=4).prop_map(|n| n.to_string().into_bytes()),
+            1 => texts(&["inf", "-inf", "0.5", "abc", "nan"]),
+        ].boxed(),
+        "edge" => prop_oneof![
+            8 => ((-12i32..=12), any::<bool>())
+                .prop_map(|(n, open)| format!("{}{}", if open { "(" } else { "" }, f64::from(n) / 2.0).into_bytes()),
+            3 => texts(&["-inf", "+inf", "inf", "(inf", "(-inf"]),
+            1 => texts(&["abc", "", "(", " 1", "1 ", "nan", "((1", "1e400"]),
+        ].boxed(),
+        "place" => prop_oneof![
+            6 => (any::<bool>(), 0..40u8).prop_map(|(open, n)| format!("{}m{n}", if open { "(" } else { "[" }).into_bytes()),
+            3 => texts(&["-", "+", "[", "(", "[m", "(z"]),
+            1 => texts(&["", "m1", "--"]),
+        ].boxed(),
+        "member" => prop_oneof![
+            12 => (0..40u8).prop_map(|n| format!("m{n}").into_bytes()),
+            2 => (-20i32..2000).prop_map(|n| n.to_string().into_bytes()),
+            1 => texts(&["", "a\r\nb"]),
+            1 => proptest::collection::vec(any::<u8>(), 0..12),
+            1 => (60usize..70, any::<u8>()).prop_map(|(len, byte)| vec![byte; len]),
+        ].boxed(),
+        "rank" => integers(-8..=20, &[MAX, MIN, "-1"]),
+        "count" => integers(0..=5, &["-1", MAX]),
         "any" => prop_oneof![
             texts(&["GET", "SET", "k1", "EX", "NX", "*", "-1"]),
             proptest::collection::vec(any::<u8>(), 0..6),

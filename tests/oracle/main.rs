@@ -10,6 +10,7 @@ mod exceptions;
 mod grammar;
 mod program;
 mod run;
+mod sorted_sets;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -32,7 +33,7 @@ fn two_hundred_thousand_random_commands_get_the_same_replies() {
     if let Some(reason) = cannot_run(&platform) {
         skip!("{reason}");
     }
-    compare(&platform, 200_000);
+    compare(&platform, 200_000, commands::STRINGS);
 }
 
 #[test]
@@ -42,7 +43,32 @@ fn long_two_million_random_commands_get_the_same_replies() {
     if let Some(reason) = cannot_run(&platform) {
         skip!("{reason}");
     }
-    compare(&platform, 2_000_000);
+    compare(&platform, 2_000_000, commands::STRINGS);
+}
+
+#[test]
+fn sorted_sets_answer_a_hundred_thousand_random_commands_the_same() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_run(&platform) {
+        skip!("{reason}");
+    }
+    compare(&platform, from_env(100_000), &[sorted_sets::SORTED_SETS, commands::KEYS].concat());
+}
+
+#[test]
+#[ignore = "ten times the commands"]
+fn long_sorted_sets_answer_a_million_random_commands_the_same() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_run(&platform) {
+        skip!("{reason}");
+    }
+    compare(&platform, 1_000_000, &[sorted_sets::SORTED_SETS, commands::KEYS].concat());
+}
+
+/// How many commands, unless `MODB_ORACLE_COMMANDS` says so.
+fn from_env(commands: u64) -> u64 {
+    let given = std::env::var("MODB_ORACLE_COMMANDS").ok();
+    given.map_or(commands, |count| count.parse().expect("MODB_ORACLE_COMMANDS is a number"))
 }
 
 fn cannot_run(platform: &Platform) -> Option<&'static str> {
@@ -52,22 +78,22 @@ fn cannot_run(platform: &Platform) -> Option<&'static str> {
     (!binary::is_installed("redis-server")).then_some("redis-server is not installed (Debian: redis-server)")
 }
 
-fn compare(platform: &Platform, commands: u64) {
+fn compare(platform: &Platform, commands: u64, syntax: &[commands::Syntax]) {
     let first_seed: u64 = match std::env::var("MODB_ORACLE_SEED") {
         Ok(seed) => seed.parse().expect("MODB_ORACLE_SEED is a number"),
         Err(_) => 20_261_123,
     };
-    let pair =
-        Pair::start(&Launch::new(platform).with_durability("everysec"), &Launch::product(Product::Redis));
+    let subject = Launch::new(platform).with_durability("everysec").with("--enable-debug-command", "yes");
+    let pair = Pair::start(&subject, &Launch::product(Product::Redis));
     let known = known_commands(&pair);
-    let missing = commands::missing(&known);
+    let missing = commands::missing(syntax, &known);
     if !missing.is_empty() {
         skip::note("oracle", &format!("commands that the server does not know yet: {}", missing.join(" ")));
     }
 
     let pair = RefCell::new(pair);
     let compared = Cell::new(0);
-    let programs = program::programs(&known);
+    let programs = program::programs(syntax, &known);
     let config = Config {
         failure_persistence: None,
         max_shrink_iters: 4000,

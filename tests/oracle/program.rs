@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 use proptest::prelude::*;
 
-use crate::commands;
+use crate::commands::{self, Syntax};
 use crate::grammar::Arg;
 
 /// How many clients take part.
@@ -16,6 +16,8 @@ pub(crate) const CLIENTS: usize = 3;
 pub(crate) struct Program {
     /// Whether each client speaks RESP3.
     pub(crate) resp3: [bool; CLIENTS],
+    /// Whether collections of a few elements are trees of many levels.
+    pub(crate) small_pages: bool,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -33,9 +35,9 @@ pub(crate) enum Step {
 }
 
 /// All programs of commands that the server under test knows.
-pub(crate) fn programs(known: &HashSet<String>) -> BoxedStrategy<Program> {
+pub(crate) fn programs(syntax: &[Syntax], known: &HashSet<String>) -> BoxedStrategy<Program> {
     let client = || 0..CLIENTS;
-    let bursts = (client(), proptest::collection::vec(commands::commands(known), 1..24))
+    let bursts = (client(), proptest::collection::vec(commands::commands(syntax, known), 1..24))
         .prop_map(|(client, commands)| Step::Burst { client, commands });
     let scan_options = proptest::sample::select(
         &["", "COUNT 1", "COUNT 100", "MATCH k* COUNT 3", "TYPE string", "MATCH *1 TYPE string", "TYPE list"]
@@ -49,14 +51,17 @@ pub(crate) fn programs(known: &HashSet<String>) -> BoxedStrategy<Program> {
         (client(), 0..6u8).prop_map(|(client, n)| Step::RunOut { client, key: vec![b'k', b'0' + n] });
     let restarts = any::<bool>().prop_map(|kill| Step::Restart { kill });
     let steps = prop_oneof![600 => bursts, 20 => scans, 4 => run_outs, 2 => restarts];
-    (any::<[bool; CLIENTS]>(), proptest::collection::vec(steps, 1..24))
-        .prop_map(|(resp3, steps)| Program { resp3, steps })
+    (any::<[bool; CLIENTS]>(), any::<bool>(), proptest::collection::vec(steps, 1..24))
+        .prop_map(|(resp3, small_pages, steps)| Program { resp3, small_pages, steps })
         .boxed()
 }
 
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "clients speak {:?}", self.resp3.map(|three| if three { "RESP3" } else { "RESP2" }))?;
+        if self.small_pages {
+            writeln!(f, "DEBUG SMALL-PAGES yes")?;
+        }
         for step in &self.steps {
             match step {
                 Step::Burst { client, commands } => {

@@ -59,6 +59,11 @@ impl Pair {
     }
 
     fn connect(&self, program: &Program) -> Vec<Client> {
+        let size = if program.small_pages { "yes" } else { "no" };
+        assert_eq!(
+            self.subject().peer().ask(&format!("DEBUG SMALL-PAGES {size}")),
+            Reply::Simple(b"OK".to_vec())
+        );
         let connect = |server: &Server, resp3: bool| {
             let mut peer = server.peer();
             if resp3 {

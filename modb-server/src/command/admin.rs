@@ -57,6 +57,8 @@ pub(super) static COMMANDS: [Spec; 7] = [
             Spec::new("server", "sleep", debug_sleep, 3).flags(ADMIN).docs("seconds", "1.0.0", "O(1)", "Lets this connection's worker sleep.")
                 .differs("one worker sleeps, not the server; at most 60 seconds"),
             Spec::new("server", "error", debug_error, 3).flags(ADMIN).docs("text", "1.0.0", "O(1)", "Answers with this error."),
+            Spec::new("server", "small-pages", debug_small_pages, 3).flags(ADMIN)
+                .docs("yes|no", "1.0.0", "O(1)", "Has collections become trees of many levels after a few elements.").differs("only here"),
             Spec::new("server", "help", debug_help, 2).flags(ANY).docs("", "1.0.0", "O(1)", "Says what the subcommands do."),
         ]),
     Spec::new("server", "lolwut", lolwut, -1).flags(&[Flags::READONLY, Flags::FAST])
@@ -211,6 +213,17 @@ fn debug_error(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandEr
     ctx.check_enabled("debug", "DEBUG")?;
     // An error is one line.
     Err(lossy(&args[2]).replace(['\r', '\n'], " ").into())
+}
+
+fn debug_small_pages(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    ctx.check_enabled("debug", "DEBUG")?;
+    let small = match &args[2] {
+        word if is(word, "yes") => true,
+        word if is(word, "no") => false,
+        _ => return Err(CommandError::Syntax),
+    };
+    ctx.tx.data().keep_pages_small(small);
+    Ok(Reply::Ok)
 }
 
 fn lolwut(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {

@@ -171,7 +171,15 @@ impl How {
 }
 
 fn zadd(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    let mut how = How::default();
+    add(ctx, args, How::default())
+}
+
+/// `ZADD` with one pair, and the same options, which its arity leaves no place for.
+fn zincrby(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    add(ctx, args, How { add: true, ..How::default() })
+}
+
+fn add(ctx: &mut Ctx<'_, '_>, args: Args<'_>, mut how: How) -> Result<Reply, CommandError> {
     let mut first = 2;
     while let Some(word) = args.get(first) {
         let option = match () {
@@ -199,15 +207,11 @@ fn zadd(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     if how.add && left > 2 {
         return err("ERR INCR option supports a single increment-element pair");
     }
-    add(ctx, args, first, how)
-}
-
-fn zincrby(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    add(ctx, args, 2, How { add: true, ..How::default() })
+    add_pairs(ctx, args, first, how)
 }
 
 /// Adds the pairs of scores and members from argument `first` on.
-fn add(ctx: &mut Ctx<'_, '_>, args: Args<'_>, first: usize, how: How) -> Result<Reply, CommandError> {
+fn add_pairs(ctx: &mut Ctx<'_, '_>, args: Args<'_>, first: usize, how: How) -> Result<Reply, CommandError> {
     let places = || (first..args.len()).step_by(2);
     let scores: Vec<f64> = places().map(|at| double_or(&args[at], NOT_A_FLOAT)).collect::<Result<_, _>>()?;
     let db = ctx.db();

@@ -169,6 +169,9 @@ fn select(
         Ends::Ranks(from, to) => ranks(from, to, set.len()),
         Ends::Bounds(bounds) => set.ranks(ctx.tx, bounds)?,
     };
+    if matches!(asked.ends, Ends::Ranks(..)) {
+        return Ok((if asked.reverse { to.saturating_sub(1) } else { from }, to - from));
+    }
     let all = to - from;
     // A negative offset passes all of them.
     let passed = u64::try_from(asked.offset).unwrap_or(u64::MAX).min(all);

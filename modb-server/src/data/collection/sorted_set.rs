@@ -226,6 +226,10 @@ impl<'k> SortedSet<'k> {
         was: Option<f64>,
         score: f64,
     ) -> Result<(), DataError> {
+        self.plot.big |=
+            self.len() + u64::from(was.is_none()) > COMPACT_MEMBERS || member.len() > COMPACT_BYTES;
+        // The compact form of Redis keeps whole numbers as such, which have one zero.
+        let score = if score == 0.0 && !self.plot.big { 0.0 } else { score };
         let entry = scored_entry(score, member);
         self.make_room(tx, entry.len())?;
         if let Some(was) = was {
@@ -238,9 +242,7 @@ impl<'k> SortedSet<'k> {
             let cursor = tree.seek(ground, &Bound::at_member(score, member))?;
             tree.splice(ground, cursor, 0, &[&entry])
         })?;
-        self.put_member(tx, member, Some(score))?;
-        self.plot.big |= self.len() > COMPACT_MEMBERS || member.len() > COMPACT_BYTES;
-        Ok(())
+        self.put_member(tx, member, Some(score))
     }
 
     /// Removes a member; returns the score that it had.
