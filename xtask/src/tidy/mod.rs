@@ -2,6 +2,7 @@
 //!
 //! Each rule is a function from files to findings, in a file with its tests; every rule has a test that shows it fire.
 
+mod exports;
 mod floors;
 mod links;
 mod paths;
@@ -46,6 +47,11 @@ impl File {
     fn finding(&self, line: usize, what: impl Into<String>) -> Finding {
         Finding { path: self.path.clone(), line, what: what.into() }
     }
+}
+
+/// The part of a file that ships: what comes before its test module.
+fn shipped(file: &File) -> &str {
+    file.code.find("#[cfg(test)]\nmod tests {").map_or(file.code.as_str(), |end| &file.code[..end])
 }
 
 /// A breach of a rule, at a line counted from 1.
