@@ -57,16 +57,7 @@ impl Modules {
         }
         for (path, code) in &product {
             for branch in uses(code) {
-                let Some(first) = branch.path.first() else { continue };
-                let child: Vec<String> = path.iter().cloned().chain([first.clone()]).collect();
-                let mut to = if modules.contains_key(&child) {
-                    [path.clone(), branch.path].concat()
-                } else if matches!(first.as_str(), "crate" | "super" | "self") {
-                    absolute(path, branch.path)
-                } else {
-                    // Another crate's, where no path of this one leads.
-                    [vec![format!("::{first}")], branch.path[1..].to_vec()].concat()
-                };
+                let mut to = target(&modules, path, branch.path);
                 let Some(module) = modules.get_mut(path) else { continue };
                 if to.last().is_some_and(|last| last == "*") {
                     to.pop();
@@ -77,6 +68,18 @@ impl Modules {
             }
         }
         Self(modules)
+    }
+
+    /// What `module` means by the path of a `use` line: seen from the root, or with `::` in front another crate's.
+    pub(super) fn target(&self, module: &[String], path: Vec<String>) -> Vec<String> {
+        target(&self.0, module, path)
+    }
+
+    /// Whether it is a name of this crate's.
+    pub(super) fn defines(&self, path: &[String]) -> bool {
+        path.split_last().is_some_and(|(name, module)| {
+            self.0.get(module).is_some_and(|module| module.defined.contains(name))
+        })
     }
 
     /// Follows `path`, which begins at the crate's root, to what it names.
@@ -113,6 +116,19 @@ impl Modules {
         let child: Vec<String> = module.iter().cloned().chain([name.to_owned()]).collect();
         self.0.contains_key(&child)
             || self.0.get(module).is_some_and(|m| m.defined.contains(name) || m.names.contains_key(name))
+    }
+}
+
+fn target(modules: &BTreeMap<Vec<String>, Module>, module: &[String], path: Vec<String>) -> Vec<String> {
+    let Some(first) = path.first() else { return module.to_vec() };
+    let child: Vec<String> = module.iter().cloned().chain([first.clone()]).collect();
+    if modules.contains_key(&child) {
+        [module.to_vec(), path].concat()
+    } else if matches!(first.as_str(), "crate" | "super" | "self") {
+        absolute(module, path)
+    } else {
+        // Another crate's, where no path of this one leads.
+        [vec![format!("::{first}")], path[1..].to_vec()].concat()
     }
 }
 
