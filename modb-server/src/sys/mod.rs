@@ -7,6 +7,7 @@
 //! - `path_from(bytes)`: the path that a client names; `None` if it cannot be one;
 //! - `link_file(original, link)`: another name for a file, on whatever disk, that can be removed without it; where the system
 //!   has such names and allows them;
+//! - `scratch_folder()`: where large files may lie for a while, on a disk if the system has such a place;
 //! - `lower_thread_priority()`: lets the threads that serve go first; does nothing where the system cannot.
 //! - `model_tests!`: tests that loom runs, ignored where it cannot.
 //!
@@ -27,14 +28,14 @@ pub(crate) use self::unix::model_tests;
 #[cfg(unix)]
 pub(crate) use self::unix::{
     free_bytes, link_file, lower_thread_priority, make_private_folder, open_to_others, path_from, private,
-    sync_folder,
+    scratch_folder, sync_folder,
 };
 #[cfg(all(test, windows))]
 pub(crate) use self::windows::model_tests;
 #[cfg(windows)]
 pub(crate) use self::windows::{
     free_bytes, link_file, lower_thread_priority, make_private_folder, open_to_others, path_from, private,
-    sync_folder,
+    scratch_folder, sync_folder,
 };
 
 #[cfg(test)]

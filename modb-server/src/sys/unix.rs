@@ -47,6 +47,12 @@ pub(crate) fn link_file(original: &Path, link: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(original, link)
 }
 
+/// `/tmp` is memory on many systems.
+pub(crate) fn scratch_folder() -> PathBuf {
+    let on_disk = || Some(PathBuf::from("/var/tmp")).filter(|folder| folder.is_dir());
+    std::env::var_os("TMPDIR").map(PathBuf::from).or_else(on_disk).unwrap_or_else(std::env::temp_dir)
+}
+
 pub(crate) fn lower_thread_priority() {
     // Elsewhere `nice` would slow down the whole process.
     #[cfg(target_os = "linux")]

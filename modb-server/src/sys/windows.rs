@@ -53,6 +53,10 @@ pub(crate) fn link_file(original: &Path, link: &Path) -> io::Result<()> {
     })
 }
 
+pub(crate) fn scratch_folder() -> PathBuf {
+    std::env::temp_dir()
+}
+
 #[allow(unsafe_code)]
 pub(crate) fn lower_thread_priority() {
     // SAFETY: the pseudo handle of the calling thread is always valid.
