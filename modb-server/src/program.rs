@@ -14,6 +14,7 @@ use crate::care::{self, DAMAGED, DONE, FAILED};
 use crate::config::args::{self, Asked};
 use crate::config::{ConfigError, Settings};
 use crate::database::{Database, OpenError, Options};
+use crate::error::Error;
 use crate::log::{Format, Log};
 use crate::output::{complain, say, with_causes};
 use crate::server::{Server, Shutdown};
@@ -139,8 +140,8 @@ fn serve(settings: Settings, file: Option<std::path::PathBuf>, end: &Mutex<End>)
     let database =
         Options::from_settings(settings).wait_for_folder(FOLDER_PATIENCE).open().map_err(refused)?;
     if let Some(file) = file {
-        // Just opened: nobody has set it before.
-        let _ = database.instance().config_file.set(file);
+        // Just opened: it is not closed, and nobody has set it before.
+        let _ = database.shared().run(|open| Ok::<_, Error>(open.instance.config_file.set(file)));
     }
     let server = Server::start(&database).map_err(|error| Failure::before(&error))?;
     *lock(end) = End::Serving(server.shutdown_handle());
@@ -148,7 +149,7 @@ fn serve(settings: Settings, file: Option<std::path::PathBuf>, end: &Mutex<End>)
     let farewell = server.farewell();
     let ended = server.join();
     *lock(end) = End::Ending;
-    let closed = database.close();
+    let closed = database.close_for_good();
     // First the folder, then the word: who hears that it is over may start the next server.
     drop(database);
     drop(farewell);
@@ -171,23 +172,26 @@ fn refused(error: OpenError) -> Failure {
 /// The start-up line, which programs that start the server read: `name=value` behind the colon, addresses with
 /// commas between, the folder last because it may contain spaces.
 fn announce(server: &Server, database: &Database, folder: &dyn Display, took: Duration) {
-    let settings = &database.instance().settings;
+    let values = database.shared().run(|open| {
+        let settings = &open.instance.settings;
+        Ok::<_, Error>((settings.get("durability"), settings.get("store")))
+    });
+    // It is open until this returns.
+    let (durability, store) = values.unwrap_or_default();
     let addresses: Vec<String> = server.local_addrs().iter().map(ToString::to_string).collect();
     let addresses = addresses.join(",");
     tracing::info!(
         listen = addresses,
         workers = server.workers(),
-        durability = settings.get("durability"),
-        store = settings.get("store"),
+        durability,
+        store,
         "ready after {} ms",
         took.as_millis()
     );
     let line = format!(
-        "modb-server {} ready: listen={addresses} workers={} durability={} store={} pid={} dir={folder}\n",
+        "modb-server {} ready: listen={addresses} workers={} durability={durability} store={store} pid={} dir={folder}\n",
         env!("CARGO_PKG_VERSION"),
         server.workers(),
-        settings.get("durability"),
-        settings.get("store"),
         std::process::id(),
     );
     if let Err(error) = say(&line) {

@@ -252,7 +252,7 @@ fn sweep_by_pages(store: &dyn Store, from: &[u8], to: &[u8], records: usize) -> 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The folder belongs to another process.
+    /// The folder belongs to another process, or to this one.
     #[error("the data folder {folder} is used by {}", user(.process))]
     Locked {
         /// The folder.
@@ -349,7 +349,13 @@ pub enum StoreError {
 
 /// Who uses a folder.
 fn user(process: &Option<u32>) -> String {
-    process.map_or_else(|| "another process".to_owned(), |id| format!("another process ({id})"))
+    match *process {
+        None => "another process, or already by this one".to_owned(),
+        Some(id) if id == std::process::id() => {
+            "this process already: it opens once and clones the handle".to_owned()
+        }
+        Some(id) => format!("another process ({id})"),
+    }
 }
 
 /// What an error means for whoever met it. Errors say it from where they arise; nobody guesses it from a kind later.

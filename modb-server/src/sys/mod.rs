@@ -19,10 +19,10 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
-pub(crate) use self::process::prepare_listener;
 #[cfg(feature = "cli")]
 pub use self::process::{Told, make_files_private, on_signals};
 pub use self::process::{cpu_seconds, memory_bytes, peak_memory_bytes, total_memory_bytes};
+pub(crate) use self::process::{forks, prepare_listener};
 #[cfg(all(test, unix))]
 pub(crate) use self::unix::model_tests;
 #[cfg(unix)]

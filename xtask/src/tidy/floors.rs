@@ -52,11 +52,11 @@ const CRATES: &[Crate] = &[
         folder: "modb-server",
         may_use: &["modb_net", "modb_client"],
         floors: &[
-            &["sys", "store", "settled", "farewell", "output"],
+            &["sys", "store", "settled", "farewell", "output", "present", "value"],
             &["config", "data", "limits", "log"],
             &["command"],
             &["session"],
-            &["database", "server", "embed", "care", "program"],
+            &["handle", "error", "database", "server", "embed", "care", "program"],
         ],
     },
     Crate { folder: "modb-client", may_use: &["modb_net"], floors: &[] },

@@ -1,0 +1,116 @@
+use std::io::Read as _;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc;
+
+use super::*;
+use crate::Server;
+
+fn open(folder: &Path) -> Result<Database, OpenError> {
+    Options::new(folder).min_free_mb(0).open()
+}
+
+fn any_port() -> SocketAddr {
+    ([127, 0, 0, 1], 0).into()
+}
+
+#[test]
+fn closing_frees_the_folder_whatever_lives_and_all_of_it_says_so() {
+    let around = tempfile::tempdir().unwrap();
+    let folder = around.path().join("data");
+    let database = open(&folder).unwrap();
+    let (clone, keyspace) = (database.clone(), database.keyspace(1).unwrap());
+    let mut client = database.client().unwrap();
+    let server = Server::bind(&database, any_port()).unwrap();
+    let mut connection = TcpStream::connect(server.local_addrs()[0]).unwrap();
+    let mut walk = database.keys();
+    keyspace.set("a", "1").unwrap();
+    database.set("b", "1").unwrap();
+
+    database.close().unwrap();
+    let again = open(&folder).unwrap();
+    assert_eq!(again.keyspace(1).unwrap().get("a").unwrap(), Some("1".into()));
+    assert!(matches!(clone.get("a"), Err(Error::Closed)));
+    assert!(matches!(clone.set("a", "2"), Err(Error::Closed)));
+    assert!(matches!(keyspace.update(&["a"], |keys| keys.set("a", "2")), Err(Error::Closed)));
+    assert!(matches!(client.run(["PING"]), Err(Error::Closed)));
+    assert!(matches!(walk.next(), Some(Err(Error::Closed))));
+    assert!(matches!(Server::bind(&clone, any_port()), Err(crate::ServeError::Database(Error::Closed))));
+    assert_eq!(connection.read(&mut [0; 9]).unwrap(), 0, "the server has ended");
+    server.join().unwrap();
+    clone.close().unwrap();
+    assert_eq!(clone.folder(), Some(&*folder));
+    drop((database, clone, keyspace, client, walk));
+    again.set("still", "mine").unwrap();
+}
+
+#[test]
+fn closing_waits_for_a_closure_and_new_calls_do_not_wait_for_it() {
+    let database = Database::temporary().unwrap();
+    let (closing, ends) = (database.clone(), mpsc::channel());
+    let closer = database
+        .update(&["a"], |keys| {
+            let closer = std::thread::spawn(move || {
+                closing.close().unwrap();
+                ends.0.send(()).unwrap();
+            });
+            let other = database.clone();
+            // Until it has begun, another thread can call.
+            while std::thread::scope(|scope| scope.spawn(|| other.exists("b").is_ok()).join().unwrap()) {}
+            keys.set("a", "1")?;
+            assert!(ends.1.try_recv().is_err(), "not before this closure has ended");
+            Ok::<_, Error>(closer)
+        })
+        .unwrap();
+    closer.join().unwrap();
+}
+
+#[test]
+fn a_folder_is_opened_once_in_a_process_as_in_any_other() {
+    let around = tempfile::tempdir().unwrap();
+    let database = open(around.path()).unwrap();
+    let refused = open(around.path()).unwrap_err();
+    assert!(matches!(&refused, OpenError::Store(StoreError::Locked { .. })), "{refused}");
+    assert!(refused.to_string().contains("this process"), "{refused}");
+    database.set("a", "1").unwrap();
+    drop(database);
+    assert_eq!(open(around.path()).unwrap().get("a").unwrap(), Some("1".into()));
+}
+
+#[test]
+fn database_server_and_client_are_dropped_in_any_order() {
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let around = tempfile::tempdir().unwrap();
+        let database = open(around.path()).unwrap();
+        let mut client = database.client().unwrap();
+        client.run(["SET", "a", "1"]).unwrap();
+        let server = Server::bind(&database, any_port()).unwrap();
+        let mut handles: [Option<Box<dyn std::any::Any>>; 3] =
+            [Some(Box::new(database)), Some(Box::new(server)), Some(Box::new(client))];
+        for (dropped, which) in order.into_iter().enumerate() {
+            let refused = open(around.path()).is_err();
+            assert!(refused, "{order:?}: open until the last is dropped, and {dropped} are");
+            drop(handles[which].take());
+        }
+        assert_eq!(open(around.path()).unwrap().get("a").unwrap(), Some("1".into()), "{order:?}");
+    }
+}
+
+#[test]
+fn a_temporary_database_has_a_folder_of_its_own_and_leaves_nothing() {
+    let (first, second) = (Database::temporary().unwrap(), Database::temporary().unwrap());
+    first.set("a", "1").unwrap();
+    assert_eq!(second.get("a").unwrap(), None);
+    let folders: Vec<_> =
+        [&first, &second].map(|database| database.folder().unwrap().to_path_buf()).into_iter().collect();
+    assert!(folders.iter().all(|folder| folder.is_dir()));
+    drop(first);
+    second.close().unwrap();
+    assert!(!folders.iter().any(|folder| folder.exists()));
+}
+
+#[test]
+fn what_stays_in_memory_has_no_folder_and_is_gone_at_the_end() {
+    let database = Database::in_memory().unwrap();
+    assert_eq!(database.folder(), None);
+    assert!(matches!(database.backup("nowhere"), Err(Error::Store(StoreError::Unsupported(_)))));
+}
