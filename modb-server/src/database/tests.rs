@@ -1,3 +1,5 @@
+//! How a database begins and ends: folders, forks apart, handles in every order.
+
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
@@ -113,4 +115,44 @@ fn what_stays_in_memory_has_no_folder_and_is_gone_at_the_end() {
     let database = Database::in_memory().unwrap();
     assert_eq!(database.folder(), None);
     assert!(matches!(database.backup("nowhere"), Err(Error::Store(StoreError::Unsupported(_)))));
+}
+
+#[test]
+fn a_database_that_is_only_read_changes_nothing_and_has_company() {
+    let around = tempfile::tempdir().unwrap();
+    let look = || Options::new(around.path()).read_only().open();
+    assert!(look().is_err(), "there is nothing to read");
+    let database = open(around.path()).unwrap();
+    database.set("a", "1").unwrap();
+    database.set_for("gone", "1", Duration::from_nanos(1)).unwrap();
+    assert!(matches!(look(), Err(OpenError::Store(StoreError::Locked { .. }))), "not while it is written");
+    database.close().unwrap();
+    let files = files(around.path());
+    let (first, second) = (look().unwrap(), look().unwrap());
+    assert!(open(around.path()).is_err(), "nor the other way round");
+    for database in [&first, &second] {
+        assert_eq!(database.get("a").unwrap(), Some("1".into()));
+        assert_eq!(database.keys().count(), 1, "the other has expired, though nobody removes it");
+        assert!(matches!(database.set("a", "2"), Err(Error::ReadOnly(_))), "{:?}", database.set("a", "2"));
+        assert!(matches!(database.clear(), Err(Error::ReadOnly(_))));
+        assert!(database.update(&["a"], |keys| keys.delete("a")).is_err());
+        assert_eq!(database.len().unwrap(), 2);
+    }
+    drop((first, second));
+    assert_eq!(self::files(around.path()), files);
+    open(around.path()).unwrap().set("a", "2").unwrap();
+}
+
+/// The names and contents of all files in and below a folder.
+fn files(folder: &Path) -> std::collections::BTreeMap<std::path::PathBuf, Vec<u8>> {
+    let mut files = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(self::files(&path));
+        } else {
+            files.insert(path.clone(), std::fs::read(path).unwrap());
+        }
+    }
+    files
 }

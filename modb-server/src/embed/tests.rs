@@ -1,3 +1,5 @@
+//! The traps of an embedding API, each with its outcome, and what the calls do.
+
 use std::io::{Read as _, Write as _};
 use std::sync::mpsc;
 use std::time::Duration;
