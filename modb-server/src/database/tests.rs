@@ -1,6 +1,6 @@
 //! How a database begins and ends: folders, forks apart, handles in every order.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
 
@@ -24,6 +24,8 @@ fn closing_frees_the_folder_whatever_lives_and_all_of_it_says_so() {
     let mut client = database.client().unwrap();
     let server = Server::bind(&database, any_port()).unwrap();
     let mut connection = TcpStream::connect(server.local_addrs()[0]).unwrap();
+    connection.write_all(b"PING\r\n").unwrap();
+    connection.read_exact(&mut [0; 7]).unwrap();
     let mut walk = database.keys();
     keyspace.set("a", "1").unwrap();
     database.set("b", "1").unwrap();
