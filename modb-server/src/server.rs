@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use modb_net::{UnixListener, Workers};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::command::warn_of_open_door;
 use crate::config::{ConfigError, Settings};
 use crate::database::Database;
 use crate::error::Error;
@@ -31,7 +32,7 @@ pub enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// An address cannot be listened on.
-    #[error("cannot listen on {addr}: {source}")]
+    #[error("cannot listen on {addr}: {source}{}", advice(.source))]
     Listen {
         /// The address.
         addr: SocketAddr,
@@ -39,7 +40,7 @@ pub enum ServeError {
         source: io::Error,
     },
     /// The path of `unixsocket` cannot be listened on.
-    #[error("cannot listen on {}: {source}", path.display())]
+    #[error("cannot listen on {} (of unixsocket): {source}{}", path.display(), advice_unix(.source))]
     ListenUnix {
         /// The path.
         path: PathBuf,
@@ -57,12 +58,44 @@ pub enum ServeError {
     /// None of the addresses, all of which may be missing, is there.
     #[error("cannot listen anywhere: of the addresses of bind ('{0}') this machine has none")]
     Nowhere(String),
+    /// No address is named.
+    #[error("cannot listen anywhere: bind is empty, and so is unixsocket")]
+    NoAddress,
     /// The database cannot be used: it is closed, or the call came from inside a closure of `update`.
     #[error(transparent)]
     Database(#[from] Error),
     /// The network layer failed.
     #[error(transparent)]
     Net(#[from] modb_net::ServerError),
+}
+
+/// What can be done about an address, as the end of a sentence.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            ": another program listens there, or another word of bind means the same; end it, or choose another port or \
+             address (port, bind)"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            ": no address of this machine (see bind; with a '-' in front it may be missing)"
+        }
+        io::ErrorKind::PermissionDenied => {
+            ": the system keeps it for others, as most do with ports below 1024; choose another port (port)"
+        }
+        _ => "",
+    }
+}
+
+/// The same of the path of a socket.
+fn advice_unix(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            ": a server listens there, or something else has the name; choose another path, or remove it"
+        }
+        io::ErrorKind::NotFound => ": there is no such folder",
+        io::ErrorKind::PermissionDenied => ": this user may not write there",
+        _ => "",
+    }
 }
 
 /// What the system says of a name, without what the standard library says in front of it.
@@ -103,8 +136,14 @@ impl Server {
             let listeners = listen(&places(settings)?, backlog(settings))?;
             let unix = listen_unix(settings)?;
             if listeners.is_empty() && unix.is_none() {
-                return Err(ServeError::Nowhere(settings.get("bind")));
+                let bind = settings.get("bind");
+                return Err(if bind.trim().is_empty() {
+                    ServeError::NoAddress
+                } else {
+                    ServeError::Nowhere(bind)
+                });
             }
+            warn_of_open_door(settings);
             Self::over(database, open, listeners, unix)
         })
     }
@@ -332,6 +371,13 @@ fn listen_once(places: &[Place], backlog: i32) -> Result<Vec<TcpListener>, Serve
             if addr.port() == 0 {
                 addr.set_port(chosen);
             }
+            // Two words for the same, such as `localhost 127.0.0.1`.
+            if addr.port() != 0
+                && listeners.iter().any(|listener| listener.local_addr().is_ok_and(|there| there == addr))
+            {
+                found = true;
+                continue;
+            }
             match listen_on(addr, backlog) {
                 Ok(listener) => {
                     found = true;
@@ -364,16 +410,7 @@ fn listen_unix(settings: &Settings) -> Result<Option<UnixListener>, ServeError> 
     if path.as_os_str().is_empty() {
         return Ok(None);
     }
-    let mode = match settings.get("unixsocketperm").as_str() {
-        "" | "0" => None,
-        text => match u32::from_str_radix(text, 8) {
-            Ok(mode @ 1..=0o777) => Some(mode),
-            _ => {
-                let why = format!("'{text}' is no permissions: three octal digits, such as 700");
-                return Err(ConfigError::Invalid { name: "unixsocketperm", why }.into());
-            }
-        },
-    };
+    let mode = u32::from_str_radix(&settings.get("unixsocketperm"), 8).ok().filter(|mode| *mode > 0);
     UnixListener::bind(&path, mode).map(Some).map_err(|source| ServeError::ListenUnix { path, source })
 }
 

@@ -349,12 +349,18 @@ mod tests {
     fn a_folder_of_another_engine_or_version_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         drop(take(dir.path()).unwrap());
-        assert!(matches!(Folder::take(dir.path(), EngineKind::Fjall), Err(StoreError::Format { .. })));
+        let error = Folder::take(dir.path(), EngineKind::Fjall).unwrap_err().to_string();
+        assert!(error.ends_with("open it with store log"), "{error}");
         fs::write(dir.path().join(FORMAT_FILE), "modb 99 log\n").unwrap();
         let error = take(dir.path()).unwrap_err().to_string();
         assert!(error.contains("modb 99 log") && error.contains("newer version"), "{error}");
-        fs::write(dir.path().join(FORMAT_FILE), "papyrus\n").unwrap();
-        assert!(matches!(take(dir.path()), Err(StoreError::Format { .. })));
+        for foreign in ["papyrus\n".into(), [0xff, 7, 0x1b].repeat(80)] {
+            fs::write(dir.path().join(FORMAT_FILE), foreign).unwrap();
+            let error = take(dir.path()).unwrap_err();
+            assert!(matches!(error, StoreError::Format { .. }), "{error}");
+            let error = error.to_string();
+            assert!(error.contains("did not write it") && !error.chars().any(char::is_control), "{error}");
+        }
     }
 
     #[test]

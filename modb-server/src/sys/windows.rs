@@ -40,6 +40,11 @@ pub(crate) fn open_to_others(_path: &Path) -> Option<u32> {
     None
 }
 
+/// Owners are in lists of rights here, and an owner without rights is rare.
+pub(crate) fn foreign_owner(_path: &Path) -> Option<(String, String)> {
+    None
+}
+
 pub(crate) fn path_from(bytes: &[u8]) -> Option<PathBuf> {
     std::str::from_utf8(bytes).ok().map(PathBuf::from)
 }

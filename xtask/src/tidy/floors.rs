@@ -82,6 +82,8 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
             "modb-client/",
             "modb-server/src/care/",
             "modb-server/src/config/args.rs",
+            "modb-server/src/config/usage.rs",
+            "modb-server/src/output.rs",
             "modb-server/src/main.rs",
         ],
         "the server takes only what command lines share",
