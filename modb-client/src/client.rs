@@ -5,7 +5,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Backoff, Config, Connection, FromValue, Pipeline, Request, Result, ServerError, Value};
+use modb_net::resp::Value;
+
+use crate::backoff::Backoff;
+use crate::command::Request;
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::error::{Result, ServerError};
+use crate::from_value::FromValue;
+use crate::pipeline::Pipeline;
 
 /// After this long without a call, the connection is looked at before it is used: the server may have closed it.
 const SUSPECT_AFTER: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use modb_net::resp::{Protocol, ReplyLimits};
 
-use crate::Error;
+use crate::error::Error;
 
 /// How to connect to a server.
 ///

@@ -10,7 +10,11 @@ use std::time::{Duration, Instant};
 
 use modb_net::resp::{Protocol, ReplyDecoder, Value};
 
-use crate::{Command, Config, Error, FromValue, Pipeline, Request, Result, ServerError};
+use crate::command::{Command, Request};
+use crate::config::Config;
+use crate::error::{Error, Result, ServerError};
+use crate::from_value::FromValue;
+use crate::pipeline::Pipeline;
 
 /// Room for input that a connection begins with, in bytes.
 const INPUT_BYTES: usize = 16 << 10;

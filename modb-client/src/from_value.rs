@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hash};
 
 use modb_net::resp::{Value, parse_i64};
 
-use crate::{Error, Result, ServerError};
+use crate::error::{Error, Result, ServerError};
 
 /// Something that a reply can be turned into.
 ///

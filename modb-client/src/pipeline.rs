@@ -1,6 +1,6 @@
 //! Many requests, one round trip. Pure.
 
-use crate::Request;
+use crate::command::Request;
 
 /// Requests that are sent together: [`crate::Connection::run`] gives their replies in order.
 ///

@@ -7,7 +7,9 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::{Config, Connection, Error, Result};
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::error::{Error, Result};
 
 /// A bounded set of connections to one server. Clones share it.
 #[derive(Clone, Debug)]

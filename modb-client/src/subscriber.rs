@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use crate::{Config, Connection, FromValue, Result, ServerError, Value};
+use modb_net::resp::Value;
+
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::error::{Result, ServerError};
+use crate::from_value::FromValue;
 
 /// A published message.
 #[derive(Clone, Debug, PartialEq, Eq)]

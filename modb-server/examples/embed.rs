@@ -5,11 +5,12 @@ use std::time::Duration;
 use modb_server::Database;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let database = Database::open("embed-data")?;
+    // A folder that is removed at the end; `Database::open("data")` keeps its own.
+    let database = Database::temporary()?;
 
     // Typed calls. Each returns when what it wrote is as safe as the durability mode promises.
     let visits = database.increment("visits", 1)?;
-    println!("this program ran {visits} times on this folder");
+    println!("this database was visited {visits} times");
 
     // Several keys at once: nobody sees half of it, and it is one commit.
     database.update(&["balance:ann", "balance:bob"], |keys| {
@@ -17,16 +18,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         keys.increment("balance:bob", 10)
     })?;
 
-    // Another of the 16 databases, and keys that expire.
+    // Another of the 16 keyspaces, and keys that expire.
     let sessions = database.keyspace(1)?;
     sessions.set_for("session:1", "ann", Duration::from_secs(60))?;
-    sessions.for_each_key(|key| {
-        println!("a session: {}", String::from_utf8_lossy(key));
-        true
-    })?;
+    for key in sessions.keys() {
+        println!("a session: {}", key?);
+    }
 
     // Any other command, by its words.
-    let mut client = database.client();
+    let mut client = database.client()?;
     println!("{:?}", client.run(["TTL", "visits"])?);
 
     // Dropping the last handle does the same, but cannot say what went wrong.

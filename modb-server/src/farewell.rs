@@ -57,11 +57,11 @@ mod tests {
     use std::net::TcpStream;
     use std::time::Duration;
 
-    use crate::{Options, Server};
+    use crate::{Database, Server};
 
     #[test]
     fn who_asks_for_the_end_hears_of_it_with_the_last_handle_and_the_database_lives_on() {
-        let database = Options::new("").set("store", "memory").unwrap().open().unwrap();
+        let database = Database::in_memory().unwrap();
         for held in [false, true] {
             let server = Server::bind(&database, ([127, 0, 0, 1], 0).into()).unwrap();
             let mut client = TcpStream::connect(server.local_addrs()[0]).unwrap();

@@ -5,6 +5,8 @@
 
 use std::io::{self, ErrorKind, Write};
 
+pub use modb_client::terminal::output::in_plain_words;
+
 /// Says what the program was asked for. A reader that has heard enough is no error.
 ///
 /// # Errors
@@ -22,7 +24,7 @@ pub fn complain(text: &str) {
     let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
-/// The error and its causes. A message of several lines, as that of a wrong file is, keeps them.
+/// The error and its causes, without what Rust adds. A message of several lines, as that of a wrong file is, keeps them.
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -33,5 +35,5 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    text.trim_end().replace('\r', " ")
+    in_plain_words(text.trim_end()).replace('\r', " ")
 }

@@ -14,7 +14,8 @@ use crate::care::{self, DAMAGED, DONE, FAILED};
 use crate::config::args::{self, Asked};
 use crate::config::{ConfigError, Settings};
 use crate::database::{Database, OpenError, Options};
-use crate::log::{Format, Log};
+use crate::error::Error;
+use crate::log::{self, Format, Log};
 use crate::output::{complain, say, with_causes};
 use crate::server::{Server, Shutdown};
 use crate::sys::{self, Told};
@@ -36,24 +37,15 @@ pub fn run(words: impl IntoIterator<Item = OsString, IntoIter: 'static>) -> Exit
     sys::make_files_private();
     let settings = Settings::default();
     ExitCode::from(match args::read(words, &settings) {
-        Ok(Asked::Help(task)) => printed(&args::help(task)),
-        Ok(Asked::Version) => printed(&format!("modb-server {}\n", env!("CARGO_PKG_VERSION"))),
+        Ok(Asked::Print(text)) => printed(&text),
         Ok(Asked::Care { task, operand }) => {
             *lock(&end) = End::NotServing { status: FAILED };
             care::run(task, operand, &settings)
         }
         Ok(Asked::Serve { file }) => {
-            let format = if settings.get("log-format") == "json" { Format::Json } else { Format::Text };
-            let log = Log::start(&settings.get("loglevel"), format);
-            let changes = log.clone();
-            settings.on_log_level(move |level| changes.set_level(level));
-            match serve(settings, file, &end) {
-                Ok(()) => DONE,
-                Err(failure) => {
-                    log.fatal(&failure.text);
-                    failure.status
-                }
-            }
+            let status = serve_with_log(settings, file, &end);
+            log::flush();
+            status
         }
         Err(error) => {
             let hint = if matches!(error, ConfigError::CommandLine(_) | ConfigError::Unknown { .. }) {
@@ -65,6 +57,26 @@ pub fn run(words: impl IntoIterator<Item = OsString, IntoIter: 'static>) -> Exit
             FAILED
         }
     })
+}
+
+fn serve_with_log(settings: Settings, file: Option<std::path::PathBuf>, end: &Mutex<End>) -> u8 {
+    let format = if settings.get("log-format") == "json" { Format::Json } else { Format::Text };
+    let log = match Log::start(&settings.get("loglevel"), format) {
+        Ok(log) => log,
+        Err(error) => {
+            complain(&format!("modb-server: there can be no thread for the log: {error}"));
+            return FAILED;
+        }
+    };
+    let changes = log.clone();
+    settings.on_log_level(move |level| changes.set_level(level));
+    match serve(settings, file, end) {
+        Ok(()) => DONE,
+        Err(failure) => {
+            log.fatal(&failure.text);
+            failure.status
+        }
+    }
 }
 
 const HINT: &str = "\nmodb-server --help says what there is";
@@ -105,6 +117,7 @@ fn obey(told: Told, end: &Mutex<End>) {
         }
         (Told::End(by), End::NotServing { status }) => {
             tracing::info!("asked to end by {by} before it served");
+            log::flush();
             std::process::exit(i32::from(*status));
         }
         (Told::HungUp, End::NotServing { status }) => std::process::exit(i32::from(*status)),
@@ -139,8 +152,8 @@ fn serve(settings: Settings, file: Option<std::path::PathBuf>, end: &Mutex<End>)
     let database =
         Options::from_settings(settings).wait_for_folder(FOLDER_PATIENCE).open().map_err(refused)?;
     if let Some(file) = file {
-        // Just opened: nobody has set it before.
-        let _ = database.instance().config_file.set(file);
+        // Just opened: it is not closed, and nobody has set it before.
+        let _ = database.shared().run(|open| Ok::<_, Error>(open.instance.config_file.set(file)));
     }
     let server = Server::start(&database).map_err(|error| Failure::before(&error))?;
     *lock(end) = End::Serving(server.shutdown_handle());
@@ -148,7 +161,7 @@ fn serve(settings: Settings, file: Option<std::path::PathBuf>, end: &Mutex<End>)
     let farewell = server.farewell();
     let ended = server.join();
     *lock(end) = End::Ending;
-    let closed = database.close();
+    let closed = database.close_for_good();
     // First the folder, then the word: who hears that it is over may start the next server.
     drop(database);
     drop(farewell);
@@ -163,34 +176,48 @@ fn serve(settings: Settings, file: Option<std::path::PathBuf>, end: &Mutex<End>)
 
 /// A folder that cannot be opened: damage is told apart from what is in the way.
 fn refused(error: OpenError) -> Failure {
-    let text = with_causes(&error);
+    let mut text = with_causes(&error);
     let damaged = matches!(&error, OpenError::Store(error) if error.is_damage());
+    if damaged {
+        text += ": restore a backup (modb-server help restore), or open without what is lost of the log \
+                 (accept-data-loss)";
+    }
     Failure { text, status: if damaged { DAMAGED } else { FAILED } }
 }
 
 /// The start-up line, which programs that start the server read: `name=value` behind the colon, addresses with
 /// commas between, the folder last because it may contain spaces.
 fn announce(server: &Server, database: &Database, folder: &dyn Display, took: Duration) {
-    let settings = &database.instance().settings;
+    let values = database.shared().run(|open| {
+        let settings = &open.instance.settings;
+        Ok::<_, Error>((settings.get("durability"), settings.get("store")))
+    });
+    // It is open until this returns.
+    let (durability, store) = values.unwrap_or_default();
     let addresses: Vec<String> = server.local_addrs().iter().map(ToString::to_string).collect();
     let addresses = addresses.join(",");
     tracing::info!(
         listen = addresses,
         workers = server.workers(),
-        durability = settings.get("durability"),
-        store = settings.get("store"),
+        durability,
+        store,
         "ready after {} ms",
         took.as_millis()
     );
     let line = format!(
-        "modb-server {} ready: listen={addresses} workers={} durability={} store={} pid={} dir={folder}\n",
+        "modb-server {} ready: listen={addresses} workers={} durability={durability} store={store} pid={} dir={folder}\n",
         env!("CARGO_PKG_VERSION"),
         server.workers(),
-        settings.get("durability"),
-        settings.get("store"),
         std::process::id(),
     );
-    if let Err(error) = say(&line) {
-        tracing::warn!(%error, "the start-up line could not be written to standard output");
+    // Behind all that the start had to say; and by a thread of its own, since nobody may be reading.
+    log::flush();
+    let say = move || {
+        if let Err(error) = say(&line) {
+            tracing::warn!(%error, "the start-up line could not be written to standard output");
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("modb-start-up-line".into()).spawn(say) {
+        tracing::warn!(%error, "there can be no thread that writes the start-up line");
     }
 }

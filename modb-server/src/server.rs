@@ -6,15 +6,18 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use modb_net::{UnixListener, Workers};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::command::warn_of_open_door;
 use crate::config::{ConfigError, Settings};
 use crate::database::Database;
+use crate::error::Error;
 use crate::farewell::Farewell;
+use crate::handle::Open;
 use crate::limits;
 use crate::session::{Message, Worker};
 
@@ -29,7 +32,7 @@ pub enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// An address cannot be listened on.
-    #[error("cannot listen on {addr}: {source}")]
+    #[error("cannot listen on {addr}: {source}{}", advice(.source))]
     Listen {
         /// The address.
         addr: SocketAddr,
@@ -37,7 +40,7 @@ pub enum ServeError {
         source: io::Error,
     },
     /// The path of `unixsocket` cannot be listened on.
-    #[error("cannot listen on {}: {source}", path.display())]
+    #[error("cannot listen on {} (of unixsocket): {source}{}", path.display(), advice_unix(.source))]
     ListenUnix {
         /// The path.
         path: PathBuf,
@@ -55,9 +58,44 @@ pub enum ServeError {
     /// None of the addresses, all of which may be missing, is there.
     #[error("cannot listen anywhere: of the addresses of bind ('{0}') this machine has none")]
     Nowhere(String),
+    /// No address is named.
+    #[error("cannot listen anywhere: bind is empty, and so is unixsocket")]
+    NoAddress,
+    /// The database cannot be used: it is closed, or the call came from inside a closure of `update`.
+    #[error(transparent)]
+    Database(#[from] Error),
     /// The network layer failed.
     #[error(transparent)]
     Net(#[from] modb_net::ServerError),
+}
+
+/// What can be done about an address, as the end of a sentence.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            ": another program listens there, or another word of bind means the same; end it, or choose another port or \
+             address (port, bind)"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            ": no address of this machine (see bind; with a '-' in front it may be missing)"
+        }
+        io::ErrorKind::PermissionDenied => {
+            ": the system keeps it for others, as most do with ports below 1024; choose another port (port)"
+        }
+        _ => "",
+    }
+}
+
+/// The same of the path of a socket.
+fn advice_unix(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            ": a server listens there, or something else has the name; choose another path, or remove it"
+        }
+        io::ErrorKind::NotFound => ": there is no such folder",
+        io::ErrorKind::PermissionDenied => ": this user may not write there",
+        _ => "",
+    }
 }
 
 /// What the system says of a name, without what the standard library says in front of it.
@@ -88,18 +126,26 @@ impl Shutdown {
 }
 
 impl Server {
-    /// Serves `database` on the addresses and the port of its configuration.
+    /// Serves `database` on the addresses and the port of its options: 127.0.0.1:6379 unless set.
     ///
     /// # Errors
     /// [`ServeError`].
     pub fn start(database: &Database) -> Result<Self, ServeError> {
-        let settings = &database.instance().settings;
-        let listeners = listen(&places(settings)?, backlog(settings))?;
-        let unix = listen_unix(settings)?;
-        if listeners.is_empty() && unix.is_none() {
-            return Err(ServeError::Nowhere(settings.get("bind")));
-        }
-        Self::over(database, listeners, unix)
+        database.shared().run(|open| {
+            let settings = &open.instance.settings;
+            let listeners = listen(&places(settings)?, backlog(settings))?;
+            let unix = listen_unix(settings)?;
+            if listeners.is_empty() && unix.is_none() {
+                let bind = settings.get("bind");
+                return Err(if bind.trim().is_empty() {
+                    ServeError::NoAddress
+                } else {
+                    ServeError::Nowhere(bind)
+                });
+            }
+            warn_of_open_door(settings);
+            Self::over(database, open, listeners, unix)
+        })
     }
 
     /// Serves `database` on one address; port 0 takes any free one.
@@ -108,18 +154,21 @@ impl Server {
     /// [`ServeError`].
     pub fn bind(database: &Database, addr: SocketAddr) -> Result<Self, ServeError> {
         let place = Place { name: addr.to_string(), addrs: vec![addr], may_be_missing: false };
-        Self::over(database, listen(&[place], backlog(&database.instance().settings))?, None)
+        database.shared().run(|open| {
+            let listeners = listen(&[place], backlog(&open.instance.settings))?;
+            Self::over(database, open, listeners, None)
+        })
     }
 
     fn over(
         database: &Database,
+        open: &Open,
         listeners: Vec<TcpListener>,
         unix: Option<UnixListener>,
     ) -> Result<Self, ServeError> {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let instance = database.instance();
-        let settings = &instance.settings;
+        let settings = &open.instance.settings;
         let mut builder = modb_net::Server::builder()
             .limits(limits::of(settings))
             .handoff(handoff(settings)?)
@@ -133,16 +182,19 @@ impl Server {
         if let Ok(workers @ 1..) = usize::try_from(settings.number("workers")) {
             builder = builder.workers(workers);
         }
-        let (shared, settled) = (Arc::clone(instance), Arc::clone(database.settled()));
+        let (share, settled) = (database.shared().share(open), Arc::clone(&open.settled));
         let farewell = Farewell::default();
         let bring = farewell.bring();
         let net = builder.start(move |context| {
-            Worker::new(Arc::clone(&shared), settled.add(number, context.waker), bring.clone())
+            let (instance, present) = (Arc::clone(&share.instance), share.present.clone());
+            Worker::new(instance, present, settled.add(number, context.waker), bring.clone())
         })?;
         if let Some(addr) = net.local_addrs().first() {
             // A second server over the same database keeps the first one's port in INFO.
-            let _ = instance.port.set(addr.port());
+            let _ = open.instance.port.set(addr.port());
         }
+        let workers = net.workers();
+        database.shared().note_server(number, Box::new(move || workers.shutdown()));
         Ok(Self { net: Some(net), database: database.clone(), number, farewell })
     }
 
@@ -177,19 +229,60 @@ impl Server {
         self.farewell.clone()
     }
 
-    /// Waits until the server has ended, by [`Server::shutdown`], by a client's `SHUTDOWN`, or by a failure.
+    /// Waits until the server has ended: by [`Server::shutdown`], by a client's `SHUTDOWN`, by [`Database::close`], or by a
+    /// failure. The database lives on, unless it was closed.
     ///
     /// # Errors
-    /// The failure that ended it.
+    /// The failure that ended it; [`Error::InsideUpdate`], whose server then ends in the background.
     pub fn join(mut self) -> Result<(), ServeError> {
+        if let Err(error @ (Error::InsideUpdate | Error::Forked)) = self.database.shared().may_call() {
+            return Err(error.into());
+        }
         self.net.take().map_or(Ok(()), modb_net::Server::join).map_err(ServeError::Net)
+    }
+}
+
+impl Server {
+    /// Ends it, and waits until its threads have ended.
+    fn end(net: Option<modb_net::Server<Message>>, database: &Database, number: u64) {
+        drop(net);
+        let shared = database.shared();
+        // If it is closed, there is nothing left of it.
+        let _ = shared.run(|open| {
+            open.settled.remove(number);
+            Ok::<_, Error>(())
+        });
+        shared.forget_server(number);
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.net.take());
-        self.database.settled().remove(self.number);
+        let (net, database, number) = (self.net.take(), self.database.clone(), self.number);
+        if database.shared().is_forked() {
+            // Its threads and sockets are those of another process.
+            std::mem::forget((net, database));
+            return;
+        }
+        if !database.shared().is_inside() {
+            Self::end(net, &database, number);
+            return;
+        }
+        // Its workers may wait for the closure that this is dropped in.
+        if let Some(net) = &net {
+            net.shutdown();
+        }
+        let rest = Arc::new(Mutex::new(Some((net, database))));
+        let taken = Arc::clone(&rest);
+        let ends = std::thread::Builder::new().name("modb-server-end".to_owned()).spawn(move || {
+            if let Some((net, database)) = taken.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                Self::end(net, &database, number);
+            }
+        });
+        if ends.is_err() {
+            // Without a thread for it, nobody waits for its end.
+            std::mem::forget(rest);
+        }
     }
 }
 
@@ -278,6 +371,13 @@ fn listen_once(places: &[Place], backlog: i32) -> Result<Vec<TcpListener>, Serve
             if addr.port() == 0 {
                 addr.set_port(chosen);
             }
+            // Two words for the same, such as `localhost 127.0.0.1`.
+            if addr.port() != 0
+                && listeners.iter().any(|listener| listener.local_addr().is_ok_and(|there| there == addr))
+            {
+                found = true;
+                continue;
+            }
             match listen_on(addr, backlog) {
                 Ok(listener) => {
                     found = true;
@@ -310,16 +410,7 @@ fn listen_unix(settings: &Settings) -> Result<Option<UnixListener>, ServeError> 
     if path.as_os_str().is_empty() {
         return Ok(None);
     }
-    let mode = match settings.get("unixsocketperm").as_str() {
-        "" | "0" => None,
-        text => match u32::from_str_radix(text, 8) {
-            Ok(mode @ 1..=0o777) => Some(mode),
-            _ => {
-                let why = format!("'{text}' is no permissions: three octal digits, such as 700");
-                return Err(ConfigError::Invalid { name: "unixsocketperm", why }.into());
-            }
-        },
-    };
+    let mode = u32::from_str_radix(&settings.get("unixsocketperm"), 8).ok().filter(|mode| *mode > 0);
     UnixListener::bind(&path, mode).map(Some).map_err(|source| ServeError::ListenUnix { path, source })
 }
 

@@ -21,6 +21,7 @@ use crate::config::Settings;
 use crate::data::Tally;
 use crate::farewell::Bring;
 use crate::limits;
+use crate::present::Present;
 use crate::settled::Listener;
 
 /// What workers post to each other.
@@ -59,6 +60,8 @@ pub struct Worker {
     /// Connections that wait for the end of a pause.
     paused: Vec<Token>,
     resume_at: Option<Instant>,
+    /// The database stays open as long as it is served. Dropped last.
+    _present: Present,
 }
 
 /// What an argument takes beside its bytes while its command gathers what it writes, about.
@@ -97,7 +100,12 @@ pub fn now_ms() -> u64 {
 
 impl Worker {
     /// A worker that serves `instance`; `listener` wakes it when commits become safe.
-    pub(crate) fn new(instance: Arc<Instance>, listener: Arc<Listener>, farewell: Bring) -> Self {
+    pub(crate) fn new(
+        instance: Arc<Instance>,
+        present: Present,
+        listener: Arc<Listener>,
+        farewell: Bring,
+    ) -> Self {
         Self {
             tally: instance.new_tally(),
             calls: instance.new_calls(),
@@ -110,6 +118,7 @@ impl Worker {
             farewell,
             paused: Vec::new(),
             resume_at: None,
+            _present: present,
         }
     }
 

@@ -71,6 +71,24 @@ pub(crate) fn without_a_password_clients_from_elsewhere_are_refused(platform: &P
     assert_eq!(elsewhere.ask("AUTH secret"), Reply::ok());
 }
 
+pub(crate) fn a_server_that_is_open_to_all_is_warned_about(platform: &Platform) {
+    const WARNING: &str = "warning: anybody who reaches this server can read and change everything";
+    // An address that is not of this machine alone; that it is not there at all makes no difference.
+    let launch = Launch::new(platform).with("--bind", "127.0.0.1 -192.0.2.1");
+    let server = launch.clone().with("--protected-mode", "no").start();
+    assert!(server.comes_to_say(WARNING), "{}", server.output());
+    drop(server);
+    let server = launch.start();
+    let mut peer = server.peer();
+    assert_eq!(peer.ask("CONFIG SET requirepass secret protected-mode no"), Reply::ok());
+    assert!(!server.says(WARNING), "{}", server.output());
+    assert_eq!(peer.call(["CONFIG", "SET", "requirepass", ""]), Reply::ok());
+    assert!(server.comes_to_say(WARNING), "{}", server.output());
+    assert_eq!(peer.ask("CONFIG SET timeout 0 hz 11"), Reply::ok());
+    assert!(server.comes_to_say("option hz has no effect"), "{}", server.output());
+    assert_eq!(server.output().matches(WARNING).count(), 1, "{}", server.output());
+}
+
 pub(crate) fn a_backup_is_written_for_clients_of_this_machine_only(platform: &Platform) {
     let Some(own) = own_address() else { skip!("this machine has no address but the loopback one") };
     let folder = tempfile::tempdir().expect("a folder can be made");
@@ -154,7 +172,7 @@ pub(crate) fn a_web_page_cannot_give_commands(platform: &Platform) {
     let mut peer = server.peer();
     assert_eq!(peer.ask("EXISTS pwned"), Reply::Int(0));
     assert_eq!(peer.ask("PING"), Reply::Simple(b"PONG".to_vec()));
-    assert!(server.says("SECURITY ATTACK"), "{}", server.output());
+    assert!(server.comes_to_say("SECURITY ATTACK"), "{}", server.output());
 }
 
 pub(crate) fn a_request_line_of_http_is_no_command_whatever_its_method(platform: &Platform) {

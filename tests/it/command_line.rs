@@ -1,6 +1,6 @@
 //! `modb-client` as scripts use it: what it prints, and what its exit status says.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
@@ -269,8 +269,13 @@ pub(crate) fn completions_complete_in_a_shell(_: &Platform) {
     if !binary::is_installed("bash") {
         skip!("bash is not installed");
     }
-    let mut printed = binary::client().command();
-    let script = tool::run(printed.args(["--completion", "bash"]), b"", DEADLINE).success();
+    let script = |program: binary::Program| {
+        tool::run(program.command().args(["--completion", "bash"]), b"", DEADLINE).success()
+    };
+    // In a folder of its own, since what stands there completes paths.
+    let around = tempfile::tempdir().expect("a folder can be made");
+    fs::write(around.path().join("data"), "").expect("a test may write its own folder");
+    let scripts = script(binary::client()) + &script(binary::server());
     for (line, completed) in [
         ("modb-client --s", "--scan --stat"),
         ("modb-client be", "bench"),
@@ -279,12 +284,21 @@ pub(crate) fn completions_complete_in_a_shell(_: &Platform) {
         ("modb-client bench --sk", "--skew"),
         ("modb-client bench --sc", ""),
         ("modb-client -p 7", ""),
+        ("modb-server --durab", "--durability"),
+        ("modb-server --durability e", "everysec"),
+        ("modb-server --config d", "data"),
+        ("modb-server ba", "backup"),
+        ("modb-server check d", "data"),
+        ("modb-server backup --p", "--port"),
+        ("modb-server check --p", ""),
     ] {
+        let function = if line.starts_with("modb-server") { "_modb_server" } else { "_modb_client" };
         let asked = format!(
-            "{script}COMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}}-1)); _modb_client; echo \"${{COMPREPLY[*]}}\""
+            "{scripts}COMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}}-1)); {function}; echo \"${{COMPREPLY[*]}}\""
         );
         let mut bash = Command::new("bash");
-        let reply = tool::run(bash.args(["--norc", "-c", &asked]), b"", DEADLINE).success();
+        let reply = tool::run(bash.args(["--norc", "-c", &asked]).current_dir(around.path()), b"", DEADLINE)
+            .success();
         assert_eq!(reply.trim_end(), completed, "{line}");
     }
 }

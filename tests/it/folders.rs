@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use modb_tests::sys::{self, mode_of};
-use modb_tests::{Launch, Platform, Reply, wait};
+use modb_tests::{Launch, Platform, Reply, binary, skip, wait};
 
 /// Every file and folder in and below `folder`, itself included.
 fn walk(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
@@ -53,7 +54,7 @@ pub(crate) fn an_older_folder_that_others_can_read_is_warned_about_and_not_chang
     fs::create_dir(&data).expect("a test may write its own folder");
     sys::set_mode(&data, 0o755);
     let server = Launch::new(platform).in_folder(&data).start();
-    assert!(server.says("open to others (mode 755)"), "{}", server.output());
+    assert!(server.comes_to_say("open to others (mode 755)"), "{}", server.output());
     assert_eq!(mode_of(&data), 0o755);
     drop(server);
     sys::set_mode(&data, 0o750);
@@ -76,6 +77,32 @@ pub(crate) fn a_folder_of_somebody_else_is_left_as_it_was(platform: &Platform) {
     assert!(refusal.output.contains("holds holiday.jpg: name an empty folder"), "{}", refusal.output);
     let names: Vec<_> = fs::read_dir(launch.folder()).expect("it is there").flatten().collect();
     assert_eq!(names.len(), 1, "{names:?}");
+}
+
+pub(crate) fn the_folder_of_another_user_is_named_with_its_owner_and_what_to_do(platform: &Platform) {
+    let around = tempfile::tempdir().expect("a folder can be made");
+    let mut launch = Launch::new(platform).in_folder("/modb-data-of-nobody");
+    let (mut owner, mut place) = ("root".to_owned(), "/".to_owned());
+    if sys::is_root() {
+        const AS_NOBODY: &str = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+        let program = binary::server().path.display().to_string();
+        let can = format!("{AS_NOBODY} '{program}' --version");
+        if !Command::new("sh").args(["-c", &can]).output().is_ok_and(|output| output.status.success()) {
+            skip!("another user may not start the program");
+        }
+        sys::set_mode(around.path(), 0o755);
+        let data = around.path().join("data");
+        let own = Launch::new(platform).in_folder(&data);
+        drop(own.start());
+        owner = "root".to_owned();
+        place = data.display().to_string();
+        launch = own.in_shell(&format!("exec {AS_NOBODY} \"$@\""));
+    }
+    let refusal = launch.start_expecting_refusal();
+    assert_eq!(refusal.status.code(), Some(2), "{}", refusal.output);
+    let named = format!("{place} belongs to the user {owner}, and this process runs as ");
+    let advice = if place == "/" { "name a folder elsewhere" } else { "chown -R nobody" };
+    assert!(refusal.output.contains(&named) && refusal.output.contains(advice), "{}", refusal.output);
 }
 
 pub(crate) fn what_stands_in_place_of_the_folder_is_named(platform: &Platform) {

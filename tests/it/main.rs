@@ -70,6 +70,8 @@ scenarios! {
         unless Redis: "Redis leaves that to its user", unless Windows: "rights are lists there, not bits";
     folders::a_fresh_file_system_is_an_empty_folder, unless Redis: "Redis fills any folder";
     folders::a_folder_of_somebody_else_is_left_as_it_was, unless Redis: "Redis fills any folder";
+    folders::the_folder_of_another_user_is_named_with_its_owner_and_what_to_do, unless Redis: "Redis words it differently",
+        unless Windows: "rights are lists there, not bits", unless WindowsHost: "rights are lists there, not bits";
     folders::what_stands_in_place_of_the_folder_is_named, unless Redis: "Redis words it differently";
 
     options::what_is_wrong_on_the_command_line_is_named_with_status_2, unless Redis: "Modb's own";
@@ -97,6 +99,7 @@ scenarios! {
     process::a_reader_that_has_heard_enough_changes_no_status, unless Redis: "the tasks are Modb's own",
         unless Crossed: "a pipe of Linux is none of Windows";
     process::the_log_says_start_stop_and_why, unless Redis: "Redis words it differently";
+    process::a_log_that_nobody_reads_holds_nobody_up, unless Redis: "its log is its output";
     process::the_level_of_the_log_changes_while_it_serves, unless Redis: "Redis logs other things";
     process::the_log_can_be_one_object_per_line, unless Redis: "the option is Modb's own";
     process::the_status_says_how_it_ended, unless Redis: "Redis has one status for all";
@@ -142,6 +145,7 @@ scenarios! {
     access::hello_can_authenticate;
     access::unauthenticated_clients_may_not_announce_large_requests;
     access::without_a_password_clients_from_elsewhere_are_refused;
+    access::a_server_that_is_open_to_all_is_warned_about, unless Redis: "Redis warns of nothing";
     access::a_web_page_cannot_give_commands;
     access::a_request_line_of_http_is_no_command_whatever_its_method, unless Redis: "Redis knows POST and Host: only";
     access::one_client_too_many_is_told_and_closed_and_the_others_stay;

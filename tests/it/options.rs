@@ -31,16 +31,16 @@ fn assert_refused(words: &[&dyn AsRef<OsStr>], expected: &str) {
 }
 
 pub(crate) fn what_is_wrong_on_the_command_line_is_named_with_status_2(_: &Platform) {
-    assert_refused(&[&"--nope"], "unknown option 'nope'");
-    assert_refused(&[&"--prot", &"7"], "unknown option 'prot'; did you mean 'port'?");
-    assert_refused(&[&"--port"], "option --port needs a value");
-    assert_refused(&[&"-p", &"7"], "unknown option '-p'; options are written --name value");
-    assert_refused(&[&"chekc"], "unknown task 'chekc'; did you mean 'check'?");
+    assert_refused(&[&"--nope"], "there is no option --nope");
+    assert_refused(&[&"--prot", &"7"], "there is no option --prot; did you mean --port?");
+    assert_refused(&[&"--port"], "a value is missing: --port NUMBER");
+    assert_refused(&[&"-p", &"7"], "there is no option -p; options are written --name value");
+    assert_refused(&[&"chekc"], "there is no task 'chekc'; did you mean check?");
     assert_refused(&[&"7000"], "unexpected argument '7000'; options are written --name value");
     assert_refused(&[&"backup"], "name the folder of the backup: modb-server backup TARGET");
-    assert_refused(&[&"check", &"--nope"], "unknown option 'nope'");
+    assert_refused(&[&"check", &"--nope"], "there is no option --nope");
     assert_refused(&[&"--store", &"lig"], "store: must be one of log, fjall, memory");
-    assert_refused(&[&"--help=x"], "option --help takes no value");
+    assert_refused(&[&"--help=x"], "--help takes no value, and \"x\" was given");
     assert_refused(
         &[&"--dir", &"a\nb"],
         "dir: the name of the folder holds a control character (\\n); in TOML, a path with backslashes stands in \
@@ -142,6 +142,7 @@ pub(crate) fn options_without_effect_are_warned_about_once(platform: &Platform) 
         assert_eq!(peer.call(["CONFIG", "SET", "save", "60 1"]), Reply::ok());
     }
     drop(peer);
+    assert!(server.comes_to_say("the option maxmemory-policy has no effect"), "{}", server.output());
     let output = server.output();
     let warned = |text: &str| output.lines().filter(|line| line.contains(text)).count();
     assert_eq!(warned("warning: the option save has no effect: there is no dump file"), 1, "{output}");
@@ -190,9 +191,12 @@ pub(crate) fn an_address_that_is_taken_is_an_error_also_with_a_dash(platform: &P
         let refusal = bind("127.0.0.2 -127.0.0.1").start_on_port_expecting_refusal(port);
         assert!(refusal.output.contains(&format!("127.0.0.1:{port}")), "{}", refusal.output);
     }
+    assert!(refusal.output.contains("another program listens there"), "{}", refusal.output);
+    // Two words for one address are one.
+    assert_eq!(bind("127.0.0.1 127.0.0.1").start().peer().ask("PING"), Reply::Simple(b"PONG".to_vec()));
     // One that no machine has is left out, and said so, unless it is the only one.
     let server = bind("127.0.0.1 -192.0.2.1").start();
-    assert!(server.says("not listening on 192.0.2.1"), "{}", server.output());
+    assert!(server.comes_to_say("not listening on 192.0.2.1"), "{}", server.output());
     let refusal = bind("-192.0.2.1").start_expecting_refusal();
     assert!(refusal.output.contains("cannot listen anywhere"), "{}", refusal.output);
     let refusal = bind("192.0.2.1").start_expecting_refusal();

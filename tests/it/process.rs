@@ -55,7 +55,7 @@ pub(crate) fn being_asked_to_end_during_the_start_is_obeyed(platform: &Platform)
     second.ask_to_end(ask);
     let status = second.wait_for_end();
     assert_eq!(status.code(), Some(0), "{}", second.output());
-    assert!(second.says("asked to end"), "{}", second.output());
+    assert!(second.comes_to_say("asked to end"), "{}", second.output());
     assert!(!second.says("used by another process") || second.says("waiting"), "{}", second.output());
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn the_first_process_of_a_container_obeys_during_its_start_and_after(
         sys::ask_to_end(pid, Ask::Terminate).expect("a child may be asked to end");
     };
     let mut serving = launch.start();
-    assert!(serving.says("pid=1 "), "{}", serving.output());
+    assert!(serving.comes_to_say("pid=1 "), "{}", serving.output());
     let mut waiting = launch.begin();
     wait::until("it waits for the folder", || waiting.says("waiting").then_some(()));
     for server in [&mut waiting, &mut serving] {
@@ -80,7 +80,7 @@ pub(crate) fn the_first_process_of_a_container_obeys_during_its_start_and_after(
         let status = server.wait_for_end();
         assert_eq!(status.code(), Some(0), "{}", server.output());
     }
-    assert!(serving.says("asked to end by SIGTERM"), "{}", serving.output());
+    assert!(serving.comes_to_say("asked to end by SIGTERM"), "{}", serving.output());
 }
 
 pub(crate) fn an_output_that_is_full_or_closed_stops_nothing(platform: &Platform) {
@@ -147,6 +147,19 @@ pub(crate) fn the_log_says_start_stop_and_why(platform: &Platform) {
     ] {
         assert!(output.contains(words), "{words:?} is not in:\n{output}");
     }
+}
+
+pub(crate) fn a_log_that_nobody_reads_holds_nobody_up(platform: &Platform) {
+    let launch = Launch::new(platform).with("--loglevel", "debug").with("--workers", "2").with_unread_log();
+    let mut server = launch.start();
+    // Two lines each, several times as much as a pipe holds.
+    for _ in 0..2000 {
+        assert_eq!(server.peer().ask("PING"), pong());
+    }
+    let mut peer = server.peer();
+    assert_eq!(peer.ask("SET a 1"), Reply::ok());
+    peer.send(b"SHUTDOWN\r\n");
+    assert!(server.wait_for_end().success());
 }
 
 pub(crate) fn the_level_of_the_log_changes_while_it_serves(platform: &Platform) {

@@ -25,6 +25,7 @@ pub struct Launch {
     args: Vec<String>,
     password: Option<String>,
     own_console: bool,
+    log_is_read: bool,
     shell: Option<String>,
 }
 
@@ -63,7 +64,17 @@ impl Launch {
             Product::Redis => Program::at("redis-server"),
         };
         let folder = Arc::new(Folder::Own(folder));
-        Self { product, program, folder, args: Vec::new(), password: None, own_console: false, shell: None }
+        let args = Vec::new();
+        Self {
+            product,
+            program,
+            folder,
+            args,
+            password: None,
+            own_console: false,
+            log_is_read: true,
+            shell: None,
+        }
     }
 
     /// Another build of the product.
@@ -98,6 +109,13 @@ impl Launch {
     #[must_use]
     pub fn in_own_console(mut self) -> Self {
         self.own_console = true;
+        self
+    }
+
+    /// With a standard error that stays open and that nobody reads.
+    #[must_use]
+    pub fn with_unread_log(mut self) -> Self {
+        self.log_is_read = false;
         self
     }
 
@@ -205,7 +223,9 @@ impl Launch {
         let mut child = tool::spawn(&mut command);
         let lines = Arc::new(Mutex::new(Vec::new()));
         collect(child.stdout.take().expect("piped"), &lines);
-        collect(child.stderr.take().expect("piped"), &lines);
+        if self.log_is_read {
+            collect(child.stderr.take().expect("piped"), &lines);
+        }
         Server { launch: self.clone(), child, addr: ([127, 0, 0, 1], port).into(), lines }
     }
 }
@@ -378,6 +398,11 @@ impl Server {
     /// Whether it has printed `text`.
     pub fn says(&self, text: &str) -> bool {
         self.output().contains(text)
+    }
+
+    /// Whether it has printed `text` or does so soon: its log is written by a thread of its own.
+    pub fn comes_to_say(&self, text: &str) -> bool {
+        wait::within(DEADLINE, || self.says(text).then_some(())).is_some()
     }
 
     /// Whether it said nothing, not even why it ended: then it never began. Wine fails to start a process now and then

@@ -25,7 +25,8 @@ cargo xtask COMMAND
                         everything that must hold, on Linux and on Windows; --setup installs what is missing first,
                         --long adds what takes minutes, FILTER runs only the tests whose name holds it
   setup                 install what the tests need, or print the commands that do
-  tidy                  check the layout's promises: floors, platform code, headers, links
+  tidy                  check the layout's promises: floors, platform code, headers, links, the public surface
+  surface               write down what the libraries show to others, where tidy says that it has changed and that is meant
   mutants [--long] [NAME]
                         check that each patch of tests/mutants applies; --long: take each defence away and see its tests fail
   cross ARGS            cargo ARGS for Windows, on this machine: cross -- test -p modb-net
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         "test" => test::command(&args),
         "mutants" => mutants::command(&args),
         "tidy" => tidy::command(&args),
+        "surface" => tidy::write_surface(&args),
         "cross" => cross::command(&args),
         "help" | "--help" | "-h" => help(),
         other => Err(format!("no command named {other}; `cargo xtask help` lists them").into()),

@@ -96,6 +96,7 @@ pub(crate) fn page() -> Page<Id> {
              measured, or if the output cannot be written."
                 .into(),
         )],
+        takes_paths: false,
     }
 }
 

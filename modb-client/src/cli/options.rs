@@ -118,6 +118,7 @@ pub(crate) fn page() -> Page<Id> {
                     .into(),
             ),
         ],
+        takes_paths: false,
     }
 }
 

@@ -79,9 +79,10 @@ impl Program {
                 let _ =
                     writeln!(script, "        {}) COMPREPLY=({reply}); return ;;", option.names().join("|"));
             }
+            let paths = if page.takes_paths { " $(compgen -f -- \"$current\")" } else { "" };
             let _ = writeln!(
                 script,
-                "        esac\n        COMPREPLY=($(compgen -W '{}' -- \"$current\")) ;;",
+                "        esac\n        COMPREPLY=($(compgen -W '{}' -- \"$current\"){paths}) ;;",
                 self.words(page)
             );
         }
@@ -117,6 +118,9 @@ impl Program {
                 let words: Vec<&str> = self.commands.iter().map(|(word, _)| *word).collect();
                 let _ = write!(script, " \\\n        '1::command:({})'", words.join(" "));
             }
+            if page.takes_paths {
+                script.push_str(" \\\n        '*:path:_files'");
+            }
             script.push_str(" ;;\n");
         }
         script + "esac\n"
@@ -134,6 +138,9 @@ impl Program {
         let commands =
             self.commands.iter().map(|(word, page)| (format!("__fish_seen_subcommand_from {word}"), page));
         for (condition, page) in [(outside.clone(), &self.main)].into_iter().chain(commands) {
+            if page.takes_paths {
+                let _ = writeln!(script, "complete -c {name} -n '{condition}' -F");
+            }
             for option in shown(page) {
                 let _ = write!(script, "complete -c {name} -n '{condition}'");
                 if let Some(letter) = option.short {
@@ -187,7 +194,7 @@ mod tests {
     use super::*;
 
     fn program() -> Program {
-        let bench = Page { name: "tool bench".into(), ..page().without_ids() };
+        let bench = Page { name: "tool bench".into(), takes_paths: true, ..page().without_ids() };
         Program { main: page().without_ids(), commands: vec![("bench", bench)] }
     }
 
@@ -201,6 +208,7 @@ mod tests {
                     "compgen -W 'fast slow'",
                     "compgen -f",
                     "--help bench'",
+                    "-q --help' -- \"$current\") $(compgen -f -- \"$current\"))",
                     "complete -F _tool tool",
                 ][..],
             ),
@@ -211,6 +219,7 @@ mod tests {
                     ":value:(fast slow)",
                     ":FILE:_files",
                     "'1::command:(bench)'",
+                    "'*:path:_files'",
                 ],
             ),
             (
@@ -220,6 +229,7 @@ mod tests {
                     "-l mode -x -a 'fast slow'",
                     "-r -F",
                     "-a bench -d 'is a tool'",
+                    "-n '__fish_seen_subcommand_from bench' -F",
                 ],
             ),
             (Shell::PowerShell, &["'bench' { '-p --port", "--help bench' }"]),

@@ -90,6 +90,11 @@ impl<Id> Opt<Id> {
         matches!(self.value.as_deref(), Some("FILE" | "FOLDER"))
     }
 
+    /// As in the configuration of Redis, capital letters make no difference.
+    fn is_long(&self, name: &str) -> bool {
+        self.long.as_ref().is_some_and(|long| long.eq_ignore_ascii_case(name))
+    }
+
     fn without_id(self) -> Opt<()> {
         let Self { short, long, value, help, is_hidden, .. } = self;
         Opt { id: (), short, long, value, help, is_hidden }
@@ -141,6 +146,8 @@ pub struct Page<Id> {
     pub groups: Vec<Group<Id>>,
     /// Behind the options: titles and texts.
     pub sections: Vec<(Text, Text)>,
+    /// Whether its words are paths, which a shell can complete.
+    pub takes_paths: bool,
 }
 
 impl<Id> Page<Id> {
@@ -151,12 +158,13 @@ impl<Id> Page<Id> {
 
     /// The same page for those who only read it.
     pub fn without_ids(self) -> Page<()> {
-        let Self { name, summary, usage, about, groups, sections } = self;
+        let Self { name, summary, usage, about, groups, sections, takes_paths } = self;
         let of_group = |group: Group<Id>| Group {
             title: group.title,
             options: group.options.into_iter().map(Opt::without_id).collect(),
         };
-        Page { name, summary, usage, about, groups: groups.into_iter().map(of_group).collect(), sections }
+        let groups = groups.into_iter().map(of_group).collect();
+        Page { name, summary, usage, about, groups, sections, takes_paths }
     }
 }
 
@@ -266,7 +274,7 @@ impl<'a, Id> Args<'a, Id> {
             }
             Some(lexopt::Arg::Long(long)) => {
                 let name = format!("--{long}");
-                (self.page.options().find(|option| option.long.as_deref() == Some(long)), name)
+                (self.page.options().find(|option| option.is_long(long)), name)
             }
         };
         let option = option.ok_or_else(|| self.unknown(&name))?;
@@ -291,10 +299,20 @@ impl<'a, Id> Args<'a, Id> {
         self.parser.raw_args().map(Iterator::collect).unwrap_or_default()
     }
 
+    /// The next argument as it is, if it is one more word of the option that was read last.
+    pub fn next_if(&mut self, is_part: impl Fn(&OsStr) -> bool) -> Option<OsString> {
+        self.parser.raw_args().ok()?.next_if(is_part)
+    }
+
     fn unknown(&self, name: &str) -> UsageError {
         let names = self.page.options().filter(|option| !option.is_hidden).flat_map(Opt::names);
         let similar = similar(name, names);
-        let hint = similar.map(|similar| format!("; did you mean {similar}?")).unwrap_or_default();
+        let has_short = self.page.options().any(|option| option.short.is_some() && option.value.is_some());
+        let hint = match similar {
+            Some(similar) => format!("; did you mean {similar}?"),
+            None if !name.starts_with("--") && !has_short => "; options are written --name value".to_owned(),
+            None => String::new(),
+        };
         UsageError(format!("there is no option {name}{hint}"))
     }
 }
@@ -375,6 +393,7 @@ pub(super) mod tests {
                     .with_hidden(Id::Help, "-?"),
             ],
             sections: vec![("Exit status".into(), "0, or 2 for wrong usage.".into())],
+            takes_paths: false,
         }
     }
 

@@ -42,7 +42,8 @@ pub struct Limits {
     pub mail_per_turn: usize,
     /// Letters a mailbox holds (default 4,096, at least 1); when every mailbox is full the acceptor pauses.
     pub mailbox_capacity: usize,
-    /// A connection on which no byte has come or gone for this long is closed (default `None`: never; Redis: `timeout`).
+    /// A connection on which no byte has come or gone for this long is closed (default `None`: never; Redis: `timeout`,
+    /// whose 0 is `None` here).
     pub idle_timeout: Option<Duration>,
     /// A peer that has been silent for this long is asked by the system whether it is still there, and after three
     /// thirds of that time without an answer the connection is broken (default 300 s; `None`: never; Redis:
@@ -50,8 +51,8 @@ pub struct Limits {
     pub keep_alive: Option<Duration>,
     /// A closing connection that takes nothing of its unsent output for this long is cut off (default 10 s).
     pub closing_timeout: Duration,
-    /// After the last reply: how long unread input is drained, so that the close is not a reset (default 1 s without
-    /// new input).
+    /// After the last reply: how long unread input is drained, so that the close is not a reset (default 1 s in which
+    /// less than 16 KiB came).
     pub linger_timeout: Duration,
     /// How many bytes are drained then, at most (default 1 MiB). A client that goes on sending may lose the last reply.
     pub linger_bytes: usize,
@@ -114,7 +115,7 @@ impl Default for Limits {
 }
 
 /// Longer than any process runs, and short enough that no clock overflows.
-const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+pub(crate) const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// The instant `duration` after `start`, for any duration: what no clock can hold is a hundred years away.
 pub(crate) fn after(start: Instant, duration: Duration) -> Instant {

@@ -7,9 +7,9 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token {
     /// The index of the slot in the worker's slab.
-    pub slot: u32,
+    pub(crate) slot: u32,
     /// The worker's count of connections when this one came, so that a reused slot has another name.
-    pub generation: u32,
+    pub(crate) generation: u32,
 }
 
 /// How the bits of a poller's key are split between slot and generation: half each, which on a 32-bit

@@ -21,6 +21,7 @@ use socket2::Socket;
 
 use crate::base::buf::{InBuf, OutBuf};
 use crate::base::seq::Seq;
+use crate::base::token::Token;
 use crate::connection::budget::Account;
 use crate::connection::reason::CloseReason;
 use crate::connection::seat::Seat;
@@ -270,6 +271,37 @@ impl<X, T: Stream> Conn<X, T> {
             Phase::Serving(serving) => Some(serving),
             Phase::Opening { .. } | Phase::Sending { .. } | Phase::Lingering { .. } => None,
         }
+    }
+
+    /// Whether it is the one of this name, served and not about to end.
+    pub(crate) fn stays_as(&self, token: Token) -> bool {
+        self.generation == token.generation && self.serving().is_some_and(|serving| serving.doom.is_none())
+    }
+
+    /// Ends serving: what was written is sent, nothing more is read. Gives what it was, if it was served.
+    pub(crate) fn stop_serving(&mut self, now: Instant) -> Option<Serving<X>> {
+        let sending = |ended| Phase::Sending { since: now, ended, then: Then::Linger };
+        match std::mem::replace(&mut self.phase, sending(false)) {
+            Phase::Serving(serving) => {
+                self.phase = sending(serving.ended);
+                Some(serving)
+            }
+            other => {
+                self.phase = other;
+                None
+            }
+        }
+    }
+
+    /// Takes its session, if it still has one: from now on what was written is sent, and that is all.
+    pub(crate) fn take_session(&mut self, now: Instant) -> Option<X> {
+        if let Phase::Sending { then, .. } = &mut self.phase {
+            return match std::mem::replace(then, Then::Linger) {
+                Then::HandOut { session, .. } => Some(session),
+                Then::Linger => None,
+            };
+        }
+        self.stop_serving(now).map(|serving| serving.session)
     }
 
     /// Writes once, up to the first mark that is not released: how many bytes were taken, or that the

@@ -24,6 +24,8 @@ pub enum CloseReason {
     CommitFailed,
     /// It was to be opened from here, and the other side could not be reached in time.
     ConnectFailed,
+    /// The system refused what serving it takes: its poller did.
+    System,
     /// The service took the socket out of the layer ([`crate::Flow::HandOut`]).
     HandedOut,
     /// The server shuts down.
@@ -32,7 +34,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All of them, in the order in which they are counted.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::PeerClosed,
         Self::PeerReset,
         Self::Requested,
@@ -43,6 +45,7 @@ impl CloseReason {
         Self::MemoryStall,
         Self::CommitFailed,
         Self::ConnectFailed,
+        Self::System,
         Self::HandedOut,
         Self::Shutdown,
     ];
@@ -60,6 +63,7 @@ impl CloseReason {
             Self::MemoryStall => "memory-stall",
             Self::CommitFailed => "commit-failed",
             Self::ConnectFailed => "connect-failed",
+            Self::System => "system-refused",
             Self::HandedOut => "handed-out",
             Self::Shutdown => "shutdown",
         }

@@ -39,9 +39,12 @@ pub enum Flow {
     /// It waits for something that may never come (a message, a timer). Not called until it is resumed
     /// ([`Connections::resume`], [`crate::Messages::resume`]). If the peer closes its side meanwhile, or the server shuts down, the
     /// connection ends: nobody may be there for the answer.
+    ///
+    /// A resume does not say which wait it was meant for, and one that another thread sent may come when that wait is over
+    /// and the next has begun. So whoever is called looks whether what it waits for has come, and answers the same again if not.
     Blocked,
     /// Its request waits for its turn at something that others hold, and will be executed. Not called until it is
-    /// resumed. It is answered although the peer has closed its side, and during a shutdown; only a reset ends it.
+    /// resumed (perhaps in vain, as [`Flow::Blocked`] says). It is answered although the peer has closed its side, and during a shutdown; only a reset ends it.
     Parked,
     /// [`Out::reserve`] said no: call again, with the same input, when there may be room.
     AwaitRoom,
@@ -155,7 +158,8 @@ pub trait Service: Sized + 'static {
 
     /// The peer has closed its side and [`Service::on_input`] has seen all that came; what it did not consume is in `input`,
     /// all of it, whatever the budgets of the turn. The end may itself be a request ("go"). What is written is sent, then
-    /// the connection is closed ([`CloseReason::PeerClosed`]), unless the answer is
+    /// the connection is closed: for [`CloseReason::PeerClosed`], or for [`CloseReason::Requested`] if the answer is
+    /// [`Flow::Close`]; unless the answer is
     /// - [`Flow::Yield`], [`Flow::Parked`] or [`Flow::AwaitRoom`]: when it may go on, `on_input` is called with what is left,
     ///   and once that answers [`Flow::NeedInput`], `on_end` again;
     /// - [`Flow::HandOut`]: the socket leaves the layer.
@@ -168,7 +172,7 @@ pub trait Service: Sized + 'static {
         turn: &Turn<'_, Self>,
     ) -> Flow {
         let _ = (conn, session, input, out, turn);
-        Flow::Close
+        Flow::NeedInput
     }
 
     /// A message was posted to this worker, or to one of its connections.
@@ -182,7 +186,9 @@ pub trait Service: Sized + 'static {
         let _ = (message, to, connections, turn);
     }
 
-    /// A message to a connection could not be delivered: the connection has ended, or moved to a worker without room.
+    /// A message that was taken in could not be delivered: its connection has ended, or moved to a worker without room, or its
+    /// worker has ended by a panic; or it is the purpose of a connection that [`Workers::adopt`] took in and no worker served
+    /// before the server ended. Called on the worker that sent it where that is known and still there, else on any.
     fn on_undelivered(&mut self, message: Self::Message, turn: &Turn<'_, Self>) {
         let _ = (message, turn);
     }
@@ -197,7 +203,7 @@ pub trait Service: Sized + 'static {
         let _ = (connections, turn);
     }
 
-    /// The time given to [`Handle::set_alarm`] has come for this connection.
+    /// The time given to [`Handle::set_alarm`] has come for this connection, which is served and not about to end.
     fn on_alarm(
         &mut self,
         token: Token,
@@ -276,7 +282,8 @@ pub trait Service: Sized + 'static {
     }
 
     /// The connection is about to end for this reason, and what is written now is still sent: a last word. Not called where
-    /// nothing can be sent any more ([`CloseReason::PeerReset`], [`CloseReason::OutputLimit`], a shutdown that took too long).
+    /// nothing can be sent any more ([`CloseReason::PeerReset`], [`CloseReason::OutputLimit`], [`CloseReason::System`], a
+    /// shutdown that took too long), and not for [`CloseReason::CommitFailed`], behind which nothing may be written.
     fn last_word(
         &mut self,
         session: &mut Self::Session,
@@ -292,7 +299,8 @@ pub trait Service: Sized + 'static {
         let _ = (token, session, reason, turn);
     }
 
-    /// The connection has left the layer, as it asked for with [`Flow::HandOut`]. In place of `on_close`.
+    /// The connection has left the layer, as it asked for with [`Flow::HandOut`]. In place of `on_close`, which comes instead
+    /// if the connection ends before its output is sent (its peer resets it, or a commit that a reply waits for fails).
     fn on_handed_out(&mut self, token: Token, out: HandedOut<Self::Session>, turn: &Turn<'_, Self>) {
         let _ = (token, out, turn);
     }

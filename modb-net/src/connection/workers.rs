@@ -20,7 +20,8 @@ impl<M, T: Messages<M> + Joining<M> + Control + Counts> Workers<M> for T {}
 /// Messages to workers and to connections.
 pub trait Messages<M>: Send + Sync {
     /// Puts `message` into the mailbox of `worker` (its own included) and wakes it. A worker that does not exist has no
-    /// mailbox: the message comes back.
+    /// mailbox: the message comes back. One that panics before it has read its mail leaves that to
+    /// [`crate::Service::on_undelivered`] of another.
     ///
     /// # Errors
     /// Gives the message back if the mailbox is full or the worker has ended.
@@ -33,14 +34,17 @@ pub trait Messages<M>: Send + Sync {
     /// Gives the message back if the connection has ended or the mailbox of its worker is full.
     fn post_to(&self, to: &Address, message: M, from: Option<usize>) -> Result<(), Undelivered<M>>;
     /// Lets a connection that is blocked or parked go on, wherever it is. Never refused and never lost: if the
-    /// connection is just about to wait, it does not; if it does not wait at all, nothing happens.
+    /// connection is just about to wait (within the call that answers so), it does not; if it does not wait at all, nothing
+    /// happens. Several that come before the connection goes on are one. One that comes late can end a later wait: see
+    /// [`crate::Flow::Blocked`].
     fn resume(&self, connection: &Address);
 }
 
 /// Connections that did not come through a listener.
 pub trait Joining<M>: Send + Sync {
     /// Brings in a connected socket from elsewhere as a connection of one of the workers, which one the handoff decides;
-    /// [`crate::Service::open_with`] is called there, with `purpose`.
+    /// [`crate::Service::open_with`] is called there, with `purpose` (or, if the server ends first,
+    /// [`crate::Service::on_undelivered`]). Over TCP it is kept alive, and sent without delay, as all others are.
     ///
     /// # Errors
     /// [`JoinError`]; the socket is closed, and `purpose` is gone.
@@ -55,15 +59,16 @@ pub trait Joining<M>: Send + Sync {
     fn connect(&self, remote: SocketAddr, timeout: Duration, purpose: M) -> Result<(), JoinError>;
 }
 
-/// What can be changed while a server runs. Times are kept in whole milliseconds.
+/// What can be changed while a server runs.
 pub trait Control: Send + Sync {
     /// Changes how many connections there may be. Who is connected stays.
     fn set_max_connections(&self, max: usize);
     /// Changes how much memory connections may hold together, in bytes; `usize::MAX`: no bound.
     fn set_max_memory_bytes(&self, max: usize);
-    /// From now on connections on which nothing comes or goes for `timeout` are closed; `None`: never.
+    /// From now on connections on which nothing comes or goes for `timeout`, however short, are closed; `None`: never.
     fn set_idle_timeout(&self, timeout: Option<Duration>);
-    /// From now on new connections are kept alive so; `None`: not at all.
+    /// Connections that are accepted, adopted or opened after this call are kept alive so, those that wait already to be
+    /// accepted included; `None`: not at all.
     fn set_keep_alive(&self, after: Option<Duration>);
     /// With `on`, `worker` gets no more connections and moves those it has to the others, as soon as each
     /// may move ([`crate::Service::may_move`]) and another takes part; without, it takes part again. A worker that does

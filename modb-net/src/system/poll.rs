@@ -196,12 +196,17 @@ impl Poller {
     /// # Errors
     /// What the system says; an interruption by a signal is not an error.
     pub fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
-        match events.inner.wait(&self.inner, timeout.map(|timeout| timeout.min(MAX_WAIT))) {
+        match events.inner.wait(&self.inner, timeout.map(|timeout| whole_millis(timeout.min(MAX_WAIT)))) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             Err(error) => Err(error),
         }
     }
+}
+
+/// Some systems count whole milliseconds and round down: waking a moment early would turn into a spin until the deadline.
+fn whole_millis(timeout: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
 }
 
 impl Drop for Poller {

@@ -32,7 +32,12 @@ impl UnixListener {
     /// system has no such sockets; else what the system says.
     pub fn bind(path: impl Into<PathBuf>, mode: Option<u32>) -> io::Result<Self> {
         let path = std::path::absolute(path.into())?;
-        let address = SockAddr::unix(&path)?;
+        let address = SockAddr::unix(&path).map_err(|error| match error.kind() {
+            ErrorKind::InvalidInput => {
+                io::Error::new(ErrorKind::InvalidInput, "the path is longer than the system allows")
+            }
+            _ => error,
+        })?;
         // Held until the new socket listens: two who find the same dead file must not take it from each other.
         let _only_one = sys::lock_folder_of(&path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;

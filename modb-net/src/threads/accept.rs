@@ -2,7 +2,8 @@
 //!
 //! Invariants: a connection has a seat or is refused ([`crate::threads::refuse`]), here and nowhere else; one that no worker has
 //! room for is kept and accepting pauses until one has, so nothing that was accepted is lost and the backlog holds the
-//! rest; when descriptors run out the listeners are not polled until a deadline, so it neither spins nor is given up;
+//! rest; every connection has the options that are in force when it is accepted, however long it has waited for that; when
+//! descriptors run out the listeners are not polled until a deadline, so it neither spins nor is given up;
 //! each listener has its share of a turn.
 
 use std::io::{self, ErrorKind};
@@ -41,6 +42,8 @@ pub(crate) enum Listener {
 struct Door {
     listener: Arc<Socket>,
     place: DoorPlace,
+    /// Some who wait may have come before the options that they inherit were last changed. `false` once none waited.
+    stale: bool,
 }
 
 #[derive(Debug)]
@@ -75,6 +78,7 @@ impl<M> Acceptor<M> {
         listeners: Vec<Listener>,
         refusals: Refusals,
         words: Box<RefusalWords>,
+        keep_alive: Option<Duration>,
     ) -> io::Result<Self> {
         let notifier = Notifier::new().map_err(io::Error::other)?;
         let mut poller = Poller::new()?;
@@ -94,9 +98,9 @@ impl<M> Acceptor<M> {
             };
             listener.set_nonblocking(true)?;
             poller.add(door_key(doors.len()), listener.clone(), Interest::READ)?;
-            doors.push(Door { listener, place });
+            doors.push(Door { listener, place, stale: true });
         }
-        Ok(Self {
+        let acceptor = Self {
             doors,
             notifier,
             poller,
@@ -105,8 +109,10 @@ impl<M> Acceptor<M> {
             parked: None,
             retry_at: None,
             polled: true,
-            keep_alive: None,
-        })
+            keep_alive,
+        };
+        acceptor.hand_keep_alive_down();
+        Ok(acceptor)
     }
 
     pub(crate) fn notifier(&self) -> &Notifier {
@@ -127,7 +133,6 @@ impl<M> Acceptor<M> {
     pub(crate) fn run<S: Service<Message = M>>(mut self, hub: &Hub<S>) -> io::Result<()> {
         let mut events = Events::new();
         while !hub.is_stopping() {
-            self.set_keep_alive(hub.keep_alive());
             self.unpark(hub);
             let want_polled = self.parked.is_none() && self.retry_at.is_none();
             self.poll_listeners(want_polled)?;
@@ -165,15 +170,15 @@ impl<M> Acceptor<M> {
             if self.parked.is_some() || self.retry_at.is_some() {
                 return;
             }
-            let Door { listener, place } = &self.doors[door];
-            match sys::accept(listener) {
+            match sys::accept(&self.doors[door].listener) {
                 Ok((stream, remote)) => {
+                    self.set_keep_alive(hub.keep_alive());
                     // One that fails here was reset while it waited; there is nobody to tell.
-                    let Ok(peer) = self.prepare(&stream, &remote, place) else { continue };
+                    let Ok(peer) = self.prepare(&stream, &remote, &self.doors[door]) else { continue };
                     self.admit(stream, peer, hub, now);
                 }
                 Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => return,
+                    ErrorKind::WouldBlock => return self.doors[door].stale = false,
                     // That connection went away while it waited; the next may be well.
                     ErrorKind::Interrupted | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset => {}
                     _ => {
@@ -202,16 +207,14 @@ impl<M> Acceptor<M> {
         }
     }
 
-    fn prepare(&self, stream: &Socket, remote: &SockAddr, place: &DoorPlace) -> io::Result<Peer> {
-        let local = match place {
+    fn prepare(&self, stream: &Socket, remote: &SockAddr, door: &Door) -> io::Result<Peer> {
+        let local = match &door.place {
             DoorPlace::Unix(listener) => return Ok(Peer::Unix { path: listener.path() }),
             DoorPlace::Tcp(local) => *local,
         };
-        if !sys::CONNECTIONS_INHERIT {
+        if !sys::CONNECTIONS_INHERIT || door.stale {
             stream.set_tcp_nodelay(true)?;
-            if self.keep_alive.is_some() {
-                sys::set_keep_alive(stream, self.keep_alive)?;
-            }
+            sys::set_keep_alive(stream, self.keep_alive)?;
         }
         let unknown = || io::Error::from(ErrorKind::Unsupported);
         let remote = remote.as_socket().ok_or_else(unknown)?;
@@ -224,15 +227,20 @@ impl<M> Acceptor<M> {
         Ok(Peer::Tcp { remote, local })
     }
 
-    /// New connections are kept alive so: where they inherit it from their listener, that is told.
+    /// Connections are kept alive so from now on.
     fn set_keep_alive(&mut self, after: Option<Duration>) {
-        if after == self.keep_alive {
-            return;
+        if after != self.keep_alive {
+            self.keep_alive = after;
+            self.hand_keep_alive_down();
+            self.doors.iter_mut().for_each(|door| door.stale = true);
         }
-        self.keep_alive = after;
+    }
+
+    /// Where connections inherit it from their listener, that is told: no system call per connection.
+    fn hand_keep_alive_down(&self) {
         if sys::CONNECTIONS_INHERIT {
             for door in self.doors.iter().filter(|door| matches!(door.place, DoorPlace::Tcp(_))) {
-                if let Err(error) = sys::set_keep_alive(&door.listener, after) {
+                if let Err(error) = sys::set_keep_alive(&door.listener, self.keep_alive) {
                     tracing::warn!(%error, "the system refuses to keep connections alive");
                 }
             }

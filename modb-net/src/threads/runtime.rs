@@ -164,7 +164,8 @@ impl Builder {
         let count = self.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
         let refusals = Refusals::new(limits.max_refusing, limits.refusal_timeout);
         let words = self.words.unwrap_or_else(|| Box::new(|_| Vec::new()));
-        let acceptor = Acceptor::new(self.listeners, refusals, words).map_err(ServerError::Start)?;
+        let acceptor =
+            Acceptor::new(self.listeners, refusals, words, limits.keep_alive).map_err(ServerError::Start)?;
         let stations: Vec<Station> =
             (0..count).map(|_| Station::new()).collect::<Result<_, _>>().map_err(ServerError::Start)?;
         let shared = match self.handoff {
@@ -296,7 +297,8 @@ impl<M> std::fmt::Debug for Server<M> {
     }
 }
 
-/// However a worker ends, the server ends, and what is left in its mailbox is closed and counted.
+/// However a worker ends, the server ends, and what is left in its mailbox is closed and counted, or left to the others,
+/// who are there until they are told to end.
 struct EndOfWorker<S: Service> {
     hub: Arc<Hub<S>>,
     index: usize,
@@ -304,8 +306,8 @@ struct EndOfWorker<S: Service> {
 
 impl<S: Service> Drop for EndOfWorker<S> {
     fn drop(&mut self) {
+        self.hub.end_worker(self.index);
         self.hub.shutdown();
-        self.hub.close_arrivals(self.index);
     }
 }
 

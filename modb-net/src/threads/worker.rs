@@ -4,9 +4,10 @@
 //! then the mailbox and what lies beside it are emptied, in this order, before the next sleep; a socket leaves the
 //! poller before it is closed or handed on, and is closed before its seat is given back.
 
-use std::io;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use socket2::Socket;
 
@@ -50,8 +51,8 @@ pub(crate) struct Worker<S: Service> {
     notifier: Notifier,
     poller: Poller,
     core: Core<S, Arc<Socket>>,
-    mail: Vec<Letter<S>>,
-    messages: Vec<(S::Message, Option<Destination>)>,
+    mail: VecDeque<Letter<S>>,
+    messages: VecDeque<(S::Message, Option<Destination>)>,
     /// The mailbox was empty when it was last looked at.
     mail_emptied: bool,
     /// Connections to be given away in this turn.
@@ -63,6 +64,17 @@ pub(crate) struct Worker<S: Service> {
     /// Whether the poller watches the shared queue.
     shared_polled: bool,
     stopping: bool,
+}
+
+/// If it panicked: what it has taken of its mail and not come to is left to others.
+impl<S: Service> Drop for Worker<S> {
+    fn drop(&mut self) {
+        let messages = self.messages.drain(..).map(|(message, destination)| match destination {
+            None => Letter::Message(message),
+            Some(Destination { to, from }) => Letter::MessageTo { to, message, from },
+        });
+        self.hub.leave_to_others(self.index, messages.chain(self.mail.drain(..)));
+    }
 }
 
 /// To which connection a message goes, and which worker sent it.
@@ -84,8 +96,8 @@ impl<S: Service> Worker<S> {
             notifier,
             poller,
             core,
-            mail: Vec::new(),
-            messages: Vec::new(),
+            mail: VecDeque::new(),
+            messages: VecDeque::new(),
             mail_emptied: false,
             to_move: 0,
             moves_seen: None,
@@ -102,7 +114,18 @@ impl<S: Service> Worker<S> {
             self.wait(&mut events)?;
             self.turn(&events);
         }
+        self.take_last();
         Ok(())
+    }
+
+    /// What was put aside in the last turn is not left to others.
+    fn take_last(&mut self) {
+        let hub = self.hub.clone();
+        let turn = Turn { now: Instant::now(), worker: self.index, workers: &*hub };
+        for thing in hub.close_aside(self.index) {
+            self.take_thing(thing, &turn);
+        }
+        self.count_closed();
     }
 
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
@@ -110,7 +133,7 @@ impl<S: Service> Worker<S> {
         let wait = self.notifier.begin_wait(drained);
         let timeout = if wait.may_block() {
             let now = Instant::now();
-            self.core.next_deadline().map(|at| round_up(at.saturating_duration_since(now)))
+            self.core.next_deadline().map(|at| at.saturating_duration_since(now))
         } else {
             None
         };
@@ -151,7 +174,7 @@ impl<S: Service> Worker<S> {
                 self.mail.extend(mailbox.close());
                 self.mail_emptied = true;
                 if let Some(shared) = &self.hub.shared {
-                    shared.close();
+                    self.mail.extend(shared.close().into_iter().map(Letter::Arrived));
                 }
                 self.core.shutdown(turn.now);
             }
@@ -162,24 +185,29 @@ impl<S: Service> Worker<S> {
                 self.hub.room_made();
             }
         }
-        if self.mail.is_empty() {
-            return;
-        }
-        let mut mail = std::mem::take(&mut self.mail);
-        for letter in mail.drain(..) {
+        while let Some(letter) = self.mail.pop_front() {
             match letter {
-                // Its seat counts it as not served.
-                Letter::Arrived(arrival) if self.stopping => drop(arrival),
+                Letter::Arrived(arrival) if self.stopping => self.turn_away(arrival, turn),
                 Letter::Arrived(arrival) => self.open(arrival, turn),
                 Letter::Moved(moved) => self.adopt(*moved, turn),
-                Letter::Message(message) => self.messages.push((message, None)),
+                Letter::Message(message) => self.messages.push_back((message, None)),
                 Letter::MessageTo { to, message, from } => {
-                    self.messages.push((message, Some(Destination { to, from })));
+                    self.messages.push_back((message, Some(Destination { to, from })));
                 }
                 Letter::MoveAway { at_most } => self.to_move = self.to_move.saturating_add(at_most),
             }
         }
-        self.mail = mail;
+    }
+
+    /// It came too late. Its seat counts it as not served.
+    fn turn_away(&mut self, arrival: Arrival<S::Message>, turn: &Turn<'_, S>) {
+        match arrival.way {
+            Way::Accepted(_) => {}
+            Way::Adopted { purpose, .. } => self.core.undelivered(purpose, turn),
+            Way::Opens { remote, purpose, .. } => {
+                self.core.not_opened(purpose, remote, ErrorKind::ConnectionAborted, turn);
+            }
+        }
     }
 
     /// What could not be refused.
@@ -188,28 +216,31 @@ impl<S: Service> Worker<S> {
             return;
         }
         for thing in self.hub.take_aside(self.index) {
-            match thing {
-                Thing::CameBack(message) => self.core.undelivered(message, turn),
-                Thing::Resumed(address) => match (address.worker(), address.token_at(self.index)) {
-                    (Some(_), Some(token)) => {
-                        // Taken first: whoever resumes it from now on tells us again.
-                        address.take_resumed();
-                        self.core.resume(token);
-                    }
-                    // It has moved, or lies in our mailbox still; whoever adopts it looks at its mark.
-                    (Some(worker), None) if worker != self.index => self.hub.pass_on(worker, address),
-                    (Some(_) | None, None) | (None, Some(_)) => {}
-                },
+            self.take_thing(thing, turn);
+        }
+    }
+
+    fn take_thing(&mut self, thing: Thing<S::Message>, turn: &Turn<'_, S>) {
+        match thing {
+            Thing::CameBack(message) => self.core.undelivered(message, turn),
+            Thing::NotOpened { remote, purpose } => {
+                self.core.not_opened(purpose, remote, ErrorKind::ConnectionAborted, turn);
             }
+            Thing::Resumed(address) => match (address.worker(), address.token_at(self.index)) {
+                (Some(_), Some(token)) => {
+                    // Taken first: whoever resumes it from now on tells us again.
+                    address.take_resumed();
+                    self.core.resume(token);
+                }
+                // It has moved, or lies in our mailbox still; whoever adopts it looks at its mark.
+                (Some(worker), None) if worker != self.index => self.hub.pass_on(worker, address),
+                (Some(_) | None, None) | (None, Some(_)) => {}
+            },
         }
     }
 
     fn deliver(&mut self, turn: &Turn<'_, S>) {
-        if self.messages.is_empty() {
-            return;
-        }
-        let mut messages = std::mem::take(&mut self.messages);
-        for (message, destination) in messages.drain(..) {
+        while let Some((message, destination)) = self.messages.pop_front() {
             let Some(Destination { to, from }) = destination else {
                 self.core.message(message, None, turn);
                 continue;
@@ -226,7 +257,6 @@ impl<S: Service> Worker<S> {
                 }
             }
         }
-        self.messages = messages;
     }
 
     fn take_shared(&mut self, turn: &Turn<'_, S>) {
@@ -279,7 +309,7 @@ impl<S: Service> Worker<S> {
     fn add_to_poller(&mut self, token: Token, stream: Arc<Socket>, turn: &Turn<'_, S>) {
         if let Err(error) = self.poller.add(token.key(), stream, self.core.interest(token)) {
             tracing::warn!(%error, "a connection cannot be polled and is closed");
-            self.core.abort(token.slot, CloseReason::PeerReset, turn);
+            self.core.abort(token.slot, CloseReason::System, turn);
         }
     }
 
@@ -295,7 +325,7 @@ impl<S: Service> Worker<S> {
                     if let Err(error) = self.poller.modify(token.key(), interest) {
                         // The poller tells what it told before, or nothing: nobody would know what to wait for.
                         tracing::warn!(%error, "the poller refused a new interest, and the connection is closed");
-                        self.core.abort_token(token, CloseReason::PeerReset, turn);
+                        self.core.abort_token(token, CloseReason::System, turn);
                     }
                 }
                 Action::Close(token, stream, seat) => {
@@ -313,6 +343,10 @@ impl<S: Service> Worker<S> {
             self.core.actions().extend(more);
             self.apply(turn);
         }
+        self.count_closed();
+    }
+
+    fn count_closed(&mut self) {
         for reason in self.core.take_closed() {
             self.hub.count_closed(reason);
         }
@@ -330,7 +364,7 @@ impl<S: Service> Worker<S> {
         match Arc::try_unwrap(stream) {
             Ok(socket) => self.core.handed_out(token, HandedOut { session, socket, unread }, turn),
             // The poller would not let it go.
-            Err(_) => self.core.told_closed(token, session, turn),
+            Err(_) => self.core.not_handed_out(token, session, turn),
         }
         drop(seat);
     }
@@ -387,10 +421,4 @@ impl<S: Service> Worker<S> {
         }
         true
     }
-}
-
-/// A poller counts whole milliseconds or rounds down on some systems: waking a moment early would turn
-/// into a spin until the deadline.
-fn round_up(duration: Duration) -> Duration {
-    Duration::from_millis(u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
 }

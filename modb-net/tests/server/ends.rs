@@ -1,6 +1,7 @@
 //! How connections and servers end.
 
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use modb_net::{CloseReason, Limits, Server, ServerError};
@@ -127,6 +128,19 @@ fn an_idle_client_is_closed_and_one_that_speaks_is_not() {
     assert_eq!(idle.rest(), b"");
     assert!(running.ledger.reasons().contains(&CloseReason::Idle));
     running.end();
+}
+
+#[test]
+fn an_idle_timeout_may_be_as_short_as_one_likes() {
+    for timeout in [Duration::from_nanos(1), Duration::from_micros(999)] {
+        let running = lines::start(1, lines::limits());
+        let client = running.connect();
+        running.until("it is served", |running| running.ledger.opened.load(SeqCst) == 1);
+        running.server.workers().set_idle_timeout(Some(timeout));
+        assert_eq!(client.rest(), b"");
+        assert_eq!(running.ledger.reasons(), [CloseReason::Idle]);
+        running.end();
+    }
 }
 
 #[test]

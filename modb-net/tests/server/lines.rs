@@ -205,11 +205,7 @@ impl Running {
 
     /// Waits for something that the server does by itself.
     pub(crate) fn until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
-        let end = Instant::now() + DEADLINE;
-        while !condition(self) {
-            assert!(Instant::now() < end, "waited in vain until {what}");
-            std::thread::yield_now();
-        }
+        wait_until(what, || condition(self));
     }
 
     /// Waits until a client that reads nothing has got all that its buffers take: until then each piece of it is a turn.
@@ -243,6 +239,15 @@ impl Running {
     }
 }
 
+/// Waits for something that another thread does.
+pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < end, "waited in vain until {what}");
+        std::thread::yield_now();
+    }
+}
+
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
     reader: BufReader<TcpStream>,
@@ -250,7 +255,10 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::over(TcpStream::connect(address).unwrap())
+    }
+
+    pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();

@@ -9,3 +9,4 @@ mod lines;
 mod moving;
 mod pressure;
 mod spread;
+mod ways;

@@ -45,8 +45,13 @@ pub enum CareError {
         served: String,
     },
     /// The server said no, or the task failed there.
-    #[error("the server says: {0}")]
+    #[error("the server says: {0}{advice}", advice = advice(.0))]
     Refused(String),
+}
+
+/// What to do, as the end of a sentence.
+fn advice(said: &str) -> &'static str {
+    if said.starts_with("NOAUTH") || said.starts_with("WRONGPASS") { " Give its --requirepass." } else { "" }
 }
 
 impl CareError {

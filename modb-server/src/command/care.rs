@@ -5,6 +5,7 @@
 //! first, a half backup has no format record and is refused by whoever opens it.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use modb_net::resp::Args;
 
@@ -31,6 +32,8 @@ pub(super) static COMMANDS: [Spec; 1] = [
 #[derive(Default)]
 pub struct Tasks {
     last: Arc<Mutex<Last>>,
+    /// Runs the last one.
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// The last task, or the one that runs.
@@ -86,9 +89,19 @@ impl Tasks {
             ending.say(result);
         });
         match spawned {
-            Ok(_) => Ok(number),
+            Ok(thread) => {
+                // The one before it has ended.
+                *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+                Ok(number)
+            }
             Err(error) => Err(format!("ERR no thread for the task: {error}").into()),
         }
+    }
+
+    /// Waits until none runs. A panic in one was reported, see [`Ending`].
+    pub fn wait(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let _ = thread.map(JoinHandle::join);
     }
 
     fn last(&self) -> Last {

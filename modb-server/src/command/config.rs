@@ -32,15 +32,31 @@ pub fn warn_of_idle(settings: &Settings) {
     }
 }
 
+/// Warns of a server that anybody may read and change.
+pub fn warn_of_open_door(settings: &Settings) {
+    if settings.is_open_to_all() {
+        tracing::warn!(
+            bind = settings.get("bind"),
+            "anybody who reaches this server can read and change everything: protected-mode is no, and there is no \
+             password; set requirepass"
+        );
+    }
+}
+
 pub(super) fn set(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     if !args.len().is_multiple_of(2) {
         return Err("ERR wrong number of arguments for 'config|set' command".to_owned().into());
     }
     let words: Vec<String> = args.iter().skip(2).map(lossy).collect();
     let pairs: Vec<(&str, &str)> = words.chunks_exact(2).map(|pair| (&*pair[0], &*pair[1])).collect();
-    ctx.instance.settings.set_live(&pairs).map_err(|(name, error)| config_failed(&name, &error))?;
-    warn_of_idle(&ctx.instance.settings);
-    ctx.network.apply(&ctx.instance.settings);
+    let settings = &ctx.instance.settings;
+    let was_open = settings.is_open_to_all();
+    settings.set_live(&pairs).map_err(|(name, error)| config_failed(&name, &error))?;
+    warn_of_idle(settings);
+    if !was_open {
+        warn_of_open_door(settings);
+    }
+    ctx.network.apply(settings);
     Ok(Reply::Ok)
 }
 

@@ -44,7 +44,7 @@ pub use calls::{Calls, CommandSums, Rate, SAMPLE_INTERVAL, Sums};
 pub use care::Tasks;
 pub use client::{Client, ReplyMode, Then};
 pub use clients::{ClientInfo, Pause, Registry};
-pub use config::warn_of_idle;
+pub use config::{warn_of_idle, warn_of_open_door};
 pub use error::CommandError;
 use error::{ECHOED_BYTES, echo, echoed};
 pub use instance::{Instance, Network, NoNetwork};

@@ -6,12 +6,12 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use lexopt::Arg;
+use modb_client::terminal::options::similar;
+use modb_client::terminal::{Args, Given as Written, Item, Shell, UsageError};
 
-use super::values::distance;
-use super::{ConfigError, Settings};
-
-pub use super::usage::{Task, help};
+pub use super::usage::Task;
+use super::usage::{Id, page, program};
+use super::{ConfigError, PARAMS, Param, Settings};
 
 /// What the program was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,21 +28,27 @@ pub enum Asked {
         /// The folder behind the word.
         operand: Option<PathBuf>,
     },
-    /// To say how it is used, or how the task is.
-    Help(Option<&'static Task>),
-    /// To say which version it is.
-    Version,
+    /// To print this text: how it is used, or its version.
+    Print(String),
 }
 
 /// What stands on the command line, before the file is read.
 #[derive(Default)]
 struct Given {
-    options: Vec<(&'static str, OsString)>,
+    options: Vec<(&'static Param, OsString)>,
     file: Option<PathBuf>,
     task: Option<&'static Task>,
     operand: Option<PathBuf>,
-    help: bool,
-    version: bool,
+    text: Option<Text>,
+}
+
+/// What is printed instead of doing anything.
+#[derive(Clone, Copy)]
+enum Text {
+    Help,
+    Version,
+    Man,
+    Completion(Shell),
 }
 
 /// Reads the arguments (without the name of the program) into `settings`. What a file says is read first, so
@@ -50,22 +56,26 @@ struct Given {
 ///
 /// # Errors
 /// A wrong option, named, with a similar one where there is one.
-pub fn read(
-    args: impl IntoIterator<Item = OsString, IntoIter: 'static>,
-    settings: &Settings,
-) -> Result<Asked, ConfigError> {
+pub fn read(args: impl IntoIterator<Item = OsString>, settings: &Settings) -> Result<Asked, ConfigError> {
     let given = given(args)?;
-    if given.help {
-        return Ok(Asked::Help(given.task));
+    if let Some(text) = given.text {
+        return Ok(Asked::Print(match text {
+            Text::Help => program().help(given.task.map(|task| task.name)),
+            Text::Version => format!("modb-server {}\n", env!("CARGO_PKG_VERSION")),
+            Text::Man => program().man(env!("CARGO_PKG_VERSION")),
+            Text::Completion(shell) => program().completion(shell),
+        }));
     }
-    if given.version {
-        return Ok(Asked::Version);
+    if let Some(task) = given.task.filter(|_| given.operand.is_none())
+        && let Some(missing) = task.needs
+    {
+        return Err(wrong(format!("{missing}: modb-server {}", task.usage())));
     }
     if let Some(file) = &given.file {
         super::file::read(file, settings)?;
     }
-    for (name, value) in &given.options {
-        set(settings, name, value)?;
+    for (param, value) in &given.options {
+        set(settings, param.name, value)?;
     }
     Ok(match (given.task, given.operand) {
         (Some(task), operand) => Asked::Care { task, operand },
@@ -73,40 +83,53 @@ pub fn read(
     })
 }
 
-fn given(args: impl IntoIterator<Item = OsString, IntoIter: 'static>) -> Result<Given, ConfigError> {
+fn given(args: impl IntoIterator<Item = OsString>) -> Result<Given, ConfigError> {
+    let page = page();
     let mut given = Given::default();
-    let mut parser = lexopt::Parser::from_args(args);
-    while let Some(arg) = parser.next().map_err(|error| wrong(&error))? {
-        match arg {
-            Arg::Short('h') | Arg::Long("help") => given.help = true,
-            Arg::Short('v' | 'V') | Arg::Long("version") => given.version = true,
-            Arg::Long("config") => given.file = Some(value(&mut parser, "config")?.into()),
-            Arg::Long(name) => {
-                let name = super::params::find(name)?.1.name;
-                let mut value = value(&mut parser, name)?;
-                if name == "bind" {
-                    more_addresses(&mut parser, &mut value)?;
-                }
-                given.options.push((name, value));
+    let mut args = Args::new(&page, args);
+    while let Some(item) = args.read().map_err(usage)? {
+        match item {
+            Item::Word(word) => given.word(word)?,
+            Item::Option(option) => {
+                let more = match option.id() {
+                    Id::Param(at) if PARAMS[at].name == "bind" => more_addresses(&mut args),
+                    _ => OsString::new(),
+                };
+                given.option(&option, &more)?;
             }
-            Arg::Short(letter) => {
-                return Err(source(format!("unknown option '-{letter}'; options are written --name value")));
-            }
-            Arg::Value(word) => given.word(word)?,
         }
-    }
-    if let (Some(task), None, false) = (given.task, &given.operand, given.help)
-        && let Some(missing) = task.needs
-    {
-        return Err(source(format!("{missing}: modb-server {} {}", task.name, task.operand)));
     }
     Ok(given)
 }
 
 impl Given {
+    fn option(&mut self, option: &Written<'_, Id>, more: &OsStr) -> Result<(), ConfigError> {
+        let text = match option.id() {
+            Id::Param(at) => {
+                let mut value = option.value().to_owned();
+                value.push(more);
+                self.options.push((&PARAMS[at], value));
+                return Ok(());
+            }
+            Id::Config => {
+                self.file = Some(option.value().into());
+                return Ok(());
+            }
+            Id::Help => Text::Help,
+            Id::Version => Text::Version,
+            Id::Man => Text::Man,
+            Id::Completion => {
+                Text::Completion(option.text().and_then(|name| shell(option, name)).map_err(usage)?)
+            }
+        };
+        self.text = Some(text);
+        Ok(())
+    }
+
     /// A word without dashes: the task, then what it is about.
     fn word(&mut self, word: OsString) -> Result<(), ConfigError> {
         match self.task {
+            None if word == HELP && self.text.is_none() => self.text = Some(Text::Help),
             None => self.task = Some(task(&word)?),
             Some(task) if self.operand.is_none() && !task.operand.is_empty() => {
                 check_folder(&word)?;
@@ -118,41 +141,38 @@ impl Given {
     }
 }
 
+/// The word that asks for help, in front of a task or alone.
+const HELP: &str = "help";
+
 fn task(word: &OsStr) -> Result<&'static Task, ConfigError> {
     if let Some(task) = Task::ALL.iter().find(|task| word == task.name) {
         return Ok(task);
     }
-    let text = word.to_string_lossy();
-    let near = Task::ALL.iter().map(|task| (distance(&text, task.name), task.name)).min();
-    match near.filter(|(distance, name)| distance * 2 <= name.len()) {
-        Some((_, name)) => Err(source(format!("unknown task '{}'; did you mean '{name}'?", shown(word)))),
+    let names = Task::ALL.iter().map(|task| task.name).chain([HELP]).map(str::to_owned);
+    match similar(&word.to_string_lossy(), names) {
+        Some(name) => Err(wrong(format!("there is no task '{}'; did you mean {name}?", shown(word)))),
         None => Err(unexpected(word)),
     }
 }
 
-fn unexpected(word: &OsStr) -> ConfigError {
-    source(format!("unexpected argument '{}'; options are written --name value", shown(word)))
-}
-
-/// The value of an option, of which a path may be anything.
-fn value(parser: &mut lexopt::Parser, name: &str) -> Result<OsString, ConfigError> {
-    parser.value().map_err(|_| source(format!("option --{name} needs a value")))
+fn shell(option: &Written<'_, Id>, name: &str) -> Result<Shell, UsageError> {
+    Shell::named(name).ok_or_else(|| option.wrong(&format!("is not one of {}", Shell::CHOICES)))
 }
 
 /// `--bind 127.0.0.1 -::1` takes several words, as in Redis: those behind the first that are addresses.
-fn more_addresses(parser: &mut lexopt::Parser, value: &mut OsString) -> Result<(), ConfigError> {
-    let Ok(mut words) = parser.raw_args() else { return Ok(()) };
+fn more_addresses(args: &mut Args<'_, Id>) -> OsString {
     let is_address = |word: &OsStr| {
         let word = word.to_string_lossy();
         let word = word.strip_prefix('-').unwrap_or(&word);
         !word.starts_with('-')
             && (word == "*" || word.contains(':') || word.parse::<std::net::IpAddr>().is_ok())
     };
-    while let Some(next) = words.next_if(is_address) {
-        value.push(" ");
-        value.push(next);
+    let mut more = OsString::new();
+    while let Some(next) = args.next_if(is_address) {
+        more.push(" ");
+        more.push(next);
     }
-    Ok(())
+    more
 }
 
 fn set(settings: &Settings, name: &'static str, value: &OsStr) -> Result<(), ConfigError> {
@@ -168,20 +188,20 @@ fn check_folder(name: &OsStr) -> Result<(), ConfigError> {
     Settings::default().set_folder(Path::new(name))
 }
 
-fn source(text: String) -> ConfigError {
-    ConfigError::CommandLine(text)
+fn unexpected(word: &OsStr) -> ConfigError {
+    wrong(format!("unexpected argument '{}'; options are written --name value", shown(word)))
 }
 
 fn shown(word: &OsStr) -> String {
     word.to_string_lossy().escape_debug().to_string()
 }
 
-/// What the parser itself refuses: a value for an option that takes none.
-fn wrong(error: &lexopt::Error) -> ConfigError {
-    match error {
-        lexopt::Error::UnexpectedValue { option, .. } => source(format!("option {option} takes no value")),
-        error => source(error.to_string()),
-    }
+fn usage(error: UsageError) -> ConfigError {
+    wrong(error.0)
+}
+
+fn wrong(text: String) -> ConfigError {
+    ConfigError::CommandLine(text)
 }
 
 #[cfg(test)]
@@ -210,21 +230,23 @@ mod tests {
     #[test]
     fn wrong_options_are_named() {
         for (line, error) in [
-            ("--prot 7", "unknown option 'prot'; did you mean 'port'?"),
-            ("--nope", "unknown option 'nope'"),
-            ("--port", "option --port needs a value"),
-            ("--config", "option --config needs a value"),
+            ("--prot 7", "there is no option --prot; did you mean --port?"),
+            ("--nope", "there is no option --nope"),
+            ("--port", "a value is missing: --port NUMBER"),
+            ("--config", "a value is missing: --config FILE"),
             ("7000", "unexpected argument '7000'; options are written --name value"),
-            ("-p 7000", "unknown option '-p'; options are written --name value"),
+            ("-p 7000", "there is no option -p; options are written --name value"),
             ("--port x", "port: must be a number from 0 to 65535"),
-            ("--help=x", "option --help takes no value"),
+            ("--help=x", "--help takes no value, and \"x\" was given"),
             ("--store lig", "store: must be one of log, fjall, memory"),
-            ("chekc", "unknown task 'chekc'; did you mean 'check'?"),
+            ("chekc", "there is no task 'chekc'; did you mean check?"),
+            ("help chekc", "there is no task 'chekc'; did you mean check?"),
+            ("--completion tcsh", "--completion: \"tcsh\" is not one of bash|zsh|fish|powershell"),
             ("compact a", "unexpected argument 'a'; options are written --name value"),
             ("check a b", "unexpected argument 'b'; options are written --name value"),
             ("backup", "name the folder of the backup: modb-server backup TARGET"),
             ("restore --port 1", "name the folder of the backup: modb-server restore BACKUP"),
-            ("check --nope 1", "unknown option 'nope'"),
+            ("check --nope 1", "there is no option --nope"),
         ] {
             assert_eq!(refusal(line), error, "{line}");
         }
@@ -244,12 +266,30 @@ mod tests {
             let (got, settings) = parse(line);
             assert_eq!((got, settings.get("dir")), (asked(operand), folder.to_owned()), "{line}");
         }
-        assert_eq!(parse("check --help").0, Ok(Asked::Help(Some(check))));
-        assert_eq!(
-            parse("backup -h").0,
-            Ok(Asked::Help(Task::ALL.iter().find(|task| task.name == "backup")))
-        );
-        assert_eq!(parse("--help").0, Ok(Asked::Help(None)));
-        assert_eq!(parse("--version").0, Ok(Asked::Version));
+    }
+
+    #[test]
+    fn help_is_that_of_the_task_wherever_it_stands() {
+        let printed = |line: &str| match parse(line).0 {
+            Ok(Asked::Print(text)) => text,
+            other => panic!("{line}: {other:?}"),
+        };
+        let check = printed("check --help");
+        assert!(check.starts_with("Usage: modb-server check [FOLDER] [OPTIONS]\n"), "{check}");
+        for line in ["help check", "-h check", "check d -h", "--dir x check --help"] {
+            assert_eq!(printed(line), check, "{line}");
+        }
+        assert!(printed("backup --help").contains("modb-server backup TARGET"));
+        assert_eq!(printed("help"), printed("--help"));
+        assert!(printed("--version").starts_with("modb-server "));
+        assert!(printed("--man").starts_with(".TH MODB\\-SERVER 1"));
+        assert!(printed("--completion fish").contains("complete -c modb-server"));
+    }
+
+    #[test]
+    fn options_of_redis_are_taken_by_every_name_and_in_any_case() {
+        let (_, settings) = parse("--HZ 20 --hash-max-ziplist-value 5 --Port 7");
+        let got = ["hz", "hash-max-listpack-value", "port"].map(|name| settings.get(name));
+        assert_eq!(got, ["20", "5", "7"]);
     }
 }

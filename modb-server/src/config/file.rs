@@ -29,13 +29,19 @@ fn apply(text: &str, settings: &Settings) -> Result<(), ConfigError> {
     let document: DocumentMut = text
         .parse()
         .map_err(|error: toml_edit::TomlError| ConfigError::File(error.to_string().trim_end().to_owned()))?;
+    let mut seen = Vec::new();
     for (name, item) in document.iter() {
         let value = item.as_value().and_then(as_text);
         let Some(value) = value else {
             return Err(ConfigError::File(format!("option '{name}' must be text, a number, true or false")));
         };
         // TOML has no dashes in bare keys of other tools' making: both forms are taken.
-        settings.set(&name.replace('_', "-"), &value)?;
+        let plain = name.replace('_', "-").to_lowercase();
+        settings.set(&plain, &value)?;
+        if seen.contains(&plain) {
+            return Err(ConfigError::File(format!("option '{name}' stands there twice")));
+        }
+        seen.push(plain);
     }
     Ok(())
 }
@@ -122,6 +128,12 @@ mod tests {
             apply("prot = 7", &settings).unwrap_err().to_string(),
             "unknown option 'prot'; did you mean 'port'?"
         );
+        for twice in ["port = 7\nPORT = 8", "min-free-mb = 5\nmin_free_mb = 5"] {
+            assert!(
+                apply(twice, &settings).unwrap_err().to_string().ends_with("stands there twice"),
+                "{twice}"
+            );
+        }
         assert!(apply("[section]\nport = 7", &settings).is_err());
         let error = apply("port = 1\ndir = ", &settings).unwrap_err().to_string();
         assert!(

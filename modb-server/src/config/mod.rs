@@ -277,6 +277,17 @@ impl Settings {
         self.hot.has_password.load(Ordering::Acquire)
     }
 
+    /// Whether anybody who reaches one of its addresses may give commands, and one of them is not of this machine alone.
+    pub fn is_open_to_all(&self) -> bool {
+        let is_of_this_machine = |word: &str| {
+            let name = word.strip_prefix('-').unwrap_or(word);
+            name.parse().map_or(name == "localhost", |ip: std::net::IpAddr| ip.is_loopback())
+        };
+        !self.has_password()
+            && !self.is_yes("protected-mode")
+            && !self.get("bind").split_whitespace().all(is_of_this_machine)
+    }
+
     /// Commands that take at least so many microseconds are logged; negative: none.
     pub fn slowlog_us(&self) -> i64 {
         self.hot.slowlog_us.load(Ordering::Relaxed)
@@ -339,6 +350,11 @@ mod tests {
         for (name, value, why) in [
             ("port", "70000", "port: must be a number from 0 to 65535"),
             ("durability", "allways", "durability: must be one of always, everysec, os"),
+            (
+                "unixsocketperm",
+                "999",
+                "unixsocketperm: must be permissions in three octal digits, such as 700",
+            ),
             ("protected-mode", "maybe", "protected-mode: must be yes or no"),
             ("maxmemory", "100mb", "maxmemory: Modb keeps its data on disk and evicts nothing; see cache-mb"),
         ] {
@@ -382,6 +398,25 @@ mod tests {
         }
         settings.set("daemonize", "False").unwrap();
         assert_eq!(settings.get("daemonize"), "no");
+    }
+
+    #[test]
+    fn a_server_is_open_to_all_without_password_and_protection_on_a_public_address() {
+        for (bind, protected, password, open) in [
+            ("127.0.0.1 -::1 localhost", "no", "", false),
+            ("127.0.0.1 192.0.2.1", "no", "", true),
+            ("*", "no", "", true),
+            ("-::*", "no", "", true),
+            ("db.example", "no", "", true),
+            ("0.0.0.0", "yes", "", false),
+            ("0.0.0.0", "no", "secret", false),
+        ] {
+            let settings = Settings::default();
+            for (name, value) in [("bind", bind), ("protected-mode", protected), ("requirepass", password)] {
+                settings.set(name, value).unwrap();
+            }
+            assert_eq!(settings.is_open_to_all(), open, "{bind} {protected} {password:?}");
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ use super::values::distance;
 pub enum Kind {
     /// Any text.
     Text,
+    /// Any text, and what usage calls it.
+    Called(&'static str),
     /// `yes` or `no`.
     YesNo,
     /// A whole number.
@@ -34,6 +36,8 @@ pub enum Kind {
     Engine,
     /// The name of a folder.
     Folder,
+    /// Permissions of a file, in octal digits; empty or 0: the system's own.
+    Mode,
     /// 0: what it would limit does not exist here, for this reason.
     OnlyZero(&'static str),
     /// This value: what any other would ask for does not exist here, for this reason.
@@ -78,8 +82,11 @@ impl Param {
     /// What it takes, as usage shows it.
     pub fn takes(&self) -> String {
         match self.kind {
-            Kind::Text | Kind::Percentiles => "TEXT".to_owned(),
+            Kind::Text => "TEXT".to_owned(),
+            Kind::Called(name) => name.to_owned(),
+            Kind::Percentiles => "NUMBERS".to_owned(),
             Kind::Folder => "FOLDER".to_owned(),
+            Kind::Mode => "MODE".to_owned(),
             Kind::YesNo => "yes|no".to_owned(),
             Kind::Number { .. } => "NUMBER".to_owned(),
             Kind::Memory { .. } | Kind::Share => "BYTES".to_owned(),
@@ -150,16 +157,16 @@ fn similar(name: &str) -> Option<&'static str> {
 #[rustfmt::skip]
 pub const PARAMS: &[Param] = &[
     at_start("port", Kind::Number { min: 0, max: 65_535 }, "6379", "the port to listen on; 0: any free one"),
-    at_start("bind", Kind::Text, "127.0.0.1 -::1", "the addresses or names to listen on; one with a '-' in front may be missing"),
+    at_start("bind", Kind::Called("ADDRESSES"), "127.0.0.1 -::1", "the addresses or names to listen on; one with a '-' in front may be missing"),
     at_start("dir", Kind::Folder, "modb-data", "the data folder; made if it is missing"),
-    live("requirepass", Kind::Text, "", "the password clients must give with AUTH"),
+    live("requirepass", Kind::Called("PASSWORD"), "", "the password clients must give with AUTH"),
     live("protected-mode", Kind::YesNo, "yes", "without a password, refuse clients from other machines"),
     live("maxclients", Kind::Number { min: 1, max: 1_000_000 }, "10000", "connections at the same time"),
     live("timeout", COUNT, "0", "close a connection after so many seconds without a request; 0: never"),
     live("tcp-keepalive", Kind::Number { min: 0, max: 32_767 }, "300", "ask a client that is silent for so many seconds whether it is there; 0: never"),
     live("maxmemory-clients", Kind::Share, "268435456", "memory of all connections together: bytes, or a percentage of the machine's; 0: no bound"),
-    at_start("unixsocket", Kind::Text, "", "the path of a Unix-domain socket to listen on, too"),
-    at_start("unixsocketperm", Kind::Text, "", "the permissions of that socket's file, such as 700"),
+    at_start("unixsocket", Kind::Called("FILE"), "", "the path of a Unix-domain socket to listen on, too"),
+    at_start("unixsocketperm", Kind::Mode, "", "the permissions of that socket's file, such as 700"),
     at_start("databases", Kind::Number { min: 1, max: 65_536 }, "16", "how many databases there are"),
     at_start("workers", Kind::Number { min: 0, max: 1024 }, "0", "worker threads; 0: one per core"),
     at_start("durability", Kind::OneOf(&["always", "everysec", "os"]), "everysec", "what a reply to a write promises"),

@@ -1,11 +1,28 @@
-//! How the program is used, made from the tables of options and tasks. Pure.
-//!
-//! Invariant: every line fits a terminal of 80 columns.
+//! What the command line has, made from the tables of options and tasks: its pages, of which come the parser, `--help`, the
+//! manual page and the completions. Pure.
 
-use super::PARAMS;
+use modb_client::terminal::text::wrap;
+use modb_client::terminal::{Group, Opt, Page, Program, Shell};
+
+use super::{PARAMS, Param};
 
 /// The columns that every terminal has.
 const COLUMNS: usize = 80;
+/// Where what a task does begins.
+const BRIEF_AT: usize = 20;
+
+/// What an option is to the parser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Id {
+    /// A parameter: its index in [`PARAMS`].
+    Param(usize),
+    /// The configuration file.
+    Config,
+    Completion,
+    Man,
+    Help,
+    Version,
+}
 
 /// Something that is done with a data folder instead of serving it.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,92 +83,100 @@ impl Task {
         },
     ];
 
-    fn usage(&self) -> String {
+    /// The word, and what stands behind it.
+    pub(super) fn usage(&self) -> String {
         format!("{} {}", self.name, self.operand).trim_end().to_owned()
+    }
+
+    fn page(&self) -> Page<Id> {
+        let mut summary = self.brief.to_owned();
+        summary[..1].make_ascii_uppercase();
+        Page {
+            name: format!("modb-server {}", self.name).into(),
+            summary: self.brief.into(),
+            usage: vec![format!("{} [OPTIONS]", self.operand).trim_start().to_owned().into()],
+            about: format!("{summary}. {}", self.more).into(),
+            groups: vec![
+                parameters(|param| self.options.contains(&param.name)),
+                Group::new("About").with(Id::Help, "-h, --help", "print this"),
+            ],
+            sections: vec![("Exit status".into(), STATUS.into())],
+            takes_paths: !self.operand.is_empty(),
+        }
     }
 }
 
 /// What the exit status says, for all programs of Modb.
-const STATUS: &str = "The exit status is 0 (done), 1 (done, and the answer is bad: the data is damaged, the server \
-                      failed while it ran) or 2 (it could not be done: one line on standard error says why).";
+const STATUS: &str = "0 (done), 1 (done, and the answer is bad: the data is damaged, the server failed while it ran) or \
+                      2 (it could not be done: one line on standard error says why).";
 
-/// How the program is used, or how a task is.
-pub fn help(task: Option<&Task>) -> String {
-    let mut text = String::new();
-    match task {
-        None => {
-            let version = env!("CARGO_PKG_VERSION");
-            paragraph(
-                &mut text,
-                &format!("modb-server {version} serves a Modb database over RESP, the protocol of Redis."),
-            );
-            text += "usage: modb-server [--config FILE] [--OPTION VALUE]...\n";
-            text += "       modb-server TASK [--config FILE] [--OPTION VALUE]...\n\n";
-            for task in Task::ALL {
-                wrapped(&mut text, &format!("  {:18}", task.usage()), 20, task.brief);
-            }
-            text.push('\n');
-            paragraph(
-                &mut text,
-                "modb-server TASK --help says more. FILE is TOML with the same options; the command \
-                                  line has the last word.",
-            );
-            paragraph(&mut text, STATUS);
-            options(&mut text, |name| PARAMS.iter().any(|param| param.name == name && param.is_used()));
-        }
-        Some(task) => {
-            paragraph(
-                &mut text,
-                &format!("usage: modb-server {} [--config FILE] [--OPTION VALUE]...", task.usage()),
-            );
-            let mut brief = task.brief.to_owned();
-            brief[..1].make_ascii_uppercase();
-            paragraph(&mut text, &format!("{brief}. {}", task.more));
-            paragraph(&mut text, STATUS);
-            options(&mut text, |name| task.options.contains(&name));
+/// The page of the program without a task; it has every option that the parser takes.
+pub(super) fn page() -> Page<Id> {
+    let mut about =
+        "Serves a Modb database over RESP, the protocol of Redis. With a TASK, does that instead:\n"
+            .to_owned();
+    let help = ("help [TASK]".to_owned(), "prints this, or what there is to know about a task");
+    for (usage, brief) in Task::ALL.iter().map(|task| (task.usage(), task.brief)).chain([help]) {
+        let mut before = format!("  {usage}");
+        for line in wrap(brief, COLUMNS - BRIEF_AT) {
+            about += &format!("\n{before:BRIEF_AT$}{line}");
+            before.clear();
         }
     }
-    text
-}
-
-fn options(text: &mut String, wanted: impl Fn(&str) -> bool) {
-    for param in PARAMS.iter().filter(|param| wanted(param.name)) {
-        let default = match param.default {
-            "" if param.name == "store" => " [log]".to_owned(),
-            "" => String::new(),
-            default => format!(" [{default}]"),
-        };
-        wrapped(text, "", 2, &format!("--{} {}", param.name, param.takes()));
-        wrapped(text, "", 8, &format!("{}{default}", param.help));
+    let tasks = Task::ALL.iter().map(|task| format!("{} [OPTIONS]", task.usage()).into());
+    Page {
+        name: "modb-server".into(),
+        summary: "serves a Modb database over RESP, the protocol of Redis".into(),
+        usage: ["[OPTIONS]".into()].into_iter().chain(tasks).collect(),
+        about: about.into(),
+        groups: vec![
+            parameters(|_| true),
+            Group::new("About")
+                .with(
+                    Id::Completion,
+                    &format!("--completion {}", Shell::CHOICES),
+                    "print the script with which the shell completes this command",
+                )
+                .with(Id::Man, "--man", "print the manual page (modb-server --man | man -l -)")
+                .with(Id::Help, "-h, --help", "print this; of a task, what there is to know about it")
+                .with(Id::Version, "-v, --version", "print the version")
+                .with_hidden(Id::Version, "-V"),
+        ],
+        sections: vec![("Exit status".into(), STATUS.into())],
+        takes_paths: false,
     }
-    *text += "  --config FILE\n        a file with options, in TOML\n";
-    *text += "  --version, -v\n  --help, -h\n";
 }
 
-fn paragraph(text: &mut String, words: &str) {
-    wrapped(text, "", 0, words);
-    text.push('\n');
+/// The pages of program and tasks.
+pub(super) fn program() -> Program {
+    let tasks = Task::ALL.iter().map(|task| (task.name, task.page().without_ids()));
+    Program { main: page().without_ids(), commands: tasks.collect() }
 }
 
-/// Words behind `first`, broken into lines that begin at column `indent`.
-fn wrapped(text: &mut String, first: &str, indent: usize, words: &str) {
-    let mut line = format!("{first:indent$}");
-    let mut begins = true;
-    for word in words.split_whitespace() {
-        if !begins && line.chars().count() + 1 + word.chars().count() > COLUMNS {
-            *text += &line;
-            text.push('\n');
-            line = " ".repeat(indent);
-            begins = true;
+/// The configuration file, and the parameters that are `wanted`; those that do nothing here, and older names, work and are
+/// not told of.
+fn parameters(wanted: impl Fn(&Param) -> bool) -> Group<Id> {
+    let config = "a file with these options, in TOML; the command line has the last word";
+    let mut group = Group::new("Options").with(Id::Config, "--config FILE", config);
+    for (at, param) in PARAMS.iter().enumerate().filter(|(_, param)| wanted(param)) {
+        let spec =
+            format!("--{} {}", param.name, if param.is_used() { param.takes() } else { "VALUE".to_owned() });
+        let option = Opt::new(Id::Param(at), &spec, format!("{}{}", param.help, default(param)));
+        group.options.push(if param.is_used() { option } else { option.hidden() });
+        if let Some(alias) = param.alias {
+            group = group.with_hidden(Id::Param(at), &format!("--{alias} VALUE"));
         }
-        if !begins {
-            line.push(' ');
-        }
-        line += word;
-        begins = false;
     }
-    *text += &line;
-    text.push('\n');
+    group
+}
+
+/// As help shows it.
+fn default(param: &Param) -> String {
+    match param.default {
+        "" if param.name == "store" => " [log]".to_owned(),
+        "" => String::new(),
+        default => format!(" [{default}]"),
+    }
 }
 
 #[cfg(test)]
@@ -160,23 +185,34 @@ mod tests {
 
     #[test]
     fn every_page_fits_80_columns_and_names_what_it_is_about() {
+        let program = program();
         for task in Task::ALL.iter().map(Some).chain([None]) {
-            let page = help(task);
+            let page = program.help(task.map(|task| task.name));
             for line in page.lines() {
                 assert!(line.chars().count() <= COLUMNS, "{line:?}");
                 assert_eq!(line.trim_end(), line);
             }
             if let Some(task) = task {
-                assert!(page.contains(task.name) && page.lines().count() < 35, "{page}");
+                assert!(page.contains(&task.usage()) && page.lines().count() < 35, "{page}");
                 assert!(!page.contains("--workers"), "{page}");
-                assert!(task.options.iter().all(|name| PARAMS.iter().any(|param| param.name == *name)));
+                assert!(task.options.iter().all(|name| page.contains(&format!("--{name} "))), "{page}");
             }
         }
-        let page = help(None);
+        let page = program.help(None);
         assert!(page.contains("--durability always|everysec|os") && page.contains("--store log|"), "{page}");
         assert!(
             PARAMS.iter().all(|param| page.contains(&format!("--{} ", param.name)) == param.is_used()),
             "{page}"
         );
+    }
+
+    #[test]
+    fn every_option_is_one_of_the_command_line_and_takes_a_value() {
+        let page = page();
+        for name in PARAMS.iter().flat_map(|param| [Some(param.name), param.alias]).flatten() {
+            let found: Vec<_> =
+                page.options().filter(|option| option.long.as_deref() == Some(name)).collect();
+            assert!(found.len() == 1 && found[0].value.is_some(), "{name}");
+        }
     }
 }

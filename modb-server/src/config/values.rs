@@ -8,7 +8,7 @@ use super::{ConfigError, Kind, Param};
 pub(super) fn check(param: &'static Param, value: &str) -> Result<String, ConfigError> {
     let invalid = |why: String| Err(ConfigError::Invalid { name: param.name, why });
     match param.kind {
-        Kind::Text => Ok(value.to_owned()),
+        Kind::Text | Kind::Called(_) => Ok(value.to_owned()),
         Kind::YesNo => match value.to_ascii_lowercase().as_str() {
             word @ ("yes" | "no") => Ok(word.to_owned()),
             "true" => Ok("yes".to_owned()),
@@ -51,6 +51,11 @@ pub(super) fn check(param: &'static Param, value: &str) -> Result<String, Config
         Kind::Engine => match value.parse::<EngineKind>() {
             Ok(engine) => Ok(engine.name().to_owned()),
             Err(why) => invalid(why),
+        },
+        Kind::Mode => match u32::from_str_radix(value, 8) {
+            Ok(0..=0o777) => Ok(value.to_owned()),
+            _ if value.is_empty() => Ok(String::new()),
+            _ => invalid("must be permissions in three octal digits, such as 700".into()),
         },
         Kind::Folder if value.is_empty() => invalid("must name a folder".into()),
         Kind::Folder => match value.chars().find(|c| c.is_control()) {

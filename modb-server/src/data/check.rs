@@ -1,8 +1,9 @@
 //! Verifies what this floor promises of the records in a store: every record is of the format, the counters are
 //! exact, and the expiry index has one entry for each record that expires and no other.
 //!
-//! Reads only, and needs a store that nobody writes to meanwhile. Memory does not grow with the number of records:
-//! both directions of the index are looked up one by one.
+//! Reads only, and needs a store that nobody writes to meanwhile. Memory does not grow with the number of records, and all of
+//! them are read once, in order: that the index is that of the records is seen by two sums of hashes, under
+//! a key made for this check. Only if they differ each record is looked up, in both directions, to say which.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +11,7 @@ use bytes::Bytes;
 
 use super::catalog::FIRST_GENERATION;
 use super::hash::Seed;
-use super::layout::{self, FORMAT_VERSION, MAX_KEY_BYTES, Place, Record, space};
-use super::layout::{CollectionId, Kind, STRINGS_VERSION};
+use super::layout::{self, FORMAT_VERSION, MAX_KEY_BYTES, Place, Record, STRINGS_VERSION, space};
 use super::{collection, expiring_counter, keys_counter};
 use crate::store::{Store, StoreError};
 
@@ -64,23 +64,68 @@ pub fn check(store: &dyn Store, progress: &mut dyn FnMut(u64, u64)) -> Result<Re
         .flat_map(|namespace| [keys_counter(namespace), expiring_counter(namespace)])
         .map(|counter| store.counter(counter))
         .sum();
-    let (owned, there) = (collection::Sum::default(), collection::Sum::default());
-    let mut checker =
-        Checker { store, seed, map, report, counted: BTreeMap::new(), owned, there, buf: Vec::new() };
+    let owners = collection::Owners::new(store, seed);
+    let mut checker = Checker {
+        seed,
+        map,
+        report,
+        counted: BTreeMap::new(),
+        sums: Sums::random(),
+        owners,
+        buf: Vec::new(),
+    };
     let mut done = 0;
+    each_record(store, &mut |key, value| {
+        checker.record(key, value)?;
+        done += 1;
+        if done % PAGE_RECORDS as u64 == 0 {
+            progress(done, u64::try_from(expected).unwrap_or(0).max(done));
+        }
+        Ok(())
+    })?;
+    progress(done, done);
+    checker.compare_counters(store);
+    checker.compare_pages();
+    if !checker.sums.are_equal() {
+        each_record(store, &mut |key, value| checker.look_up(store, key, value))?;
+    }
+    Ok(checker.report)
+}
+
+fn each_record(
+    store: &dyn Store,
+    with: &mut dyn FnMut(&Bytes, &Bytes) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let mut cursor = Some(vec![space::DROPPED + 1]);
     while let Some(from) = cursor {
         let page = store.scan(&from, &[0xff], PAGE_RECORDS)?;
-        for (key, value) in &page.records {
-            checker.record(key, value)?;
-        }
-        done += page.records.len() as u64;
-        progress(done, u64::try_from(expected).unwrap_or(0).max(done));
+        page.records.iter().try_for_each(|(key, value)| with(key, value))?;
         cursor = page.next;
     }
-    checker.compare_counters();
-    checker.compare_pages();
-    Ok(checker.report)
+    Ok(())
+}
+
+/// Two sums of hashes: one of the expiry entries that there should be, one of those that there are.
+struct Sums {
+    seeds: [Seed; 2],
+    due: u128,
+    found: u128,
+}
+
+impl Sums {
+    fn random() -> Self {
+        Self { seeds: [Seed::random(), Seed::random()], due: 0, found: 0 }
+    }
+
+    fn hash(&self, entry: &[u8]) -> u128 {
+        let [high, low] = self.seeds.map(|seed| u128::from(seed.hash(entry)));
+        high << 64 | low
+    }
+
+    /// Two sets that are not equal have equal sums once in 2^128 checks.
+    fn are_equal(&self) -> bool {
+        self.due == self.found
+    }
 }
 
 /// A folder that was made and never written to.
@@ -167,33 +212,29 @@ impl Map {
 }
 
 struct Checker<'s> {
-    store: &'s dyn Store,
     seed: Option<Seed>,
     map: Map,
     report: Report,
     /// By namespace: records, and those with an expiry.
     counted: BTreeMap<u32, (i64, i64)>,
-    /// Pages of collections that somebody owns, and those that are there.
-    owned: collection::Sum,
-    there: collection::Sum,
+    sums: Sums,
+    owners: collection::Owners<'s>,
     buf: Vec<u8>,
 }
 
 impl Checker<'_> {
     fn record(&mut self, key: &[u8], value: &Bytes) -> Result<(), StoreError> {
         match key.first() {
-            Some(&space::KEYS) => self.key_record(key, value),
-            Some(&space::PAGES) => {
-                self.page(key);
-                Ok(())
+            Some(&space::KEYS) => return self.key_record(key, value),
+            Some(&space::PAGES) if self.owners.page(key) => {}
+            Some(&space::GRAVES) if self.owners.grave(key, value)? => self.report.dropped_records += 1,
+            Some(&(space::PAGES | space::GRAVES)) => {
+                self.report.fault(|| format!("what is left of a collection is unreadable {}", shown(key)));
             }
-            Some(&space::GRAVES) => self.grave(key, value),
             Some(&space::EXPIRY) => self.expiry_entry(key, value),
-            _ => {
-                self.report.fault(|| format!("a record of an unknown kind {}", shown(key)));
-                Ok(())
-            }
+            _ => self.report.fault(|| format!("a record of an unknown kind {}", shown(key))),
         }
+        Ok(())
     }
 
     fn key_record(&mut self, key: &[u8], value: &Bytes) -> Result<(), StoreError> {
@@ -203,93 +244,72 @@ impl Checker<'_> {
         };
         let record = Record::decode(value.clone());
         if !self.belongs_somewhere(&place) {
-            return self.dropped_pages(record);
+            return record.map_or(Ok(()), |record| self.owners.dropped(&record));
         }
         let Some(record) = record else {
             self.report.fault(|| format!("the record of the key {} is unreadable", shown(place.key)));
             return Ok(());
         };
-        let counts = self.counted.entry(place.namespace).or_default();
-        counts.0 += 1;
-        if let Some(seed) = self.seed.filter(|_| record.head.kind != Kind::String)
-            && let Some(fault) = collection::verify(self.store, seed, &record, &mut self.owned)?
-        {
+        if let Some(fault) = self.owners.record(&record)? {
             self.report.fault(|| format!("the key {} holds {fault}", shown(place.key)));
         }
         let counts = self.counted.entry(place.namespace).or_default();
-        let Some(at) = record.head.expires_at_ms else { return Ok(()) };
-        counts.1 += 1;
-        place.expiry_key(at, &mut self.buf);
-        if self.store.get(&self.buf)?.value.is_none() {
-            self.report
-                .fault(|| format!("the key {} expires, but has no entry in the index", shown(place.key)));
+        counts.0 += 1;
+        if let Some(at) = record.head.expires_at_ms {
+            counts.1 += 1;
+            place.expiry_key(at, &mut self.buf);
+            self.sums.due = self.sums.due.wrapping_add(self.sums.hash(&self.buf));
         }
         Ok(())
     }
 
-    fn page(&mut self, key: &[u8]) {
-        match (self.seed, CollectionId::from_page_key(key)) {
-            (Some(seed), Some(_)) => self.there.add(seed, key),
-            (None, Some(_)) => {}
-            (_, None) => {
-                self.report.fault(|| format!("the page of a collection has an unreadable key {}", shown(key)))
-            }
-        }
-    }
-
-    /// What is left of the pages of a collection in a database that was dropped.
-    fn dropped_pages(&mut self, record: Option<Record>) -> Result<(), StoreError> {
-        if let (Some(seed), Some(record)) = (self.seed, record)
-            && let Some(left) = collection::left_of_dropped(self.store, &record)?
-        {
-            collection::count_left(self.store, seed, left, &mut self.owned)?;
-        }
-        Ok(())
-    }
-
-    fn grave(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        let next = value.try_into().map(u32::from_be_bytes).ok();
-        let (Some(id), Some(next)) = (CollectionId::from_grave_key(key), next) else {
-            self.report.fault(|| format!("the grave of a collection is unreadable {}", shown(key)));
-            return Ok(());
-        };
-        self.report.dropped_records += 1;
-        match self.seed {
-            Some(seed) => collection::count_left(self.store, seed, (id, next), &mut self.owned),
-            None => Ok(()),
-        }
-    }
-
-    /// Each page that is there is owned once. With other faults, the owner may be one of those that cannot be read.
+    /// Each page that is there is owned once. With other faults, its owner may be one that cannot be read.
     fn compare_pages(&mut self) {
-        let (owned, there) = (self.owned, self.there);
-        if owned != there && self.report.faults == 0 {
-            self.report.fault(|| {
-                format!("{} pages of collections are there, and {} are owned", there.pages, owned.pages)
-            });
+        if let Some(fault) = self.owners.finish().filter(|_| self.report.faults == 0) {
+            self.report.fault(|| fault);
         }
     }
 
-    fn expiry_entry(&mut self, key: &[u8], value: &Bytes) -> Result<(), StoreError> {
+    fn expiry_entry(&mut self, key: &[u8], value: &Bytes) {
         let Some((place, at)) = Place::from_expiry_key(key) else {
-            self.report.fault(|| format!("an entry of the expiry index is too short {}", shown(key)));
-            return Ok(());
+            return self.report.fault(|| format!("an entry of the expiry index is too short {}", shown(key)));
         };
         if !self.belongs_somewhere(&place) {
-            return Ok(());
+            return;
         }
         place.expiry_key(at, &mut self.buf);
         if self.buf != key || !value.is_empty() {
             self.report.fault(|| format!("the expiry entry of the key {} is misplaced", shown(place.key)));
         }
-        place.record_key(&mut self.buf);
-        let record = self.store.get(&self.buf)?.value.and_then(Record::decode);
-        if record.and_then(|record| record.head.expires_at_ms) != Some(at) {
-            self.report.fault(|| {
-                format!("the expiry index has the key {} at {at}, its record does not", shown(place.key))
-            });
+        self.sums.found = self.sums.found.wrapping_add(self.sums.hash(key));
+    }
+
+    /// Says whether the record has its entry in the index, or the entry its record.
+    fn look_up(&mut self, store: &dyn Store, key: &[u8], value: &Bytes) -> Result<(), StoreError> {
+        if let Some(place) = Place::from_record_key(key).filter(|place| self.is_live(place)) {
+            let Some(at) = Record::decode(value.clone()).and_then(|record| record.head.expires_at_ms) else {
+                return Ok(());
+            };
+            place.expiry_key(at, &mut self.buf);
+            if store.get(&self.buf)?.value.is_none() {
+                self.report
+                    .fault(|| format!("the key {} expires, but has no entry in the index", shown(place.key)));
+            }
+        } else if let Some((place, at)) = Place::from_expiry_key(key).filter(|(place, _)| self.is_live(place))
+        {
+            place.record_key(&mut self.buf);
+            let record = store.get(&self.buf)?.value.and_then(Record::decode);
+            if record.and_then(|record| record.head.expires_at_ms) != Some(at) {
+                self.report.fault(|| {
+                    format!("the expiry index has the key {} at {at}, its record does not", shown(place.key))
+                });
+            }
         }
         Ok(())
+    }
+
+    fn is_live(&self, place: &Place<'_>) -> bool {
+        self.map.live.contains(&place.namespace) && !self.map.dropped.contains(&place.namespace)
     }
 
     /// Whether the place is in a database that is checked on; counts and reports what is not.
@@ -314,7 +334,7 @@ impl Checker<'_> {
         true
     }
 
-    fn compare_counters(&mut self) {
+    fn compare_counters(&mut self, store: &dyn Store) {
         for namespace in self.map.all().filter(|namespace| !self.map.dropped.contains(namespace)) {
             let (keys, expiring) = self.counted.get(&namespace).copied().unwrap_or_default();
             self.report.keys += keys as u64;
@@ -325,7 +345,7 @@ impl Checker<'_> {
                 (expiring_counter(namespace), expiring, "keys that expire"),
             ];
             for (counter, found, what) in counters {
-                let counted = self.store.counter(counter);
+                let counted = store.counter(counter);
                 if counted != found {
                     self.report
                         .fault(|| format!("namespace {namespace} counts {counted} {what}, and has {found}"));

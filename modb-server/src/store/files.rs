@@ -13,6 +13,7 @@ use super::folder::{FORMAT_FILE, LOCK_FILE, NewFolder, read_format, share_lock};
 use super::format::End;
 use super::options::EngineKind;
 use super::place::{is_of_the_file_system, what_is_there};
+use super::whose::explained;
 
 /// Bytes that are copied in one go.
 const COPY_BYTES: usize = 1 << 20;
@@ -29,7 +30,9 @@ pub fn engine_of(folder: &Path) -> Result<EngineKind, StoreError> {
     };
     let why = match what_is_there(folder) {
         Some(why) => why,
-        None if source.kind() != ErrorKind::NotFound => return Err(StoreError::Io { what, source }),
+        None if source.kind() != ErrorKind::NotFound => {
+            return Err(explained(StoreError::Io { what, source }, folder));
+        }
         None if folder.is_dir() => format!("it holds no data of Modb (no file {FORMAT_FILE})"),
         None => "there is no such folder".to_owned(),
     };
@@ -56,15 +59,15 @@ pub fn folder_bytes(folder: &Path) -> u64 {
 /// If `from` is in use, damaged or no data folder, or `to` holds something; if a file cannot be read or written.
 pub fn copy_folder(from: &Path, to: &Path) -> Result<NewFolder, StoreError> {
     engine_of(from)?;
-    let _source = share_lock(from)?;
+    let _source = share_lock(from).map_err(|e| explained(e, from))?;
     let format = read_format(from)?;
-    let mut target = NewFolder::create(to)?;
+    let mut target = NewFolder::create(to).map_err(|e| explained(e, to))?;
     match &format.end {
         Some(end) => {
             end.check_files(from, Depth::Sizes)?;
-            copy_stated(end, from, to)?;
+            copy_stated(end, from, to).map_err(|e| explained(e, from))?;
         }
-        None => copy_files(from, to)?,
+        None => copy_files(from, to).map_err(|e| explained(e, from))?,
     }
     target.finish(&format)?;
     Ok(target)

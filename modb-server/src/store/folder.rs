@@ -32,11 +32,21 @@ pub(crate) struct Folder {
     lock: Hold,
 }
 
-/// How a folder is held; closing the file gives it back.
+/// How a folder is held.
 #[derive(Debug)]
 enum Hold {
-    Alone(File),
-    Shared { _lock: Option<File> },
+    Alone(Lock),
+    Shared { _lock: Option<Lock> },
+}
+
+/// A locked file. Dropping it unlocks it: that it is closed would not be enough, since a fork of this process has it open, too.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 impl Folder {
@@ -112,7 +122,7 @@ impl Drop for Folder {
     fn drop(&mut self) {
         if let Hold::Alone(lock) = &self.lock {
             // Nobody has it any more.
-            let _ = lock.set_len(0);
+            let _ = lock.0.set_len(0);
         }
     }
 }
@@ -124,7 +134,7 @@ pub struct NewFolder {
     path: PathBuf,
     /// The folders that were made for it, the innermost first.
     made: Vec<PathBuf>,
-    lock: Option<File>,
+    lock: Option<Lock>,
     kept: bool,
 }
 
@@ -184,7 +194,7 @@ impl Drop for NewFolder {
     }
 }
 
-fn lock(path: &Path) -> Result<File, StoreError> {
+fn lock(path: &Path) -> Result<Lock, StoreError> {
     let shown = path.display();
     make_folder(path)?;
     let lock = crate::sys::private(File::options().create(true).truncate(false).read(true).write(true))
@@ -193,17 +203,17 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     locked(path, &lock, lock.try_lock())?;
     // For whoever is refused. A disk that is full is no reason not to start.
     let _ = lock.set_len(0).and_then(|()| writeln!(&lock, "{}", std::process::id()));
-    Ok(lock)
+    Ok(Lock(lock))
 }
 
 /// Keeps servers away from a folder that is only read; one that never had a lock file has no server.
-pub(super) fn share_lock(path: &Path) -> Result<Option<File>, StoreError> {
+pub(super) fn share_lock(path: &Path) -> Result<Option<Lock>, StoreError> {
     let lock = match File::open(path.join(LOCK_FILE)) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(|e| StoreError::io(format!("cannot read {}", path.display()), e))?,
     };
     locked(path, &lock, lock.try_lock_shared())?;
-    Ok(Some(lock))
+    Ok(Some(Lock(lock)))
 }
 
 fn locked(path: &Path, lock: &File, result: Result<(), TryLockError>) -> Result<(), StoreError> {
@@ -339,12 +349,18 @@ mod tests {
     fn a_folder_of_another_engine_or_version_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         drop(take(dir.path()).unwrap());
-        assert!(matches!(Folder::take(dir.path(), EngineKind::Fjall), Err(StoreError::Format { .. })));
+        let error = Folder::take(dir.path(), EngineKind::Fjall).unwrap_err().to_string();
+        assert!(error.ends_with("open it with store log"), "{error}");
         fs::write(dir.path().join(FORMAT_FILE), "modb 99 log\n").unwrap();
         let error = take(dir.path()).unwrap_err().to_string();
         assert!(error.contains("modb 99 log") && error.contains("newer version"), "{error}");
-        fs::write(dir.path().join(FORMAT_FILE), "papyrus\n").unwrap();
-        assert!(matches!(take(dir.path()), Err(StoreError::Format { .. })));
+        for foreign in ["papyrus\n".into(), [0xff, 7, 0x1b].repeat(80)] {
+            fs::write(dir.path().join(FORMAT_FILE), foreign).unwrap();
+            let error = take(dir.path()).unwrap_err();
+            assert!(matches!(error, StoreError::Format { .. }), "{error}");
+            let error = error.to_string();
+            assert!(error.contains("did not write it") && !error.chars().any(char::is_control), "{error}");
+        }
     }
 
     #[test]

@@ -128,7 +128,9 @@ impl Health {
             return Some(reason.clone());
         }
         let low = self.low_space.load(Ordering::Acquire);
-        low.then(|| "the disk is nearly full, no write is taken until there is space".to_owned())
+        low.then(|| {
+            "the disk is nearly full, no write is taken until there is space (see min-free-mb)".to_owned()
+        })
     }
 
     /// The first call answers true.

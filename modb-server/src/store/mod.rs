@@ -26,6 +26,7 @@ mod options;
 mod place;
 #[cfg(test)]
 mod tests;
+mod whose;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -252,8 +253,8 @@ fn sweep_by_pages(store: &dyn Store, from: &[u8], to: &[u8], records: usize) -> 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The folder belongs to another process.
-    #[error("the data folder {folder} is used by {}", user(.process))]
+    /// The folder belongs to another process, or to this one.
+    #[error("the data folder {folder} is used by {}: name another one, or end what uses it", user(.process))]
     Locked {
         /// The folder.
         folder: std::path::PathBuf,
@@ -285,7 +286,7 @@ pub enum StoreError {
         why: String,
     },
     /// The folder holds something this version cannot read.
-    #[error("the data folder {folder} has format \"{found}\", expected \"{expected}\"")]
+    #[error("the data folder {folder} has format {found:?}, expected {expected:?}{}", advice(.found))]
     Format {
         /// The folder.
         folder: std::path::PathBuf,
@@ -333,6 +334,17 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// Something belongs to another user.
+    #[error("{what}: {source}: {advice}")]
+    Denied {
+        /// What was being done.
+        what: String,
+        /// The system's own error.
+        #[source]
+        source: std::io::Error,
+        /// Whose it is and what to do.
+        advice: String,
+    },
     /// The operating system said no, and nothing was changed.
     #[error("{what}: {source}")]
     Io {
@@ -348,8 +360,24 @@ pub enum StoreError {
 }
 
 /// Who uses a folder.
+/// What can be done about a folder of another format, as the end of a sentence.
+fn advice(found: &str) -> String {
+    let engine =
+        found.strip_prefix("modb ").and_then(|words| words.split(' ').nth(1)?.parse::<EngineKind>().ok());
+    match engine {
+        Some(engine) => format!(": another storage engine wrote it; open it with store {}", engine.name()),
+        None => ": Modb did not write it; is it the right folder?".to_owned(),
+    }
+}
+
 fn user(process: &Option<u32>) -> String {
-    process.map_or_else(|| "another process".to_owned(), |id| format!("another process ({id})"))
+    match *process {
+        None => "another process, or already by this one".to_owned(),
+        Some(id) if id == std::process::id() => {
+            "this process already: it opens once and clones the handle".to_owned()
+        }
+        Some(id) => format!("another process ({id})"),
+    }
 }
 
 /// What an error means for whoever met it. Errors say it from where they arise; nobody guesses it from a kind later.
@@ -381,7 +409,8 @@ impl StoreError {
             | Self::ReadOnly(_)
             | Self::Unsupported(_)
             | Self::Newer { .. }
-            | Self::Closed => ErrorClass::Refused,
+            | Self::Closed
+            | Self::Denied { .. } => ErrorClass::Refused,
         }
     }
 

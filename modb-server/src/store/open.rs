@@ -7,6 +7,7 @@ use super::fjall::FjallStore;
 use super::log::LogStore;
 use super::memory::MemoryStore;
 use super::options::{EngineKind, OpenOptions};
+use super::whose::explained;
 use super::{Store, StoreError};
 
 /// Opens or creates the store.
@@ -14,6 +15,10 @@ use super::{Store, StoreError};
 /// # Errors
 /// The folder is taken, unreadable, of another format or engine, or damaged.
 pub fn open(options: &OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
+    open_engine(options).map_err(|error| explained(error, &options.folder))
+}
+
+fn open_engine(options: &OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match options.engine {
         EngineKind::Log => Arc::new(LogStore::open(options)?),
         #[cfg(feature = "fjall")]

@@ -4,9 +4,11 @@
 //! - `sync_folder(path)`: makes created, renamed and deleted names in a folder survive a power cut;
 //! - `make_private_folder(path)`, `private(options)`: a new folder or file that its owner alone may read, whatever the umask;
 //! - `open_to_others(path)`: the mode of a folder that others may enter or change;
+//! - `foreign_owner(path)`: the user whose it is and the user of this process, if they differ and the system tells;
 //! - `path_from(bytes)`: the path that a client names; `None` if it cannot be one;
 //! - `link_file(original, link)`: another name for a file, on whatever disk, that can be removed without it; where the system
 //!   has such names and allows them;
+//! - `scratch_folder()`: where large files may lie for a while, on a disk if the system has such a place;
 //! - `lower_thread_priority()`: lets the threads that serve go first; does nothing where the system cannot.
 //! - `model_tests!`: tests that loom runs, ignored where it cannot.
 //!
@@ -18,23 +20,23 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
-pub(crate) use self::process::prepare_listener;
 #[cfg(feature = "cli")]
 pub use self::process::{Told, make_files_private, on_signals};
 pub use self::process::{cpu_seconds, memory_bytes, peak_memory_bytes, total_memory_bytes};
+pub(crate) use self::process::{forks, prepare_listener};
 #[cfg(all(test, unix))]
 pub(crate) use self::unix::model_tests;
 #[cfg(unix)]
 pub(crate) use self::unix::{
-    free_bytes, link_file, lower_thread_priority, make_private_folder, open_to_others, path_from, private,
-    sync_folder,
+    foreign_owner, free_bytes, link_file, lower_thread_priority, make_private_folder, open_to_others,
+    path_from, private, scratch_folder, sync_folder,
 };
 #[cfg(all(test, windows))]
 pub(crate) use self::windows::model_tests;
 #[cfg(windows)]
 pub(crate) use self::windows::{
-    free_bytes, link_file, lower_thread_priority, make_private_folder, open_to_others, path_from, private,
-    sync_folder,
+    foreign_owner, free_bytes, link_file, lower_thread_priority, make_private_folder, open_to_others,
+    path_from, private, scratch_folder, sync_folder,
 };
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// What the owner may do.
@@ -39,12 +39,34 @@ pub(crate) fn open_to_others(path: &Path) -> Option<u32> {
     (mode & OTHERS != 0).then_some(mode)
 }
 
+pub(crate) fn foreign_owner(path: &Path) -> Option<(String, String)> {
+    let (owner, user) = (fs::symlink_metadata(path).ok()?.uid(), rustix::process::geteuid().as_raw());
+    (owner != user).then(|| (user_name(owner), user_name(user)))
+}
+
+/// The name of a user, or the number where the system's own list has none.
+fn user_name(id: u32) -> String {
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
+    });
+    named.unwrap_or_else(|| id.to_string())
+}
+
 pub(crate) fn path_from(bytes: &[u8]) -> Option<PathBuf> {
     Some(PathBuf::from(OsStr::from_bytes(bytes)))
 }
 
 pub(crate) fn link_file(original: &Path, link: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(original, link)
+}
+
+/// `/tmp` is memory on many systems.
+pub(crate) fn scratch_folder() -> PathBuf {
+    let on_disk = || Some(PathBuf::from("/var/tmp")).filter(|folder| folder.is_dir());
+    std::env::var_os("TMPDIR").map(PathBuf::from).or_else(on_disk).unwrap_or_else(std::env::temp_dir)
 }
 
 pub(crate) fn lower_thread_priority() {
@@ -70,6 +92,14 @@ pub(crate) use model_tests;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn users_have_names_where_the_system_knows_them() {
+        assert_eq!(user_name(u32::MAX - 7), (u32::MAX - 7).to_string());
+        if fs::read_to_string("/etc/passwd").is_ok_and(|users| users.starts_with("root:x:0:")) {
+            assert_eq!(user_name(0), "root");
+        }
+    }
 
     #[test]
     fn what_is_made_is_for_its_owner_alone_and_what_others_may_enter_is_known() {

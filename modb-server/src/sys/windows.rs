@@ -40,6 +40,11 @@ pub(crate) fn open_to_others(_path: &Path) -> Option<u32> {
     None
 }
 
+/// Owners are in lists of rights here, and an owner without rights is rare.
+pub(crate) fn foreign_owner(_path: &Path) -> Option<(String, String)> {
+    None
+}
+
 pub(crate) fn path_from(bytes: &[u8]) -> Option<PathBuf> {
     std::str::from_utf8(bytes).ok().map(PathBuf::from)
 }
@@ -51,6 +56,10 @@ pub(crate) fn link_file(original: &Path, link: &Path) -> io::Result<()> {
         // Wine says that it made one, and makes none.
         fs::metadata(link).map(|_| ())
     })
+}
+
+pub(crate) fn scratch_folder() -> PathBuf {
+    std::env::temp_dir()
 }
 
 #[allow(unsafe_code)]

@@ -2,12 +2,14 @@
 //!
 //! The tables below are `docs/ARCHITECTURE.md`'s map as data. A module may use its own floor and those under it;
 //! within a floor no two modules may use each other, directly or around a corner. Where a floor is a folder, its modules
-//! are those in it, and the folder's own `mod.rs` only lists them.
+//! are those in it, and the folder's own `mod.rs` only lists them. A name that a module passes on (`pub use`) stands on the
+//! floor of what it names; and what only the crate's root or a floor's folder passes on, for others, is not named so here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::paths::{module_of, named};
-use super::{File, Finding};
+use super::exports::Modules;
+use super::paths::{module_of, named, words};
+use super::{File, Finding, shipped};
 
 /// A crate, what it may import of this workspace, and its floors from the ground up.
 struct Crate {
@@ -50,11 +52,11 @@ const CRATES: &[Crate] = &[
         folder: "modb-server",
         may_use: &["modb_net", "modb_client"],
         floors: &[
-            &["sys", "store", "settled", "farewell", "output"],
+            &["sys", "store", "settled", "farewell", "output", "present", "value"],
             &["config", "data", "limits", "log"],
             &["command"],
             &["session"],
-            &["database", "server", "embed", "care", "program"],
+            &["handle", "error", "database", "server", "embed", "care", "program"],
         ],
     },
     Crate { folder: "modb-client", may_use: &["modb_net"], floors: &[] },
@@ -80,6 +82,8 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
             "modb-client/",
             "modb-server/src/care/",
             "modb-server/src/config/args.rs",
+            "modb-server/src/config/usage.rs",
+            "modb-server/src/output.rs",
             "modb-server/src/main.rs",
         ],
         "the server takes only what command lines share",
@@ -97,19 +101,12 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
         for file in &own {
             between_crates(krate, file, &mut findings);
         }
-        if !krate.floors.is_empty() {
-            within_crate(krate, &own, &mut findings);
-        }
+        within_crate(krate, &own, &mut findings);
     }
     for file in files.iter().filter(|file| file.is_rust() && !file.is_test()) {
         places(file, &mut findings);
     }
     findings
-}
-
-/// The part of a file that ships: what comes before its test module.
-fn shipped(file: &File) -> &str {
-    file.code.find("#[cfg(test)]\nmod tests {").map_or(file.code.as_str(), |end| &file.code[..end])
 }
 
 fn between_crates(krate: &Crate, file: &File, findings: &mut Vec<Finding>) {
@@ -157,24 +154,28 @@ impl Crate {
         })
     }
 
-    /// Whether modules of the table stand in this folder.
-    fn is_floor(&self, path: &[String]) -> bool {
+    /// The crate's root, a program, or a folder that is a floor: they only list and pass on what others define.
+    fn is_roof(&self, path: &[String]) -> bool {
         let folder = format!("{}/", path.join("/"));
-        self.floors.iter().copied().flatten().any(|module| module.starts_with(&folder))
+        path.is_empty()
+            || path[0] == "bin"
+            || self.floors.iter().copied().flatten().any(|module| module.starts_with(&folder))
     }
 }
 
 fn within_crate(krate: &Crate, files: &[&File], findings: &mut Vec<Finding>) {
+    let modules = Modules::of(krate.folder, files);
     // Uses within a floor, for the search for cycles, with the place where each stands.
     let mut level: BTreeMap<String, BTreeMap<String, (&File, usize)>> = BTreeMap::new();
     for file in files.iter().filter(|file| file.is_rust() && !file.is_test()) {
         let Some(inside) = file.path.strip_prefix(&format!("{}/src/", krate.folder)) else { continue };
         let path = module_of(inside);
         // The roof: it may use everything. A floor's folder only lists what is in it.
-        if path.is_empty() || path[0] == "bin" || krate.is_floor(&path) {
+        if krate.is_roof(&path) {
             continue;
         }
-        let Some((module, own)) = krate.place(&path) else {
+        let place = krate.place(&path);
+        if place.is_none() && !krate.floors.is_empty() {
             findings.push(file.finding(
                 1,
                 format!(
@@ -183,24 +184,31 @@ fn within_crate(krate: &Crate, files: &[&File], findings: &mut Vec<Finding>) {
                 ),
             ));
             continue;
-        };
+        }
         for used in named(shipped(file), &path) {
-            match krate.place(&used.path) {
-                Some((name, floor)) if floor > own => findings.push(file.finding(
+            let led = modules.follow(&used.path);
+            if led.through.iter().any(|module| krate.is_roof(module)) {
+                findings.push(file.finding(
+                    used.line,
+                    format!(
+                        "crate::{} is only passed on there: name {}",
+                        used.path.join("::"),
+                        led.to.join("::")
+                    ),
+                ));
+            }
+            let (Some((module, own)), Some((name, floor))) = (place, krate.place(&led.to)) else { continue };
+            if floor > own {
+                findings.push(file.finding(
                     used.line,
                     format!("{module} (floor {own}) uses {name} (floor {floor}): imports go only downward"),
-                )),
-                Some((name, floor)) if floor == own && name != module => {
-                    level
-                        .entry(module.to_owned())
-                        .or_default()
-                        .entry(name.to_owned())
-                        .or_insert((file, used.line));
-                }
-                _ => {}
+                ));
+            } else if floor == own && name != module {
+                let used_by = level.entry(module.to_owned()).or_default();
+                used_by.entry(name.to_owned()).or_insert((file, used.line));
             }
         }
-        if (krate.folder, own) == PURE_FLOOR {
+        if place.is_some_and(|(_, own)| (krate.folder, own) == PURE_FLOOR) {
             impure(file, findings);
         }
     }
@@ -237,10 +245,6 @@ fn heads(path: &str) -> Vec<String> {
         }
     }
     heads
-}
-
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
 
 fn cycles(level: &BTreeMap<String, BTreeMap<String, (&File, usize)>>, findings: &mut Vec<Finding>) {
@@ -325,6 +329,52 @@ mod tests {
         }
         assert_eq!(found("modb-net/src/connection/conn/state.rs", "use super::worker;"), [""; 0]);
         assert_eq!(found("modb-net/src/lib.rs", "use crate::threads::worker;"), [""; 0]);
+    }
+
+    #[test]
+    fn a_name_that_is_passed_on_does_not_hide_its_floor() {
+        let passed_on = |place: &str, text: &str, user: &str| {
+            let files = [
+                File::new("modb-net/src/threads/worker.rs", "pub struct Worker;"),
+                File::new(place, text),
+                File::new("modb-net/src/connection/conn.rs", user),
+            ];
+            check(&files).into_iter().map(|finding| finding.what).collect::<Vec<_>>()
+        };
+        let (root, low) = ("modb-net/src/lib.rs", "modb-net/src/system/peer.rs");
+        // By the root, under another name, by all of a module, and by one chain of `super`.
+        for (text, user) in [
+            ("pub use threads::worker::Worker;", "use crate::Worker;"),
+            ("pub use threads::worker::{Worker as Thread};", "fn f() { crate::Thread::new() }"),
+            ("pub use crate::threads::worker::*;", "use super::super::Worker;"),
+        ] {
+            let found = passed_on(root, text, user);
+            assert!(found.iter().any(|what| what.contains("uses threads/worker")), "{user}: {found:?}");
+            assert!(found.iter().any(|what| what.contains("only passed on")), "{user}: {found:?}");
+        }
+        // By a module of a lower floor, which is wrong already: so is who uses it there.
+        let found =
+            passed_on(low, "pub use crate::threads::worker::Worker;", "use crate::system::peer::Worker;");
+        assert_eq!(found.len(), 2, "{found:?}");
+    }
+
+    #[test]
+    fn inside_of_a_crate_a_thing_is_named_by_its_own_module() {
+        let files = |user: &str| {
+            [
+                File::new(
+                    "modb-client/src/lib.rs",
+                    "mod error;\npub use error::Error;\npub use modb_net::Seq;",
+                ),
+                File::new("modb-client/src/error.rs", "pub enum Error {}"),
+                File::new("modb-client/src/pool.rs", user),
+            ]
+        };
+        let found = |user: &str| check(&files(user)).len();
+        assert_eq!(found("use crate::Error;"), 1);
+        assert_eq!(found("use crate::{error, Seq};"), 1);
+        assert_eq!(found("use crate::error::Error; use modb_net::Seq; // crate::Error"), 0);
+        assert_eq!(found("#[cfg(test)]\nmod tests {\n use crate::Error;\n}"), 0);
     }
 
     #[test]

@@ -2,11 +2,14 @@
 //!
 //! Each rule is a function from files to findings, in a file with its tests; every rule has a test that shows it fire.
 
+mod exports;
 mod floors;
+mod items;
 mod links;
 mod paths;
 mod platform;
 mod rust_code;
+mod surface;
 mod text;
 
 use std::fmt;
@@ -48,6 +51,11 @@ impl File {
     }
 }
 
+/// The part of a file that ships: what comes before its test module.
+fn shipped(file: &File) -> &str {
+    file.code.find("#[cfg(test)]\nmod tests {").map_or(file.code.as_str(), |end| &file.code[..end])
+}
+
 /// A breach of a rule, at a line counted from 1.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
@@ -75,13 +83,22 @@ pub(crate) fn command(_args: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// `cargo xtask surface`: writes down what the libraries show, for a change that is meant.
+pub(crate) fn write_surface(_args: &[String]) -> Result<()> {
+    for (path, text) in surface::lists(&files()?) {
+        let full = workspace::root().join(Path::new(&path));
+        std::fs::write(full, text).context(format_args!("cannot write {path}"))?;
+    }
+    Ok(())
+}
+
 /// Every breach in the workspace.
 pub(crate) fn findings() -> Result<Vec<Finding>> {
     Ok(check(&files()?))
 }
 
 fn check(files: &[File]) -> Vec<Finding> {
-    let rules = [floors::check, platform::check, text::check, links::check];
+    let rules = [floors::check, platform::check, surface::check, text::check, links::check];
     let mut findings: Vec<_> = rules.iter().flat_map(|rule| rule(files)).collect();
     findings.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     findings

@@ -31,16 +31,15 @@ pub(super) fn named(code: &str, module: &[String]) -> Vec<Named> {
                 continue;
             }
             let line = 1 + code[..at].matches('\n').count();
-            found.extend(
-                tree(&code[at..]).into_iter().map(|path| Named { line, path: from_root(module, path) }),
-            );
+            let paths = Branch::all(&code[at..]).into_iter();
+            found.extend(paths.map(|branch| Named { line, path: absolute(module, branch.path) }));
         }
     }
     found
 }
 
 /// A path seen from `module` as it is seen from the crate's root.
-fn from_root(module: &[String], path: Vec<String>) -> Vec<String> {
+pub(super) fn absolute(module: &[String], path: Vec<String>) -> Vec<String> {
     let mut base = module.to_vec();
     let mut rest = path.into_iter().peekable();
     while let Some(step) = rest.next_if(|step| matches!(step.as_str(), "crate" | "super" | "self")) {
@@ -50,32 +49,68 @@ fn from_root(module: &[String], path: Vec<String>) -> Vec<String> {
             _ => {}
         }
     }
-    // `{self}` in a group is the module before it.
-    base.extend(rest.filter(|step| step != "self"));
+    base.extend(rest);
     base
 }
 
-/// The paths of a `use` tree, or the one path that begins here: `a::{b::c, d}` gives `a::b::c` and `a::d`.
-fn tree(text: &str) -> Vec<Vec<String>> {
-    let mut path = Vec::new();
-    let mut rest = text;
-    loop {
-        rest = rest.trim_start();
-        if let Some(group) = rest.strip_prefix('{') {
-            let branches = branches(group).into_iter().flat_map(tree);
-            return branches.map(|branch| path.iter().cloned().chain(branch).collect()).collect();
+/// One path of a `use` tree, and the name that it brings in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Branch {
+    /// Ends with `*` where all is meant.
+    pub(super) path: Vec<String>,
+    pub(super) name: String,
+}
+
+impl Branch {
+    /// The paths of a `use` tree, or the one path that begins here: `a::{b::c, d}` gives `a::b::c` and `a::d`.
+    pub(super) fn all(text: &str) -> Vec<Self> {
+        let mut path = Vec::new();
+        let mut rest = text;
+        loop {
+            rest = rest.trim_start();
+            if let Some(group) = rest.strip_prefix('{') {
+                let inner = branches(group).into_iter().flat_map(Self::all);
+                return inner.map(|branch| branch.behind(&path)).collect();
+            }
+            if rest.starts_with('*') {
+                path.push("*".to_owned());
+                break;
+            }
+            let len = word_len(rest);
+            if len == 0 {
+                break;
+            }
+            path.push(rest[..len].to_owned());
+            rest = rest[len..].trim_start();
+            match rest.strip_prefix("::") {
+                Some(behind) => rest = behind,
+                None => break,
+            }
         }
-        let len = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-        if len == 0 {
-            break;
-        }
-        path.push(rest[..len].to_owned());
-        match rest[len..].trim_start().strip_prefix("::") {
-            Some(behind) => rest = behind,
-            None => break,
-        }
+        let renamed = rest.strip_prefix("as ").map(|name| name.trim_start());
+        let name = renamed.map(|name| name[..word_len(name)].to_owned()).or_else(|| path.last().cloned());
+        name.map(|name| Self { path, name }).into_iter().collect()
     }
-    if path.is_empty() { Vec::new() } else { vec![path] }
+
+    fn behind(mut self, path: &[String]) -> Self {
+        // `{self}` in a group is the module before it.
+        if self.path == ["self"] {
+            self.path.clear();
+            if self.name == "self" {
+                self.name = path.last().cloned().unwrap_or_default();
+            }
+        }
+        Self { path: path.iter().cloned().chain(self.path).collect(), name: self.name }
+    }
+}
+
+fn word_len(text: &str) -> usize {
+    text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len())
+}
+
+/// The words of code.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
 
 /// What stands between the commas of a group, up to its end.
@@ -120,7 +155,7 @@ mod tests {
     fn every_branch_of_a_use_is_a_path() {
         assert_eq!(
             paths("use crate::{a, b::{C, d::E as F}, g::*, };", "c.rs"),
-            ["a", "b::C", "b::d::E", "g"]
+            ["a", "b::C", "b::d::E", "g::*"]
         );
         assert_eq!(
             paths("use super::{self, connect::{self, X}};", "c/d.rs"),

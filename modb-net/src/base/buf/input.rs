@@ -11,7 +11,7 @@ const LARGE_BYTES: usize = 64 << 10;
 /// Input that a session has not consumed yet.
 #[derive(Debug, Default)]
 pub(crate) struct InBuf {
-    pub(super) bytes: Vec<u8>,
+    bytes: Vec<u8>,
     /// `bytes[..consumed]` are done.
     consumed: usize,
     /// Nothing can be done before so many bytes are here; 0: unknown.
@@ -74,9 +74,11 @@ impl InBuf {
         self.bytes.extend_from_slice(fresh);
     }
 
-    /// Whether it holds an allocation.
-    pub(crate) fn owns_memory(&self) -> bool {
-        self.bytes.capacity() > 0
+    /// Gives its memory to the pool if it is empty.
+    pub(crate) fn reclaim(&mut self, pool: &mut Pool) {
+        if self.is_empty() && self.bytes.capacity() > 0 {
+            pool.reclaim_input(std::mem::take(&mut self.bytes));
+        }
     }
 
     /// Heap memory it holds, in bytes.
@@ -111,5 +113,18 @@ mod tests {
         input.append(b"12345678", 512 << 20, &mut pool);
         assert!(input.bytes.capacity() <= 16);
         assert!(input.is_short());
+    }
+
+    #[test]
+    fn an_empty_input_owns_no_memory_beyond_the_turn() {
+        let mut pool = Pool::default();
+        let mut input = InBuf::default();
+        input.append(b"xy", 0, &mut pool);
+        input.consume(1, 0);
+        input.reclaim(&mut pool);
+        assert_eq!(input.bytes(), b"y", "it is in use");
+        input.consume(1, 0);
+        input.reclaim(&mut pool);
+        assert!(input.heap_bytes() == 0 && pool.bytes() > 0);
     }
 }

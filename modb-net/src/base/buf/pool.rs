@@ -2,7 +2,6 @@
 //!
 //! Invariants: what idles here is bounded by its bytes; an empty buffer owns no memory beyond the turn, since it comes here.
 
-use crate::base::buf::input::InBuf;
 use crate::base::buf::out::OutBuf;
 
 /// Buffers of one worker that no connection uses now.
@@ -54,12 +53,9 @@ impl Pool {
         pooled
     }
 
-    /// Takes the memory of an input back if it is empty.
-    pub(crate) fn reclaim_input(&mut self, input: &mut InBuf) {
-        if !input.is_empty() || !input.owns_memory() {
-            return;
-        }
-        let taken = std::mem::take(&mut input.bytes);
+    /// Takes the memory of an input back.
+    pub(super) fn reclaim_input(&mut self, mut taken: Vec<u8>) {
+        taken.clear();
         if self.makes_room_for(memory_bytes(&taken)) {
             self.inputs.push(taken);
         }
@@ -95,47 +91,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn empty_buffers_go_back_and_large_ones_are_freed() {
+    fn large_buffers_are_freed_and_others_kept() {
         let mut pool = Pool::default();
-        let mut input = InBuf::default();
-        input.append(b"x", 0, &mut pool);
-        input.consume(1, 0);
-        pool.reclaim_input(&mut input);
-        assert_eq!((pool.inputs.len(), input.bytes.capacity()), (1, 0));
-        input.append(&vec![0; POOLED_BUFFER_BYTES + 1], 0, &mut pool);
-        assert_eq!(pool.inputs.len(), 0);
-        input.consume(POOLED_BUFFER_BYTES + 1, 0);
-        pool.reclaim_input(&mut input);
-        assert_eq!((pool.inputs.len(), input.bytes.capacity()), (0, 0));
+        pool.reclaim_input(vec![0; 10]);
+        assert_eq!((pool.inputs.len(), pool.lend_input().len(), pool.inputs.len()), (1, 0, 0));
+        pool.reclaim_input(vec![0; POOLED_BUFFER_BYTES + 1]);
+        assert_eq!((pool.inputs.len(), pool.bytes()), (0, 0));
     }
 
     #[test]
     fn what_idles_in_the_pool_is_bounded_by_its_bytes_and_lent_again() {
         let mut pool = Pool::default();
-        let emptied = |capacity: usize| {
-            let (mut output, mut input) = (OutBuf::default(), InBuf::default());
-            output.bytes = Vec::with_capacity(capacity);
-            input.bytes = Vec::with_capacity(capacity);
-            (output, input)
-        };
         let large = POOLED_BUFFER_BYTES / 2;
         for _ in 0..10 * POOLED_BYTES / large {
-            let (mut output, mut input) = emptied(large);
+            let mut output = OutBuf::default();
+            output.bytes = Vec::with_capacity(large);
             pool.reclaim_output(&mut output);
-            pool.reclaim_input(&mut input);
+            pool.reclaim_input(Vec::with_capacity(large));
         }
         let kept = pool.outputs.iter().map(|buffer| buffer.bytes.capacity()).sum::<usize>()
             + pool.inputs.iter().map(Vec::capacity).sum::<usize>();
         assert!(kept <= POOLED_BYTES && kept > POOLED_BYTES / 10 * 9, "{kept} bytes idle");
-        let (mut output, mut input) = (OutBuf::default(), InBuf::default());
+        let (mut output, mut input) = (OutBuf::default(), Vec::new());
         while !pool.outputs.is_empty() {
             output = OutBuf::default();
             pool.lend(&mut output);
         }
         while !pool.inputs.is_empty() {
-            input = InBuf::default();
-            input.append(b"x", 0, &mut pool);
+            input = pool.lend_input();
         }
-        assert_eq!((output.bytes.capacity(), input.bytes.capacity(), pool.bytes), (large, large, 0));
+        assert_eq!((output.bytes.capacity(), input.capacity(), pool.bytes), (large, large, 0));
     }
 }

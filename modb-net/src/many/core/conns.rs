@@ -197,7 +197,7 @@ impl<X, T: Stream> Conns<X, T> {
         let session = match conn.phase {
             Phase::Serving(Serving { session, mut input, .. }) => {
                 input.clear();
-                self.pool.reclaim_input(&mut input);
+                input.reclaim(&mut self.pool);
                 Some(session)
             }
             Phase::Sending { then: Then::HandOut { session, .. }, .. } => Some(session),
@@ -207,19 +207,14 @@ impl<X, T: Stream> Conns<X, T> {
         (token, session)
     }
 
-    /// Whether there is such a connection, being served.
-    pub(crate) fn is_served(&self, token: Token) -> bool {
-        self.slab
-            .get(token.slot as usize)
-            .is_some_and(|conn| conn.generation == token.generation && conn.serving().is_some())
+    /// Whether there is such a connection, which is served and stays so.
+    pub(crate) fn stays(&self, token: Token) -> bool {
+        self.slab.get(token.slot as usize).is_some_and(|conn| conn.stays_as(token))
     }
 
     /// A connection that is served and stays so.
     fn staying(&mut self, token: Token) -> Option<&mut Conn<X, T>> {
-        self.slab.get_mut(token.slot as usize).filter(|conn| {
-            conn.generation == token.generation
-                && conn.serving().is_some_and(|serving| serving.doom.is_none())
-        })
+        self.slab.get_mut(token.slot as usize).filter(|conn| conn.stays_as(token))
     }
 }
 
@@ -263,7 +258,7 @@ impl<X, T: Stream> Connections<X> for Conns<X, T> {
     }
 
     fn set_alarm(&mut self, token: Token, at: Instant) {
-        if self.is_served(token) {
+        if self.stays(token) {
             self.alarms.get_mut().set(token, at);
         }
     }

@@ -43,9 +43,6 @@ use crate::system::poll::{Event, Interest};
 /// small requests fits, and it stays in the second-level cache.
 const SCRATCH_BYTES: usize = 64 << 10;
 
-/// A timeout is noticed at most this part of itself late.
-const TIMEOUT_PARTS: u32 = 16;
-
 /// A connection that was taken out of one core, for another.
 #[derive(Debug)]
 pub(crate) struct Moved<X, T> {
@@ -72,8 +69,11 @@ pub(crate) struct Core<S: Service, T> {
     running: Vec<u32>,
     due: Vec<u32>,
     released: Seq,
-    idle_timeout: Option<Duration>,
-    idle: Wheel,
+    /// Those that are served. `None`: they may be silent for ever.
+    idle: Option<Wheel>,
+    /// Those that send what is left.
+    closing: Wheel,
+    /// Those that have sent everything.
     linger: Wheel,
     stalls: memory::Stalls,
     /// What of the pool the budget knows.
@@ -90,16 +90,15 @@ pub(crate) struct Core<S: Service, T> {
 
 impl<S: Service, T: Stream> Core<S, T> {
     pub(crate) fn new(service: S, limits: Limits, budget: Arc<Budget>, worker: usize, now: Instant) -> Self {
-        let idle_timeout = limits.idle_timeout;
         Self {
             service,
             scratch: vec![0; SCRATCH_BYTES.min(limits.read_bytes_per_turn)],
             running: Vec::new(),
             due: Vec::new(),
             released: Seq::ZERO,
-            idle_timeout,
-            idle: idle_wheel(idle_timeout, now),
-            linger: Wheel::new(now, limits.linger_timeout.min(limits.closing_timeout) / TIMEOUT_PARTS),
+            idle: limits.idle_timeout.map(|timeout| Wheel::new(now, timeout)),
+            closing: Wheel::new(now, limits.closing_timeout),
+            linger: Wheel::new(now, limits.linger_timeout),
             stalls: memory::Stalls::default(),
             pooled_bytes: 0,
             shutdown_at: None,
@@ -128,6 +127,9 @@ impl<S: Service, T: Stream> Core<S, T> {
         turn: &Turn<'_, S>,
     ) -> Option<Token> {
         if self.conns.is_full() {
+            if let Some(purpose) = purpose {
+                self.service.on_undelivered(purpose, turn);
+            }
             return None;
         }
         let token = self.insert(stream, seat, Phase::Opening { remote: None });
@@ -182,8 +184,7 @@ impl<S: Service, T: Stream> Core<S, T> {
         turn: &Turn<'_, S>,
     ) -> Option<Token> {
         if self.conns.is_full() {
-            self.closed.push(CloseReason::ConnectFailed);
-            self.service.on_connect_failed(purpose, remote, ErrorKind::OutOfMemory.into(), turn);
+            self.not_opened(purpose, remote, ErrorKind::OutOfMemory, turn);
             return None;
         }
         let token = self.insert(stream, seat, Phase::Opening { remote: Some(remote) });
@@ -221,6 +222,18 @@ impl<S: Service, T: Stream> Core<S, T> {
         if let Some(purpose) = self.purposes.remove(&slot) {
             self.service.on_connect_failed(purpose, remote, error, turn);
         }
+    }
+
+    /// One that was to be opened from here has not come so far.
+    pub(crate) fn not_opened(
+        &mut self,
+        purpose: S::Message,
+        remote: SocketAddr,
+        error: ErrorKind,
+        turn: &Turn<'_, S>,
+    ) {
+        self.closed.push(CloseReason::ConnectFailed);
+        self.service.on_connect_failed(purpose, remote, error.into(), turn);
     }
 
     /// A connection came from another worker. `None`: as [`Core::open`].
@@ -330,9 +343,9 @@ impl<S: Service, T: Stream> Core<S, T> {
         self.service.on_undelivered(message, turn);
     }
 
-    /// Whether there is such a connection, being served.
+    /// Whether there is such a connection, which is served and not about to end.
     pub(crate) fn serves(&self, token: Token) -> bool {
-        self.conns.is_served(token)
+        self.conns.stays(token)
     }
 
     /// A connection was resumed.
@@ -351,20 +364,26 @@ impl<S: Service, T: Stream> Core<S, T> {
             if !self.conns.alarms.get_mut().take(at, token) {
                 continue;
             }
-            if self.conns.is_served(token) {
+            if self.conns.stays(token) {
                 self.service.on_alarm(token, &mut self.conns, turn);
             } else {
                 self.connect_failed(token.slot, ErrorKind::TimedOut.into(), turn);
             }
         }
         let mut due = std::mem::take(&mut self.due);
-        self.idle.expire(now, &mut due);
+        if let Some(idle) = &mut self.idle {
+            idle.expire(now, &mut due);
+        }
         for slot in due.drain(..) {
             self.check_idle(slot, now);
         }
-        self.linger.expire(now, &mut due);
+        self.closing.expire(now, &mut due);
         for slot in due.drain(..) {
             self.check_closing(slot, turn);
+        }
+        self.linger.expire(now, &mut due);
+        for slot in due.drain(..) {
+            self.check_lingering(slot, turn);
         }
         self.due = due;
         self.check_stalls(turn);
@@ -420,6 +439,7 @@ impl<S: Service, T: Stream> Core<S, T> {
 
     /// A socket has left the layer.
     pub(crate) fn handed_out(&mut self, token: Token, out: HandedOut<S::Session>, turn: &Turn<'_, S>) {
+        self.closed.push(CloseReason::HandedOut);
         self.service.on_handed_out(token, out, turn);
     }
 
@@ -446,7 +466,8 @@ impl<S: Service, T: Stream> Core<S, T> {
         [
             self.service.next_timer(),
             alarm,
-            self.idle.next(),
+            self.idle.as_ref().and_then(Wheel::next),
+            self.closing.next(),
             self.linger.next(),
             self.stalls.next(),
             self.shutdown_at,
@@ -478,9 +499,8 @@ impl<S: Service, T: Stream> Core<S, T> {
 
     /// From now on connections on which nothing comes or goes for `timeout` are closed.
     pub(crate) fn set_idle_timeout(&mut self, timeout: Option<Duration>, now: Instant) {
-        if timeout != self.idle_timeout {
-            self.idle_timeout = timeout;
-            self.idle = idle_wheel(timeout, now);
+        if timeout != self.idle.as_ref().map(Wheel::timeout) {
+            self.idle = timeout.map(|timeout| Wheel::new(now, timeout));
             for slot in self.slots() {
                 self.check_idle(slot, now);
             }
@@ -508,12 +528,9 @@ impl<S: Service, T: Stream> Core<S, T> {
         }
     }
 
-    /// A connection that was to be handed out was closed instead.
-    pub(crate) fn told_closed(&mut self, token: Token, session: S::Session, turn: &Turn<'_, S>) {
-        self.service.on_close(token, session, CloseReason::Requested, turn);
+    /// A connection that was to be handed out is closed instead, since the poller would not let its socket go.
+    pub(crate) fn not_handed_out(&mut self, token: Token, session: S::Session, turn: &Turn<'_, S>) {
+        self.closed.push(CloseReason::System);
+        self.service.on_close(token, session, CloseReason::System, turn);
     }
-}
-
-fn idle_wheel(timeout: Option<Duration>, now: Instant) -> Wheel {
-    Wheel::new(now, timeout.unwrap_or_default() / TIMEOUT_PARTS)
 }

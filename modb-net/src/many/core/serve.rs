@@ -85,7 +85,7 @@ impl<S: Service, T: Stream> Core<S, T> {
             }
             serving.update_pause(output.len(), desk.high_water_bytes);
         }
-        pool.reclaim_input(&mut serving.input);
+        serving.input.reclaim(pool);
         if !serving.input.is_empty() {
             // Counted at once: the next one who reads in this turn is to know.
             account.recount(serving.input.heap_bytes() + output.heap_bytes());
@@ -114,13 +114,11 @@ impl<S: Service, T: Stream> Core<S, T> {
         let consumed = input.consumed();
         serving.input.consume(consumed, 0);
         match flow {
-            Flow::Yield | Flow::Parked | Flow::AwaitRoom | Flow::HandOut => {
+            Flow::NeedInput | Flow::Blocked => serving.doom = Some(Doom::Close(CloseReason::PeerClosed)),
+            Flow::Yield | Flow::Parked | Flow::AwaitRoom | Flow::HandOut | Flow::Close => {
                 if after_flow(serving, flow, account.waits()) {
                     self.conns.starve(slot);
                 }
-            }
-            Flow::NeedInput | Flow::Blocked | Flow::Close => {
-                serving.doom = Some(Doom::Close(CloseReason::PeerClosed));
             }
         }
     }

@@ -7,21 +7,12 @@
 use std::time::Instant;
 
 use super::{Action, Conns, Core, Leaving};
-use crate::base::limits::after;
 use crate::base::seq::Seq;
 use crate::base::token::Token;
 use crate::connection::conn::{Conn, Doom, Phase, Stream, Then, Waits};
 use crate::connection::io::{Handle, Out};
 use crate::connection::reason::CloseReason;
 use crate::connection::service::{Service, Turn};
-
-/// What became of a connection at the end of its turn.
-enum Settled {
-    /// It waits for something.
-    Stays,
-    /// It executes in the next turn.
-    Goes,
-}
 
 impl<S: Service, T: Stream> Core<S, T> {
     /// Before the end of the turn: whoever has nothing more to ask, or was told to go, is no longer served.
@@ -51,33 +42,34 @@ impl<S: Service, T: Stream> Core<S, T> {
 
     /// Ends serving: what was written is sent, with a last word; input is ignored from now on.
     fn end_serving(&mut self, slot: u32, reason: CloseReason, turn: &Turn<'_, S>) {
-        let Conn { phase, output, account, generation, .. } = &mut self.conns.slab[slot as usize];
-        let sending = Phase::Sending { since: turn.now, ended: false, then: Then::Linger };
-        let Phase::Serving(mut serving) = std::mem::replace(phase, sending) else { return };
-        if let Phase::Sending { ended, .. } = phase {
-            *ended = serving.ended;
-        }
-        let token = Token { slot, generation: *generation };
-        self.conns.pool.lend(output);
-        let mut out = Out::new(output, account, &self.conns.desk);
+        let conn = &mut self.conns.slab[slot as usize];
+        let Some(mut serving) = conn.stop_serving(turn.now) else { return };
+        self.conns.pool.lend(&mut conn.output);
+        let mut out = Out::new(&mut conn.output, &mut conn.account, &self.conns.desk);
         self.service.last_word(&mut serving.session, reason, &mut out, turn);
         serving.input.clear();
-        self.conns.pool.reclaim_input(&mut serving.input);
-        self.conns.alarms.get_mut().clear(token);
-        self.watch_closing(slot, turn.now);
-        self.closed.push(reason);
-        self.service.on_close(token, serving.session, reason, turn);
+        serving.input.reclaim(&mut self.conns.pool);
+        self.tell_closed(slot, serving.session, reason, turn);
     }
 
     /// Ends serving for a connection that leaves the layer.
     fn begin_hand_out(&mut self, slot: u32, now: Instant) {
-        let Conn { phase, generation, .. } = &mut self.conns.slab[slot as usize];
-        let sending = Phase::Sending { since: now, ended: false, then: Then::Linger };
-        let Phase::Serving(mut serving) = std::mem::replace(phase, sending) else { return };
-        self.conns.alarms.get_mut().clear(Token { slot, generation: *generation });
-        let then = Then::HandOut { session: serving.session, unread: serving.input.take() };
-        *phase = Phase::Sending { since: now, ended: serving.ended, then };
-        self.watch_closing(slot, now);
+        let conn = &mut self.conns.slab[slot as usize];
+        let Some(mut serving) = conn.stop_serving(now) else { return };
+        if let Phase::Sending { then, .. } = &mut conn.phase {
+            *then = Then::HandOut { session: serving.session, unread: serving.input.take() };
+        }
+        self.conns.alarms.get_mut().clear(Token { slot, generation: conn.generation });
+        self.closing.watch(slot, now);
+    }
+
+    /// The connection is no longer served, and what is left of it is watched over.
+    fn tell_closed(&mut self, slot: u32, session: S::Session, reason: CloseReason, turn: &Turn<'_, S>) {
+        let token = Token { slot, generation: self.conns.slab[slot as usize].generation };
+        self.conns.alarms.get_mut().clear(token);
+        self.closing.watch(slot, turn.now);
+        self.closed.push(reason);
+        self.service.on_close(token, session, reason, turn);
     }
 
     /// After the end of the turn: sends what may leave, and decides what the connection waits for.
@@ -86,8 +78,11 @@ impl<S: Service, T: Stream> Core<S, T> {
         if !std::mem::take(&mut conn.lists.touched) {
             return;
         }
-        if failed.is_some_and(|after| conn.output.fail_after(after)) && conn.serving().is_some() {
-            self.fail_serving(slot, turn);
+        // Replies to what failed are taken out of the output; what is left is sent, and nothing is added.
+        if failed.is_some_and(|after| conn.output.fail_after(after))
+            && let Some(session) = conn.take_session(turn.now)
+        {
+            self.tell_closed(slot, session, CloseReason::CommitFailed, turn);
         }
         let conn = &mut self.conns.slab[slot as usize];
         match conn.write(self.released, turn.now) {
@@ -107,7 +102,7 @@ impl<S: Service, T: Stream> Core<S, T> {
         }
         let conn = &mut self.conns.slab[slot as usize];
         let unsent = conn.output.len();
-        let mut next = Settled::Stays;
+        let mut executes_next = false;
         let mut bytes = 0;
         // Whoever is about to execute keeps its place in the order until it has.
         let mut rests = true;
@@ -115,9 +110,7 @@ impl<S: Service, T: Stream> Core<S, T> {
             Phase::Serving(serving) => {
                 serving.update_pause(unsent, self.conns.desk.high_water_bytes);
                 rests = serving.waits == Waits::Input;
-                if serving.waits == Waits::Turn && !serving.paused {
-                    next = Settled::Goes;
-                }
+                executes_next = serving.waits == Waits::Turn && !serving.paused;
                 bytes = serving.input.heap_bytes() + self.service.session_bytes(&serving.session);
             }
             Phase::Sending { ended, then, .. } if unsent == 0 => match then {
@@ -126,7 +119,10 @@ impl<S: Service, T: Stream> Core<S, T> {
                     self.conns.remove(slot);
                     return;
                 }
-                Then::Linger => conn.phase = Phase::Lingering { since: turn.now, drained_bytes: 0 },
+                Then::Linger => {
+                    conn.phase = Phase::Lingering { since: turn.now, drained_bytes: 0 };
+                    self.linger.watch(slot, turn.now);
+                }
             },
             Phase::Sending { then: Then::HandOut { unread, .. }, .. } => bytes = unread.capacity(),
             Phase::Opening { .. } | Phase::Sending { .. } | Phase::Lingering { .. } => {}
@@ -146,24 +142,12 @@ impl<S: Service, T: Stream> Core<S, T> {
         if unsent > 0 && conn.output.is_held() {
             self.conns.hold(slot);
         }
-        if matches!(next, Settled::Goes) {
+        if executes_next {
             self.conns.queue(slot);
         }
         if let Some(settled) = &mut self.settled {
             settled.push(slot);
         }
-    }
-
-    /// Replies to what failed were taken out of the output; what is left is sent, and nothing is added.
-    fn fail_serving(&mut self, slot: u32, turn: &Turn<'_, S>) {
-        let conn = &mut self.conns.slab[slot as usize];
-        let sending = Phase::Sending { since: turn.now, ended: false, then: Then::Linger };
-        let Phase::Serving(serving) = std::mem::replace(&mut conn.phase, sending) else { return };
-        let token = Token { slot, generation: conn.generation };
-        self.conns.alarms.get_mut().clear(token);
-        self.watch_closing(slot, turn.now);
-        self.closed.push(CloseReason::CommitFailed);
-        self.service.on_close(token, serving.session, CloseReason::CommitFailed, turn);
     }
 
     /// Tells a session that found its output full that half of it has left.
@@ -191,7 +175,6 @@ impl<S: Service, T: Stream> Core<S, T> {
     fn hand_out(&mut self, slot: u32) {
         let (token, conn) = self.conns.detach(slot);
         if let Phase::Sending { then: Then::HandOut { session, unread }, .. } = conn.phase {
-            self.closed.push(CloseReason::HandedOut);
             let leaving = Box::new(Leaving { session, unread, seat: conn.seat });
             self.conns.actions.push(Action::HandOut(token, conn.stream, leaving));
         }
@@ -200,47 +183,52 @@ impl<S: Service, T: Stream> Core<S, T> {
     /// Watches over a connection that has just come.
     pub(super) fn watch(&mut self, slot: u32, now: Instant) {
         if self.conns.slab[slot as usize].serving().is_none() {
-            self.watch_closing(slot, now);
-        } else if let Some(timeout) = self.idle_timeout {
-            self.idle.schedule(slot, after(now, timeout));
+            self.closing.watch(slot, now);
+        } else if let Some(idle) = &mut self.idle {
+            idle.watch(slot, now);
         }
     }
 
-    fn watch_closing(&mut self, slot: u32, now: Instant) {
-        let limits = &self.conns.limits;
-        self.linger.schedule(slot, after(now, limits.linger_timeout.min(limits.closing_timeout)));
-    }
-
     pub(super) fn check_idle(&mut self, slot: u32, now: Instant) {
-        let (Some(timeout), Some(conn)) = (self.idle_timeout, self.conns.slab.get_mut(slot as usize)) else {
+        let (Some(idle), Some(conn)) = (&mut self.idle, self.conns.slab.get_mut(slot as usize)) else {
             return;
         };
         let Some(serving) = conn.serving_mut().filter(|serving| serving.doom.is_none()) else { return };
         let waits_for_us = serving.waits_for_resume() || serving.waits == Waits::Room;
-        let exempt = waits_for_us || !self.service.may_time_out(&serving.session);
-        let due = after(serving.active, timeout);
-        if !exempt && due <= now {
+        if waits_for_us || !self.service.may_time_out(&serving.session) {
+            idle.watch(slot, now);
+        } else if idle.is_over(serving.active, now) {
             serving.doom = Some(Doom::Close(CloseReason::Idle));
             self.conns.touch(slot);
         } else {
-            self.idle.schedule(slot, if exempt { after(now, timeout) } else { due });
+            idle.watch(slot, serving.active);
         }
     }
 
-    /// A closing connection that makes no progress is cut off.
+    /// A connection that is to send what is left and makes no progress is cut off.
     pub(super) fn check_closing(&mut self, slot: u32, turn: &Turn<'_, S>) {
-        let limits = &self.conns.limits;
-        let Some(conn) = self.conns.slab.get_mut(slot as usize) else { return };
-        let due = match &conn.phase {
-            // The slot has a new owner.
-            Phase::Opening { .. } | Phase::Serving(_) => return,
-            Phase::Sending { since, .. } => after(*since, limits.closing_timeout),
-            Phase::Lingering { since, .. } => after(*since, limits.linger_timeout),
+        // Another phase: it has gone on, or the slot has a new owner.
+        let Some(Conn { phase: Phase::Sending { since, .. }, .. }) = self.conns.slab.get(slot as usize)
+        else {
+            return;
         };
-        if due > turn.now {
-            self.linger.schedule(slot, due);
-        } else {
+        if self.closing.is_over(*since, turn.now) {
             self.abort(slot, CloseReason::PeerReset, turn);
+        } else {
+            self.closing.watch(slot, *since);
+        }
+    }
+
+    /// A connection whose peer knows that nothing more comes, and does not close.
+    pub(super) fn check_lingering(&mut self, slot: u32, turn: &Turn<'_, S>) {
+        let Some(Conn { phase: Phase::Lingering { since, .. }, .. }) = self.conns.slab.get(slot as usize)
+        else {
+            return;
+        };
+        if self.linger.is_over(*since, turn.now) {
+            self.abort(slot, CloseReason::PeerReset, turn);
+        } else {
+            self.linger.watch(slot, *since);
         }
     }
 }

@@ -43,7 +43,7 @@ impl<T> Mailbox<T> {
     }
 
     /// Moves up to `at_most` items to `into`.
-    pub(crate) fn take(&self, at_most: usize, into: &mut Vec<T>) -> Taken {
+    pub(crate) fn take(&self, at_most: usize, into: &mut impl Extend<T>) -> Taken {
         if !self.any.load(Ordering::Acquire) {
             return Taken { emptied: true, room_awaited: false };
         }

@@ -95,7 +95,7 @@ impl<T> State<T> {
         self.room_awaited = true;
     }
 
-    pub(super) fn take(&mut self, at_most: usize, into: &mut Vec<T>) -> Taken {
+    pub(super) fn take(&mut self, at_most: usize, into: &mut impl Extend<T>) -> Taken {
         let n = at_most.min(self.queue.len());
         into.extend(self.queue.drain(..n));
         let room_awaited = n > 0 && std::mem::take(&mut self.room_awaited);

@@ -1,9 +1,11 @@
 //! What the threads of one server share: mailboxes, seats, the budget, counts, and the wish to stop.
 //!
 //! Invariants: a connection counts as a worker's from the moment it is in that worker's mailbox, since its seat says so
-//! before anybody can take it out; what was resumed or came back is kept beside the mailbox, where nothing is refused.
+//! before anybody can take it out; what was resumed or came back is kept beside the mailbox, where nothing is refused; what
+//! somebody is to be told that a worker which ended did not take, another one is given.
 
 mod counts;
+mod endings;
 mod placing;
 mod roles;
 #[cfg(test)]
@@ -22,9 +24,9 @@ use crate::base::limits::Limits;
 use crate::connection::budget::Budget;
 use crate::connection::counts::WorkerStats;
 use crate::connection::reason::CloseReason;
-use crate::connection::seat::{Address, Admission};
+use crate::connection::seat::Admission;
 use crate::connection::service::Service;
-use crate::many::handoff::aside::{Aside, Thing};
+use crate::many::handoff::aside::Aside;
 use crate::many::handoff::mailbox::Mailbox;
 use crate::many::handoff::shared::SharedQueue;
 use crate::many::handoff::{Handoff, Letter};
@@ -104,43 +106,6 @@ impl<S: Service> Hub<S> {
         for desk in self.desks.iter().filter(|desk| desk.draining.load(Relaxed)) {
             desk.mailbox.wake();
         }
-    }
-
-    /// Passes on a resume for a connection that has moved.
-    pub(crate) fn pass_on(&self, worker: usize, address: Address) {
-        self.put_aside(worker, Thing::Resumed(address));
-    }
-
-    /// A message to a connection cannot be delivered: its sender gets it back, or `here` if nobody here sent it.
-    pub(crate) fn give_back(&self, message: S::Message, from: Option<usize>, here: usize) {
-        let to = from.filter(|&from| from < self.desks.len()).unwrap_or(here);
-        self.put_aside(to, Thing::CameBack(message));
-    }
-
-    fn put_aside(&self, worker: usize, thing: Thing<S::Message>) {
-        let desk = &self.desks[worker];
-        desk.aside.put(thing);
-        // One that has ended has no connection to resume, and nobody to get a message back.
-        desk.mailbox.wake();
-    }
-
-    /// Whether something was put aside for `worker`.
-    pub(crate) fn has_aside(&self, worker: usize) -> bool {
-        self.desks[worker].aside.any()
-    }
-
-    /// What was put aside for `worker`.
-    pub(crate) fn take_aside(&self, worker: usize) -> Vec<Thing<S::Message>> {
-        self.desks[worker].aside.take()
-    }
-
-    /// A worker has ended, and with it the server: closes what waits for it.
-    pub(crate) fn close_arrivals(&self, worker: usize) {
-        if let Some(shared) = &self.shared {
-            shared.close();
-        }
-        self.desks[worker].mailbox.close();
-        self.moves.fetch_add(1, Release);
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -13,7 +13,6 @@ use crate::connection::reason::CloseReason;
 use crate::connection::seat::Address;
 use crate::connection::service::Service;
 use crate::connection::workers::{Control, Counts, JoinError, Joining, Messages, Undelivered};
-use crate::many::handoff::aside::Thing;
 use crate::many::handoff::{Arrival, Letter, Way};
 use crate::system::peer::Peer;
 use crate::system::sys;
@@ -49,7 +48,7 @@ impl<S: Service> Messages<S::Message> for Hub<S> {
         if connection.mark_resumed()
             && let Some(worker) = connection.worker()
         {
-            self.put_aside(worker, Thing::Resumed(connection.clone()));
+            self.pass_on(worker, connection.clone());
         }
     }
 }
@@ -57,6 +56,10 @@ impl<S: Service> Messages<S::Message> for Hub<S> {
 impl<S: Service> Joining<S::Message> for Hub<S> {
     fn adopt(&self, socket: Socket, peer: Peer, purpose: S::Message) -> Result<(), JoinError> {
         socket.set_nonblocking(true)?;
+        if matches!(peer, Peer::Tcp { .. }) {
+            socket.set_tcp_nodelay(true)?;
+            sys::set_keep_alive(&socket, self.keep_alive())?;
+        }
         let local = peer.is_local();
         self.join(socket, local, Way::Adopted { peer, purpose })
     }
@@ -99,7 +102,6 @@ impl<S: Service> Control for Hub<S> {
 
     fn set_keep_alive(&self, after: Option<Duration>) {
         self.keep_alive.set(after);
-        let _ = self.acceptor.wake();
     }
 
     fn drain(&self, worker: usize, on: bool) {

@@ -1,11 +1,12 @@
 //! The hub: who gets what, what comes back, and what is counted.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::connection::io::{Handle, In, Out};
 use crate::connection::service::{Flow, Opening, Turn};
 use crate::connection::workers::{Control, Counts, Joining, Messages};
+use crate::many::handoff::aside::Thing;
 use crate::many::handoff::{Arrival, Way};
 use crate::system::notify::Notifier;
 use crate::system::peer::Peer;
@@ -52,11 +53,11 @@ fn what_is_left_for_a_worker_that_ended_is_counted_and_what_comes_later_is_given
     }
     hub.post(0, ()).unwrap();
     assert_eq!((hub.connections(), hub.load(0), hub.load(1)), (6, 3, 3));
-    hub.close_arrivals(0);
+    hub.end_worker(0);
     assert_eq!((hub.acceptor_stats().unserved, hub.connections()), (3, 3));
     assert!(hub.post(0, ()).is_err());
     hub.place(arrive(&hub)).unwrap();
-    hub.close_arrivals(1);
+    hub.end_worker(1);
     assert_eq!((hub.acceptor_stats().unserved, hub.connections()), (7, 0));
     assert!(hub.place(arrive(&hub)).is_err());
     assert_eq!(hub.connections(), 0);
@@ -71,7 +72,7 @@ fn the_shared_queue_gives_back_what_it_has_no_room_for_and_counts_what_is_left()
     let (taken, room_awaited) = hub.shared.as_ref().unwrap().take();
     assert!(taken.is_some() && room_awaited);
     let unserved = hub.acceptor_stats().unserved;
-    hub.close_arrivals(0);
+    hub.end_worker(0);
     assert_eq!(hub.acceptor_stats().unserved, unserved + 1);
     assert!(hub.place(arrive(&hub)).is_err());
 }
@@ -125,4 +126,30 @@ fn a_resume_reaches_the_worker_once_whatever_its_mailbox_holds() {
     hub.resume(&address);
     hub.resume(&address);
     assert_eq!(hub.take_aside(0).len(), 1);
+}
+
+#[test]
+fn a_worker_that_ended_leaves_its_mail_to_those_who_are_to_be_told() {
+    let (hub, arrive) = hub(Handoff::RoundRobin, 10);
+    let seat = hub.admission.take(true).unwrap();
+    seat.assign(0);
+    hub.post_to(&seat.address(), (), Some(1)).unwrap();
+    hub.post_to(&seat.address(), (), None).unwrap();
+    hub.post(0, ()).unwrap();
+    let remote = "192.0.2.1:1".parse().unwrap();
+    let brought = |way| Letter::Arrived(Arrival { way, ..arrive(&hub) });
+    let here = Peer::Unix { path: std::path::Path::new("here").into() };
+    let adopted = brought(Way::Adopted { peer: here, purpose: () });
+    let opens = brought(Way::Opens { remote, deadline: Instant::now(), purpose: () });
+    for letter in [adopted, opens] {
+        assert!(hub.desks[0].mailbox.try_send(letter, false, |_| ()).is_ok());
+    }
+    hub.give_back((), Some(0), 0);
+    hub.end_worker(0);
+    let told = hub.take_aside(1);
+    assert_eq!(told.iter().filter(|thing| matches!(thing, Thing::CameBack(()))).count(), 5);
+    assert_eq!(told.iter().filter(|thing| matches!(thing, Thing::NotOpened { .. })).count(), 1);
+    assert_eq!(told.len(), 6);
+    hub.give_back((), Some(0), 0);
+    assert_eq!(hub.take_aside(1).len(), 1, "later, too");
 }

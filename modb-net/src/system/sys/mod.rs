@@ -21,6 +21,10 @@
 //!
 //! Sockets come from `socket2` and `std`, which create them closed on exec and not inheritable.
 
+use std::time::Duration;
+
+use socket2::TcpKeepalive;
+
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
@@ -55,6 +59,15 @@ mod windows;
 pub use windows::raise_descriptor_limit;
 #[cfg(windows)]
 pub(crate) use windows::*;
+
+/// How the system asks a peer that has been silent for so long: each third of that time.
+fn keep_alive(after: Duration) -> TcpKeepalive {
+    // Whole seconds, as many as fit into 15 bits.
+    let seconds = after.as_secs().clamp(1, 32_767);
+    TcpKeepalive::new()
+        .with_time(Duration::from_secs(seconds))
+        .with_interval(Duration::from_secs((seconds / 3).max(1)))
+}
 
 /// What [`poll_sockets`] waits for on one socket, and what it found.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Resource, Rlimit};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::Watch;
+use super::{Watch, keep_alive};
 
 /// `socketpair(2)`.
 pub(crate) const NATIVE_PAIR: bool = true;
@@ -112,13 +112,7 @@ pub(crate) fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
 /// What the system says.
 pub(crate) fn set_keep_alive(socket: &Socket, after: Option<Duration>) -> io::Result<()> {
     let Some(after) = after else { return socket.set_keepalive(false) };
-    // Whole seconds, as many as fit into 15 bits.
-    let seconds = after.as_secs().clamp(1, 32_767);
-    let keep_alive = socket2::TcpKeepalive::new()
-        .with_time(Duration::from_secs(seconds))
-        .with_interval(Duration::from_secs((seconds / 3).max(1)))
-        .with_retries(3);
-    socket.set_tcp_keepalive(&keep_alive)
+    socket.set_tcp_keepalive(&keep_alive(after).with_retries(3))
 }
 
 /// What tells one file from all others: its device and its number there.
@@ -243,5 +237,19 @@ mod tests {
         }
         waiting.join().unwrap().unwrap();
         assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_silent_peer_is_asked_at_the_time_and_three_times_within_as_long_again() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        for (after, seconds) in [(300_000, 300), (1, 1), (2_999, 2), (u64::MAX, 32_767)] {
+            set_keep_alive(&socket, Some(Duration::from_millis(after))).unwrap();
+            assert!(socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap().as_secs(), seconds);
+            assert_eq!(socket.tcp_keepalive_interval().unwrap().as_secs(), (seconds / 3).max(1));
+            assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+        }
+        set_keep_alive(&socket, None).unwrap();
+        assert!(!socket.keepalive().unwrap());
     }
 }

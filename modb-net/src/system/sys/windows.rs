@@ -13,7 +13,7 @@ use windows_sys::Win32::Networking::WinSock::{
     WSAPoll, setsockopt,
 };
 
-use super::Watch;
+use super::{Watch, keep_alive};
 
 /// Windows has none: a pair is emulated.
 pub(crate) const NATIVE_PAIR: bool = false;
@@ -107,11 +107,7 @@ pub(crate) fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
 /// What the system says.
 pub(crate) fn set_keep_alive(socket: &Socket, after: Option<Duration>) -> io::Result<()> {
     let Some(after) = after else { return socket.set_keepalive(false) };
-    let seconds = after.as_secs().clamp(1, 32_767);
-    let keep_alive = socket2::TcpKeepalive::new()
-        .with_time(Duration::from_secs(seconds))
-        .with_interval(Duration::from_secs((seconds / 3).max(1)));
-    socket.set_tcp_keepalive(&keep_alive)
+    socket.set_tcp_keepalive(&keep_alive(after))
 }
 
 /// Files have no number here that the standard library would tell: any file at the place counts as the same.

@@ -25,4 +25,4 @@ pub(super) use self::beside::{Site, Sites};
 pub(super) use self::graves::bury;
 pub(super) use self::lease::{FACT, Lease};
 pub(super) use self::payload::number_in;
-pub(super) use self::verify::{Sum, count_left, left_of_dropped, verify};
+pub(super) use self::verify::Owners;

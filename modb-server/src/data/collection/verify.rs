@@ -15,16 +15,87 @@ use crate::data::tree::{
 };
 use crate::store::{Store, StoreError};
 
+/// Who owns which pages, as a check goes over all records of a store that nobody writes to.
+pub(in crate::data) struct Owners<'s> {
+    store: &'s dyn Store,
+    /// Without it nothing is where it can be found, and nothing is checked.
+    seed: Option<Seed>,
+    owned: Sum,
+    there: Sum,
+}
+
+impl<'s> Owners<'s> {
+    pub(in crate::data) fn new(store: &'s dyn Store, seed: Option<Seed>) -> Self {
+        Self { store, seed, owned: Sum::default(), there: Sum::default() }
+    }
+
+    /// Reads all of what a key record holds. `Some`: what is wrong with it.
+    pub(in crate::data) fn record(&mut self, record: &Record) -> Result<Option<String>, StoreError> {
+        let Some(seed) = self.seed.filter(|_| record.head.kind != Kind::String) else { return Ok(None) };
+        match verify_record(self.store, seed, record) {
+            Ok(sum) => {
+                self.owned.add_all(sum);
+                Ok(None)
+            }
+            Err(DataError::Store(error)) => Err(error),
+            Err(error) => Ok(Some(error.to_string())),
+        }
+    }
+
+    /// A record of a database that was dropped: what is left of its pages is its own, unless it has a grave by now.
+    pub(in crate::data) fn dropped(&mut self, record: &Record) -> Result<(), StoreError> {
+        match number_in(record.head.kind, &record.payload) {
+            Some((id, next)) if self.store.get(&id.grave_key())?.value.is_none() => self.count_left(id, next),
+            _ => Ok(()),
+        }
+    }
+
+    /// The grave of a collection. `false`: it cannot be read.
+    pub(in crate::data) fn grave(&mut self, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
+        let next = value.try_into().map(u32::from_be_bytes).ok();
+        let (Some(id), Some(next)) = (CollectionId::from_grave_key(key), next) else { return Ok(false) };
+        self.count_left(id, next).map(|()| true)
+    }
+
+    /// A page. `false`: its key cannot be read.
+    pub(in crate::data) fn page(&mut self, key: &[u8]) -> bool {
+        if let Some(seed) = self.seed {
+            self.there.add(seed, key);
+        }
+        CollectionId::from_page_key(key).is_some()
+    }
+
+    /// When all records were seen. `Some`: pages are there that nobody owns, or more than one.
+    pub(in crate::data) fn finish(&self) -> Option<String> {
+        let (owned, there) = (self.owned.pages, self.there.pages);
+        (self.owned != self.there).then(|| {
+            format!("{there} pages of collections are there, and {owned} are owned, not all the same")
+        })
+    }
+
+    fn count_left(&mut self, id: CollectionId, next: u32) -> Result<(), StoreError> {
+        let Some(seed) = self.seed else { return Ok(()) };
+        let mut key = Vec::new();
+        for node in 1..next {
+            id.page_key(node, &mut key);
+            if self.store.get(&key)?.value.is_some() {
+                self.owned.add(seed, &key);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Some pages, in any order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::data) struct Sum {
-    pub(in crate::data) pages: u64,
+struct Sum {
+    pages: u64,
     hashes: u64,
 }
 
 impl Sum {
     /// One page more, of which this is the store key.
-    pub(in crate::data) fn add(&mut self, seed: Seed, key: &[u8]) {
+    fn add(&mut self, seed: Seed, key: &[u8]) {
         self.pages += 1;
         self.hashes = self.hashes.wrapping_add(seed.hash(key));
     }
@@ -55,40 +126,6 @@ impl Pages for StorePages<'_> {
     fn put(&mut self, _: NodeNumber, _: Bytes) -> Result<(), DataError> {
         Err(DataError::Corrupt("a check changes nothing"))
     }
-}
-
-/// Reads all of what a key record holds, and adds its pages to `owned`. `Ok(Some)`: what is wrong with it.
-pub(in crate::data) fn verify(
-    store: &dyn Store,
-    seed: Seed,
-    record: &Record,
-    owned: &mut Sum,
-) -> Result<Option<String>, StoreError> {
-    match verify_record(store, seed, record) {
-        Ok(sum) => {
-            owned.add_all(sum);
-            Ok(None)
-        }
-        Err(DataError::Store(error)) => Err(error),
-        Err(error) => Ok(Some(error.to_string())),
-    }
-}
-
-/// Adds the pages that are left of a collection that has ended to `owned`.
-pub(in crate::data) fn count_left(
-    store: &dyn Store,
-    seed: Seed,
-    (id, next): (CollectionId, u32),
-    owned: &mut Sum,
-) -> Result<(), StoreError> {
-    let mut key = Vec::new();
-    for node in 1..next {
-        id.page_key(node, &mut key);
-        if store.get(&key)?.value.is_some() {
-            owned.add(seed, &key);
-        }
-    }
-    Ok(())
 }
 
 fn verify_record(store: &dyn Store, seed: Seed, record: &Record) -> Result<Sum, DataError> {
@@ -211,13 +248,4 @@ impl Seen {
     fn is_whole(&self) -> bool {
         !self.twice && self.met == self.next.saturating_sub(1)
     }
-}
-
-/// The number of a collection that a record of a dropped database still holds, unless it has a grave by now.
-pub(in crate::data) fn left_of_dropped(
-    store: &dyn Store,
-    record: &Record,
-) -> Result<Option<(CollectionId, u32)>, StoreError> {
-    let Some((id, next)) = number_in(record.head.kind, &record.payload) else { return Ok(None) };
-    Ok(store.get(&id.grave_key())?.value.is_none().then_some((id, next)))
 }

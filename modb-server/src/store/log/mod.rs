@@ -10,7 +10,7 @@
 //!
 //! From the ground up: `chunk`, `commit` and `file_head` (bytes of the log) and `disk` (its files), `writer` and `recover`
 //! (the log), `table`, `cold` and `read_view` (the tree and reads of it), `merge` (both as one), `pressure` (how long writers
-//! wait for a flush), `engine` (all of it, without a thread), `start` (how it comes to be), `background` (the threads), and here the store.
+//! wait for a flush), `engine` (all of it, without a thread), `open` and `start` (how it comes to be), `background` (the threads), and here the store.
 
 mod background;
 mod chunk;
@@ -22,6 +22,7 @@ mod disk;
 mod engine;
 mod file_head;
 mod merge;
+mod open;
 mod pressure;
 mod read_view;
 mod recover;
@@ -43,12 +44,12 @@ use modb_net::Seq;
 use self::background::{
     Background, FLUSH, LOOK, Priority, run_compactor, run_flusher, run_preparer, run_urgent_flusher,
 };
-use self::cold::{Cold, LsmCold};
-use self::disk::{Disk, RealDisk};
+use self::cold::Cold;
 use self::engine::{DISK_FULL, Engine, FULL_DISK_PATIENCE, Tuning};
+use self::open::{
+    LOG_FOLDER, Opened, TABLES_FOLDER, UseOfFiles, check_files, log_folder, open_tables, sync_folders,
+};
 use self::recover::Version;
-use self::start::{Before, Parts};
-use self::view::View;
 use super::end::Depth;
 use super::folder::{Folder, NewFolder};
 use super::format::{End, Format};
@@ -73,38 +74,15 @@ pub(crate) struct LogStore {
     use_of_files: UseOfFiles,
 }
 
-/// What may be done with the folder.
-enum UseOfFiles {
-    Write,
-    /// Nothing but to look; the tables through this, if need be.
-    Look {
-        _tables: Option<View>,
-    },
-}
-
 /// Why a store that was opened to look takes no write.
 const ONLY_LOOKED_AT: &str = "the store was opened for reading only";
-
-const LOG_FOLDER: &str = "log";
-const TABLES_FOLDER: &str = "tables";
-
-fn open_tables(folder: &Path, cache_bytes: u64) -> Result<LsmCold, StoreError> {
-    LsmCold::open(folder, cache_bytes).map_err(|error| match error {
-        StoreError::Io { what, source } => StoreError::io(format!("{what} in {}", folder.display()), source),
-        other => other,
-    })
-}
-
-fn log_folder(folder: &Path) -> Result<RealDisk, StoreError> {
-    RealDisk::open(folder.join(LOG_FOLDER)).map_err(|e| StoreError::io("cannot make the log's folder", e))
-}
 
 impl LogStore {
     pub(crate) fn open(options: &OpenOptions) -> Result<Self, StoreError> {
         let block_cache_mb = options.cache_mb / BLOCK_CACHE_PART;
         let tuning = Tuning::new(options.cache_mb - block_cache_mb);
-        let open = if options.passive { Self::look } else { Self::start };
-        let (engine, folder, use_of_files) = open(options, block_cache_mb << 20, tuning)?;
+        let open = if options.passive { open::look } else { open::start };
+        let Opened { engine, folder, use_of_files } = open(options, block_cache_mb << 20, tuning)?;
         let group = GroupCommit::new(options.durability, options.min_free_bytes, engine.log.committed());
         let store = Self {
             engine: Arc::new(engine),
@@ -116,45 +94,6 @@ impl LogStore {
         };
         store.start_threads()?;
         Ok(store)
-    }
-
-    fn start(
-        options: &OpenOptions,
-        block_cache_bytes: u64,
-        tuning: Tuning,
-    ) -> Result<(Engine, Folder, UseOfFiles), StoreError> {
-        let folder = Folder::take(&options.folder, EngineKind::Log)?;
-        check_files(&folder, Depth::Sizes, options.accept_data_loss)?;
-        let tables = folder.path().join(TABLES_FOLDER);
-        let cold: Arc<dyn Cold> = Arc::new(open_tables(&tables, block_cache_bytes)?);
-        // The process that published the tables may have ended before it synced their names.
-        sync_folders(&tables)?;
-        let disk: Arc<dyn Disk> = Arc::new(log_folder(folder.path())?);
-        let parts = Parts { disk, cold, tuning };
-        let mut mark = || folder.mark_in_use();
-        let engine = start::start(parts, &Before::of(folder.found()), options.accept_data_loss, &mut mark)
-            .map_err(|error| named(&folder, error))?;
-        Ok((engine, folder, UseOfFiles::Write))
-    }
-
-    fn look(
-        options: &OpenOptions,
-        block_cache_bytes: u64,
-        tuning: Tuning,
-    ) -> Result<(Engine, Folder, UseOfFiles), StoreError> {
-        let folder = Folder::look(&options.folder, EngineKind::Log)?;
-        check_files(&folder, Depth::Sizes, options.accept_data_loss)?;
-        let tables = folder.path().join(TABLES_FOLDER);
-        let view = View::of(&tables).inspect_err(|error| {
-            tracing::debug!(%error, "the tables are opened as they are");
-        });
-        let view = view.ok();
-        let cold = open_tables(view.as_ref().map_or(&tables, |view| view.folder()), block_cache_bytes)?;
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk::look(folder.path().join(LOG_FOLDER)));
-        let parts = Parts { disk, cold: Arc::new(cold), tuning };
-        let engine = start::look(parts, &Before::of(folder.found()), options.accept_data_loss)
-            .map_err(|error| named(&folder, error))?;
-        Ok((engine, folder, UseOfFiles::Look { _tables: view }))
     }
 
     fn start_threads(&self) -> Result<(), StoreError> {
@@ -455,39 +394,4 @@ impl Drop for LogStore {
             tracing::error!(%error, "the last sync of the store failed");
         }
     }
-}
-
-/// Holds the folder to the files that it states, if it does.
-fn check_files(folder: &Folder, depth: Depth, accept_data_loss: bool) -> Result<(), StoreError> {
-    let Some(end) = &folder.found().end else { return Ok(()) };
-    match end.check_files(folder.path(), depth) {
-        Err(error @ StoreError::Corrupt { .. }) if accept_data_loss => {
-            tracing::error!(%error, "opened with data loss, as asked");
-            Ok(())
-        }
-        checked => checked,
-    }
-}
-
-/// The error that says which file of the folder is damaged, where its checksum says so and the log cannot.
-fn named(folder: &Folder, error: StoreError) -> StoreError {
-    match (&error, &folder.found().end) {
-        (StoreError::Corrupt { .. }, Some(end)) => match end.check_files(folder.path(), Depth::Bytes) {
-            Err(named @ StoreError::Corrupt { .. }) => named,
-            _ => error,
-        },
-        _ => error,
-    }
-}
-
-/// Syncs the names in a folder and in those below it.
-fn sync_folders(folder: &Path) -> Result<(), StoreError> {
-    let failed = |e| StoreError::io(format!("cannot sync {}", folder.display()), e);
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if entry.file_type().map_err(failed)?.is_dir() {
-            sync_folders(&entry.path())?;
-        }
-    }
-    crate::sys::sync_folder(folder).map_err(failed)
 }

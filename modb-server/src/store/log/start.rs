@@ -1,14 +1,16 @@
 //! From what a folder holds to an engine: for writing, or only to look.
 //!
-//! The order is what keeps the promises. Everything is read first, and held to the end that the folder states, if it does;
-//! then that statement is taken away, durably; then the torn end is cut off, what was perhaps never synced is written
-//! again, and all of it is synced, names too, before a commit of it is acknowledged once more.
+//! The order is what keeps the promises. Everything is read first, and held to the end that the folder states, if it does: a
+//! start that is refused has changed nothing. Then that statement is taken away, durably; then the torn end is cut off,
+//! what was perhaps never synced is written again, and all of it is synced, names too, before a commit of it is
+//! acknowledged once more.
 //!
 //! A folder of version 1 is brought to version 2 here, and nowhere else: its log is replayed and flushed into the tables, its
 //! files are removed, which hold nothing of worth then, and last the version is written. Whenever that is interrupted the
 //! folder is still a whole one of version 1, or already one of version 2.
 //!
-//! Memory: a log that is larger than the memory allows is flushed on the way. Whoever only looks cannot, and holds it.
+//! Memory: a log that is larger than the memory allows is flushed on the way. A start that must do so reads the log once more
+//! before, to know that it will not be refused.
 
 use std::sync::Arc;
 
@@ -24,14 +26,35 @@ use crate::store::{StoreError, Write};
 
 /// Sorted runs in the tables above which they are merged before more are added.
 const MAX_RUNS: usize = 24;
-/// At most this many times its bytes in the log are a record's in memory.
-const MEMORY_PER_LOG: u64 = 8;
-
 /// What an engine is made of.
 pub(super) struct Parts {
     pub(super) disk: Arc<dyn Disk>,
-    pub(super) cold: Arc<dyn Cold>,
+    pub(super) tables: Tables,
     pub(super) tuning: Tuning,
+}
+
+/// The tables, and what may be done with them.
+pub(super) enum Tables {
+    /// To read them.
+    Seen(Arc<dyn Cold>),
+    /// To change them.
+    Own(Arc<dyn Cold>),
+}
+
+impl Tables {
+    fn cold(&self) -> &Arc<dyn Cold> {
+        let (Self::Seen(cold) | Self::Own(cold)) = self;
+        cold
+    }
+}
+
+/// Who may change a folder, when it is time.
+pub(super) trait Owner {
+    /// Makes the folder one of version 2 that states no end, durably.
+    fn mark_in_use(&mut self) -> Result<(), StoreError>;
+
+    /// The same tables, to be changed from now on, and the log's folder.
+    fn take_tables(&mut self) -> Result<Arc<dyn Cold>, StoreError>;
 }
 
 /// What the folder said of itself.
@@ -44,11 +67,6 @@ impl Before {
     pub(super) fn of(format: &Format) -> Self {
         let version = if format.version == 1 { Version::One } else { Version::Two };
         Self { version, end: format.end.clone() }
-    }
-
-    fn log_bytes(&self) -> u64 {
-        let files = self.end.iter().flat_map(|end| &end.files);
-        files.filter(|file| file.name.starts_with("log/")).map(|file| file.bytes).sum()
     }
 
     /// Whether everything is there.
@@ -65,60 +83,64 @@ impl Before {
     }
 }
 
-/// Opens for writing. `mark` makes the folder one of version 2 that states no end, durably.
+/// Opens for writing.
 pub(super) fn start(
     parts: Parts,
     before: &Before,
     accept_data_loss: bool,
-    mark: &mut dyn FnMut() -> Result<(), StoreError>,
+    owner: &mut dyn Owner,
 ) -> Result<Engine, StoreError> {
-    let Parts { disk, cold, tuning } = parts;
-    let position = cold.position()?;
-    let mut ended = before.end.is_some();
-    if ended && before.log_bytes() > tuning.flush_bytes() as u64 / MEMORY_PER_LOG {
-        // It may have to be flushed on the way, which changes files: first everything must be known to be there.
-        let reading = recover::read(&*disk, before.version, position.clone(), &mut |_, _| Ok(()))?;
-        before.check(&reading, accept_data_loss)?;
-        mark()?;
-        ended = false;
-    }
-    let mut replay = Replay::new(&*cold, tuning, position.seq);
-    let reading = recover::read(&*disk, before.version, position, &mut |position, writes| {
+    let Parts { disk, tables, tuning } = parts;
+    let position = tables.cold().position()?;
+    let read = |replay: &mut recover::Replay| recover::read(&*disk, before.version, position.clone(), replay);
+    let check = |reading: &Reading| before.check(reading, accept_data_loss);
+    let mut take = |reading: Option<&Reading>| {
+        match reading {
+            Some(reading) => check(reading)?,
+            None => check(&read(&mut |_, _| Ok(()))?)?,
+        }
+        if before.end.is_some() {
+            owner.mark_in_use()?;
+        }
+        owner.take_tables()
+    };
+    let mut replay = Replay::new(tables, Some(&mut take), tuning, position.seq);
+    let reading = read(&mut |position, writes| {
         replay.commit(position, writes)?;
-        if ended { Ok(()) } else { replay.make_room(position) }
+        replay.make_room(position)
     })?;
-    before.check(&reading, accept_data_loss)?;
-    let found = if before.version == Version::One {
+    replay.own(Some(&reading))?;
+    if before.version == Version::One {
         replay.flush(&reading.position)?;
+    }
+    let Replay { table, tables, flushed_seq, .. } = replay;
+    let found = if before.version == Version::One {
         remove_files(&*disk, &reading)?;
-        mark()?;
+        owner.mark_in_use()?;
         Found { position: reading.position, ..Found::default() }
     } else {
-        if ended {
-            mark()?;
-        }
-        repair::repair(&*disk, reading, replay.flushed_seq, before.end.is_some())?
+        repair::repair(&*disk, reading, flushed_seq, before.end.is_some())?
     };
-    let Replay { table, flushed_seq, .. } = replay;
     let log = Log::new(Arc::clone(&disk), tuning.segment_bytes, found);
     // What a process left unsynced is acknowledged again by whoever reads it now.
     log.sync()?;
-    Ok(Engine::new(log, table, cold, disk, tuning, flushed_seq))
+    Ok(Engine::new(log, table, Arc::clone(tables.cold()), disk, tuning, flushed_seq))
 }
 
-/// Opens for reading: nothing is changed, and the engine must not be asked for anything that would.
+/// Opens for reading: but for tables of its own nothing is changed, and the engine must not be asked for anything that would.
 pub(super) fn look(parts: Parts, before: &Before, accept_data_loss: bool) -> Result<Engine, StoreError> {
-    let Parts { disk, cold, tuning } = parts;
-    let position = cold.position()?;
-    let replay = Replay::new(&*cold, tuning, position.seq);
+    let Parts { disk, tables, tuning } = parts;
+    let position = tables.cold().position()?;
+    let mut replay = Replay::new(tables, None, tuning, position.seq);
     let reading = recover::read(&*disk, before.version, position, &mut |position, writes| {
-        replay.commit(position, writes)
+        replay.commit(position, writes)?;
+        replay.make_room(position)
     })?;
     before.check(&reading, accept_data_loss)?;
-    let Replay { table, flushed_seq, .. } = replay;
+    let Replay { table, tables, flushed_seq, .. } = replay;
     let found = Found { position: reading.position, ..Found::default() };
     let log = Log::new(Arc::clone(&disk), tuning.segment_bytes, found);
-    Ok(Engine::new(log, table, cold, disk, tuning, flushed_seq))
+    Ok(Engine::new(log, table, Arc::clone(tables.cold()), disk, tuning, flushed_seq))
 }
 
 /// Their commits are in the tables, synced.
@@ -129,22 +151,27 @@ fn remove_files(disk: &dyn Disk, reading: &Reading) -> Result<(), StoreError> {
     disk.sync_names().map_err(|e| StoreError::io("cannot sync the log's folder", e))
 }
 
+/// Gives the tables to be changed, once all is known to be well: from this reading, or from one of its own.
+type Take<'a> = dyn FnMut(Option<&Reading>) -> Result<Arc<dyn Cold>, StoreError> + 'a;
+
 /// Commits on their way from the log into the table.
 struct Replay<'a> {
-    cold: &'a dyn Cold,
+    tables: Tables,
+    /// `None`: they stay as they are.
+    take: Option<&'a mut Take<'a>>,
     table: Table,
     tuning: Tuning,
     began_seq: u64,
     /// The position of the tables.
     flushed_seq: u64,
-    /// The disk had no room for a flush: the rest stays in memory.
+    /// The disk had no room for a flush, or it may not be written to: the rest stays in memory.
     is_full: bool,
 }
 
 impl<'a> Replay<'a> {
-    fn new(cold: &'a dyn Cold, tuning: Tuning, flushed_seq: u64) -> Self {
+    fn new(tables: Tables, take: Option<&'a mut Take<'a>>, tuning: Tuning, flushed_seq: u64) -> Self {
         let table = Table::new(tuning.table_bytes);
-        Self { cold, table, tuning, began_seq: flushed_seq, flushed_seq, is_full: false }
+        Self { tables, take, table, tuning, began_seq: flushed_seq, flushed_seq, is_full: false }
     }
 
     fn commit(&self, position: &Position, writes: Vec<Logged>) -> Result<(), StoreError> {
@@ -155,7 +182,9 @@ impl<'a> Replay<'a> {
                     let before = match self.table.get(&key) {
                         Lookup::Found(value, _) => value,
                         // Put whole before a flush on the way.
-                        Lookup::Unknown(_) if self.flushed_seq > self.began_seq => self.cold.get(&key)?,
+                        Lookup::Unknown(_) if self.flushed_seq > self.began_seq => {
+                            self.tables.cold().get(&key)?
+                        }
                         Lookup::Unknown(_) => None,
                     };
                     let after = before.and_then(|before| commit::patched(&before, &splices));
@@ -179,6 +208,11 @@ impl<'a> Replay<'a> {
         if self.is_full || self.table.dirty_bytes() <= self.tuning.flush_bytes() {
             return Ok(());
         }
+        if !self.own(None)? {
+            tracing::debug!("the whole log is held in memory");
+            self.is_full = true;
+            return Ok(());
+        }
         match self.flush(position) {
             Err(StoreError::Io { source, what }) if disk::is_full(&source) => {
                 tracing::warn!(%what, "no room to flush while starting: the whole log is held in memory");
@@ -190,13 +224,26 @@ impl<'a> Replay<'a> {
         }
     }
 
+    /// From now on the tables may be changed; false if they never may.
+    fn own(&mut self, reading: Option<&Reading>) -> Result<bool, StoreError> {
+        match (&self.tables, &mut self.take) {
+            (Tables::Own(_), _) => Ok(true),
+            (Tables::Seen(_), None) => Ok(false),
+            (Tables::Seen(_), Some(take)) => {
+                self.tables = Tables::Own(take(reading)?);
+                Ok(true)
+            }
+        }
+    }
+
     /// Moves everything into the tables. Nothing of it is newer than `position`, so nothing need be synced before.
     fn flush(&mut self, position: &Position) -> Result<(), StoreError> {
         if position.seq == self.flushed_seq {
             return Ok(());
         }
-        while self.cold.runs() > MAX_RUNS && self.cold.compact_step()? {}
-        self.cold.ingest(position, &mut self.table.flush_run().map(Ok), &mut || Ok(()))?;
+        let cold = self.tables.cold();
+        while cold.runs() > MAX_RUNS && cold.compact_step()? {}
+        cold.ingest(position, &mut self.table.flush_run().map(Ok), &mut || Ok(()))?;
         self.flushed_seq = position.seq;
         self.table.flushed();
         Ok(())

@@ -1,7 +1,8 @@
 //! The folder of the tables, to be opened by who may change nothing: links to its files, in a folder of their own.
 //!
-//! The tree tidies up when it is opened, and removes what a crash left. Here it removes links. Where the system allows no
-//! links the tables are opened as they are; then nothing but such remains is changed.
+//! The tree tidies up when it is opened, and removes what a crash left. Here it removes links. What is written to the tree
+//! is in the view alone, and gone with it: the log of a folder that is only looked at, if memory does not hold it. Where the
+//! system allows no links the tables are opened as they are; then nothing but such remains is changed.
 
 use std::fs;
 use std::io;
@@ -17,8 +18,8 @@ impl View {
         let mut random = [0; 8];
         getrandom::fill(&mut random)?;
         let name = format!("modb-look-{:016x}", u64::from_le_bytes(random));
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir(&folder)?;
+        let folder = crate::sys::scratch_folder().join(name);
+        crate::sys::make_private_folder(&folder)?;
         let view = Self { folder };
         if tables.is_dir() {
             link_all(&std::path::absolute(tables)?, &view.folder)?;

@@ -1,4 +1,4 @@
-//! The process: being asked to end, what it uses, how it listens.
+//! The process: being asked to end, being forked, what it uses, how it listens.
 
 #[cfg(unix)]
 mod unix;
@@ -10,8 +10,8 @@ use unix as platform;
 #[cfg(windows)]
 use windows as platform;
 
-pub(crate) use platform::prepare_listener;
 pub use platform::{cpu_seconds, memory_bytes, peak_memory_bytes, total_memory_bytes};
+pub(crate) use platform::{forks, prepare_listener};
 #[cfg(feature = "cli")]
 pub use platform::{make_files_private, on_signals};
 

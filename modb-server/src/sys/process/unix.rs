@@ -1,6 +1,8 @@
-//! Unix: signals, and what the process uses.
+//! Unix: signals, forks, and what the process uses.
 
 use std::io;
+use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Calls `told` on a thread of its own for each signal that asks the process to end (SIGINT, SIGTERM) or that says that its
 /// terminal has gone (SIGHUP). A second signal to end ends it at once. For programs; a library never takes signals.
@@ -73,4 +75,35 @@ pub fn cpu_seconds() -> Option<(f64, f64)> {
 /// A port whose last user has just ended can be listened on again.
 pub(crate) fn prepare_listener(socket: &socket2::Socket) -> io::Result<()> {
     socket.set_reuse_address(true)
+}
+
+/// How often this process is a fork of a fork, since the first call: it differs in a copy of the process from what it was
+/// before, from the copy's first moment on.
+#[allow(unsafe_code)]
+pub(crate) fn forks() -> u64 {
+    static FORKS: AtomicU64 = AtomicU64::new(0);
+    static COUNTING: Once = Once::new();
+
+    extern "C" fn count() {
+        FORKS.fetch_add(1, Ordering::Relaxed);
+    }
+
+    unsafe extern "C" {
+        // Of every Unix's C library, which the standard library is linked with.
+        fn pthread_atfork(
+            before: Option<extern "C" fn()>,
+            in_parent: Option<extern "C" fn()>,
+            in_child: Option<extern "C" fn()>,
+        ) -> core::ffi::c_int;
+    }
+
+    COUNTING.call_once(|| {
+        // SAFETY: the declaration is that of POSIX, and `count`, which runs in the child, only adds to an atomic number.
+        if unsafe { pthread_atfork(None, None, Some(count)) } != 0 {
+            tracing::warn!(
+                "no memory left to notice a fork of this process: a copy must not use its databases"
+            );
+        }
+    });
+    FORKS.load(Ordering::Relaxed)
 }

@@ -113,3 +113,8 @@ pub fn cpu_seconds() -> Option<(f64, f64)> {
 pub(crate) fn prepare_listener(_: &socket2::Socket) -> io::Result<()> {
     Ok(())
 }
+
+/// How often this process is a fork of a fork: there are none.
+pub(crate) fn forks() -> u64 {
+    0
+}

@@ -89,6 +89,25 @@ fn draining_is_bounded_in_bytes_and_in_time() {
 }
 
 #[test]
+fn one_that_took_its_time_to_take_the_last_reply_lingers_no_longer_than_others() {
+    let mut bench = Bench::new();
+    let (token, wire) = bench.connect();
+    wire.room(0);
+    bench.send(token, &wire, "quit\n");
+    // It was looked at meanwhile, and had more time left then than lingering has.
+    for _ in 0..11 {
+        bench.pass(Duration::from_millis(100));
+    }
+    wire.room(100);
+    bench.turn(&[writable(token)]);
+    assert_eq!((wire.sent().as_str(), bench.gone.clone()), ("bye\n", vec![]));
+    for _ in 0..11 {
+        bench.pass(Duration::from_millis(100));
+    }
+    assert_eq!(bench.gone, [token]);
+}
+
+#[test]
 fn a_closing_connection_whose_peer_takes_nothing_is_cut_off() {
     let mut bench = Bench::new();
     let (token, wire) = bench.connect();
@@ -149,6 +168,22 @@ fn a_refused_connection_reads_why_and_was_never_served() {
     assert_eq!(bench.gone, [token]);
     assert_eq!(bench.closed(), []);
     assert_eq!(bench.core.stats().accepted, 0);
+}
+
+#[test]
+fn nobody_is_asked_or_called_for_a_connection_that_is_about_to_end() {
+    let mut bench = Bench::new();
+    let (token, wire) = bench.connect();
+    bench.send(token, &wire, "alarm 1\n");
+    bench.now += Duration::from_secs(1);
+    // Closed by the service in the turn in which its alarm falls due: `on_alarm` would look for it in vain.
+    bench.turn_with(&[], [Post::Close(token)]);
+    assert_eq!((wire.sent().as_str(), bench.closed()), ("", vec![CloseReason::Requested]));
+    let (token, _wire) = bench.connect();
+    assert!(bench.core.serves(token));
+    let turn = Turn { now: bench.now, worker: 0, workers: &bench.alone };
+    bench.core.message(Post::Close(token), None, &turn);
+    assert!(!bench.core.serves(token), "a message to it comes back");
 }
 
 #[test]

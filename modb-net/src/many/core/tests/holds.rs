@@ -78,6 +78,33 @@ fn a_failure_after_part_of_the_output_was_released_but_not_taken_keeps_that_part
 }
 
 #[test]
+fn a_connection_whose_reply_failed_does_not_leave_the_layer() {
+    let mut bench = Bench::new();
+    let (token, wire) = bench.connect();
+    bench.send(token, &wire, "echo before\nhold 1 lost\nleave\n");
+    assert_eq!(wire.sent(), "before\n");
+    bench.release.set(Some(Release::Failed { after: Seq::ZERO }));
+    bench.turn(&[]);
+    assert_eq!((wire.sent().as_str(), wire.is_shut()), ("", true), "its peer learns that it is over");
+    assert_eq!((bench.handed_out.clone(), bench.closed()), (vec![], vec![CloseReason::CommitFailed]));
+    assert_eq!(bench.counted(), [CloseReason::CommitFailed]);
+}
+
+#[test]
+fn a_peer_that_has_closed_its_side_is_not_waited_for_when_its_reply_failed() {
+    let mut bench = Bench::new();
+    let (token, wire) = bench.connect();
+    // Parked: it is not over when its input is.
+    wire.arrive(b"hold 1 lost\npark\n");
+    wire.end();
+    bench.turn(&[readable(token)]);
+    bench.turn(&[readable(token)]);
+    bench.release.set(Some(Release::Failed { after: Seq::ZERO }));
+    bench.turn(&[]);
+    assert_eq!((bench.closed(), bench.gone.clone()), (vec![CloseReason::CommitFailed], vec![token]));
+}
+
+#[test]
 fn held_output_over_the_mark_pauses_without_a_spin() {
     let mut bench = Bench::new();
     let (token, wire) = bench.connect();

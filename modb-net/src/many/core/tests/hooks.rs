@@ -11,7 +11,12 @@ fn the_end_of_the_input_can_itself_be_a_request() {
     wire.end();
     bench.turn(&[readable(token)]);
     assert_eq!(wire.sent(), "gone\n");
-    assert_eq!((bench.closed(), bench.gone.clone()), (vec![CloseReason::PeerClosed], vec![token]));
+    assert_eq!((bench.closed(), bench.gone.clone()), (vec![CloseReason::Requested], vec![token]));
+    assert_eq!(bench.counted(), [CloseReason::Requested], "the service asked for it");
+    let (token, wire) = bench.connect();
+    wire.end();
+    bench.turn(&[readable(token)]);
+    assert_eq!(bench.counted(), [CloseReason::PeerClosed]);
 }
 
 #[test]
@@ -44,6 +49,47 @@ fn what_a_connection_was_opened_for_comes_back_exactly_once_however_it_ends() {
     assert_eq!(failed[1..], [("late", ErrorKind::TimedOut), ("stopped", ErrorKind::ConnectionAborted)]);
     assert!(bench.core.purposes.is_empty() && !bench.core.has_ready());
     assert_eq!(bench.closed(), [CloseReason::Shutdown], "of the one that stood");
+}
+
+#[test]
+fn one_that_is_being_opened_ends_once_whenever_the_server_does() {
+    for (shutdown_timeout, pass) in [(0, 0), (0, 60), (10, 0), (10, 60)] {
+        let shutdown_timeout = Duration::from_secs(shutdown_timeout);
+        let mut bench = Bench::with(Limits { shutdown_timeout, ..small_limits() });
+        bench.open_outward("before");
+        bench.core.shutdown(bench.now);
+        bench.open_outward("after");
+        bench.pass(Duration::from_secs(pass));
+        bench.turn(&[]);
+        let failed = bench.failed.borrow().clone();
+        assert_eq!(failed.len(), 2, "{failed:?}");
+        assert!(bench.core.is_empty() && bench.core.purposes.is_empty());
+        assert_eq!((bench.closed(), bench.counted()), (vec![], vec![CloseReason::ConnectFailed; 2]));
+    }
+}
+
+#[test]
+fn a_resume_that_finds_nobody_waiting_does_nothing_and_one_that_comes_late_ends_a_later_wait() {
+    let mut bench = Bench::new();
+    let (token, wire) = bench.connect();
+    bench.core.resume(token);
+    bench.turn(&[]);
+    assert!(!bench.core.has_ready());
+    bench.send(token, &wire, "block\nblock\necho x\n");
+    assert_eq!(wire.sent(), "");
+    bench.core.resume(token);
+    bench.core.resume(token);
+    bench.turn(&[]);
+    bench.turn(&[]);
+    assert_eq!(
+        (wire.sent().as_str(), bench.core.has_ready()),
+        ("", false),
+        "it waits again, and two were one"
+    );
+    bench.core.resume(token);
+    bench.turn(&[]);
+    bench.turn(&[]);
+    assert_eq!(wire.sent(), "x\n");
 }
 
 #[test]
@@ -176,6 +222,19 @@ fn a_connection_leaves_the_layer_when_its_output_is_sent_and_takes_its_unread_in
     assert_eq!((bench.handed_out.clone(), bench.unread.clone()), (vec![token], b"PRI * HTTP/2.0".to_vec()));
     assert_eq!((bench.closed(), bench.gone.clone()), (vec![], vec![]));
     assert!(bench.core.is_empty());
+}
+
+#[test]
+fn what_is_counted_is_what_is_told_though_the_poller_does_not_let_a_socket_go() {
+    let mut bench = Bench::new();
+    for (holds_on, told) in [(false, vec![]), (true, vec![CloseReason::System])] {
+        bench.holds_on = holds_on;
+        let (token, wire) = bench.connect();
+        bench.send(token, &wire, "leave\n");
+        assert_eq!(bench.closed(), told);
+        let counted = if holds_on { CloseReason::System } else { CloseReason::HandedOut };
+        assert_eq!(bench.counted(), [counted]);
+    }
 }
 
 #[test]

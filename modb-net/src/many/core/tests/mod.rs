@@ -193,6 +193,7 @@ impl Service for Lines {
     ) -> Flow {
         if input.bytes() == b"go" {
             out.tail().extend_from_slice(b"gone\n");
+            return Flow::Close;
         }
         while let [byte, ..] = *input.bytes()
             && byte == b'.'
@@ -200,7 +201,7 @@ impl Service for Lines {
             input.consume(1);
             out.tail().extend_from_slice(&[b'#'; 100]);
         }
-        Flow::Close
+        Flow::NeedInput
     }
 
     fn on_alarm(&mut self, token: Token, connections: &mut dyn Connections<Reply>, turn: &Turn<'_, Self>) {
@@ -312,6 +313,8 @@ struct Bench {
     interests: Vec<(Token, Interest)>,
     gone: Vec<Token>,
     handed_out: Vec<Token>,
+    /// The poller does not let a socket go that is to be handed out.
+    holds_on: bool,
     unread: Vec<u8>,
     alone: Alone,
     admission: Arc<Admission>,
@@ -357,6 +360,7 @@ impl Bench {
             interests: Vec::new(),
             gone: Vec::new(),
             handed_out: Vec::new(),
+            holds_on: false,
             unread: Vec::new(),
             alone: Alone::default(),
         }
@@ -401,13 +405,19 @@ impl Bench {
         }
         self.core.timers(&turn);
         self.core.finish(&turn);
-        for action in self.core.actions().drain(..) {
+        for action in std::mem::take(self.core.actions()) {
             match action {
                 Action::Modify(token, interest) => self.interests.push((token, interest)),
                 Action::Close(token, ..) => self.gone.push(token),
+                Action::HandOut(token, _, leaving) if self.holds_on => {
+                    self.core.not_handed_out(token, leaving.session, &turn);
+                }
                 Action::HandOut(token, _, leaving) => {
                     self.handed_out.push(token);
-                    self.unread = leaving.unread;
+                    self.unread.clone_from(&leaving.unread);
+                    let (socket, _) = crate::system::socketpair::pair().unwrap();
+                    let Leaving { session, unread, .. } = *leaving;
+                    self.core.handed_out(token, HandedOut { session, socket, unread }, &turn);
                 }
             }
         }
@@ -430,6 +440,11 @@ impl Bench {
 
     fn closed(&self) -> Vec<CloseReason> {
         self.closed.borrow().clone()
+    }
+
+    /// What a worker would count, since this was last asked.
+    fn counted(&mut self) -> Vec<CloseReason> {
+        self.core.take_closed().collect()
     }
 }
 

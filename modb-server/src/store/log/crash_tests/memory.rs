@@ -42,6 +42,44 @@ fn a_log_larger_than_the_memory_is_flushed_on_the_way() {
 }
 
 #[test]
+fn who_only_looks_holds_no_more_in_memory_where_it_has_tables_of_its_own() {
+    let mut life = long_log(1);
+    life.close();
+    let disk = life.disk.after_kill();
+    let files = disk.contents_of_all();
+    let own: Arc<dyn Cold> = Arc::new(life.cold.on(SimDisk::default()));
+    for (tables, is_bounded) in
+        [(Tables::Own(own), true), (Tables::Seen(Arc::<SimCold>::clone(&life.cold)), false)]
+    {
+        let engine = look_with(SMALL, &disk, tables).unwrap();
+        let dirty = engine.table.dirty_bytes();
+        assert_eq!(dirty <= SMALL.flush_bytes() + 2000, is_bounded, "{dirty} bytes are in memory");
+        assert_eq!(contents(&engine), model(&life.commits()));
+        assert!(
+            disk.contents_of_all() == files && life.cold.position().unwrap().seq == 0,
+            "nothing is changed"
+        );
+    }
+}
+
+#[test]
+fn damage_behind_more_than_the_memory_holds_is_found_before_anything_is_changed() {
+    let life = long_log(1);
+    Backing::sync(&*life.engine).unwrap();
+    let mut random = Random(9);
+    life.commit(&mut random).unwrap();
+    life.engine.log.write_out().unwrap();
+    let (name, end_at) = life.engine.log.segments_in_use().into_iter().nth_back(1).unwrap();
+    let disk = life.disk.after_kill_and_sync();
+    disk.flip_bit(&name, end_at as usize - 100, 1);
+    let files = disk.contents_of_all();
+    let cold = Arc::new(life.cold.on(disk.clone()));
+    let refused = recover_with(SMALL, &disk, &cold, false).err();
+    assert!(matches!(refused, Some(StoreError::Corrupt { .. })), "{refused:?}");
+    assert!(disk.contents_of_all() == files && cold.position().unwrap().seq == 0);
+}
+
+#[test]
 fn a_start_that_flushes_on_the_way_can_end_anywhere() {
     for seed in 0..150 {
         let mut random = Random(seed);

@@ -22,7 +22,7 @@ use super::disk::Disk;
 use super::engine::{Engine, Tuning};
 use super::file_head::HEAD_BYTES;
 use super::sim::{Random, SimCold, SimDisk};
-use super::start::{self, Before, Parts};
+use super::start::{self, Before, Owner, Parts, Tables};
 use crate::store::format::{End, EndFile, Format};
 use crate::store::group::{Backing, lock};
 use crate::store::{Batch, Counter, EngineKind, StoreError, Write};
@@ -183,15 +183,33 @@ fn recover_with(
     accept_data_loss: bool,
 ) -> Result<Engine, StoreError> {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let parts = Parts { disk: shared, cold: Arc::<SimCold>::clone(cold), tuning };
-    start::start(parts, &before(disk), accept_data_loss, &mut || mark(disk, None))
+    let parts = Parts { disk: shared, tables: Tables::Seen(Arc::<SimCold>::clone(cold)), tuning };
+    let mut owner = SimOwner { disk: disk.clone(), cold: Arc::clone(cold) };
+    start::start(parts, &before(disk), accept_data_loss, &mut owner)
+}
+
+struct SimOwner {
+    disk: SimDisk,
+    cold: Arc<SimCold>,
+}
+
+impl Owner for SimOwner {
+    fn mark_in_use(&mut self) -> Result<(), StoreError> {
+        mark(&self.disk, None)
+    }
+
+    fn take_tables(&mut self) -> Result<Arc<dyn Cold>, StoreError> {
+        Ok(Arc::<SimCold>::clone(&self.cold))
+    }
 }
 
 /// Opens what is there for reading.
 fn look(disk: &SimDisk, cold: &Arc<SimCold>) -> Result<Engine, StoreError> {
-    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let parts = Parts { disk: shared, cold: Arc::<SimCold>::clone(cold), tuning: TUNING };
-    start::look(parts, &before(disk), false)
+    look_with(TUNING, disk, Tables::Seen(Arc::<SimCold>::clone(cold)))
+}
+
+fn look_with(tuning: Tuning, disk: &SimDisk, tables: Tables) -> Result<Engine, StoreError> {
+    start::look(Parts { disk: Arc::new(disk.clone()), tables, tuning }, &before(disk), false)
 }
 
 fn random_batch(random: &mut Random) -> Batch {

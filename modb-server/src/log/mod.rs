@@ -2,12 +2,17 @@
 //!
 //! The program's, not the library's: whoever embeds Modb installs a subscriber of their own for the same `tracing` events.
 //! Invariants: a line is one write and holds no control characters, whatever a client sent that it repeats; a log that
-//! cannot be written stops nothing.
+//! cannot be written, or that nobody reads, stops nothing and holds nobody up (`writer`).
 
+mod writer;
+
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::{self, Write as _};
-use std::sync::Arc;
+use std::io;
+use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -15,7 +20,14 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::output;
+use self::writer::Writer;
+use crate::output::in_plain_words;
+
+/// How long the end of the process waits for a reader that has stopped.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The writer of this process, which has one standard error.
+static WRITER: OnceLock<Writer> = OnceLock::new();
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +39,20 @@ pub enum Format {
 }
 
 /// The log of this process, once it is started.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Log {
     /// One of [`LEVELS`].
     level: Arc<AtomicU8>,
     format: Format,
+    writer: Writer,
+}
+
+/// Waits until all that was logged is written, but no longer than a second: for the moment before the process ends, and for
+/// whoever says something elsewhere that is to stand behind it.
+pub fn flush() {
+    if let Some(writer) = WRITER.get() {
+        writer.flush(PATIENCE);
+    }
 }
 
 /// What `loglevel` takes, from the quietest on, with the least of what is logged.
@@ -44,12 +65,35 @@ const LEVELS: [(&str, LevelFilter); 5] = [
 ];
 
 impl Log {
-    /// Logs from now on what `loglevel` says. Does nothing but set the level if the process has a log already.
-    pub fn start(level: &str, format: Format) -> Self {
-        let log = Self { level: Arc::new(AtomicU8::new(0)), format };
+    /// Logs from now on what `loglevel` says, and every panic. Does nothing but set the level if the process has a log
+    /// already.
+    ///
+    /// # Errors
+    /// If there can be no thread that writes.
+    pub fn start(level: &str, format: Format) -> io::Result<Self> {
+        let note = move |lost| {
+            let text = format!(
+                "{lost} lines of the log are missing here: they could not be written as fast as they came"
+            );
+            Line::of(text).print(format, &Level::WARN, SystemTime::now())
+        };
+        let writer = match WRITER.get() {
+            Some(writer) => writer.clone(),
+            None => WRITER
+                .get_or_init({
+                    let writer = Writer::start(io::stderr(), note)?;
+                    || writer
+                })
+                .clone(),
+        };
+        let log = Self { level: Arc::new(AtomicU8::new(0)), format, writer };
         log.set_level(level);
-        let _ = tracing::subscriber::set_global_default(log.clone());
-        log
+        if tracing::subscriber::set_global_default(log.clone()).is_ok() {
+            let panics = log.clone();
+            // The standard library's own message would wait for the reader.
+            std::panic::set_hook(Box::new(move |info| panics.say(&Level::ERROR, Line::of(of_panic(info)))));
+        }
+        Ok(log)
     }
 
     /// Changes what is logged.
@@ -61,13 +105,16 @@ impl Log {
 
     /// Says why the process ends, whatever the level.
     pub fn fatal(&self, text: &str) {
-        let mut line = Line { message: text.to_owned(), fields: Vec::new() };
-        // What is a picture in several lines stays one for people.
-        if self.format == Format::Text && text.contains('\n') {
-            output::complain(&format!("modb-server: {text}"));
-            return;
-        }
-        output::complain(&line.print(self.format, &Level::ERROR, SystemTime::now()));
+        let line = match self.format {
+            // What is a picture in several lines stays one for people.
+            Format::Text if text.contains('\n') => format!("modb-server: {text}\n"),
+            format => Line::of(text.to_owned()).print(format, &Level::ERROR, SystemTime::now()),
+        };
+        self.writer.say_at_last(line, PATIENCE);
+    }
+
+    fn say(&self, level: &Level, mut line: Line) {
+        self.writer.say(line.print(self.format, level, SystemTime::now()));
     }
 
     fn filter(&self) -> LevelFilter {
@@ -92,7 +139,7 @@ impl Subscriber for Log {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::default();
         event.record(&mut line);
-        output::complain(&line.print(self.format, event.metadata().level(), SystemTime::now()));
+        self.say(event.metadata().level(), line);
     }
 
     // Nothing here opens spans.
@@ -120,7 +167,7 @@ enum Value {
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let text = format!("{value:?}");
+        let text = in_plain_words(&format!("{value:?}"));
         match field.name() {
             "message" => self.message = text,
             name => self.fields.push((name, Value::Text(text))),
@@ -143,7 +190,25 @@ impl Visit for Line {
     }
 }
 
+/// The thread, the place and the message, and what called it where `RUST_BACKTRACE` asks for it.
+fn of_panic(info: &PanicHookInfo<'_>) -> String {
+    let thread = std::thread::current();
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let payload = info.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let message = text.or(payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+    let trace = Backtrace::capture();
+    let trace =
+        if trace.status() == BacktraceStatus::Captured { format!("\n{trace}") } else { String::new() };
+    format!("thread '{}' panicked at {place}: {message}{trace}", thread.name().unwrap_or("without a name"))
+}
+
 impl Line {
+    fn of(message: String) -> Self {
+        Self { message, fields: Vec::new() }
+    }
+
+    /// With its line end.
     fn print(&mut self, format: Format, level: &Level, at: SystemTime) -> String {
         let level = match *level {
             Level::ERROR => "error",
@@ -177,6 +242,7 @@ impl Line {
                 line.push('}');
             }
         }
+        line.push('\n');
         line
     }
 }
@@ -244,14 +310,14 @@ mod tests {
 
     #[test]
     fn a_line_is_one_line_in_words() {
-        let expected = "2000-02-29T12:34:56.789Z notice: a \"client\"\\nsaid \\u{7} left_out=3 why=C:\\x";
+        let expected = "2000-02-29T12:34:56.789Z notice: a \"client\"\\nsaid \\u{7} left_out=3 why=C:\\x\n";
         assert_eq!(printed(Format::Text), expected);
     }
 
     #[test]
     fn a_line_is_one_object_of_json() {
         let expected = r#"{"time":"2000-02-29T12:34:56.789Z","level":"notice","message":"a \"client\"\u000asaid \u0007","left_out":3,"why":"C:\\x"}"#;
-        assert_eq!(printed(Format::Json), expected);
+        assert_eq!(printed(Format::Json).trim_end(), expected);
     }
 
     #[test]
@@ -272,7 +338,8 @@ mod tests {
 
     #[test]
     fn each_level_logs_itself_and_what_is_more_urgent() {
-        let log = Log { level: Arc::new(AtomicU8::new(0)), format: Format::Text };
+        let writer = Writer::start(io::sink(), |_| String::new()).unwrap();
+        let log = Log { level: Arc::new(AtomicU8::new(0)), format: Format::Text, writer };
         let logged = |level: &str| {
             log.set_level(level);
             [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE]

@@ -1,0 +1,301 @@
+//! The traps of an embedding API, each with its outcome, and what the calls do.
+
+use std::io::{Read as _, Write as _};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::*;
+use crate::{Database, Options, Reply, Server};
+
+fn in_memory() -> Database {
+    Database::in_memory().unwrap()
+}
+
+#[test]
+fn handles_can_be_sent_shared_and_kept() {
+    fn check<T: Send + Sync + 'static>() {}
+    check::<Database>();
+    check::<Keyspace>();
+    check::<Keys>();
+    check::<Server>();
+    check::<Error>();
+    fn send<T: Send>() {}
+    send::<LocalClient>();
+}
+
+#[test]
+fn typed_calls_and_commands_see_the_same_data() {
+    let database = in_memory();
+    database.set("a", "1").unwrap();
+    assert_eq!(database.increment("a", 4).unwrap(), 5);
+    let mut client = database.client().unwrap();
+    assert_eq!(client.run(["GET", "a"]).unwrap(), Reply::Bulk(b"5".to_vec()));
+    assert_eq!(client.run(["SELECT", "3"]).unwrap(), Reply::Simple(b"OK".to_vec()));
+    client.run(["SET", "b", "x"]).unwrap();
+    let third = database.keyspace(3).unwrap();
+    assert_eq!(third.get("b").unwrap(), Some("x".into()));
+    assert!(third.expire("b", Duration::ZERO).unwrap() && third.is_empty().unwrap());
+    let none = database.keyspace(16);
+    assert!(matches!(none, Err(Error::NoSuchKeyspace { index: 16, count: 16 })));
+    assert!(database.delete("a").unwrap() && !database.delete("a").unwrap());
+    assert!(matches!(client.run(["NOPE"]).unwrap(), Reply::Error(_)));
+}
+
+#[test]
+fn single_calls_do_what_they_say() {
+    let database = in_memory();
+    assert!(database.set_if_absent("a", "1").unwrap() && !database.set_if_absent("a", "2").unwrap());
+    assert!(!database.compare_and_set("a", "2", "3").unwrap());
+    assert!(!database.compare_and_set("none", "", "3").unwrap() && !database.exists("none").unwrap());
+    database.expire("a", Duration::from_secs(100)).unwrap();
+    assert!(database.compare_and_set("a", "1", "3").unwrap());
+    assert!(matches!(database.ttl("a").unwrap(), Ttl::Left(time) if time.as_secs() >= 99), "it stays");
+    assert!(database.persist("a").unwrap() && !database.persist("none").unwrap());
+    assert_eq!((database.ttl("a").unwrap(), database.ttl("none").unwrap()), (Ttl::Forever, Ttl::NoKey));
+    assert_eq!(database.append("a", "4").unwrap(), 2);
+    assert_eq!(database.get_many(&["a", "none", "a"]).unwrap(), [Some("34".into()), None, Some("34".into())]);
+    assert_eq!(database.kind("a").unwrap(), Some(Kind::String));
+    database.set_for("b", "1", Duration::from_nanos(1)).unwrap();
+    assert_eq!(database.len().unwrap(), 2, "it lived, for a moment");
+    database.clear().unwrap();
+    assert!(database.is_empty().unwrap() && !database.exists("a").unwrap());
+}
+
+#[test]
+fn a_closure_that_fails_writes_nothing_whatever_its_error() {
+    #[derive(Debug)]
+    struct Mine(&'static str);
+    impl From<Error> for Mine {
+        fn from(_: Error) -> Self {
+            Self("the database's")
+        }
+    }
+    let database = in_memory();
+    database.set("text", "x").unwrap();
+    let failed = database.update(&["a", "text"], |keys| {
+        keys.set("a", "1")?;
+        keys.increment("text", 1)
+    });
+    assert!(matches!(failed, Err(Error::NotAnInteger)));
+    let failed = database.update(&["a"], |keys| {
+        keys.set("a", "1")?;
+        Err::<(), _>(Mine("my own"))
+    });
+    assert_eq!(failed.unwrap_err().0, "my own");
+    let failed: Result<i64, Mine> = database.update(&["text"], |keys| Ok(keys.increment("text", 1)?));
+    assert_eq!(failed.unwrap_err().0, "the database's");
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        database.update(&["a"], |keys| -> Result<(), Error> {
+            keys.set("a", "1")?;
+            panic!("on purpose")
+        })
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(database.get("a").unwrap(), None);
+    database.set("a", "free again").unwrap();
+}
+
+#[test]
+fn a_closure_has_access_to_the_keys_that_were_named_only() {
+    let database = in_memory();
+    let many: Vec<String> = (0..20).map(|n| format!("key {n}")).collect();
+    for named in [&many[..2], &many[..]] {
+        database
+            .update(named, |keys| {
+                for key in named {
+                    keys.increment(key, 1)?;
+                }
+                let refused = keys.increment("other", 1).unwrap_err();
+                assert!(matches!(&refused, Error::KeyNotNamed { key } if key == "other"), "{refused}");
+                assert!(matches!(keys.get("other"), Err(Error::KeyNotNamed { .. })));
+                assert!(matches!(keys.delete("key"), Err(Error::KeyNotNamed { .. })));
+                Ok::<_, Error>(())
+            })
+            .unwrap();
+    }
+    assert_eq!(database.len().unwrap(), 20);
+    assert_eq!(database.get("key 1").unwrap(), Some("2".into()));
+}
+
+#[test]
+fn increments_of_several_threads_are_all_counted() {
+    let database = in_memory();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let database = database.clone();
+            scope.spawn(move || {
+                for _ in 0..500 {
+                    let change = |keys: &mut Update<'_>| {
+                        let a = keys.increment("a", 1)?;
+                        assert_eq!(keys.increment("b", 1)?, a, "nobody sees half of it");
+                        Ok::<_, Error>(())
+                    };
+                    database.update(&["a", "b"], change).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(database.get("b").unwrap(), Some("2000".into()));
+}
+
+/// Every call that goes through a handle, each with its name.
+fn calls(database: &Database) -> Vec<(&'static str, Result<(), Error>)> {
+    let mut client = database.client();
+    let keyspace = &**database;
+    let bind = Server::bind(database, ([127, 0, 0, 1], 0).into());
+    let served = bind.map(drop).map_err(|error| match error {
+        crate::ServeError::Database(error) => error,
+        other => Error::Other(other.to_string()),
+    });
+    let ran = match &mut client {
+        Ok(client) => client.run(["SET", "a", "1"]).map(drop),
+        Err(error) => Err(copy(error)),
+    };
+    vec![
+        ("get", keyspace.get("a").map(drop)),
+        ("get_many", keyspace.get_many(&["a", "b"]).map(drop)),
+        ("exists", keyspace.exists("a").map(drop)),
+        ("kind", keyspace.kind("a").map(drop)),
+        ("ttl", keyspace.ttl("a").map(drop)),
+        ("set", keyspace.set("a", "1")),
+        ("set_for", keyspace.set_for("a", "1", Duration::from_secs(9))),
+        ("set_if_absent", keyspace.set_if_absent("a", "1").map(drop)),
+        ("compare_and_set", keyspace.compare_and_set("a", "1", "1").map(drop)),
+        ("append", keyspace.append("b", "1").map(drop)),
+        ("increment", keyspace.increment("c", 1).map(drop)),
+        ("delete", keyspace.delete("c").map(drop)),
+        ("expire", keyspace.expire("a", Duration::from_secs(9)).map(drop)),
+        ("persist", keyspace.persist("a").map(drop)),
+        ("len", keyspace.len().map(drop)),
+        ("is_empty", keyspace.is_empty().map(drop)),
+        ("clear", keyspace.clear()),
+        ("keys", keyspace.keys().next().map_or(Ok(()), |key| key.map(drop))),
+        ("update", keyspace.update(&["a"], |_| Ok(()))),
+        ("keyspace", database.keyspace(1).map(drop)),
+        ("client", client.map(drop)),
+        ("sync", database.sync()),
+        ("compact", database.compact()),
+        ("serve", served),
+        ("run", ran),
+    ]
+}
+
+/// Errors are not `Clone`.
+fn copy(error: &Error) -> Error {
+    match error {
+        Error::InsideUpdate => Error::InsideUpdate,
+        Error::Closed => Error::Closed,
+        other => Error::Other(other.to_string()),
+    }
+}
+
+#[test]
+fn every_call_works_outside_fails_at_once_inside_a_closure_and_works_again() {
+    let database = in_memory();
+    let other = in_memory();
+    let mut client = database.client().unwrap();
+    let mut walk = database.keys();
+    for (name, outcome) in calls(&database) {
+        outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    database
+        .update(&["a"], |keys| {
+            keys.set("a", "1")?;
+            // First one that would not wait for this closure.
+            assert!(matches!(database.get("a"), Err(Error::InsideUpdate)));
+            for (name, outcome) in calls(&database.clone()) {
+                assert!(matches!(outcome, Err(Error::InsideUpdate)), "{name}: {outcome:?}");
+            }
+            assert!(matches!(database.close(), Err(Error::InsideUpdate)));
+            assert!(matches!(database.backup("nowhere"), Err(Error::InsideUpdate)));
+            assert!(matches!(client.run(["PING"]), Err(Error::InsideUpdate)));
+            assert!(matches!(walk.next(), Some(Err(Error::InsideUpdate))));
+            assert!(walk.next().is_none(), "an error ends it");
+            // Another database is another matter, also in a closure of its own.
+            other.update(&["b"], |theirs| {
+                assert!(matches!(database.get("a"), Err(Error::InsideUpdate)));
+                theirs.set("b", "2")
+            })?;
+            assert!(matches!(database.get("a"), Err(Error::InsideUpdate)));
+            other.get("b")
+        })
+        .unwrap();
+    for (name, outcome) in calls(&database) {
+        outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+#[test]
+fn a_server_can_be_dropped_inside_a_closure_that_its_clients_wait_for() {
+    let database = in_memory();
+    let server = Server::bind(&database, ([127, 0, 0, 1], 0).into()).unwrap();
+    let addr = server.local_addrs()[0];
+    let mut stream = database
+        .update(&["a"], |keys| {
+            let mut stream = std::net::TcpStream::connect(addr).unwrap();
+            stream.write_all(b"SET a client\r\n").unwrap();
+            drop(server);
+            keys.set("a", "closure")?;
+            Ok::<_, Error>(stream)
+        })
+        .unwrap();
+    // It ends in the background, and closing waits for it.
+    database.close().unwrap();
+    let mut rest = Vec::new();
+    // The command may have been read before the end came, or not.
+    let ended = stream.read_to_end(&mut rest);
+    assert!(ended.is_err() || rest.is_empty() || rest == b"+OK\r\n", "{ended:?} {rest:?}");
+}
+
+#[test]
+fn walks_hold_nothing_between_their_steps_and_meet_each_key_once() {
+    let database = in_memory();
+    let names: Vec<String> = (0..1000).map(|n| format!("key {n}")).collect();
+    for name in &names {
+        database.set(name, "x").unwrap();
+    }
+    let mut met = Vec::new();
+    for (n, key) in database.keys().enumerate() {
+        met.push(key.unwrap().to_string());
+        if n % 100 == 0 {
+            database.set(format!("new {n}"), "x").unwrap();
+            database.update(&["key 1", "key 2"], |keys| keys.set("key 1", "y")).unwrap();
+        }
+    }
+    met.retain(|key| key.starts_with("key"));
+    met.sort();
+    let mut names = names;
+    names.sort();
+    assert_eq!(met, names);
+}
+
+#[test]
+fn a_read_through_another_thread_does_not_wait_for_a_closure() {
+    let database = in_memory();
+    database.set("a", "before").unwrap();
+    let (ask, asked) = mpsc::channel::<()>();
+    let (tell, told) = mpsc::channel();
+    let reader = database.clone();
+    let thread = std::thread::spawn(move || {
+        asked.recv().unwrap();
+        tell.send(reader.get("a").unwrap()).unwrap();
+    });
+    database
+        .update(&["a"], |keys| {
+            keys.set("a", "after")?;
+            ask.send(()).unwrap();
+            assert_eq!(told.recv().unwrap(), Some("before".into()));
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+    thread.join().unwrap();
+}
+
+#[test]
+fn options_are_told_when_they_are_wrong() {
+    let refused = Options::in_memory().databases(0).open().unwrap_err().to_string();
+    assert!(refused.starts_with("databases: "), "{refused}");
+    let database = Options::in_memory().databases(3).open().unwrap();
+    assert!(database.keyspace(2).is_ok() && database.keyspace(3).is_err());
+    assert!(Options::in_memory().read_only().open().is_err());
+}

@@ -1,0 +1,175 @@
+//! What a closure of `update` works with: the keys that were named, and no others.
+
+use std::time::Duration;
+
+use super::ops::{Ops, Ttl};
+use crate::data::{Kind, Tx};
+use crate::error::Error;
+use crate::value::Value;
+
+/// Up to this many named keys are searched one by one; more are sorted.
+const SEARCHED_KEYS: usize = 8;
+
+/// Reads and writes the keys that [`update`](crate::Keyspace::update) was given. What it writes, it reads; others see all of it
+/// or nothing. Its calls are those of a [`Keyspace`](crate::Keyspace), and fail with [`Error::KeyNotNamed`] for other keys.
+pub struct Update<'a> {
+    ops: Ops<'a>,
+    /// Sorted, if there are more than are searched one by one.
+    named: Vec<&'a [u8]>,
+}
+
+impl<'a> Update<'a> {
+    pub(super) fn new(tx: Tx<'a>, index: u32, mut named: Vec<&'a [u8]>) -> Self {
+        if named.len() > SEARCHED_KEYS {
+            named.sort_unstable();
+        }
+        Self { ops: Ops { tx, index }, named }
+    }
+
+    pub(super) fn into_tx(self) -> Tx<'a> {
+        self.ops.tx
+    }
+
+    fn on(&mut self, key: &[u8]) -> Result<&mut Ops<'a>, Error> {
+        let is_named = if self.named.len() > SEARCHED_KEYS {
+            self.named.binary_search(&key).is_ok()
+        } else {
+            self.named.contains(&key)
+        };
+        if is_named { Ok(&mut self.ops) } else { Err(Error::KeyNotNamed { key: key.into() }) }
+    }
+
+    /// The string at a key.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotNamed`], and as [`Keyspace::get`](crate::Keyspace::get).
+    pub fn get(&mut self, key: impl AsRef<[u8]>) -> Result<Option<Value>, Error> {
+        let key = key.as_ref();
+        Ok(self.on(key)?.get(key)?)
+    }
+
+    /// Whether the key is there.
+    ///
+    /// # Errors
+    /// As [`Update::get`].
+    pub fn exists(&mut self, key: impl AsRef<[u8]>) -> Result<bool, Error> {
+        let key = key.as_ref();
+        Ok(self.on(key)?.exists(key)?)
+    }
+
+    /// What a key holds, if it is there.
+    ///
+    /// # Errors
+    /// As [`Update::get`].
+    pub fn kind(&mut self, key: impl AsRef<[u8]>) -> Result<Option<Kind>, Error> {
+        let key = key.as_ref();
+        Ok(self.on(key)?.kind(key)?)
+    }
+
+    /// How long the key has.
+    ///
+    /// # Errors
+    /// As [`Update::get`].
+    pub fn ttl(&mut self, key: impl AsRef<[u8]>) -> Result<Ttl, Error> {
+        let key = key.as_ref();
+        Ok(self.on(key)?.ttl(key)?)
+    }
+
+    /// Sets a key to a string that does not expire.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotNamed`], and as [`Keyspace::set`](crate::Keyspace::set).
+    pub fn set(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), Error> {
+        let key = key.as_ref();
+        Ok(self.on(key)?.set(key, value.as_ref(), None)?)
+    }
+
+    /// Sets a key to a string that expires.
+    ///
+    /// # Errors
+    /// As [`Update::set`].
+    pub fn set_for(
+        &mut self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        time: Duration,
+    ) -> Result<(), Error> {
+        let key = key.as_ref();
+        Ok(self.on(key)?.set(key, value.as_ref(), Some(time))?)
+    }
+
+    /// Sets a key that is not there to a string that does not expire; says whether it did.
+    ///
+    /// # Errors
+    /// As [`Update::set`].
+    pub fn set_if_absent(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<bool, Error> {
+        let key = key.as_ref();
+        Ok(self.on(key)?.set_if_absent(key, value.as_ref())?)
+    }
+
+    /// Sets a key that holds `expected`; says whether it did.
+    ///
+    /// # Errors
+    /// As [`Update::set`], and [`Error::WrongType`].
+    pub fn compare_and_set(
+        &mut self,
+        key: impl AsRef<[u8]>,
+        expected: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<bool, Error> {
+        let key = key.as_ref();
+        Ok(self.on(key)?.compare_and_set(key, expected.as_ref(), value.as_ref())?)
+    }
+
+    /// Adds bytes to the end of a string; gives its length.
+    ///
+    /// # Errors
+    /// As [`Update::set`], and [`Error::WrongType`].
+    pub fn append(&mut self, key: impl AsRef<[u8]>, tail: impl AsRef<[u8]>) -> Result<usize, Error> {
+        let key = key.as_ref();
+        Ok(self.on(key)?.append(key, tail.as_ref())?)
+    }
+
+    /// Adds to the integer at a key (0 if there is none); gives the sum.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotNamed`], and as [`Keyspace::increment`](crate::Keyspace::increment).
+    pub fn increment(&mut self, key: impl AsRef<[u8]>, by: i64) -> Result<i64, Error> {
+        let key = key.as_ref();
+        Ok(self.on(key)?.increment(key, by)?)
+    }
+
+    /// Removes a key; says whether it was there.
+    ///
+    /// # Errors
+    /// As [`Update::set`].
+    pub fn delete(&mut self, key: impl AsRef<[u8]>) -> Result<bool, Error> {
+        let key = key.as_ref();
+        Ok(self.on(key)?.delete(key)?)
+    }
+
+    /// Lets a key expire; `false` if there is none.
+    ///
+    /// # Errors
+    /// As [`Update::set`].
+    pub fn expire(&mut self, key: impl AsRef<[u8]>, time: Duration) -> Result<bool, Error> {
+        let key = key.as_ref();
+        Ok(self.on(key)?.expire(key, Some(time))?)
+    }
+
+    /// Lets a key stay until it is removed; `false` if there is none.
+    ///
+    /// # Errors
+    /// As [`Update::set`].
+    pub fn persist(&mut self, key: impl AsRef<[u8]>) -> Result<bool, Error> {
+        let key = key.as_ref();
+        Ok(self.on(key)?.expire(key, None)?)
+    }
+}
+
+impl std::fmt::Debug for Update<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let named = self.named.iter().map(|key| Value::from(*key));
+        f.debug_list().entries(named).finish()
+    }
+}
