@@ -178,6 +178,13 @@ fn argument(name: &str) -> BoxedStrategy<Arg> {
             1 => proptest::collection::vec(any::<u8>(), 0..12),
             1 => (60usize..70, any::<u8>()).prop_map(|(len, byte)| vec![byte; len]),
         ].boxed(),
+        // Few, so that some are the same.
+        "element" => prop_oneof![
+            12 => (0..8u8).prop_map(|n| format!("e{n}").into_bytes()),
+            2 => numbers(-20..=20),
+            1 => texts(&["", "a\r\nb", MAX]),
+            1 => proptest::collection::vec(any::<u8>(), 0..100),
+        ].boxed(),
         "rank" => integers(-8..=20, &[MAX, MIN, "-1"]),
         "count" => integers(0..=5, &["-1", MAX]),
         "any" => prop_oneof![

@@ -8,6 +8,7 @@
 mod commands;
 mod exceptions;
 mod grammar;
+mod lists;
 mod program;
 mod run;
 mod sorted_sets;
@@ -53,6 +54,25 @@ fn sorted_sets_answer_a_hundred_thousand_random_commands_the_same() {
         skip!("{reason}");
     }
     compare(&platform, from_env(100_000), &[sorted_sets::SORTED_SETS, commands::KEYS].concat());
+}
+
+#[test]
+fn lists_answer_a_hundred_thousand_random_commands_the_same() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_run(&platform) {
+        skip!("{reason}");
+    }
+    compare(&platform, from_env(100_000), &[lists::LISTS, commands::KEYS].concat());
+}
+
+#[test]
+#[ignore = "ten times the commands"]
+fn long_lists_answer_a_million_random_commands_the_same() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_run(&platform) {
+        skip!("{reason}");
+    }
+    compare(&platform, 1_000_000, &[lists::LISTS, commands::KEYS].concat());
 }
 
 #[test]

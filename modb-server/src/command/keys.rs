@@ -212,7 +212,8 @@ fn object_encoding(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comma
     let Some(record) = ctx.tx.read(db, &args[2])? else { return Ok(Reply::Null) };
     Ok(Reply::text(match record.head.kind {
         Kind::String => super::strings::encoding(&record),
-        Kind::List => "quicklist",
+        Kind::List if crate::data::is_big(&record) => "quicklist",
+        Kind::List => "listpack",
         Kind::Set | Kind::Hash => "hashtable",
         Kind::SortedSet => {
             if crate::data::is_big(&record) {

@@ -21,6 +21,7 @@ mod instance;
 mod introspect;
 mod keys;
 mod lcs;
+mod lists;
 mod numbers;
 mod parse;
 mod reply;

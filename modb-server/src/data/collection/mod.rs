@@ -11,6 +11,7 @@
 mod beside;
 mod graves;
 mod lease;
+mod list;
 mod opened;
 mod pages;
 mod payload;
@@ -19,6 +20,7 @@ mod verify;
 
 pub use self::sorted_set::{Place, ScoreBounds, ScoreEdge, SortedSet};
 
+pub use self::list::{End, List};
 pub use self::payload::is_big;
 
 pub(super) use self::beside::{Site, Sites};

@@ -1,6 +1,6 @@
 //! A collection while a command works on it: its key, its number and its pages.
 
-use crate::data::layout::{CollectionId, Head, Kind};
+use crate::data::layout::{CollectionId, Head, Kind, MAX_KEY_BYTES};
 use crate::data::tree::{Limits, Numbers, Order, Tree};
 use crate::data::{DataError, Entry, Tx, tree};
 
@@ -100,6 +100,31 @@ impl<'k, O: Order> Opened<'k, O> {
         let root =
             payload.roots.into_iter().next().ok_or(DataError::Corrupt("a collection without a root"))?;
         Ok(Self { entry, kind, plot, tree: root.tree(order, payload.len) })
+    }
+
+    /// As [`Opened::open`], in order to read: counts as a hit or a miss, and is `None` if there is no key.
+    pub(super) fn find(
+        tx: &mut Tx<'_>,
+        database: u32,
+        key: &'k [u8],
+        kind: Kind,
+        order: O,
+    ) -> Result<Option<Self>, DataError> {
+        if key.len() > MAX_KEY_BYTES {
+            tx.tally().looked_up(false);
+            return Ok(None);
+        }
+        let opened = Self::open(tx, database, key, kind, order)?;
+        tx.tally().looked_up(opened.tree.len > 0);
+        Ok(Some(opened).filter(|opened| opened.tree.len > 0))
+    }
+
+    /// Leaves nothing in it. Its pages go with its key record.
+    pub(super) fn clear(&mut self)
+    where
+        O: Copy,
+    {
+        self.tree = Tree::new(self.tree.order);
     }
 
     /// Works on the tree.

@@ -1,0 +1,204 @@
+//! Lists: elements where they were put, found by their index.
+
+use bytes::Bytes;
+
+use super::opened::Opened;
+use crate::data::layout::Kind;
+use crate::data::tree::Listed;
+use crate::data::{DataError, Tx};
+
+/// Redis keeps a list of more than 8 KiB in several parts (`list-max-listpack-size -2`); so many nodes have about as much.
+const COMPACT_NODES: u32 = 9;
+
+/// An end of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Where index 0 is.
+    Left,
+    /// Where index -1 is.
+    Right,
+}
+
+/// A list while a command works on it.
+#[derive(Debug)]
+pub struct List<'k>(Opened<'k, Listed>);
+
+impl<'k> List<'k> {
+    /// Opens the list at a key, an empty one if there is no key.
+    ///
+    /// # Errors
+    /// [`DataError::WrongType`], and as [`Tx::entry`].
+    pub fn open(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Self, DataError> {
+        Opened::open(tx, database, key, Kind::List, Listed).map(Self)
+    }
+
+    /// As [`List::open`], in order to read: counts as a hit or a miss, and is `None` if there is no key.
+    ///
+    /// # Errors
+    /// As [`List::open`].
+    pub fn find(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Option<Self>, DataError> {
+        Ok(Opened::find(tx, database, key, Kind::List, Listed)?.map(Self))
+    }
+
+    /// How many elements it has.
+    pub fn len(&self) -> u64 {
+        self.0.tree.len
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The index from the left that `index` means, which may count from the right; `None` outside of the list.
+    pub fn index(&self, index: i64) -> Option<u64> {
+        let len = i64::try_from(self.len()).ok()?;
+        let index = if index < 0 { index.checked_add(len)? } else { index };
+        u64::try_from(index).ok().filter(|index| *index < self.len())
+    }
+
+    /// Visits elements from the one at `index` on, towards the right, or the left with `reverse`, until `visit` says `false`.
+    ///
+    /// # Errors
+    /// If a page cannot be read or is damaged; so in all that follow.
+    pub fn walk(
+        &mut self,
+        tx: &mut Tx<'_>,
+        index: u64,
+        reverse: bool,
+        mut visit: impl FnMut(Bytes) -> bool,
+    ) -> Result<(), DataError> {
+        self.0.with(tx, |tree, ground| {
+            let mut cursor = tree.nth(ground, index)?;
+            tree.settle(ground, &mut cursor)?;
+            while let Some(element) = cursor.entry_bytes() {
+                if !visit(element) {
+                    break;
+                }
+                if !reverse {
+                    tree.advance(ground, &mut cursor)?;
+                } else if !tree.retreat(ground, &mut cursor)? {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Visits `count` elements from the one at `index` on.
+    ///
+    /// # Errors
+    /// As [`List::walk`].
+    pub fn for_each(
+        &mut self,
+        tx: &mut Tx<'_>,
+        index: u64,
+        count: u64,
+        mut visit: impl FnMut(Bytes),
+    ) -> Result<(), DataError> {
+        let mut left = count;
+        if left == 0 {
+            return Ok(());
+        }
+        self.walk(tx, index, false, |element| {
+            visit(element);
+            left -= 1;
+            left > 0
+        })
+    }
+
+    /// The element at an index from the left.
+    ///
+    /// # Errors
+    /// As [`List::walk`].
+    pub fn get(&mut self, tx: &mut Tx<'_>, index: u64) -> Result<Option<Bytes>, DataError> {
+        let mut found = None;
+        self.for_each(tx, index, 1, |element| found = Some(element))?;
+        Ok(found)
+    }
+
+    /// Puts an element in front of the one at `index`, or at the right end.
+    ///
+    /// # Errors
+    /// As [`List::walk`], and if no number is left.
+    pub fn insert(&mut self, tx: &mut Tx<'_>, index: u64, element: &[u8]) -> Result<(), DataError> {
+        self.0.with(tx, |tree, ground| {
+            let place = if index >= tree.len { tree.end(ground)? } else { tree.nth(ground, index)? };
+            tree.splice(ground, place, 0, &[element])
+        })
+    }
+
+    /// Puts an element at an end.
+    ///
+    /// # Errors
+    /// As [`List::insert`].
+    pub fn push(&mut self, tx: &mut Tx<'_>, end: End, element: &[u8]) -> Result<(), DataError> {
+        let index = if end == End::Left { 0 } else { self.len() };
+        self.insert(tx, index, element)
+    }
+
+    /// Replaces the element at an index from the left, which is there.
+    ///
+    /// # Errors
+    /// As [`List::insert`].
+    pub fn set(&mut self, tx: &mut Tx<'_>, index: u64, element: &[u8]) -> Result<(), DataError> {
+        self.0.with(tx, |tree, ground| {
+            let mut place = tree.nth(ground, index)?;
+            tree.settle(ground, &mut place)?;
+            tree.splice(ground, place, 1, &[element])
+        })
+    }
+
+    /// Removes the elements at `from..to`, visiting each.
+    ///
+    /// # Errors
+    /// As [`List::walk`].
+    pub fn remove(
+        &mut self,
+        tx: &mut Tx<'_>,
+        from: u64,
+        to: u64,
+        mut visit: impl FnMut(Bytes),
+    ) -> Result<(), DataError> {
+        let mut left = to.min(self.len()).saturating_sub(from);
+        while left > 0 {
+            let gone = self.0.with(tx, |tree, ground| {
+                let mut cursor = tree.nth(ground, from)?;
+                tree.settle(ground, &mut cursor)?;
+                let most = usize::try_from(left).unwrap_or(usize::MAX);
+                let gone =
+                    cursor.rest_of_leaf().take(most).map(Bytes::copy_from_slice).map(&mut visit).count();
+                tree.splice(ground, cursor, gone, &[])?;
+                Ok(gone)
+            })?;
+            if gone == 0 {
+                return Err(DataError::Corrupt("a list has fewer elements than it says"));
+            }
+            left -= gone as u64;
+        }
+        Ok(())
+    }
+
+    /// Keeps the elements at `from..to` only.
+    ///
+    /// # Errors
+    /// As [`List::walk`].
+    pub fn trim(&mut self, tx: &mut Tx<'_>, from: u64, to: u64) -> Result<(), DataError> {
+        if from >= to {
+            self.0.clear();
+            return Ok(());
+        }
+        let len = self.len();
+        self.remove(tx, to, len, |_| {})?;
+        self.remove(tx, 0, from, |_| {})
+    }
+
+    /// Writes the key record of what was changed; without elements there is no key.
+    ///
+    /// # Errors
+    /// As [`Tx::put`].
+    pub fn save(&mut self, tx: &mut Tx<'_>) -> Result<(), DataError> {
+        self.0.plot.big = self.0.plot.numbers.next > COMPACT_NODES;
+        self.0.save(tx)
+    }
+}
