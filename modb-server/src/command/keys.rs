@@ -213,7 +213,14 @@ fn object_encoding(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comma
     Ok(Reply::text(match record.head.kind {
         Kind::String => super::strings::encoding(&record),
         Kind::List => "quicklist",
-        Kind::Set | Kind::Hash => "hashtable",
+        Kind::Set if crate::data::has_only_integers(&record) => "intset",
+        Kind::Set | Kind::Hash => {
+            if crate::data::is_big(&record) {
+                "hashtable"
+            } else {
+                "listpack"
+            }
+        }
         Kind::SortedSet => {
             if crate::data::is_big(&record) {
                 "skiplist"

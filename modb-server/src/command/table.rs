@@ -6,10 +6,12 @@ use super::Spec;
 use super::parse;
 
 /// The tables of the groups.
-static GROUPS: [&[Spec]; 12] = [
+static GROUPS: [&[Spec]; 14] = [
     &super::strings::COMMANDS,
     &super::numbers::COMMANDS,
     &super::bits::COMMANDS,
+    &super::hashes::COMMANDS,
+    &super::sets::COMMANDS,
     &super::sorted_sets::COMMANDS,
     &super::keys::COMMANDS,
     &super::expire::COMMANDS,

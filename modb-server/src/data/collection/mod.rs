@@ -10,16 +10,20 @@
 
 mod beside;
 mod graves;
+mod hash;
+mod hashed;
 mod lease;
 mod opened;
 mod pages;
 mod payload;
+mod set;
 mod sorted_set;
-mod verify;
 
 pub use self::sorted_set::{Place, ScoreBounds, ScoreEdge, SortedSet};
 
-pub use self::payload::is_big;
+pub use self::hash::Hash;
+pub use self::payload::{has_only_integers, is_big};
+pub use self::set::Set;
 
 pub(super) use self::beside::{Site, Sites};
 pub(super) use self::graves::bury;
