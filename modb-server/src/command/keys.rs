@@ -214,7 +214,14 @@ fn object_encoding(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comma
         Kind::String => super::strings::encoding(&record),
         Kind::List if crate::data::is_big(&record) => "quicklist",
         Kind::List => "listpack",
-        Kind::Set | Kind::Hash => "hashtable",
+        Kind::Set if crate::data::has_only_integers(&record) => "intset",
+        Kind::Set | Kind::Hash => {
+            if crate::data::is_big(&record) {
+                "hashtable"
+            } else {
+                "listpack"
+            }
+        }
         Kind::SortedSet => {
             if crate::data::is_big(&record) {
                 "skiplist"

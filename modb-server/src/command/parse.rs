@@ -119,6 +119,15 @@ pub(super) fn database(arg: &[u8], databases: u32) -> Result<u32, CommandError> 
         .ok_or(CommandError::Data(DataError::NoSuchDatabase))
 }
 
+/// A 64-bit integer from `min` to `max`.
+pub(super) fn int_within(arg: &[u8], min: i64, max: i64) -> Result<i64, CommandError> {
+    let number = int(arg)?;
+    if number < min || number > max {
+        return Err(format!("ERR value is out of range, value must between {min} and {max}").into());
+    }
+    Ok(number)
+}
+
 /// A word in any case.
 pub(super) fn is(arg: &[u8], word: &str) -> bool {
     arg.eq_ignore_ascii_case(word.as_bytes())

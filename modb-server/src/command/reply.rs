@@ -9,6 +9,8 @@ use bytes::Bytes;
 use modb_net::Limits;
 use modb_net::resp::Encoder;
 
+use super::packed::Packed;
+
 /// The most bytes of strings in one reply: a reply is made as a whole.
 pub(super) const MAX_REPLY_BYTES: usize = 512 << 20;
 
@@ -48,6 +50,8 @@ pub enum Reply {
     Set(Vec<Reply>),
     /// A map.
     Map(Vec<(Reply, Reply)>),
+    /// Many strings.
+    Packed(Packed),
     /// An error inside an array; begins with its code.
     Error(String),
 }
@@ -88,6 +92,7 @@ impl Reply {
     pub fn is_large(&self) -> bool {
         match self {
             Self::Bulk(bytes) => bytes.len() > Limits::SMALL_REPLY_BYTES,
+            Self::Packed(strings) => strings.bytes() > Limits::SMALL_REPLY_BYTES,
             Self::Text(_) | Self::Verbatim(_) | Self::Array(_) | Self::Set(_) | Self::Map(_) => {
                 self.bytes() > Limits::SMALL_REPLY_BYTES
             }
@@ -100,6 +105,7 @@ impl Reply {
         match self {
             Self::Bulk(bytes) => bytes.len(),
             Self::Text(text) => text.len(),
+            Self::Packed(strings) => strings.bytes(),
             Self::Verbatim(text) | Self::Error(text) => text.len(),
             Self::Array(items) | Self::Set(items) => items.iter().map(|item| HEAD_BYTES + item.bytes()).sum(),
             Self::Map(pairs) => {
@@ -137,6 +143,7 @@ impl Reply {
                 out.array(items.len());
                 items.iter().for_each(|item| item.encode(out));
             }
+            Self::Packed(strings) => strings.encode(out),
             Self::Set(items) => {
                 out.set(items.len());
                 items.iter().for_each(|item| item.encode(out));

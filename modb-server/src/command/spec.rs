@@ -109,6 +109,8 @@ pub enum Access {
     Extend,
     /// Reads the value and removes it.
     Take,
+    /// Removes parts of the value without reading it.
+    Shrink,
     /// Removes the key.
     Remove,
 }
@@ -125,6 +127,7 @@ impl Access {
             Self::Insert => &["OW", "insert"],
             Self::Extend => &["RW", "insert"],
             Self::Take => &["RW", "access", "delete"],
+            Self::Shrink => &["RW", "delete"],
             Self::Remove => &["RM", "delete"],
         }
     }

@@ -6,11 +6,13 @@ use super::Spec;
 use super::parse;
 
 /// The tables of the groups.
-static GROUPS: [&[Spec]; 13] = [
+static GROUPS: [&[Spec]; 15] = [
     &super::strings::COMMANDS,
     &super::numbers::COMMANDS,
     &super::bits::COMMANDS,
+    &super::hashes::COMMANDS,
     &super::lists::COMMANDS,
+    &super::sets::COMMANDS,
     &super::sorted_sets::COMMANDS,
     &super::keys::COMMANDS,
     &super::expire::COMMANDS,

@@ -49,3 +49,13 @@ pub(super) fn cursor(arg: &[u8]) -> Option<u64> {
 pub(super) fn walk(next: u64, items: Vec<Reply>) -> Reply {
     Reply::Array(vec![Reply::string(next.to_string()), Reply::Array(items)])
 }
+
+/// As [`walk`], with all that was found as one.
+pub(super) fn walk_packed(next: u64, found: Reply) -> Reply {
+    Reply::Array(vec![Reply::string(next.to_string()), found])
+}
+
+/// The cursor at argument `at`, which is looked at before the key.
+pub(super) fn cursor_at(args: Args<'_>, at: usize) -> Result<u64, CommandError> {
+    cursor(&args[at]).ok_or(CommandError::Text("ERR invalid cursor".into()))
+}

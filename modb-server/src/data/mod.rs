@@ -29,7 +29,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub use catalog::DEFAULT_DATABASES;
 pub use check::{Report, check};
-pub use collection::{End, List, Place as MemberPlace, ScoreBounds, ScoreEdge, SortedSet, is_big};
+pub use collection::{
+    End, Hash, List, Place as MemberPlace, ScoreBounds, ScoreEdge, Set, SortedSet, has_only_integers, is_big,
+};
 pub use glob::matches as glob_matches;
 pub use housekeeping::Housekeeper;
 pub use layout::{Form, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record};

@@ -9,7 +9,7 @@ use modb_net::resp::Args;
 
 use super::ranges::store;
 use super::{CommandError, Ctx, Options, Pairs, Reply, double_or, is, parse};
-use crate::data::SortedSet;
+use crate::data::{Kind, Set, SortedSet};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Operation {
@@ -219,6 +219,10 @@ fn members(ctx: &mut Ctx<'_, '_>, key: &[u8]) -> Result<Vec<(f64, Bytes)>, Comma
     let mut members = Vec::new();
     match ctx.tx.read(db, key)?.map(|record| record.head.kind) {
         None => {}
+        Some(Kind::Set) => Set::open(ctx.tx, db, key)?.for_each(ctx.tx, |member| {
+            members.push((1.0, Bytes::copy_from_slice(member)));
+            true
+        })?,
         Some(_) => {
             let mut set = SortedSet::open(ctx.tx, db, key)?;
             let len = set.len();

@@ -25,8 +25,7 @@ const GROW_FAST: &[Flags] = &[Flags::WRITE, Flags::DENYOOM, Flags::FAST];
 const ONE_READ: &[KeySpec] = &[key(Access::Read, 1)];
 const ONE_INSPECTED: &[KeySpec] = &[key(Access::Inspect, 1)];
 const ONE_TAKEN: &[KeySpec] = &[key(Access::Take, 1)];
-const SHRUNK: &[KeySpec] =
-    &[KeySpec { access: Access::Remove, find: Find::Range { first: 1, last: 1, step: 1 } }];
+const SHRUNK: &[KeySpec] = &[key(Access::Shrink, 1)];
 const COUNTED_READ: &[KeySpec] = &[KeySpec { access: Access::Read, find: Find::Counted { count: 1 } }];
 const STORED: &[KeySpec] =
     &[key(Access::Overwrite, 1), KeySpec { access: Access::Read, find: Find::Counted { count: 2 } }];

@@ -10,18 +10,22 @@
 
 mod beside;
 mod graves;
+mod hash;
+mod hashed;
 mod lease;
 mod list;
 mod opened;
 mod pages;
 mod payload;
+mod set;
 mod sorted_set;
 mod verify;
 
-pub use self::sorted_set::{Place, ScoreBounds, ScoreEdge, SortedSet};
-
+pub use self::hash::Hash;
 pub use self::list::{End, List};
-pub use self::payload::is_big;
+pub use self::payload::{has_only_integers, is_big};
+pub use self::set::Set;
+pub use self::sorted_set::{Place, ScoreBounds, ScoreEdge, SortedSet};
 
 pub(super) use self::beside::{Site, Sites};
 pub(super) use self::graves::bury;

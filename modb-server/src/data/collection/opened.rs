@@ -23,17 +23,19 @@ const INNER_BYTES: usize = 1_011;
 #[derive(Debug)]
 pub(in crate::data) struct Plot {
     pub(super) big: bool,
+    /// Of a set: it has few members, and never had any but integers.
+    pub(super) integers: bool,
     pub(super) id: Option<CollectionId>,
     pub(super) numbers: Numbers,
 }
 
 impl Plot {
     pub(super) fn new() -> Self {
-        Self { big: false, id: None, numbers: Numbers::default() }
+        Self { big: false, integers: false, id: None, numbers: Numbers::default() }
     }
 
     pub(super) fn of(payload: &Payload) -> Self {
-        Self { big: payload.big, id: payload.id, numbers: payload.numbers }
+        Self { big: payload.big, integers: payload.integers, id: payload.id, numbers: payload.numbers }
     }
 
     /// Sees to it that it has a number.
@@ -79,12 +81,16 @@ fn limits<O: Order>(tx: &Tx<'_>, numbered: bool) -> Limits {
 pub(in crate::data) struct Opened<'k, O> {
     entry: Entry<'k>,
     kind: Kind,
+    /// It keeps the expiry that the key has.
+    keeps_expiry: bool,
+    /// There is something to be saved.
+    pub(super) changed: bool,
     pub(super) plot: Plot,
     pub(super) tree: Tree<O>,
 }
 
 impl<'k, O: Order> Opened<'k, O> {
-    /// Opens what a key holds; an empty collection if there is none. A missing key is counted as missed if `counted`.
+    /// Opens what a key holds; an empty collection if there is none.
     pub(super) fn open(
         tx: &mut Tx<'_>,
         database: u32,
@@ -94,12 +100,13 @@ impl<'k, O: Order> Opened<'k, O> {
     ) -> Result<Self, DataError> {
         let entry = tx.entry(database, key)?;
         let Some(payload) = payload_of(&entry, kind)? else {
-            return Ok(Self { entry, kind, plot: Plot::new(), tree: Tree::new(order) });
+            return Ok(Self { keeps_expiry: true, ..Self::replacing(entry, kind, order) });
         };
         let plot = Plot::of(&payload);
         let root =
             payload.roots.into_iter().next().ok_or(DataError::Corrupt("a collection without a root"))?;
-        Ok(Self { entry, kind, plot, tree: root.tree(order, payload.len) })
+        let tree = root.tree(order, payload.len);
+        Ok(Self { entry, kind, keeps_expiry: true, changed: false, plot, tree })
     }
 
     /// As [`Opened::open`], in order to read: counts as a hit or a miss, and is `None` if there is no key.
@@ -114,9 +121,23 @@ impl<'k, O: Order> Opened<'k, O> {
             tx.tally().looked_up(false);
             return Ok(None);
         }
-        let opened = Self::open(tx, database, key, kind, order)?;
-        tx.tally().looked_up(opened.tree.len > 0);
-        Ok(Some(opened).filter(|opened| opened.tree.len > 0))
+        let opened = Self::open(tx, database, key, kind, order);
+        let found = match &opened {
+            Ok(opened) => opened.tree.len > 0,
+            Err(error) => matches!(error, DataError::WrongType),
+        };
+        tx.tally().looked_up(found);
+        Ok(Some(opened?).filter(|_| found))
+    }
+
+    /// An empty one in the place of whatever the key of `entry` holds, without its expiry.
+    pub(super) fn replacing(entry: Entry<'k>, kind: Kind, order: O) -> Self {
+        Self { entry, kind, keeps_expiry: false, changed: false, plot: Plot::new(), tree: Tree::new(order) }
+    }
+
+    /// Removes the key with all that it holds, in the same time whatever that is. The collection is not used any more.
+    pub(super) fn remove_key(self, tx: &mut Tx<'_>) {
+        tx.remove(&self.entry);
     }
 
     /// Leaves nothing in it. Its pages go with its key record.
@@ -136,9 +157,13 @@ impl<'k, O: Order> Opened<'k, O> {
         self.plot.with(tx, &mut self.tree, work)
     }
 
-    /// Writes the key record of what was changed; without elements there is no key.
+    /// Writes the key record, if anything was changed; without elements there is no key.
     pub(super) fn save(&self, tx: &mut Tx<'_>) -> Result<(), DataError> {
-        let head = self.entry.collection_head(self.kind, true);
+        // One that replaces another has changed that, too.
+        if !self.changed && self.keeps_expiry {
+            return Ok(());
+        }
+        let head = self.entry.collection_head(self.kind, self.keeps_expiry);
         save(tx, &self.entry, head, &self.plot, self.tree.len, vec![Roots::of(&self.tree)])
     }
 }
@@ -164,6 +189,11 @@ pub(super) fn save(
     if len == 0 {
         return tx.remove_collection(entry, plot.id.map(|id| (id, plot.numbers.next)));
     }
-    let payload = Payload { big: plot.big, id: plot.id, numbers: plot.numbers, len, roots };
-    tx.put(entry, head, &[&payload.encode()])
+    let &Plot { big, integers, id, numbers } = plot;
+    let payload = Payload { big, integers, id, numbers, len, roots }.encode();
+    // Where only a page was changed the key record is as it was.
+    if entry.live().is_some_and(|stored| stored.head == head && stored.payload == payload) {
+        return Ok(());
+    }
+    tx.put(entry, head, &[&payload])
 }

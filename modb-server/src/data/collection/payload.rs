@@ -13,6 +13,8 @@ use crate::data::tree::{Numbers, Order, Tree, Widest};
 
 /// It has a number, and may have pages.
 const NUMBERED: u8 = 1;
+/// A set in which there was never anything but integers, and few.
+const INTEGERS: u8 = 0x40;
 /// It has grown beyond what Redis keeps in a compact form: what `OBJECT ENCODING` says, as long as it lives.
 const BIG: u8 = 0x80;
 
@@ -38,6 +40,7 @@ impl Roots {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::data) struct Payload {
     pub(in crate::data) big: bool,
+    pub(in crate::data) integers: bool,
     pub(in crate::data) id: Option<CollectionId>,
     pub(in crate::data) numbers: Numbers,
     pub(in crate::data) len: u64,
@@ -49,14 +52,14 @@ impl Payload {
     /// `None`: it is not of this format.
     pub(in crate::data) fn decode(mut bytes: Bytes) -> Option<Self> {
         let flags = bytes.try_get_u8().ok()?;
-        if flags & !(NUMBERED | BIG) != 0 {
+        if flags & !(NUMBERED | INTEGERS | BIG) != 0 {
             return None;
         }
-        let big = flags & BIG != 0;
+        let (big, integers) = (flags & BIG != 0, flags & INTEGERS != 0);
         if flags & NUMBERED == 0 {
             let len = u64::from(u16::from_be_bytes(*bytes.get(1..)?.first_chunk()?));
             let roots = vec![Roots { root: bytes, height: 0, widest: Widest::default() }];
-            return Some(Self { big, id: None, numbers: Numbers::default(), len, roots });
+            return Some(Self { big, integers, id: None, numbers: Numbers::default(), len, roots });
         }
         let id = Some(CollectionId(bytes.try_get_u64().ok()?));
         let numbers = Numbers { next: bytes.try_get_u32().ok()?, free: bytes.try_get_u32().ok()? };
@@ -71,18 +74,18 @@ impl Payload {
             }
             roots.push(Roots { root: bytes.split_to(length), height, widest });
         }
-        Some(Self { big, id, numbers, len, roots })
+        Some(Self { big, integers, id, numbers, len, roots })
     }
 
     pub(in crate::data) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64 + self.roots.iter().map(|root| root.root.len()).sum::<usize>());
-        let big = if self.big { BIG } else { 0 };
+        let flags = if self.big { BIG } else { 0 } | if self.integers { INTEGERS } else { 0 };
         let Some(CollectionId(id)) = self.id else {
-            out.put_u8(big);
+            out.put_u8(flags);
             self.roots.iter().for_each(|root| out.put_slice(&root.root));
             return out;
         };
-        out.put_u8(big | NUMBERED);
+        out.put_u8(flags | NUMBERED);
         out.put_u64(id);
         out.put_u32(self.numbers.next);
         out.put_u32(self.numbers.free);
@@ -113,6 +116,11 @@ pub fn is_big(record: &Record) -> bool {
     record.head.kind != Kind::String && record.payload.first().is_some_and(|flags| flags & BIG != 0)
 }
 
+/// Whether a record is that of a set which Redis would keep as a list of integers.
+pub fn has_only_integers(record: &Record) -> bool {
+    record.head.kind == Kind::Set && record.payload.first().is_some_and(|flags| flags & INTEGERS != 0)
+}
+
 /// The same payload under another number.
 pub(super) fn with_number(payload: &Bytes, id: CollectionId) -> Bytes {
     let mut bytes = payload.to_vec();
@@ -130,7 +138,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn payloads_round_trip(big: bool, id: Option<u64>, next: u32, free: u32, roots in proptest::collection::vec(
+        fn payloads_round_trip(big: bool, integers: bool, id: Option<u64>, next: u32, free: u32, roots in proptest::collection::vec(
             (proptest::collection::vec(any::<u8>(), 3..300), any::<u8>(), any::<u16>(), any::<u16>()), 1..3), len: u32) {
             let roots: Vec<Roots> = roots.into_iter().map(|(root, height, leaf, inner)| {
                 let (height, widest) = if id.is_some() { (height, Widest { leaf, inner }) } else { (0, Widest::default()) };
@@ -139,6 +147,7 @@ mod tests {
             let flat_len = u64::from(u16::from_be_bytes([roots[0].root[1], roots[0].root[2]]));
             let payload = Payload {
                 big,
+                integers,
                 id: id.map(CollectionId),
                 numbers: if id.is_some() { Numbers { next, free } } else { Numbers::default() },
                 len: if id.is_some() { u64::from(len) } else { flat_len },

@@ -1,0 +1,150 @@
+//! Hashes: fields with values.
+//!
+//! A small one has its fields in the order in which they came, as in Redis; a larger one by hash.
+
+use bytes::Bytes;
+
+use super::hashed::{ByHash, key_of};
+use crate::data::layout::Kind;
+use crate::data::tree::read_hashed;
+use crate::data::{DataError, Tx};
+
+/// More fields than that are no longer compact (`hash-max-listpack-entries`), nor is one of more bytes, or with a value of
+/// more (`hash-max-listpack-value`).
+const COMPACT_FIELDS: u64 = 512;
+const COMPACT_BYTES: usize = 64;
+
+/// A hash while a command works on it.
+#[derive(Debug)]
+pub struct Hash<'k>(ByHash<'k>);
+
+impl<'k> Hash<'k> {
+    /// Opens the hash at a key, an empty one if there is no key.
+    ///
+    /// # Errors
+    /// [`DataError::WrongType`], and as [`Tx::entry`].
+    pub fn open(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Self, DataError> {
+        ByHash::open_hashed(tx, database, key, Kind::Hash).map(Self)
+    }
+
+    /// As [`Hash::open`], in order to read: counts as a hit or a miss, and is `None` if there is no key.
+    ///
+    /// # Errors
+    /// As [`Hash::open`].
+    pub fn find(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Option<Self>, DataError> {
+        Ok(ByHash::find_hashed(tx, database, key, Kind::Hash)?.map(Self))
+    }
+
+    /// How many fields it has.
+    pub fn len(&self) -> u64 {
+        self.0.tree.len
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The value of a field.
+    ///
+    /// # Errors
+    /// If a page cannot be read or is damaged; so in all that follow.
+    pub fn get(&mut self, tx: &mut Tx<'_>, field: &[u8]) -> Result<Option<Bytes>, DataError> {
+        self.0.value(tx, field)
+    }
+
+    /// That so many fields are about to be set at once.
+    pub fn expect(&mut self, fields: usize) {
+        if fields as u64 > COMPACT_FIELDS {
+            self.outgrow();
+        }
+    }
+
+    /// Sets a field; says whether it is new.
+    ///
+    /// # Errors
+    /// As [`Hash::get`], [`DataError::ValueTooLong`], and if no number is left.
+    pub fn set(&mut self, tx: &mut Tx<'_>, field: &[u8], value: &[u8]) -> Result<bool, DataError> {
+        let new = self.0.put(tx, field, value)?;
+        if self.len() > COMPACT_FIELDS || field.len().max(value.len()) > COMPACT_BYTES {
+            self.outgrow();
+        }
+        Ok(new)
+    }
+
+    fn outgrow(&mut self) {
+        self.0.changed |= !self.0.plot.big;
+        self.0.plot.big = true;
+    }
+
+    /// Removes a field; says whether it was there.
+    ///
+    /// # Errors
+    /// As [`Hash::get`].
+    pub fn remove(&mut self, tx: &mut Tx<'_>, field: &[u8]) -> Result<bool, DataError> {
+        self.0.take(tx, field)
+    }
+
+    /// Visits the fields with their values, until `visit` says `false`.
+    ///
+    /// # Errors
+    /// As [`Hash::get`].
+    pub fn for_each(
+        &mut self,
+        tx: &mut Tx<'_>,
+        mut visit: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), DataError> {
+        self.0.for_each_entry(tx, |entry| {
+            let (field, value) = read_hashed(entry);
+            visit(field, value)
+        })
+    }
+
+    /// A step of a walk from `cursor` on, over at least `count` fields if there are so many; returns where to go on, 0 at
+    /// the end. A field that is there throughout a walk comes exactly once.
+    ///
+    /// # Errors
+    /// As [`Hash::get`].
+    pub fn scan(
+        &mut self,
+        tx: &mut Tx<'_>,
+        cursor: u64,
+        count: usize,
+        mut visit: impl FnMut(&[u8], &[u8]),
+    ) -> Result<u64, DataError> {
+        let (entries, next) = self.0.walk(tx, cursor, count)?;
+        for entry in &entries {
+            let (field, value) = read_hashed(entry);
+            visit(field, value);
+        }
+        Ok(next)
+    }
+
+    /// A field chosen at random, with its value.
+    ///
+    /// # Errors
+    /// As [`Hash::get`].
+    pub fn choose(&mut self, tx: &mut Tx<'_>) -> Result<Option<(Bytes, Bytes)>, DataError> {
+        Ok(self.0.choose(tx)?.map(field_and_value))
+    }
+
+    /// `count` different fields chosen at random, or all, with their values.
+    ///
+    /// # Errors
+    /// As [`Hash::get`].
+    pub fn choose_some(&mut self, tx: &mut Tx<'_>, count: u64) -> Result<Vec<(Bytes, Bytes)>, DataError> {
+        Ok(self.0.choose_some(tx, count)?.into_iter().map(field_and_value).collect())
+    }
+
+    /// Writes the key record of what was changed; without fields there is no key.
+    ///
+    /// # Errors
+    /// As [`Tx::put`].
+    pub fn save(&self, tx: &mut Tx<'_>) -> Result<(), DataError> {
+        self.0.save(tx)
+    }
+}
+
+fn field_and_value(entry: Bytes) -> (Bytes, Bytes) {
+    (key_of(&entry), entry.slice_ref(read_hashed(&entry).1))
+}

@@ -1,0 +1,165 @@
+//! What hashes and sets have in common: a tree of keys by hash, each with a value, which is empty in a set.
+//!
+//! Invariant: a choice is even, and what is chosen together is different: the dice are those of the data, cast anew for each.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+
+use super::opened::Opened;
+use crate::data::layout::{Kind, MAX_VALUE_BYTES};
+use crate::data::tree::{Hashed, read_hashed};
+use crate::data::{DataError, Tx};
+
+/// A tree by hash, while a command works on it. An entry of it is read by [`read_hashed`].
+pub(super) type ByHash<'k> = Opened<'k, Hashed>;
+
+/// Where more than one of so many entries is chosen, all are read and some are left out.
+const FEW: u64 = 3;
+
+impl<'k> ByHash<'k> {
+    /// As [`Opened::open`].
+    pub(super) fn open_hashed(
+        tx: &mut Tx<'_>,
+        database: u32,
+        key: &'k [u8],
+        kind: Kind,
+    ) -> Result<Self, DataError> {
+        let order = Hashed(tx.data().seed());
+        Self::open(tx, database, key, kind, order)
+    }
+
+    /// As [`Opened::find`].
+    pub(super) fn find_hashed(
+        tx: &mut Tx<'_>,
+        database: u32,
+        key: &'k [u8],
+        kind: Kind,
+    ) -> Result<Option<Self>, DataError> {
+        let order = Hashed(tx.data().seed());
+        Self::find(tx, database, key, kind, order)
+    }
+
+    /// The value of a key.
+    pub(super) fn value(&mut self, tx: &mut Tx<'_>, key: &[u8]) -> Result<Option<Bytes>, DataError> {
+        self.with(tx, |tree, ground| Ok(tree.find(ground, &tree.order.key(key))?.1))
+    }
+
+    /// Gives a key a value; says whether it is new. One that is there keeps its place.
+    pub(super) fn put(&mut self, tx: &mut Tx<'_>, key: &[u8], value: &[u8]) -> Result<bool, DataError> {
+        let (new, changed) = self.with(tx, |tree, ground| {
+            let key = tree.order.key(key);
+            let (cursor, was) = tree.find(ground, &key)?;
+            if was.as_deref() == Some(value) {
+                return Ok((false, false));
+            }
+            let entry = key.entry(value);
+            if entry.len() > MAX_VALUE_BYTES {
+                return Err(DataError::ValueTooLong);
+            }
+            tree.splice(ground, cursor, usize::from(was.is_some()), &[&entry])?;
+            Ok((was.is_none(), true))
+        })?;
+        self.changed |= changed;
+        Ok(new)
+    }
+
+    /// Removes a key; says whether it was there.
+    pub(super) fn take(&mut self, tx: &mut Tx<'_>, key: &[u8]) -> Result<bool, DataError> {
+        let was_there = self.with(tx, |tree, ground| {
+            let (cursor, was) = tree.find(ground, &tree.order.key(key))?;
+            if was.is_some() {
+                tree.splice(ground, cursor, 1, &[])?;
+            }
+            Ok(was.is_some())
+        })?;
+        self.changed |= was_there;
+        Ok(was_there)
+    }
+
+    /// Visits the entries, leaf by leaf, until `visit` says `false`.
+    pub(super) fn for_each_entry(
+        &mut self,
+        tx: &mut Tx<'_>,
+        mut visit: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), DataError> {
+        self.with(tx, |tree, ground| {
+            let mut cursor = tree.first(ground)?;
+            loop {
+                if !cursor.leaf().all(&mut visit) || !tree.next_leaf(ground, &mut cursor)? {
+                    return Ok(());
+                }
+                cursor = cursor.at(0);
+            }
+        })
+    }
+
+    /// All entries.
+    pub(super) fn entries(&mut self, tx: &mut Tx<'_>) -> Result<Vec<Bytes>, DataError> {
+        let mut all = Vec::with_capacity(usize::try_from(self.tree.len).unwrap_or(0));
+        self.with(tx, |tree, ground| {
+            let mut cursor = tree.first(ground)?;
+            while let Some(entry) = cursor.entry_bytes() {
+                all.push(entry);
+                tree.advance(ground, &mut cursor)?;
+            }
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// Entries from `cursor` on, at least `count` if there are so many, and where to go on, 0 at the end. What is there
+    /// throughout a walk comes exactly once. A compact collection is returned as a whole.
+    pub(super) fn walk(
+        &mut self,
+        tx: &mut Tx<'_>,
+        cursor: u64,
+        count: usize,
+    ) -> Result<(Vec<Bytes>, u64), DataError> {
+        if !self.plot.big {
+            return Ok((self.entries(tx)?, 0));
+        }
+        self.with(tx, |tree, ground| Ok(tree.scan_some(ground, cursor, count)?))
+    }
+
+    /// An entry chosen at random, all with the same probability.
+    pub(super) fn choose(&mut self, tx: &mut Tx<'_>) -> Result<Option<Bytes>, DataError> {
+        let data = tx.data();
+        self.with(tx, |tree, ground| {
+            let cursor = tree.sample(ground, &mut |n| data.below(n))?;
+            Ok(cursor.and_then(|cursor| cursor.entry_bytes()))
+        })
+    }
+
+    /// `count` different entries chosen at random, or all if there are no more: each choice with the same probability.
+    pub(super) fn choose_some(&mut self, tx: &mut Tx<'_>, count: u64) -> Result<Vec<Bytes>, DataError> {
+        let len = self.tree.len;
+        if count >= len {
+            return self.entries(tx);
+        }
+        if count > len / FEW {
+            let mut all = self.entries(tx)?;
+            let count = usize::try_from(count).unwrap_or(usize::MAX).min(all.len());
+            for at in 0..count {
+                let other = at + tx.data().below((all.len() - at) as u64) as usize;
+                all.swap(at, other);
+            }
+            all.truncate(count);
+            return Ok(all);
+        }
+        let mut chosen = Vec::new();
+        let mut seen = HashSet::new();
+        while (chosen.len() as u64) < count {
+            let Some(entry) = self.choose(tx)? else { break };
+            if seen.insert(entry.clone()) {
+                chosen.push(entry);
+            }
+        }
+        Ok(chosen)
+    }
+}
+
+/// The key of an entry, in the memory of the entry.
+pub(super) fn key_of(entry: &Bytes) -> Bytes {
+    entry.slice_ref(read_hashed(entry).0)
+}

@@ -1,0 +1,231 @@
+//! Sets: members by hash.
+//!
+//! What Redis keeps as a list of integers is returned in their order; another small one in the order in which its members came.
+
+use bytes::Bytes;
+use modb_net::resp::parse_i64;
+
+use super::hashed::{ByHash, key_of};
+use super::opened::Plot;
+use crate::data::layout::Kind;
+use crate::data::tree::{Hashed, read_hashed};
+use crate::data::{DataError, Entry, Tx};
+
+/// More members than that are no longer compact (`set-max-listpack-entries`), nor is one of more bytes
+/// (`set-max-listpack-value`); of integers there may be more (`set-max-intset-entries`).
+const COMPACT_MEMBERS: u64 = 128;
+const COMPACT_BYTES: usize = 64;
+const COMPACT_INTEGERS: u64 = 512;
+
+/// Few are left where five times as many were popped (`SPOP_MOVE_STRATEGY_MUL`).
+const FEW_LEFT: u64 = 5;
+
+/// A set while a command works on it.
+#[derive(Debug)]
+pub struct Set<'k>(ByHash<'k>);
+
+impl<'k> Set<'k> {
+    /// Opens the set at a key, an empty one if there is no key.
+    ///
+    /// # Errors
+    /// [`DataError::WrongType`], and as [`Tx::entry`].
+    pub fn open(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Self, DataError> {
+        ByHash::open_hashed(tx, database, key, Kind::Set).map(Self::opened)
+    }
+
+    /// As [`Set::open`], in order to read: counts as a hit or a miss, and is `None` if there is no key.
+    ///
+    /// # Errors
+    /// As [`Set::open`].
+    pub fn find(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Option<Self>, DataError> {
+        Ok(ByHash::find_hashed(tx, database, key, Kind::Set)?.map(Self::opened))
+    }
+
+    /// An empty one in the place of whatever the key of `entry` holds; it does not keep the expiry.
+    pub fn replacing(tx: &Tx<'_>, entry: Entry<'k>) -> Self {
+        Self::opened(ByHash::replacing(entry, Kind::Set, Hashed(tx.data().seed())))
+    }
+
+    fn opened(mut set: ByHash<'k>) -> Self {
+        set.plot.integers |= set.tree.len == 0;
+        Self(set)
+    }
+
+    /// How many members it has.
+    pub fn len(&self) -> u64 {
+        self.0.tree.len
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether this is a member.
+    ///
+    /// # Errors
+    /// If a page cannot be read or is damaged; so in all that follow.
+    pub fn contains(&mut self, tx: &mut Tx<'_>, member: &[u8]) -> Result<bool, DataError> {
+        Ok(self.0.value(tx, member)?.is_some())
+    }
+
+    /// That so many members are about to be added at once, `first` first.
+    pub fn expect(&mut self, members: usize, first: &[u8]) {
+        let of_integers = self.0.plot.integers && (!self.is_empty() || parse_i64(first).is_some());
+        if members as u64 > if of_integers { COMPACT_INTEGERS } else { COMPACT_MEMBERS } {
+            self.0.changed |= !self.0.plot.big;
+            self.0.plot.outgrow();
+        }
+    }
+
+    /// Adds a member; says whether it is new.
+    ///
+    /// # Errors
+    /// As [`Set::contains`], [`DataError::ValueTooLong`], and if no number is left.
+    pub fn add(&mut self, tx: &mut Tx<'_>, member: &[u8]) -> Result<bool, DataError> {
+        if self.0.plot.integers && parse_i64(member).is_none() {
+            self.arrange(tx)?;
+        }
+        let new = self.0.put(tx, member, b"")?;
+        if new {
+            self.0.plot.admit(member, self.len());
+        }
+        Ok(new)
+    }
+
+    /// As if a member had been there and were so no more: what it says of its encoding is what came of all that it ever had.
+    pub fn had(&mut self, member: &[u8], members: u64) {
+        self.0.plot.admit(member, members);
+    }
+
+    /// So many members were popped: where few of many are left, Redis makes a new set of them.
+    ///
+    /// # Errors
+    /// As [`Set::contains`].
+    pub fn after_pop(&mut self, tx: &mut Tx<'_>, popped: u64) -> Result<(), DataError> {
+        if self.0.plot.big && self.len().saturating_mul(FEW_LEFT) <= popped {
+            let len = self.len();
+            let mut big = len > COMPACT_MEMBERS;
+            self.for_each(tx, |member| {
+                big |= member.len() > COMPACT_BYTES;
+                !big
+            })?;
+            self.0.plot.big = big;
+        }
+        Ok(())
+    }
+
+    /// Removes a member; says whether it was there.
+    ///
+    /// # Errors
+    /// As [`Set::contains`].
+    pub fn remove(&mut self, tx: &mut Tx<'_>, member: &[u8]) -> Result<bool, DataError> {
+        self.0.take(tx, member)
+    }
+
+    /// Removes the key with all members, in the same time however many they are.
+    pub fn remove_key(self, tx: &mut Tx<'_>) {
+        self.0.remove_key(tx);
+    }
+
+    /// Visits the members, until `visit` says `false`.
+    ///
+    /// # Errors
+    /// As [`Set::contains`].
+    pub fn for_each(
+        &mut self,
+        tx: &mut Tx<'_>,
+        mut visit: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), DataError> {
+        if self.0.plot.integers {
+            self.in_order(tx)?.iter().all(|member| visit(member));
+            return Ok(());
+        }
+        self.0.for_each_entry(tx, |entry| visit(read_hashed(entry).0))
+    }
+
+    /// A step of a walk from `cursor` on, over at least `count` members if there are so many; returns them and where to go
+    /// on, 0 at the end. A member that is there throughout a walk comes exactly once.
+    ///
+    /// # Errors
+    /// As [`Set::contains`].
+    pub fn scan(
+        &mut self,
+        tx: &mut Tx<'_>,
+        cursor: u64,
+        count: usize,
+    ) -> Result<(Vec<Bytes>, u64), DataError> {
+        if self.0.plot.integers {
+            return Ok((self.in_order(tx)?, 0));
+        }
+        let (entries, next) = self.0.walk(tx, cursor, count)?;
+        Ok((entries.iter().map(key_of).collect(), next))
+    }
+
+    /// A member chosen at random.
+    ///
+    /// # Errors
+    /// As [`Set::contains`].
+    pub fn choose(&mut self, tx: &mut Tx<'_>) -> Result<Option<Bytes>, DataError> {
+        Ok(self.0.choose(tx)?.as_ref().map(key_of))
+    }
+
+    /// `count` different members chosen at random, or all.
+    ///
+    /// # Errors
+    /// As [`Set::contains`].
+    pub fn choose_some(&mut self, tx: &mut Tx<'_>, count: u64) -> Result<Vec<Bytes>, DataError> {
+        if count >= self.len() && self.0.plot.integers {
+            return self.in_order(tx);
+        }
+        Ok(self.0.choose_some(tx, count)?.iter().map(key_of).collect())
+    }
+
+    /// Writes the key record of what was changed; without members there is no key.
+    ///
+    /// # Errors
+    /// As [`Tx::put`].
+    pub fn save(&self, tx: &mut Tx<'_>) -> Result<(), DataError> {
+        self.0.save(tx)
+    }
+
+    /// The members of a set of integers, the lowest first.
+    fn in_order(&mut self, tx: &mut Tx<'_>) -> Result<Vec<Bytes>, DataError> {
+        let mut members: Vec<Bytes> = self.0.entries(tx)?.iter().map(key_of).collect();
+        members.sort_by_cached_key(|member| parse_i64(member));
+        Ok(members)
+    }
+
+    /// Brings integers that lie in one leaf into their order: what comes behind them will be no integer.
+    fn arrange(&mut self, tx: &mut Tx<'_>) -> Result<(), DataError> {
+        if self.0.tree.height > 0 || self.len() < 2 {
+            return Ok(());
+        }
+        let mut entries = self.0.entries(tx)?;
+        entries.sort_by_cached_key(|entry| parse_i64(read_hashed(entry).0));
+        self.0.with(tx, |tree, ground| {
+            let cursor = tree.first(ground)?;
+            let entries: Vec<&[u8]> = entries.iter().map(|entry| &entry[..]).collect();
+            tree.splice(ground, cursor, entries.len(), &entries)
+        })
+    }
+}
+
+impl Plot {
+    /// What a set becomes by a new member, with which it has `members`.
+    fn admit(&mut self, member: &[u8], members: u64) {
+        self.integers &= parse_i64(member).is_some();
+        let outgrown = if self.integers {
+            members > COMPACT_INTEGERS
+        } else {
+            members > COMPACT_MEMBERS || member.len() > COMPACT_BYTES
+        };
+        if outgrown {
+            self.outgrow();
+        }
+    }
+
+    fn outgrow(&mut self) {
+        (self.big, self.integers) = (true, false);
+    }
+}
