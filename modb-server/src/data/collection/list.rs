@@ -198,6 +198,7 @@ impl<'k> List<'k> {
     /// # Errors
     /// As [`Tx::put`].
     pub fn save(&mut self, tx: &mut Tx<'_>) -> Result<(), DataError> {
+        self.0.changed = true;
         self.0.plot.big = self.0.plot.numbers.next > COMPACT_NODES;
         self.0.save(tx)
     }
