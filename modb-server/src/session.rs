@@ -66,6 +66,9 @@ pub struct Worker {
 
 /// What an argument takes beside its bytes while its command gathers what it writes, about.
 const BATCHED_ARG_BYTES: usize = 128;
+/// How often what a command writes is there until it is written: in its batch, whose values then become those of the records,
+/// and in the log's buffer.
+const BATCH_COPIES: usize = 2;
 
 /// Whether a command may run now, as far as memory goes.
 enum Room {
@@ -236,7 +239,7 @@ impl Worker {
                  allows; split it"
             ));
         }
-        if out.reserve(bytes) { Room::Free } else { Room::Short }
+        if out.reserve(bytes.saturating_mul(BATCH_COPIES)) { Room::Free } else { Room::Short }
     }
 
     /// Whether the client speaks another protocol: it is closed without an answer, as Redis does.

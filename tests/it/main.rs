@@ -154,6 +154,11 @@ scenarios! {
 
     memory::pipelined_writes_of_4_kib_stay_within_the_promise, unless Redis: "Redis keeps all of it in memory";
     memory::values_of_16_mb_stay_within_the_promise, unless Redis: "Redis keeps all of it in memory";
+    memory::batches_of_a_thousand_large_values_stay_within_the_promise, unless Redis: "Redis keeps all of it in memory";
+    memory::a_thousand_growing_values_stay_within_the_promise, unless Redis: "Redis keeps all of it in memory";
+    memory::a_restart_with_little_memory_stays_within_the_promise, unless Redis: "Redis keeps all of it in memory";
+    memory::the_promised_memory_is_enough, unless Redis: "Redis keeps all of it in memory",
+        unless Windows: "control groups are Linux's";
 
     shortage::a_nearly_full_disk_takes_what_makes_room, unless Redis: "Redis has no such bound";
     shortage::a_flush_that_cannot_be_done_is_said_and_done_once_it_can, unless Redis: "Redis has no table files",
