@@ -62,7 +62,7 @@ const LARGE_VALUES: Load = Load {
     request: Request::Sets(1),
     value_bytes: 16 << 20,
     keys_per_client: 4,
-    total_bytes: 640 * MIB,
+    total_bytes: 384 * MIB,
     connections_bytes: CONNECTIONS_BYTES,
 };
 
@@ -72,7 +72,7 @@ const LARGE_BATCHES: Load = Load {
     request: Request::Mset(1000),
     value_bytes: 100_000,
     keys_per_client: 1000,
-    total_bytes: 600 * MIB,
+    total_bytes: 300 * MIB,
     // One of 100 MB takes three times that while it runs, which is more than all connections may hold otherwise.
     connections_bytes: CONNECTIONS_BYTES + 300_000_000,
 };
@@ -210,7 +210,7 @@ pub(crate) fn a_restart_with_little_memory_stays_within_the_promise(platform: &P
 }
 
 pub(crate) fn the_promised_memory_is_enough(platform: &Platform) {
-    for load in [SMALL_VALUES, LARGE_VALUES, LARGE_BATCHES] {
+    for load in [SMALL_VALUES, LARGE_VALUES] {
         let group = match sys::MemoryGroup::of_bytes(load.promised_bytes()) {
             Ok(group) => group,
             Err(reason) => skip!("{reason}"),
