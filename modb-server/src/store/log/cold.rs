@@ -77,6 +77,7 @@ pub(crate) trait Cold: Send + Sync + 'static {
     fn files(&self) -> Vec<String>;
 }
 
+#[doc(hidden)]
 impl From<lsm_tree::Error> for StoreError {
     fn from(error: lsm_tree::Error) -> Self {
         tree_error("the table files", error)
