@@ -124,7 +124,9 @@ impl<S: Service, T: Stream> Core<S, T> {
                     self.linger.watch(slot, turn.now);
                 }
             },
-            Phase::Sending { then: Then::HandOut { unread, .. }, .. } => bytes = unread.capacity(),
+            Phase::Sending { then: Then::HandOut { session, unread }, .. } => {
+                bytes = unread.capacity() + self.service.session_bytes(session);
+            }
             Phase::Opening { .. } | Phase::Sending { .. } | Phase::Lingering { .. } => {}
         }
         // Gives back what is empty, and counts what is not.
