@@ -219,11 +219,20 @@ scenarios! {
     command_line::commands_without_a_reply_are_not_waited_for, unless Redis: "needs modb-server beside it";
     command_line::a_pipe_may_begin_with_the_mark_of_utf_8, unless Redis: "needs modb-server beside it";
     command_line::json_keeps_all_bytes_apart, unless Redis: "needs modb-server beside it";
+    command_line::a_socket_of_this_machine_is_spoken_to_by_its_path, unless Redis: "needs modb-server beside it",
+        unless Windows: "Wine has no such sockets", unless WindowsHost: "not tried there";
+    command_line::bulk_data_is_sent_as_it_is_and_its_replies_are_counted, unless Redis: "needs modb-server beside it";
+    command_line::a_script_can_end_at_the_first_error, unless Redis: "needs modb-server beside it";
+    command_line::an_argument_can_come_from_standard_input, unless Redis: "needs modb-server beside it";
+    command_line::raw_output_has_the_delimiters_that_are_asked_for, unless Redis: "needs modb-server beside it";
+    command_line::keys_are_rated_by_the_memory_they_take, unless Redis: "needs modb-server beside it";
     command_line::a_pipe_can_authenticate_itself, unless Redis: "needs modb-server beside it";
     command_line::an_address_may_stand_in_brackets, unless Redis: "needs modb-server beside it";
     command_line::the_password_and_the_database_can_be_given, unless Redis: "needs modb-server beside it";
 
     prompt::a_password_can_be_typed_and_is_remembered, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::the_password_is_asked_for_behind_a_mask, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
     prompt::lines_typed_ahead_are_executed_in_order, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
