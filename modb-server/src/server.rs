@@ -215,7 +215,8 @@ impl Server {
         let bring = farewell.bring();
         let net = builder.start(move |context| {
             let (instance, present) = (Arc::clone(&share.instance), share.present.clone());
-            Worker::new(instance, present, settled.add(number, context.waker), bring.clone())
+            let listener = settled.add(number, context.waker);
+            Worker::new(instance, present, listener, context.workers, bring.clone())
         })?;
         if let Some(addr) = net.local_addrs().first() {
             // A second server over the same database keeps the first one's port in INFO.

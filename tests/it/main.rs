@@ -205,6 +205,9 @@ scenarios! {
         unless Wine: "readers rarely meet a command that becomes visible there";
     #[ignore = "a minute of load"]
     isolation::long_nobody_sees_half_of_a_command_in_a_minute;
+    isolation::who_wants_what_is_held_waits_and_nobody_else_does, unless Redis: "Redis holds nothing";
+    isolation::who_needs_many_gets_them_beside_those_who_hold_without_pause, unless Redis: "Redis holds nothing";
+    isolation::who_waits_is_answered_after_a_half_close_and_in_a_shutdown, unless Redis: "Redis holds nothing";
 
     command_line::one_shot_commands_print_the_reply, unless Redis: "needs modb-server beside it";
     command_line::the_exit_status_tells_errors, unless Redis: "needs modb-server beside it";

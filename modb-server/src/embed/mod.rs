@@ -21,7 +21,7 @@ pub use self::ops::Ttl;
 pub use self::update::Update;
 
 use self::ops::Ops;
-use crate::data::{Kind, Tx};
+use crate::data::{Kind, Need, Tx};
 use crate::error::Error;
 use crate::handle::Shared;
 use crate::session::now_ms;
@@ -29,7 +29,7 @@ use crate::value::Value;
 
 thread_local! {
     /// Space for keys, used again by every call of a thread.
-    static SCRATCH: RefCell<(Vec<u8>, Vec<u64>)> = const { RefCell::new((Vec::new(), Vec::new())) };
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One of the databases of a [`Database`](crate::Database), as a client selects it: keys of its own. It is a handle, to be cloned
@@ -401,7 +401,7 @@ impl Keyspace {
     pub fn clear(&self) -> Result<(), Error> {
         self.shared.run(|open| {
             let data = &open.instance.data;
-            let (held, mut key_buf) = (data.hold_all(), Vec::new());
+            let (held, mut key_buf) = (data.hold_sleeping(Need::everything()), Vec::new());
             let mut tx = Tx::new(data, &held, &open.instance.embedded, &mut key_buf, now_ms()).freeing(true);
             tx.flush_database(self.index)?;
             let written = tx.commit()?.written;
@@ -534,15 +534,16 @@ impl Keyspace {
         self.shared.run(|open| {
             let instance = &*open.instance;
             // Taken out, so that a closure may use another database.
-            let (mut key_buf, mut hashes) = SCRATCH.take();
-            let held = instance.data.hold_many(keys.iter().map(AsRef::as_ref), &mut hashes);
+            let mut key_buf = SCRATCH.take();
+            let need = instance.data.need_many(keys.iter().map(AsRef::as_ref));
+            let held = instance.data.hold_sleeping(need);
             let tx = Tx::new(&instance.data, &held, &instance.embedded, &mut key_buf, now_ms());
             let done = work(tx.waiting(), keys).and_then(|(result, mut tx)| {
                 let committed = tx.commit().map_err(Error::from)?;
                 Ok((result, committed))
             });
             drop(held);
-            SCRATCH.set((key_buf, hashes));
+            SCRATCH.set(key_buf);
             let (result, committed) = done?;
             open.wait_for(committed.awaited(instance.data.reads_wait())).map_err(Error::from)?;
             Ok(result)
