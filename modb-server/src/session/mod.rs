@@ -280,6 +280,7 @@ impl Service for Worker {
 
     fn last_word(
         &mut self,
+        _: Token,
         session: &mut Session,
         reason: CloseReason,
         out: &mut Out<'_>,

@@ -32,6 +32,8 @@ struct Lines {
     closed: Rc<std::cell::RefCell<Vec<CloseReason>>>,
     refuse: Rc<Cell<bool>>,
     timer: Rc<Cell<Option<Instant>>>,
+    /// Who has just said its last.
+    last: Option<Token>,
     /// Connections that could not be opened: for what, and why.
     failed: Rc<std::cell::RefCell<Vec<(&'static str, ErrorKind)>>>,
 }
@@ -218,8 +220,16 @@ impl Service for Lines {
         }
     }
 
-    fn last_word(&mut self, _: &mut Reply, reason: CloseReason, out: &mut Out<'_>, _: &Turn<'_, Self>) {
-        if matches!(reason, CloseReason::Idle | CloseReason::MemoryStall) {
+    fn last_word(
+        &mut self,
+        token: Token,
+        _: &mut Reply,
+        reason: CloseReason,
+        out: &mut Out<'_>,
+        _: &Turn<'_, Self>,
+    ) {
+        self.last = Some(token);
+        if matches!(reason, CloseReason::Idle | CloseReason::MemoryStall | CloseReason::CommitFailed) {
             out.tail().extend_from_slice(reason.name().as_bytes());
         }
     }
@@ -242,7 +252,8 @@ impl Service for Lines {
         reply.kept
     }
 
-    fn on_close(&mut self, _: Token, _: Reply, reason: CloseReason, _: &Turn<'_, Self>) {
+    fn on_close(&mut self, token: Token, _: Reply, reason: CloseReason, _: &Turn<'_, Self>) {
+        assert!(self.last.take().is_none_or(|last| last == token), "whoever says its last ends");
         self.closed.borrow_mut().push(reason);
     }
 }
