@@ -1,6 +1,7 @@
 //! Where and how to connect: options, and URLs. Pure.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub struct Config {
     pub host: String,
     /// The TCP port.
     pub port: u16,
+    /// The path of a Unix-domain socket, which stands instead of host and port. Not every system has these.
+    pub socket: Option<PathBuf>,
     /// Who to be; without one, `password` is that of the user `default`.
     pub username: Option<String>,
     /// Sent with `AUTH` or `HELLO`.
@@ -50,6 +53,7 @@ impl Default for Config {
         Self {
             host: "127.0.0.1".to_owned(),
             port: 6379,
+            socket: None,
             username: None,
             password: None,
             database: 0,
@@ -68,8 +72,11 @@ impl Config {
         Self { host: host.into(), port, ..Self::default() }
     }
 
-    /// `host:port`, for messages.
+    /// `host:port`, or the path of the socket, for messages.
     pub fn address(&self) -> String {
+        if let Some(path) = &self.socket {
+            return path.display().to_string();
+        }
         let host = self.bare_host();
         if host.contains(':') { format!("[{host}]:{}", self.port) } else { format!("{host}:{}", self.port) }
     }
@@ -174,7 +181,9 @@ fn set_option(config: &mut Config, option: &str) -> Result<(), &'static str> {
         "connect_timeout_ms" => config.connect_timeout = timeout()?.unwrap_or(Duration::MAX),
         "read_timeout_ms" => config.read_timeout = timeout()?,
         "write_timeout_ms" => config.write_timeout = timeout()?,
-        _ => return Err("an option is unknown"),
+        _ => {
+            return Err("its options are protocol, connect_timeout_ms, read_timeout_ms and write_timeout_ms");
+        }
     }
     Ok(())
 }

@@ -6,9 +6,11 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use modb_net::resp::{Protocol, ReplyDecoder, Value};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::command::{Command, Request};
 use crate::config::Config;
@@ -454,8 +456,14 @@ fn at_least_one_ms(timeout: Option<Duration>) -> Option<Duration> {
     timeout.map(|timeout| timeout.max(Duration::from_millis(1)))
 }
 
-/// Tries each address of the host.
+/// Connects to the socket, or tries each address of the host.
 fn connect(config: &Config) -> io::Result<TcpStream> {
+    if let Some(path) = &config.socket {
+        let stream = connect_unix(path)?;
+        stream.set_read_timeout(at_least_one_ms(config.read_timeout))?;
+        stream.set_write_timeout(at_least_one_ms(config.write_timeout))?;
+        return Ok(stream);
+    }
     let mut last = None;
     for address in (config.bare_host(), config.port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, config.connect_timeout.max(Duration::from_millis(1))) {
@@ -469,4 +477,11 @@ fn connect(config: &Config) -> io::Result<TcpStream> {
         }
     }
     Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
+}
+
+/// A socket is a socket to all that is done with a stream here but naming its ends.
+fn connect_unix(path: &Path) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(socket.into())
 }

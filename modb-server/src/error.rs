@@ -79,6 +79,7 @@ impl From<StoreError> for Error {
     }
 }
 
+#[doc(hidden)]
 impl From<DataError> for Error {
     fn from(error: DataError) -> Self {
         match error {

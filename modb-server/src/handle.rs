@@ -195,6 +195,7 @@ impl Shared {
         let closed = instance.data.store().close();
         if tasks == Tasks::Finish {
             instance.tasks.wait();
+            instance.errands.wait();
         }
         drop((instance, settled));
         if let Some(folder) = remove

@@ -35,6 +35,7 @@ pub fn run(words: impl IntoIterator<Item = OsString, IntoIter: 'static>) -> Exit
         complain(&format!("modb-server: signals cannot be handled: {error}"));
     }
     sys::make_files_private();
+    sys::give_large_memory_back();
     let settings = Settings::default();
     ExitCode::from(match args::read(words, &settings) {
         Ok(Asked::Print(text)) => printed(&text),

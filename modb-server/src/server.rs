@@ -128,6 +128,17 @@ impl Shutdown {
 impl Server {
     /// Serves `database` on the addresses and the port of its options: 127.0.0.1:6379 unless set.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use modb_server::{Options, Server};
+    ///
+    /// let database = Options::in_memory().set("port", "0")?.set("bind", "127.0.0.1")?.open()?;
+    /// let server = Server::start(&database)?;
+    /// println!("listening on {:?}", server.local_addrs());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ServeError`].
     pub fn start(database: &Database) -> Result<Self, ServeError> {
@@ -149,6 +160,23 @@ impl Server {
     }
 
     /// Serves `database` on one address; port 0 takes any free one.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::io::{Read, Write};
+    ///
+    /// use modb_server::{Database, Server};
+    ///
+    /// let database = Database::in_memory()?;
+    /// let server = Server::bind(&database, "127.0.0.1:0".parse()?)?;
+    ///
+    /// let mut client = std::net::TcpStream::connect(server.local_addrs()[0])?;
+    /// client.write_all(b"SET greeting hello\r\n")?;
+    /// client.read_exact(&mut [0; 5])?; // +OK
+    /// assert_eq!(database.get("greeting")?, Some("hello".into()));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ServeError`].
@@ -187,7 +215,8 @@ impl Server {
         let bring = farewell.bring();
         let net = builder.start(move |context| {
             let (instance, present) = (Arc::clone(&share.instance), share.present.clone());
-            Worker::new(instance, present, settled.add(number, context.waker), bring.clone())
+            let listener = settled.add(number, context.waker);
+            Worker::new(instance, present, listener, context.workers, bring.clone())
         })?;
         if let Some(addr) = net.local_addrs().first() {
             // A second server over the same database keeps the first one's port in INFO.
@@ -209,6 +238,19 @@ impl Server {
     }
 
     /// What ends it from elsewhere.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use modb_server::{Database, Server};
+    ///
+    /// let database = Database::in_memory()?;
+    /// let server = Server::bind(&database, "127.0.0.1:0".parse()?)?;
+    /// let end = server.shutdown_handle();
+    /// std::thread::spawn(move || end.begin());
+    /// server.join()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Panics
     /// Never: it is there until `join`, which takes the server.

@@ -291,6 +291,7 @@ proptest! {
     }
 }
 
+#[cfg(feature = "fjall")]
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 

@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 
+use modb_tests::peer::encode;
 use modb_tests::tool::{self, Outcome};
 use modb_tests::wait::DEADLINE;
 use modb_tests::{Launch, Platform, Reply, binary, skip};
@@ -226,6 +227,102 @@ pub(crate) fn json_keeps_all_bytes_apart(platform: &Platform) {
     }
     let expected = "[\"data:;base64,/w==\",\"ÿ\",\"data:;base64,ZGF0YTo7YmFzZTY0LC93PT0=\",\"plain\"]\n";
     assert_says(&client(server.addr(), &["--json", "MGET", "a", "b", "c", "d"]), 0, expected);
+}
+
+pub(crate) fn a_socket_of_this_machine_is_spoken_to_by_its_path(platform: &Platform) {
+    let around = tempfile::tempdir().expect("a folder can be made");
+    let path = around.path().join("modb.sock").display().to_string();
+    let _server = Launch::new(platform).with("--unixsocket", &path).start();
+    let run = |args: &[&str]| tool::run(binary::client().command().args(args), b"", DEADLINE);
+    assert_says(&run(&["-s", &path, "-n", "2", "SET", "a", "1"]), 0, "OK\n");
+    assert_says(&run(&["-s", &path, "-n", "2", "--json", "GET", "a"]), 0, "\"1\"\n");
+    let missing = format!("{path}.missing");
+    let outcome = run(&["-s", &missing, "PING"]);
+    assert_eq!(outcome.status, Some(2), "{outcome:?}");
+    assert!(outcome.stderr.contains(&format!("cannot connect to {missing}: ")), "{outcome:?}");
+}
+
+pub(crate) fn bulk_data_is_sent_as_it_is_and_its_replies_are_counted(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    const SENT: &str =
+        "All data transferred. Waiting for the last reply...\nLast reply received from server.\n";
+    // More than sockets hold while replies are not read, bytes of all kinds, and a last command without a line end.
+    const COUNT: usize = 50_000;
+    let mut data: Vec<u8> =
+        (0..COUNT).flat_map(|n| encode(["SET".into(), format!("k{n}"), "\r\n\u{ff}".repeat(20)])).collect();
+    data.extend_from_slice(b"GET k7");
+    let outcome = client_with(server.addr(), &["--pipe"], &data);
+    assert_says(&outcome, 0, &format!("{SENT}errors: 0, replies: {}\n", COUNT + 1));
+    assert_eq!(server.peer().ask("DBSIZE"), Reply::Int(COUNT as i64));
+    let outcome = client_with(server.addr(), &["--pipe"], b"SET a x\r\nINCR a\r\nNOSUCH\r\n");
+    assert_eq!(
+        (outcome.status, &*outcome.stdout),
+        (Some(1), &*format!("{SENT}errors: 2, replies: 3\n")),
+        "{outcome:?}"
+    );
+    assert!(
+        outcome.stderr.starts_with("ERR value is not an integer or out of range\nERR unknown"),
+        "{outcome:?}"
+    );
+    // Half a request, whose end is never seen.
+    let outcome =
+        client_with(server.addr(), &["--pipe", "--pipe-timeout", "0.5"], b"*2\r\n$3\r\nGET\r\n$5000\r\nx");
+    assert_eq!(outcome.status, Some(2), "{outcome:?}");
+    assert!(outcome.stderr.contains("no reply came for 500ms"), "{outcome:?}");
+}
+
+pub(crate) fn a_script_can_end_at_the_first_error(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let input = b"SET a x\nINCR a\nSET behind 1\n";
+    let outcome = client_with(server.addr(), &["-e"], input);
+    let error = "ERR value is not an integer or out of range\n";
+    assert_eq!((outcome.status, &*outcome.stdout, &*outcome.stderr), (Some(1), "OK\n", error));
+    assert_eq!(server.peer().ask("EXISTS behind"), Reply::Int(0));
+    let outcome = client(server.addr(), &["-e", "-r", "3", "INCR", "a"]);
+    assert_eq!((outcome.status, &*outcome.stdout, &*outcome.stderr), (Some(1), "", error));
+    // Without it, the rest goes on.
+    assert_eq!(client_with(server.addr(), &[], input).status, Some(1));
+    assert_eq!(server.peer().ask("EXISTS behind"), Reply::Int(1));
+}
+
+pub(crate) fn an_argument_can_come_from_standard_input(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let binary = b"a\r\n\x00\xff";
+    assert_says(
+        &client_with(server.addr(), &["-X", "VALUE", "SET", "k", "VALUE", "EX", "100"], binary),
+        0,
+        "OK\n",
+    );
+    assert_eq!(server.peer().ask("GET k"), Reply::Bulk(binary.to_vec()));
+    assert_says(&client_with(server.addr(), &["-x", "SET", "k"], binary), 0, "OK\n");
+    assert_eq!(server.peer().ask("TTL k"), Reply::Int(-1));
+}
+
+pub(crate) fn raw_output_has_the_delimiters_that_are_asked_for(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let outcome = client(server.addr(), &["-d", ", ", "-D", ";", "-r", "2", "MGET", "a", "b"]);
+    assert_says(&outcome, 0, ", ;, ;");
+    assert_says(&client(server.addr(), &["-D", "", "ECHO", "x"]), 0, "x");
+}
+
+pub(crate) fn keys_are_rated_by_the_memory_they_take(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let mut peer = server.peer();
+    for (key, length) in [("small", 10), ("large", 5000)] {
+        assert_eq!(peer.call(["SET", key, &"x".repeat(length)]), Reply::ok());
+    }
+    let outcome = client(server.addr(), &["--memkeys", "--memkeys-samples", "5"]);
+    assert_eq!(outcome.status, Some(0), "{outcome:?}");
+    let line = outcome.stdout.lines().nth(1).expect("a line for strings");
+    assert!(
+        outcome.stdout.starts_with("2 keys\n") && line.ends_with("in the largest, \"large\""),
+        "{outcome:?}"
+    );
+    assert!(line.contains("bytes of memory"), "{outcome:?}");
+    let says = format!("modb-client {}\n", env!("CARGO_PKG_VERSION"));
+    for version in ["-V", "-v", "--version"] {
+        assert_says(&client(server.addr(), &[version]), 0, &says);
+    }
 }
 
 pub(crate) fn a_pipe_can_authenticate_itself(platform: &Platform) {

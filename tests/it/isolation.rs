@@ -1,12 +1,12 @@
 //! What one client sees of the commands of another: all of it or nothing, and who waits for whom.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use modb_tests::peer::encode;
 use modb_tests::platform::Product;
-use modb_tests::{Launch, Platform, Reply};
+use modb_tests::{Launch, Peer, Platform, Reply, Server, wait};
 
 /// Keys of one `MSET`: so many that it takes milliseconds to make them visible.
 const KEYS: usize = 5_000;
@@ -77,10 +77,148 @@ fn torn_pairs(platform: &Platform, workers: usize, time: Duration) {
     assert_eq!(torn, 0, "of {pairs} pairs");
 }
 
-fn start(platform: &Platform, workers: usize) -> modb_tests::Server {
+/// One client holds a key for two seconds and fifty want to change it: they wait, and nobody else does.
+pub(crate) fn who_wants_what_is_held_waits_and_nobody_else_does(platform: &Platform) {
+    const WANTING: usize = 50;
+    for workers in [1, 2] {
+        let server = start(platform, workers);
+        // As the machine is: in which nobody holds anything.
+        let control = p99_of_others(&server, Duration::from_secs(1));
+        let begun = Instant::now();
+        let mut holder = server.peer();
+        holder.send(&encode(["DEBUG", "HOLD", "wanted", "2000"]));
+        let mut wanting: Vec<_> = (0..WANTING).map(|_| server.peer()).collect();
+        wait_until_held(&server, "wanted");
+        for peer in &mut wanting {
+            peer.send(&encode(["INCR", "wanted"]));
+        }
+        let others = p99_of_others(&server, Duration::from_secs(1));
+        assert!(begun.elapsed() < Duration::from_secs(2), "the machine is too slow for this test");
+        let bound = (2 * control).max(Duration::from_millis(20));
+        println!("{workers} workers: p99 of others {others:?}, without a holder {control:?}");
+        assert!(others <= bound, "p99 of others {others:?}, of the control {control:?}");
+        assert_eq!(holder.reply(), Reply::ok());
+        assert!(begun.elapsed() >= Duration::from_secs(2));
+        // First come, first served.
+        let mut counts: Vec<i64> = wanting.iter_mut().map(|peer| peer.reply().int()).collect();
+        counts.sort_unstable();
+        assert!(counts.into_iter().eq(1..=WANTING as i64));
+    }
+}
+
+/// How long commands on another key take, for some time.
+fn p99_of_others(server: &Server, time: Duration) -> Duration {
+    let (mut peer, key) = another(server);
+    let mut times = Vec::new();
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        let begun = Instant::now();
+        assert_eq!(peer.call(["SET", &key, "1"]), Reply::ok());
+        assert_eq!(peer.call(["GET", &key]), Reply::bulk("1"));
+        times.push(begun.elapsed());
+    }
+    times.sort_unstable();
+    times[times.len() * 99 / 100]
+}
+
+/// A key that is not held together with one that is: one of a thousand is. And a connection.
+fn another(server: &Server) -> (Peer, String) {
+    for n in 0..3 {
+        let (mut peer, key) = (server.peer(), format!("other:{n}"));
+        peer.send(&encode(["SET", &key, "1"]));
+        if peer.is_answered_within(Duration::from_millis(200)) {
+            assert_eq!(peer.reply(), Reply::ok());
+            return (peer, key);
+        }
+        peer.reset();
+    }
+    panic!("others have to wait");
+}
+
+/// Waits until a change of `key` is not answered. Leaves a connection that is reset, with what it wanted.
+fn wait_until_held(server: &Server, key: &str) {
+    wait::until("the key is held", || {
+        let mut peer = server.peer();
+        peer.send(&encode(["PERSIST", key]));
+        let waits = !peer.is_answered_within(Duration::from_millis(100));
+        peer.reset();
+        waits.then_some(())
+    });
+}
+
+/// Clients that hold stripes all the time, each for a moment: who needs many of them, or all, gets his turn.
+pub(crate) fn who_needs_many_gets_them_beside_those_who_hold_without_pause(platform: &Platform) {
+    const HOLDING: usize = 50;
+    let server = start(platform, 2);
+    let done = AtomicBool::new(false);
+    let held = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for client in 0..HOLDING {
+            let (server, done, held) = (&server, &done, &held);
+            scope.spawn(move || {
+                let mut peer = server.peer();
+                // Half of them want the same.
+                let key = format!("held:{}", if client % 2 == 0 { 0 } else { client });
+                while !done.load(Ordering::Relaxed) {
+                    assert_eq!(peer.call(["DEBUG", "HOLD", &key, "10"]), Reply::ok());
+                    held.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        wait::until("all hold", || (held.load(Ordering::Relaxed) > 2 * HOLDING).then_some(()));
+        let mut peer = server.peer();
+        let words = (0..100).flat_map(|n| [format!("held:{n}"), "1".to_owned()]);
+        let mset: Vec<String> = std::iter::once("MSET".to_owned()).chain(words).collect();
+        for round in 0..3 {
+            for command in [&["FLUSHALL".to_owned()][..], &mset] {
+                let begun = Instant::now();
+                assert_eq!(peer.call(command), Reply::ok());
+                println!("{round}: {} after {:?}", command[0], begun.elapsed());
+                assert!(
+                    begun.elapsed() < Duration::from_secs(1),
+                    "{} took {:?}",
+                    command[0],
+                    begun.elapsed()
+                );
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+/// A request that waits is executed and answered, although its client has said all it had to say, and in a shutdown.
+pub(crate) fn who_waits_is_answered_after_a_half_close_and_in_a_shutdown(platform: &Platform) {
+    let mut server = start(platform, 2);
+    let mut holder = server.peer();
+    holder.send(&encode(["DEBUG", "HOLD", "wanted", "1000"]));
+    wait_until_held(&server, "wanted");
+    let mut half = server.peer();
+    half.send(&[encode(["INCR", "wanted"]), encode(["INCR", "wanted"])].concat());
+    half.finish_sending();
+    // A client that is gone leaves nothing behind: it is neither executed nor waited for.
+    let mut gone = server.peer();
+    gone.send(&encode(["SET", "wanted", "gone"]));
+    assert!(!gone.is_answered_within(Duration::from_millis(50)));
+    gone.reset();
+    assert_eq!(half.replies(2), [Reply::Int(1), Reply::Int(2)]);
+    assert_eq!(half.read_to_close(), b"");
+    assert_eq!(holder.reply(), Reply::ok());
+
+    holder.send(&encode(["DEBUG", "HOLD", "wanted", "1000"]));
+    wait_until_held(&server, "wanted");
+    let mut late = server.peer();
+    late.send(&encode(["INCR", "wanted"]));
+    assert!(!late.is_answered_within(Duration::from_millis(50)));
+    server.peer().send(&encode(["SHUTDOWN"]));
+    assert_eq!(late.reply(), Reply::Int(3));
+    assert_eq!(holder.reply(), Reply::ok());
+    assert!(server.wait_for_end().success());
+}
+
+fn start(platform: &Platform, workers: usize) -> Server {
     let launch = Launch::new(platform);
     let launch = if platform.product == Product::Modb {
-        launch.with("--workers", &workers.to_string())
+        launch.with("--workers", &workers.to_string()).with("--enable-debug-command", "local")
     } else {
         launch
     };

@@ -154,6 +154,11 @@ scenarios! {
 
     memory::pipelined_writes_of_4_kib_stay_within_the_promise, unless Redis: "Redis keeps all of it in memory";
     memory::values_of_16_mb_stay_within_the_promise, unless Redis: "Redis keeps all of it in memory";
+    memory::batches_of_a_thousand_large_values_stay_within_the_promise, unless Redis: "Redis keeps all of it in memory";
+    memory::a_thousand_growing_values_stay_within_the_promise, unless Redis: "Redis keeps all of it in memory";
+    memory::a_restart_with_little_memory_stays_within_the_promise, unless Redis: "Redis keeps all of it in memory";
+    memory::the_promised_memory_is_enough, unless Redis: "Redis keeps all of it in memory",
+        unless Windows: "control groups are Linux's";
 
     shortage::a_nearly_full_disk_takes_what_makes_room, unless Redis: "Redis has no such bound";
     shortage::a_flush_that_cannot_be_done_is_said_and_done_once_it_can, unless Redis: "Redis has no table files",
@@ -200,6 +205,9 @@ scenarios! {
         unless Wine: "readers rarely meet a command that becomes visible there";
     #[ignore = "a minute of load"]
     isolation::long_nobody_sees_half_of_a_command_in_a_minute;
+    isolation::who_wants_what_is_held_waits_and_nobody_else_does, unless Redis: "Redis holds nothing";
+    isolation::who_needs_many_gets_them_beside_those_who_hold_without_pause, unless Redis: "Redis holds nothing";
+    isolation::who_waits_is_answered_after_a_half_close_and_in_a_shutdown, unless Redis: "Redis holds nothing";
 
     command_line::one_shot_commands_print_the_reply, unless Redis: "needs modb-server beside it";
     command_line::the_exit_status_tells_errors, unless Redis: "needs modb-server beside it";
@@ -214,11 +222,20 @@ scenarios! {
     command_line::commands_without_a_reply_are_not_waited_for, unless Redis: "needs modb-server beside it";
     command_line::a_pipe_may_begin_with_the_mark_of_utf_8, unless Redis: "needs modb-server beside it";
     command_line::json_keeps_all_bytes_apart, unless Redis: "needs modb-server beside it";
+    command_line::a_socket_of_this_machine_is_spoken_to_by_its_path, unless Redis: "needs modb-server beside it",
+        unless Windows: "Wine has no such sockets", unless WindowsHost: "not tried there";
+    command_line::bulk_data_is_sent_as_it_is_and_its_replies_are_counted, unless Redis: "needs modb-server beside it";
+    command_line::a_script_can_end_at_the_first_error, unless Redis: "needs modb-server beside it";
+    command_line::an_argument_can_come_from_standard_input, unless Redis: "needs modb-server beside it";
+    command_line::raw_output_has_the_delimiters_that_are_asked_for, unless Redis: "needs modb-server beside it";
+    command_line::keys_are_rated_by_the_memory_they_take, unless Redis: "needs modb-server beside it";
     command_line::a_pipe_can_authenticate_itself, unless Redis: "needs modb-server beside it";
     command_line::an_address_may_stand_in_brackets, unless Redis: "needs modb-server beside it";
     command_line::the_password_and_the_database_can_be_given, unless Redis: "needs modb-server beside it";
 
     prompt::a_password_can_be_typed_and_is_remembered, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::the_password_is_asked_for_behind_a_mask, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
     prompt::lines_typed_ahead_are_executed_in_order, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";

@@ -39,7 +39,7 @@ pub(crate) fn what_is_wrong_on_the_command_line_is_named_with_status_2(_: &Platf
     assert_refused(&[&"7000"], "unexpected argument '7000'; options are written --name value");
     assert_refused(&[&"backup"], "name the folder of the backup: modb-server backup TARGET");
     assert_refused(&[&"check", &"--nope"], "there is no option --nope");
-    assert_refused(&[&"--store", &"lig"], "store: must be one of log, fjall, memory");
+    assert_refused(&[&"--store", &"lig"], "store: must be one of log, memory");
     assert_refused(&[&"--help=x"], "--help takes no value, and \"x\" was given");
     assert_refused(
         &[&"--dir", &"a\nb"],

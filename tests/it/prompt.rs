@@ -84,6 +84,23 @@ pub(crate) fn a_password_can_be_typed_and_is_remembered(platform: &Platform) {
     assert!(terminal.wait_for_end().success());
 }
 
+pub(crate) fn the_password_is_asked_for_behind_a_mask(platform: &Platform) {
+    let server = Launch::new(platform).with_password("secret").start();
+    let mut terminal = client(server.addr(), &["--askpass", "ECHO", "it is me"]);
+    terminal.assert_shows("Password: █");
+    terminal.enter("sex\x7fcret");
+    terminal.assert_shows("Password: ******█");
+    terminal.enter("\r");
+    assert!(terminal.wait_for_end().success());
+    terminal.assert_shows("Password: ******\n\"it is me\"\n█");
+    // Not typed.
+    let mut terminal = client(server.addr(), &["--askpass", "PING"]);
+    terminal.wait_for("Password: █");
+    terminal.enter("se\x03");
+    assert_eq!(terminal.wait_for_end().code(), Some(2));
+    assert!(terminal.screen().text().contains("no password was given: it was not typed"));
+}
+
 pub(crate) fn lines_typed_ahead_are_executed_in_order(platform: &Platform) {
     let server = Launch::new(platform).start();
     let terminal = client(server.addr(), &[]);

@@ -184,6 +184,22 @@ impl Peer {
         }
     }
 
+    /// Whether anything comes within `limit`.
+    ///
+    /// # Panics
+    /// If the connection ends.
+    pub fn is_answered_within(&mut self, limit: Duration) -> bool {
+        self.stream.set_read_timeout(Some(limit)).expect("a timeout can be set");
+        let answered = self.unread.len() > self.start
+            || match self.fill() {
+                Ok(()) => true,
+                Err(error) if is_timeout(&error) => false,
+                Err(error) => panic!("{error} instead of an answer"),
+            };
+        self.stream.set_read_timeout(Some(DEADLINE)).expect("a timeout can be set");
+        answered
+    }
+
     /// Says that nothing more will be sent.
     ///
     /// # Panics

@@ -1,6 +1,7 @@
-//! `--bigkeys`: the largest key of each type, and how many keys of each type there are.
+//! `--bigkeys` and `--memkeys`: the largest key of each type, and how many keys of each type there are.
 //!
-//! Sizes are what the type counts: bytes of a string, elements of the others. The server is asked in batches.
+//! Sizes are what the type counts, bytes of a string, elements of the others; or the memory that a key takes. The server is
+//! asked in batches.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use modb_client::terminal::{Bar, Charset};
 use modb_client::{Command, Connection, FromValue, Pipeline, Value};
 
 use super::format::push_quoted;
-use super::options::Options;
+use super::options::{Mode, Options};
 use super::{Failure, Outcome, print, scan};
 
 /// The types that have a size: their command for it, and what it counts.
@@ -38,19 +39,20 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
     let mut bar = Bar::new(false);
     scan::each_batch(&mut connection, options, |connection, keys| {
         seen += keys.len() as u64;
-        look_at(connection, keys, &mut found)?;
+        look_at(connection, keys, options, &mut found)?;
         let done = seen as f64 / total.max(1) as f64;
         bar.show("looking at keys", Some(done), &[format!("{seen} of about {total}")]);
         Ok(())
     })?;
     bar.clear();
-    print(&summary(seen, &found, Charset::of_environment()))?;
+    print(&summary(options.mode, seen, &found, Charset::of_environment()))?;
     Ok(Outcome::Ok)
 }
 
 fn look_at(
     connection: &mut Connection,
     keys: Vec<Vec<u8>>,
+    options: &Options,
     found: &mut BTreeMap<String, Found>,
 ) -> Result<(), Failure> {
     let mut types = Pipeline::new();
@@ -64,9 +66,9 @@ fn look_at(
         if kind == "none" {
             continue; // It has gone since.
         }
-        match SIZES.iter().find(|(name, ..)| *name == kind) {
-            Some((_, command, _)) => {
-                sizes.push(Command::new(*command).arg(&key));
+        match size(&kind, &key, options) {
+            Some(command) => {
+                sizes.push(command);
                 asked.push((kind, key));
             }
             None => found.entry(kind).or_default().keys += 1,
@@ -86,10 +88,26 @@ fn look_at(
     Ok(())
 }
 
-fn summary(seen: u64, found: &BTreeMap<String, Found>, charset: Charset) -> Vec<u8> {
+/// What tells how large a key is, if anything does.
+fn size(kind: &str, key: &[u8], options: &Options) -> Option<Command> {
+    if options.mode == Mode::MemKeys {
+        let command = Command::new("MEMORY").arg("USAGE").arg(key);
+        return Some(match options.samples {
+            Some(samples) => command.arg("SAMPLES").arg(samples),
+            None => command,
+        });
+    }
+    let (_, command, _) = SIZES.iter().find(|(name, ..)| *name == kind)?;
+    Some(Command::new(*command).arg(key))
+}
+
+fn summary(mode: Mode, seen: u64, found: &BTreeMap<String, Found>, charset: Charset) -> Vec<u8> {
     let mut text = format!("{seen} keys\n").into_bytes();
     for (kind, Found { keys, total_size, largest }) in found {
-        let unit = SIZES.iter().find(|(name, ..)| name == kind).map_or("", |(_, _, unit)| unit);
+        let unit = match mode {
+            Mode::MemKeys => "bytes of memory",
+            _ => SIZES.iter().find(|(name, ..)| name == kind).map_or("", |(_, _, unit)| unit),
+        };
         text.extend_from_slice(format!("{kind:<8}{keys:>10} keys").as_bytes());
         if let Some((size, key)) = largest {
             let average = *total_size as f64 / *keys as f64;
@@ -115,6 +133,8 @@ mod tests {
         let expected = "3 keys\n\
             list             2 keys, 5 elements, 2.5 on average; 4 in the largest, \"l\"\n\
             odd              1 keys\n";
-        assert_eq!(String::from_utf8(summary(3, &found, Charset::Unicode)).unwrap(), expected);
+        assert_eq!(String::from_utf8(summary(Mode::BigKeys, 3, &found, Charset::Unicode)).unwrap(), expected);
+        let of_memory = String::from_utf8(summary(Mode::MemKeys, 3, &found, Charset::Unicode)).unwrap();
+        assert!(of_memory.contains("5 bytes of memory, 2.5 on average"), "{of_memory}");
     }
 }

@@ -6,6 +6,7 @@
 //! Floors: `answers format options` (pure) -> `link` -> the modes, one file each -> here.
 
 mod answers;
+mod askpass;
 mod bigkeys;
 mod format;
 mod latency;
@@ -16,6 +17,7 @@ mod pipe;
 mod prompt;
 mod scan;
 mod stat;
+mod transfer;
 
 use std::ffi::OsString;
 use std::io;
@@ -35,9 +37,13 @@ const FAILURE: u8 = 2;
 pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let mut address = String::new();
     let done = match options::parse(args) {
-        Ok(Parsed::Run(options)) => {
+        Ok(Parsed::Run(mut options)) => {
             address = options.config.address();
-            run_mode(&options)
+            let asked = if options.asks_password { askpass::ask().map(Some) } else { Ok(None) };
+            asked.and_then(|password| {
+                options.config.password = password.or(options.config.password.take());
+                run_mode(&options)
+            })
         }
         Ok(Parsed::Print(text)) => print(text.as_bytes()).map(|()| Outcome::Ok),
         Err(error) => {
@@ -70,8 +76,9 @@ fn run_mode(options: &Options) -> Result<Outcome, Failure> {
         Mode::Once => once::run(options),
         Mode::Prompt => prompt::run(options),
         Mode::Pipe => pipe::run(options),
+        Mode::Transfer => transfer::run(options),
         Mode::Scan => scan::run(options),
-        Mode::BigKeys => bigkeys::run(options),
+        Mode::BigKeys | Mode::MemKeys => bigkeys::run(options),
         Mode::Stat => stat::run(options),
         Mode::Latency => latency::run(options),
     }
@@ -111,6 +118,12 @@ pub(crate) enum Failure {
     /// The output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[source] io::Error),
+    /// The password was not given.
+    #[error("no password was given: {0}")]
+    Password(String),
+    /// `--pipe` waited in vain.
+    #[error("no reply came for {0:?}, and not all have come (--pipe-timeout)")]
+    Unanswered(std::time::Duration),
     /// The input cannot be read.
     #[error("cannot read the input: {0}")]
     Input(#[source] io::Error),
@@ -125,7 +138,7 @@ impl Failure {
     /// What to do about it, as the end of a sentence.
     fn advice(&self) -> &'static str {
         match self {
-            Self::Client(Error::Connect { .. }) => "; -h and -p say which server, -t how long to try",
+            Self::Client(Error::Connect { .. }) => "; -h and -p, or -s, say which server, -t how long to try",
             Self::Client(Error::Protocol(_)) => "; does it speak RESP?",
             Self::Client(Error::Server(error)) => match error.code() {
                 "NOAUTH" | "WRONGPASS" => "; -a and --user say who asks",
@@ -135,6 +148,17 @@ impl Failure {
             _ => "",
         }
     }
+}
+
+/// Writes a reply as `options` say; with `-e`, one that is an error to standard error.
+fn show(options: &Options, reply: &Value) -> Result<(), Failure> {
+    if let (true, Value::Error(text)) = (options.stops_at_error, reply) {
+        output::complain(&String::from_utf8_lossy(text));
+        return Ok(());
+    }
+    let mut text = Vec::new();
+    options.format.write(&mut text, reply);
+    print(&text)
 }
 
 /// Writes to standard output, at once.

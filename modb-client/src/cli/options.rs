@@ -4,16 +4,21 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use modb_client::terminal::{Args, Charset, Given, Group, Item, Page, Shell, UsageError};
 use modb_client::{Config, Protocol};
 
-use super::format::Format;
+use super::format::{Delimiters, Format};
 use crate::target::{self, ServerOption, Target};
 
 /// The longest time that can be asked for, in seconds.
 const MAX_SECONDS: f64 = 1e6;
+/// How long `--pipe` waits for the last reply unless it is told, as redis-cli does.
+const PIPE_TIMEOUT: Duration = Duration::from_secs(30);
+/// What can be done instead of a command.
+const INSTEAD: &str = "--scan, --bigkeys, --memkeys, --pipe, --stat and --latency";
 /// What other RESP servers use, too.
 const DEFAULT_PORT: u16 = 6379;
 
@@ -23,16 +28,26 @@ pub(crate) enum Id {
     Server(ServerOption),
     Resp2,
     Resp3,
+    Socket,
+    AskPassword,
     ConnectTimeout,
     ArgumentFromStdin,
+    TagFromStdin,
+    StopAtError,
     Repeat,
     Interval,
     Raw,
     NoRaw,
     Json,
     Csv,
+    ElementDelimiter,
+    ReplyDelimiter,
     Scan,
     BigKeys,
+    MemKeys,
+    Samples,
+    Pipe,
+    PipeTimeout,
     Pattern,
     Count,
     Stat,
@@ -46,6 +61,12 @@ pub(crate) enum Id {
 /// The command with its options.
 pub(crate) fn page() -> Page<Id> {
     let server = ServerOption::group(Id::Server, "its port [6379]")
+        .with(Id::Socket, "-s SOCKET", "the path of its Unix-domain socket, instead of host and port")
+        .with(
+            Id::AskPassword,
+            "--askpass",
+            "ask for the password at the terminal, with a mask over what is typed",
+        )
         .with(Id::Resp2, "-2", "speak RESP2 (default, except at the prompt and for --json)")
         .with(Id::Resp3, "-3", "speak RESP3")
         .with(
@@ -55,6 +76,12 @@ pub(crate) fn page() -> Page<Id> {
         );
     let input = Group::new("Input")
         .with(Id::ArgumentFromStdin, "-x", "take the last argument from standard input")
+        .with(Id::TagFromStdin, "-X TAG", "take the argument that is TAG from standard input")
+        .with(
+            Id::StopAtError,
+            "-e",
+            "end at the first reply that is an error, which then goes to standard error",
+        )
         .with(
             Id::Repeat,
             "-r TIMES",
@@ -69,12 +96,26 @@ pub(crate) fn page() -> Page<Id> {
         .with(Id::Raw, "--raw", "the bytes themselves (default when the output is not a terminal)")
         .with(Id::NoRaw, "--no-raw", "readable, with types (default on a terminal)")
         .with(Id::Json, "--json", "as JSON, a line per reply (see JSON below)")
-        .with(Id::Csv, "--csv", "as comma-separated values, a line per reply");
+        .with(Id::Csv, "--csv", "as comma-separated values, a line per reply")
+        .with(Id::ElementDelimiter, "-d TEXT", "for --raw: between the elements of a reply [a line end]")
+        .with(Id::ReplyDelimiter, "-D TEXT", "for --raw: behind each reply [a line end]");
     let instead = Group::new("Instead of a command")
         .with(Id::Scan, "--scan", "print the names of all keys")
         .with(Id::BigKeys, "--bigkeys", "find the largest key of each type, and how many there are of each")
-        .with(Id::Pattern, "--pattern GLOB", "for both: only keys that match")
-        .with(Id::Count, "--count NUMBER", "for both: keys per step [1000]")
+        .with(Id::MemKeys, "--memkeys", "the same by the memory that keys take")
+        .with(Id::Samples, "--memkeys-samples NUMBER", "for --memkeys: elements of a key to look at")
+        .with(Id::Pattern, "--pattern GLOB", "for these: only keys that match")
+        .with(Id::Count, "--count NUMBER", "for these: keys per step [1000]")
+        .with(
+            Id::Pipe,
+            "--pipe",
+            "send standard input, which is RESP or a command a line, as it is, and count the replies",
+        )
+        .with(
+            Id::PipeTimeout,
+            "--pipe-timeout SECONDS",
+            "for --pipe: how long the last reply may take, 0: for ever [30]",
+        )
         .with(Id::Stat, "--stat", "print what the server does, every -i seconds [1]")
         .with(Id::Latency, "--latency", "measure round trips, and print them every -i seconds [1]");
     let about = Group::new("About")
@@ -86,6 +127,7 @@ pub(crate) fn page() -> Page<Id> {
         .with(Id::Man, "--man", "print the manual page (modb-client --man | man -l -)")
         .with(Id::Help, "--help", "print this")
         .with(Id::Version, "-v, --version", "print the version")
+        .with_hidden(Id::Version, "-V")
         .with_hidden(Id::Help, "-?");
     Page {
         name: "modb-client".into(),
@@ -140,8 +182,11 @@ pub(crate) enum Mode {
     Prompt,
     /// Commands from standard input.
     Pipe,
+    /// Standard input as it is.
+    Transfer,
     Scan,
     BigKeys,
+    MemKeys,
     Stat,
     Latency,
 }
@@ -152,7 +197,11 @@ pub(crate) struct Options {
     pub(crate) config: Config,
     pub(crate) mode: Mode,
     pub(crate) format: Format,
-    pub(crate) last_argument_from_stdin: bool,
+    /// The password is to be asked for.
+    pub(crate) asks_password: bool,
+    /// Which of the arguments comes from standard input.
+    pub(crate) from_stdin: Option<FromStdin>,
+    pub(crate) stops_at_error: bool,
     /// The command with its arguments.
     pub(crate) command: Vec<Vec<u8>>,
     /// How often, if the arguments say; `u64::MAX` is for ever.
@@ -160,6 +209,19 @@ pub(crate) struct Options {
     pub(crate) interval: Option<Duration>,
     pub(crate) pattern: Option<Vec<u8>>,
     pub(crate) scan_count: u64,
+    /// Elements of a key that `--memkeys` looks at, if the arguments say.
+    pub(crate) samples: Option<u64>,
+    /// How long `--pipe` waits; `None`: for ever.
+    pub(crate) pipe_timeout: Option<Duration>,
+}
+
+/// An argument of the command that comes from standard input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FromStdin {
+    /// One more, behind the others.
+    Last,
+    /// The one that is this.
+    Tag(Vec<u8>),
 }
 
 /// Reads the arguments and the environment.
@@ -177,14 +239,20 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
     let mut options = Options {
         config: Config::default(),
         mode: Mode::Once,
-        format: Format::Raw,
-        last_argument_from_stdin: false,
+        format: Format::Raw(Delimiters::LINES),
+        asks_password: false,
+        from_stdin: None,
+        stops_at_error: false,
         command: Vec::new(),
         repeat: None,
         interval: None,
         pattern: None,
         scan_count: 1000,
+        samples: None,
+        pipe_timeout: Some(PIPE_TIMEOUT),
     };
+    let mut delimiters = Delimiters::LINES;
+    let mut socket = None;
     while let Some(item) = args.read()? {
         let given = match item {
             Item::Option(given) => given,
@@ -204,17 +272,34 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
             Id::Resp2 => target.protocol = Some(Protocol::Resp2),
             Id::Resp3 => target.protocol = Some(Protocol::Resp3),
             Id::ConnectTimeout => connect_timeout = Some(given.seconds(0.001, MAX_SECONDS)?),
-            Id::ArgumentFromStdin => options.last_argument_from_stdin = true,
+            Id::Socket => socket = Some(PathBuf::from(given.value())),
+            Id::AskPassword => options.asks_password = true,
+            Id::ArgumentFromStdin => one_from_stdin(&mut options.from_stdin, FromStdin::Last)?,
+            Id::TagFromStdin => {
+                let tag = given.value().as_encoded_bytes().to_vec();
+                one_from_stdin(&mut options.from_stdin, FromStdin::Tag(tag))?;
+            }
+            Id::StopAtError => options.stops_at_error = true,
             Id::Repeat => {
                 options.repeat = Some(u64::try_from(given.number(-1, i64::MAX)?).unwrap_or(u64::MAX));
             }
             Id::Interval => options.interval = Some(given.seconds(0.0, MAX_SECONDS)?),
-            Id::Raw => format = Some(Format::Raw),
+            Id::Raw => format = Some(Format::Raw(Delimiters::LINES)),
+            Id::ElementDelimiter => delimiters.element = kept(&given),
+            Id::ReplyDelimiter => delimiters.reply = kept(&given),
             Id::NoRaw => format = Some(Format::Human(Charset::of_environment())),
             Id::Json => format = Some(Format::Json),
             Id::Csv => format = Some(Format::Csv),
             Id::Scan => choose(&mut mode, Mode::Scan)?,
             Id::BigKeys => choose(&mut mode, Mode::BigKeys)?,
+            Id::MemKeys => choose(&mut mode, Mode::MemKeys)?,
+            Id::Samples => {
+                options.samples = Some(given.number(0, i64::MAX as u64)?);
+            }
+            Id::Pipe => choose(&mut mode, Mode::Transfer)?,
+            Id::PipeTimeout => {
+                options.pipe_timeout = Some(given.seconds(0.0, MAX_SECONDS)?).filter(|time| !time.is_zero());
+            }
             Id::Stat => choose(&mut mode, Mode::Stat)?,
             Id::Latency => choose(&mut mode, Mode::Latency)?,
             Id::Pattern => {
@@ -235,22 +320,41 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
     }
     options.mode = match mode {
         Some(_) if !options.command.is_empty() => {
-            return Err(wrong("--scan, --bigkeys, --stat and --latency stand instead of a command"));
+            return Err(wrong(&format!("{INSTEAD} stand instead of a command")));
         }
-        Some(_) if options.last_argument_from_stdin => return Err(wrong("-x needs a command")),
-        Some(mode) => mode,
+        Some(mode) if options.from_stdin.is_none() => mode,
         None if !options.command.is_empty() => Mode::Once,
-        None if options.last_argument_from_stdin => return Err(wrong("-x needs a command")),
+        _ if options.from_stdin.is_some() => return Err(wrong("-x and -X need a command")),
+        Some(mode) => mode,
         None if std::io::stdin().is_terminal() => Mode::Prompt,
         None => Mode::Pipe,
     };
-    if let Some(name) = scan_option.filter(|_| !matches!(options.mode, Mode::Scan | Mode::BigKeys)) {
-        return Err(wrong(&format!("{name} is for --scan and --bigkeys")));
+    if let Some(FromStdin::Tag(tag)) = &options.from_stdin
+        && !options.command.contains(tag)
+    {
+        let tag = String::from_utf8_lossy(tag);
+        return Err(wrong(&format!("-X: no argument of the command is {tag:?}")));
     }
-    options.format = format.unwrap_or_else(Format::for_stdout);
+    let walks = matches!(options.mode, Mode::Scan | Mode::BigKeys | Mode::MemKeys);
+    if let Some(name) = scan_option.filter(|_| !walks) {
+        return Err(wrong(&format!("{name} is for --scan, --bigkeys and --memkeys")));
+    }
+    if options.samples.is_some() && options.mode != Mode::MemKeys {
+        return Err(wrong("--memkeys-samples is for --memkeys"));
+    }
+    options.format = match format.unwrap_or_else(Format::for_stdout) {
+        Format::Raw(_) => Format::Raw(delimiters),
+        _ if delimiters != Delimiters::LINES => return Err(wrong("-d and -D are for --raw")),
+        format => format,
+    };
     let readable = options.mode == Mode::Prompt || options.format == Format::Json;
     let protocol = if readable { Protocol::Resp3 } else { Protocol::Resp2 };
+    if options.asks_password && target.config.password.is_none() {
+        // Until it is asked for.
+        target.config.password = Some(String::new());
+    }
     options.config = target.into_config(DEFAULT_PORT, protocol)?;
+    options.config.socket = socket;
     options.config.connect_timeout = connect_timeout.unwrap_or(options.config.connect_timeout);
     Ok(Parsed::Run(Box::new(options)))
 }
@@ -258,11 +362,22 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
 /// One thing can be done instead of a command.
 fn choose(mode: &mut Option<Mode>, chosen: Mode) -> Result<(), UsageError> {
     match mode.replace(chosen) {
-        Some(before) if before != chosen => {
-            Err(wrong("--scan, --bigkeys, --stat and --latency exclude each other"))
-        }
+        Some(before) if before != chosen => Err(wrong(&format!("{INSTEAD} exclude each other"))),
         _ => Ok(()),
     }
+}
+
+/// One argument can come from standard input.
+fn one_from_stdin(chosen: &mut Option<FromStdin>, which: FromStdin) -> Result<(), UsageError> {
+    match chosen.replace(which) {
+        Some(_) => Err(wrong("standard input is one argument: -x or -X, once")),
+        None => Ok(()),
+    }
+}
+
+/// A delimiter, which is there as long as the process: formats are copied everywhere, and there are two at most.
+fn kept(given: &Given<'_, Id>) -> &'static [u8] {
+    given.value().as_encoded_bytes().to_vec().leak()
 }
 
 fn completion(given: &Given<'_, Id>) -> Result<Parsed, UsageError> {
@@ -278,7 +393,11 @@ fn wrong(sentence: &str) -> UsageError {
 impl Format {
     /// Readable for humans, raw for programs.
     fn for_stdout() -> Self {
-        if std::io::stdout().is_terminal() { Self::Human(Charset::of_environment()) } else { Self::Raw }
+        if std::io::stdout().is_terminal() {
+            Self::Human(Charset::of_environment())
+        } else {
+            Self::Raw(Delimiters::LINES)
+        }
     }
 }
 
@@ -347,9 +466,14 @@ mod tests {
             ("-u modb://u@h PING", "a user needs a password"),
             ("--scan --stat", "exclude each other"),
             ("--scan PING", "instead of a command"),
-            ("--pattern x GET a", "--pattern is for --scan and --bigkeys"),
-            ("-x", "-x needs a command"),
-            ("-x --scan", "-x needs a command"),
+            ("--pattern x GET a", "--pattern is for --scan, --bigkeys and --memkeys"),
+            ("--memkeys-samples 5 --bigkeys", "--memkeys-samples is for --memkeys"),
+            ("-x", "-x and -X need a command"),
+            ("-x --scan", "-x and -X need a command"),
+            ("-X T GET a", "-X: no argument of the command is \"T\""),
+            ("-x -X T GET T", "standard input is one argument"),
+            ("--json -d , GET a", "-d and -D are for --raw"),
+            ("--pipe PING", "instead of a command"),
             ("-p 7 bench", "the options of bench follow it"),
             ("--completion tcsh", "is not one of bash|zsh|fish|powershell"),
             ("-u http://h", "invalid URL"),

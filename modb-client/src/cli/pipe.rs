@@ -6,13 +6,14 @@
 
 use std::io::{self, BufRead as _, BufReader, ErrorKind};
 
+use modb_client::terminal::output;
 use modb_client::{Pipeline, Value};
 use modb_net::resp::split_args;
 
 use super::answers::Answer;
 use super::link::{Asked, Link};
 use super::options::Options;
-use super::{Failure, Outcome, complain, print};
+use super::{Failure, Outcome, complain, print, show};
 
 /// A batch is sent when it has this many commands, or when no more input is waiting in the buffer.
 const BATCH: usize = 1000;
@@ -46,10 +47,11 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
             }
         }
         let more_waits = input.buffer().contains(&b'\n');
-        if read == 0 || pipe.pipeline.len() == BATCH || !more_waits {
+        // Nothing may be executed behind an error at which it is to end.
+        if read == 0 || pipe.pipeline.len() == BATCH || !more_waits || options.stops_at_error {
             pipe.flush()?;
         }
-        if read == 0 {
+        if read == 0 || (options.stops_at_error && pipe.outcome == Outcome::ServerError) {
             break;
         }
     }
@@ -87,12 +89,7 @@ impl Pipe<'_> {
             return Ok(Next::Line);
         }
         self.flush()?;
-        let format = self.options.format;
-        let mut show = |reply: &Value| {
-            let mut text = Vec::new();
-            format.write(&mut text, reply);
-            print(&text)
-        };
+        let mut show = |reply: &Value| show(self.options, reply);
         match self.link.ask(command, &mut show)? {
             Asked::Done(outcome) => self.outcome = self.outcome.and(outcome),
             Asked::Listens => {
@@ -111,8 +108,12 @@ impl Pipe<'_> {
         }
         let mut text = Vec::new();
         let mut outcome = self.outcome;
+        let stops_at_error = self.options.stops_at_error;
         let done = self.link.run_each(&self.pipeline, |reply| {
-            self.options.format.write(&mut text, &reply);
+            match &reply {
+                Value::Error(error) if stops_at_error => output::complain(&String::from_utf8_lossy(error)),
+                reply => self.options.format.write(&mut text, reply),
+            }
             outcome = outcome.and(Outcome::of(&reply));
         });
         self.outcome = outcome;

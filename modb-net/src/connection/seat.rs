@@ -10,9 +10,10 @@
 //! A seat also says where its connection is: an [`Address`] is a share of that, and stays valid when the connection moves.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::base::token::Token;
+use crate::connection::place::{Place, Resume};
 
 /// Seats that only clients of the same machine get.
 const KEPT_FOR_LOCALS: usize = 4;
@@ -45,15 +46,8 @@ impl Admission {
         self.taken
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| (taken < bound).then_some(taken + 1))
             .ok()?;
-        let place = Place {
-            admission: Arc::clone(self),
-            token: AtomicU64::new(NO_TOKEN),
-            worker: AtomicU32::new(NOWHERE),
-            resumed: AtomicBool::new(false),
-            served: AtomicBool::new(false),
-            gone: AtomicBool::new(false),
-        };
-        Some(Seat(Arc::new(place)))
+        let served = AtomicBool::new(false);
+        Some(Seat(Arc::new(Taken { admission: Arc::clone(self), place: Place::new(), served })))
     }
 
     /// The bound.
@@ -82,28 +76,18 @@ impl Admission {
     }
 }
 
-/// No worker has it yet.
-const NOWHERE: u32 = u32::MAX;
-/// No worker has named it yet. A token's slot is never so high.
-const NO_TOKEN: u64 = u64::MAX;
-
-/// Where a connection is. Written by whoever holds its seat.
+/// A seat that is taken.
 #[derive(Debug)]
-struct Place {
+struct Taken {
     admission: Arc<Admission>,
-    /// The name that its worker gave it; meant for that worker alone.
-    token: AtomicU64,
-    worker: AtomicU32,
-    /// It was resumed, and its worker has not seen that yet.
-    resumed: AtomicBool,
-    /// A worker took it.
+    place: Place,
+    /// A worker took its connection.
     served: AtomicBool,
-    gone: AtomicBool,
 }
 
 /// The right of one connection to be here. Not to be copied: its drop gives it back.
 #[derive(Debug)]
-pub(crate) struct Seat(Arc<Place>);
+pub(crate) struct Seat(Arc<Taken>);
 
 impl Seat {
     /// What others may keep of the connection.
@@ -113,20 +97,19 @@ impl Seat {
 
     /// From now on the connection counts as one of `worker`. For who hands it over, before that worker can see it.
     pub(crate) fn assign(&self, worker: usize) {
-        let Place { admission, worker: place, token, .. } = &*self.0;
-        token.store(NO_TOKEN, Ordering::Relaxed);
-        let before = place.swap(worker as u32, Ordering::AcqRel);
-        if before != worker as u32 {
+        let Taken { admission, place, .. } = &*self.0;
+        let before = place.assign(worker);
+        if before != Some(worker) {
             admission.loads[worker].fetch_add(1, Ordering::Relaxed);
-            if before != NOWHERE {
-                admission.loads[before as usize].fetch_sub(1, Ordering::Relaxed);
+            if let Some(before) = before {
+                admission.loads[before].fetch_sub(1, Ordering::Relaxed);
             }
         }
     }
 
     /// Its worker calls it so.
     pub(crate) fn name(&self, token: Token) {
-        self.0.token.store(token.to_bits(), Ordering::Relaxed);
+        self.0.place.name(token);
     }
 
     /// A worker serves it.
@@ -136,20 +119,19 @@ impl Seat {
 
     /// Whether it was resumed since this was last asked.
     pub(crate) fn take_resumed(&self) -> bool {
-        self.0.resumed.load(Ordering::Relaxed) && self.0.resumed.swap(false, Ordering::AcqRel)
+        self.0.place.take_resumed()
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let Place { admission, worker, served, gone, .. } = &*self.0;
-        gone.store(true, Ordering::Release);
+        let Taken { admission, place, served } = &*self.0;
+        let worker = place.leave();
         if !served.load(Ordering::Relaxed) {
             admission.unserved.fetch_add(1, Ordering::Relaxed);
         }
-        let worker = worker.load(Ordering::Relaxed);
-        if worker != NOWHERE {
-            admission.loads[worker as usize].fetch_sub(1, Ordering::Relaxed);
+        if let Some(worker) = worker {
+            admission.loads[worker].fetch_sub(1, Ordering::Relaxed);
         }
         admission.taken.fetch_sub(1, Ordering::Relaxed);
     }
@@ -159,39 +141,38 @@ impl Drop for Seat {
 ///
 /// Obtained from a [`crate::Handle`]. What it is good for: [`crate::Messages::resume`] and [`crate::Messages::post_to`].
 #[derive(Clone, Debug)]
-pub struct Address(Arc<Place>);
+pub struct Address(Arc<Taken>);
 
 impl Address {
     /// Whether the connection has ended.
     pub fn is_gone(&self) -> bool {
-        self.0.gone.load(Ordering::Acquire)
+        self.0.place.is_gone()
     }
 
     /// The worker that has the connection now, or whose mailbox does. It may move at once.
     pub(crate) fn worker(&self) -> Option<usize> {
-        let worker = self.0.worker.load(Ordering::Acquire);
-        (worker != NOWHERE && !self.is_gone()).then_some(worker as usize)
+        self.0.place.worker()
     }
 
     /// The name of the connection in the worker that asks, if it is there: for that worker alone.
     pub(crate) fn token_at(&self, worker: usize) -> Option<Token> {
-        if self.worker() != Some(worker) {
-            return None;
-        }
-        match self.0.token.load(Ordering::Relaxed) {
-            NO_TOKEN => None,
-            bits => Some(Token::from_bits(bits)),
-        }
+        self.0.place.token_at(worker)
     }
 
-    /// Marks it as resumed. `false`: it was already, and whoever marked it told its worker.
+    /// Marks it as resumed. `false`: it was already, and whoever marked it tells its worker.
     pub(crate) fn mark_resumed(&self) -> bool {
-        !self.0.resumed.swap(true, Ordering::AcqRel)
+        self.0.place.mark_resumed()
     }
 
-    /// Whether it was resumed since this was last asked; for its worker.
+    /// As [`Seat::take_resumed`].
+    #[cfg(test)]
     pub(crate) fn take_resumed(&self) -> bool {
-        self.0.resumed.swap(false, Ordering::AcqRel)
+        self.0.place.take_resumed()
+    }
+
+    /// What a worker that was told of a resume has to do.
+    pub(crate) fn resume_at(&self, worker: usize) -> Resume {
+        self.0.place.resume_at(worker)
     }
 }
 

@@ -283,15 +283,16 @@ pub trait Service: Sized + 'static {
 
     /// The connection is about to end for this reason, and what is written now is still sent: a last word. Not called where
     /// nothing can be sent any more ([`CloseReason::PeerReset`], [`CloseReason::OutputLimit`], [`CloseReason::System`], a
-    /// shutdown that took too long), and not for [`CloseReason::CommitFailed`], behind which nothing may be written.
+    /// shutdown that took too long). For [`CloseReason::CommitFailed`] it stands where the first reply was that never leaves.
     fn last_word(
         &mut self,
+        token: Token,
         session: &mut Self::Session,
         reason: CloseReason,
         out: &mut Out<'_>,
         turn: &Turn<'_, Self>,
     ) {
-        let _ = (session, reason, out, turn);
+        let _ = (token, session, reason, out, turn);
     }
 
     /// The connection has ended. Called exactly once per served connection, unless it was handed out.

@@ -140,3 +140,131 @@ impl Refusals {
         let _ = poller.delete(Token { slot: slot as u32, generation: refusal.generation }.key());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use super::*;
+    use crate::system::poll::Events;
+    use crate::system::socketpair;
+
+    const TIMEOUT: Duration = Duration::from_millis(50);
+
+    /// Refusals, what they wait with, and their time.
+    struct Bench {
+        refusals: Refusals,
+        poller: Poller,
+        now: Instant,
+    }
+
+    impl Bench {
+        fn new(at_most: usize) -> Self {
+            let refusals = Refusals::new(at_most, TIMEOUT);
+            Self { refusals, poller: Poller::new().unwrap(), now: Instant::now() }
+        }
+
+        /// The client's end of a connection that is refused with these words. It waits when it reads.
+        fn refuse(&mut self, words: &[u8]) -> Socket {
+            let (near, far) = socketpair::pair().unwrap();
+            far.set_nonblocking(false).unwrap();
+            self.refusals.begin(near, words.to_vec(), &mut self.poller, self.now);
+            far
+        }
+
+        /// How many are being refused; the poller knows them and no others.
+        fn held(&self) -> usize {
+            assert_eq!(self.refusals.sockets.len(), self.poller.len());
+            self.poller.len()
+        }
+
+        /// Deals with what has come, until `done`.
+        fn until(&mut self, mut done: impl FnMut(&Self) -> bool) {
+            let mut events = Events::new();
+            while !done(self) {
+                self.poller.wait(&mut events, Some(Duration::from_secs(20))).unwrap();
+                assert!(!events.is_empty(), "it waits in vain");
+                events.iter().for_each(|event| self.refusals.event(event.key, &mut self.poller));
+            }
+        }
+
+        fn pass(&mut self, time: Duration) {
+            self.now += time;
+            self.refusals.expire(&mut self.poller, self.now);
+        }
+    }
+
+    fn all_said(mut far: &Socket) -> Vec<u8> {
+        let mut said = Vec::new();
+        far.read_to_end(&mut said).unwrap();
+        said
+    }
+
+    #[test]
+    fn so_many_are_kept_and_whoever_comes_beyond_them_is_told_without_waiting() {
+        for at_most in [0, 1, 2, 5, 32] {
+            let mut bench = Bench::new(at_most);
+            let clients: Vec<Socket> = (0..100).map(|_| bench.refuse(b"full")).collect();
+            assert_eq!(bench.held(), at_most);
+            assert!(
+                clients.iter().all(|client| all_said(client) == b"full"),
+                "all are told, and that it is over"
+            );
+            bench.pass(TIMEOUT);
+            assert_eq!((bench.held(), bench.refusals.next()), (0, None));
+            let again = bench.refuse(b"full");
+            assert_eq!(
+                (bench.held(), all_said(&again)),
+                (at_most.min(1), b"full".to_vec()),
+                "there is room again"
+            );
+        }
+    }
+
+    #[test]
+    fn one_who_stays_is_kept_for_its_time_and_not_longer() {
+        let mut bench = Bench::new(32);
+        let mut client = bench.refuse(b"full");
+        assert_eq!(bench.refusals.next(), Some(bench.now + TIMEOUT));
+        bench.pass(TIMEOUT - Duration::from_nanos(1));
+        assert_eq!(bench.held(), 1);
+        bench.pass(Duration::from_nanos(1));
+        assert_eq!(bench.held(), 0);
+        // The first may be taken by the system before it knows.
+        let closed = (0..1000).any(|_| client.write(b"anybody?").is_err());
+        assert!(closed, "it is closed, not forgotten");
+    }
+
+    #[test]
+    fn one_who_goes_is_not_kept() {
+        let mut bench = Bench::new(32);
+        drop(bench.refuse(b"full"));
+        drop(bench.refuse(b""));
+        bench.until(|bench| bench.held() == 0);
+    }
+
+    #[test]
+    fn what_a_client_sends_is_dropped_so_far() {
+        let mut bench = Bench::new(32);
+        let mut client = bench.refuse(b"full");
+        client.write_all(&[0; DRAINED_BYTES - 1]).unwrap();
+        let read = |bench: &Bench| bench.refusals.sockets.iter().next().map(|(_, it)| it.drained_bytes);
+        bench.until(|bench| read(bench) == Some(DRAINED_BYTES - 1));
+        client.write_all(&[0; 1]).unwrap();
+        bench.until(|bench| bench.held() == 0);
+    }
+
+    #[test]
+    fn words_that_do_not_fit_at_once_are_written_as_they_are_taken() {
+        let mut bench = Bench::new(32);
+        let words = vec![b'#'; 4 << 20];
+        let mut client = bench.refuse(&words);
+        let reading = std::thread::spawn(move || {
+            let mut said = Vec::new();
+            client.read_to_end(&mut said).unwrap();
+            said
+        });
+        bench.until(|bench| bench.held() == 0);
+        assert!(reading.join().unwrap() == words);
+    }
+}

@@ -12,6 +12,7 @@ use std::time::Instant;
 use socket2::Socket;
 
 use crate::base::token::{Token, reserved_key};
+use crate::connection::place::Resume;
 use crate::connection::reason::CloseReason;
 use crate::connection::seat::Address;
 use crate::connection::service::{HandedOut, Service, Turn};
@@ -226,15 +227,10 @@ impl<S: Service> Worker<S> {
             Thing::NotOpened { remote, purpose } => {
                 self.core.not_opened(purpose, remote, ErrorKind::ConnectionAborted, turn);
             }
-            Thing::Resumed(address) => match (address.worker(), address.token_at(self.index)) {
-                (Some(_), Some(token)) => {
-                    // Taken first: whoever resumes it from now on tells us again.
-                    address.take_resumed();
-                    self.core.resume(token);
-                }
-                // It has moved, or lies in our mailbox still; whoever adopts it looks at its mark.
-                (Some(worker), None) if worker != self.index => self.hub.pass_on(worker, address),
-                (Some(_) | None, None) | (None, Some(_)) => {}
+            Thing::Resumed(address) => match address.resume_at(self.index) {
+                Resume::Here(token) => self.core.resume(token),
+                Resume::Elsewhere(worker) => self.hub.pass_on(worker, address),
+                Resume::Nowhere => {}
             },
         }
     }

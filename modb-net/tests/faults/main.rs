@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)] // The helpers of tests are tests.
 
 mod child;
+mod far;
 mod loops;
 mod notifier;
 mod sys;

@@ -1,6 +1,6 @@
 //! How connections and servers end.
 
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
@@ -113,6 +113,23 @@ fn a_panic_while_a_service_is_made_comes_out_too() {
         assert!(context.index != 1, "no service for this worker");
     });
     assert!(matches!(running.server.join(), Err(ServerError::Panicked { .. })));
+}
+
+#[test]
+fn a_service_that_cannot_be_made_is_an_error_of_the_start_and_nothing_is_left() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let started = Server::builder().workers(3).listen(listener).try_start(|context| match context.index {
+        1 => Err("it is out of paper".into()),
+        _ => Ok(lines::Lines::default()),
+    });
+    match started {
+        Err(ServerError::Service { worker: 1, source }) => {
+            assert_eq!(source.to_string(), "it is out of paper");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(TcpStream::connect(address).is_err(), "the listener is closed");
 }
 
 #[test]

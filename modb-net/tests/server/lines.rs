@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use modb_net::{
-    Builder, CloseReason, Connections, Flow, Handle, In, Limits, Opening, Out, Peer, Release, Seq, Server,
-    Service, Token, Turn, WorkerContext,
+    Address, Builder, CloseReason, Connections, Flow, Handle, In, Limits, Opening, Out, Peer, Release, Seq,
+    Server, Service, Token, Turn, WorkerContext,
 };
 
 /// Longer than anything here takes: a test that waits for it has failed.
@@ -21,6 +21,13 @@ pub(crate) struct Ledger {
     pub(crate) closed: AtomicU64,
     pub(crate) moved: AtomicU64,
     pub(crate) stalls: AtomicU64,
+    /// Sessions that have answered that they wait.
+    pub(crate) blocked: AtomicU64,
+    /// Messages that reached the connection they were for, and those that came back.
+    pub(crate) delivered: AtomicU64,
+    pub(crate) undelivered: AtomicU64,
+    /// Of all connections, in the order in which they came.
+    pub(crate) addresses: std::sync::Mutex<Vec<Address>>,
     /// The commit up to which replies may leave.
     pub(crate) committed: AtomicU64,
     reasons: std::sync::Mutex<Vec<CloseReason>>,
@@ -32,6 +39,7 @@ impl Ledger {
     }
 }
 
+#[derive(Default)]
 pub(crate) struct Lines {
     ledger: Arc<Ledger>,
 }
@@ -47,7 +55,8 @@ impl Service for Lines {
     type Session = Session;
     type Message = String;
 
-    fn open(&mut self, _: Handle<'_>, _: &Peer, _: &mut Out<'_>, _: &Turn<'_, Self>) -> Opening<Session> {
+    fn open(&mut self, conn: Handle<'_>, _: &Peer, _: &mut Out<'_>, _: &Turn<'_, Self>) -> Opening<Session> {
+        self.ledger.addresses.lock().unwrap().push(conn.address());
         self.ledger.opened.fetch_add(1, SeqCst);
         Opening::Serve(Session::default())
     }
@@ -108,7 +117,10 @@ impl Service for Lines {
                         std::thread::yield_now();
                     }
                 }
-                "block" => return Flow::Blocked,
+                "block" => {
+                    self.ledger.blocked.fetch_add(1, SeqCst);
+                    return Flow::Blocked;
+                }
                 "quit" => {
                     say("bye");
                     return Flow::Close;
@@ -122,11 +134,21 @@ impl Service for Lines {
     fn on_message(
         &mut self,
         message: String,
-        _: Option<Token>,
+        to: Option<Token>,
         connections: &mut dyn Connections<Session>,
         _: &Turn<'_, Self>,
     ) {
+        if let Some(token) = to {
+            let (_, mut out) = connections.get(token).expect("it is told of those that are there");
+            out.tail().extend_from_slice(message.as_bytes());
+            self.ledger.delivered.fetch_add(1, SeqCst);
+            return;
+        }
         connections.for_each(&mut |_, _, mut out| out.tail().extend_from_slice(message.as_bytes()));
+    }
+
+    fn on_undelivered(&mut self, _: String, _: &Turn<'_, Self>) {
+        self.ledger.undelivered.fetch_add(1, SeqCst);
     }
 
     fn end_turn(&mut self, _: &Turn<'_, Self>) -> Release {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use modb_net::{Handoff, Limits, Server};
+use modb_net::{Handoff, Limits, Server, Undelivered};
 
 use crate::lines::{self, Client, Running};
 
@@ -100,6 +100,102 @@ fn a_pipeline_under_way_survives_any_number_of_moves() {
     });
     assert!(running.ledger.moved.load(SeqCst) > 0);
     running.end();
+}
+
+/// While connections are moved about without a pause.
+fn while_all_moves(running: &Running, body: impl FnOnce()) {
+    let (workers, done) = (running.server.workers(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(SeqCst) {
+                for worker in 0..workers.count() {
+                    workers.move_away(worker, 1);
+                    thread::yield_now();
+                }
+            }
+        });
+        body();
+        done.store(true, SeqCst);
+    });
+}
+
+#[test]
+fn a_message_to_a_connection_that_moves_reaches_it_or_comes_back() {
+    const MESSAGES: u64 = 3000;
+    // With little room, so that one which runs after its connection finds none at times.
+    let running = lines::start(3, Limits { mailbox_capacity: 2, ..lines::limits() });
+    let mut client = running.connect();
+    client.ask("echo x");
+    let address = running.ledger.addresses.lock().unwrap()[0].clone();
+    let (workers, ledger) = (running.server.workers(), &running.ledger);
+    while_all_moves(&running, || {
+        for number in 0..MESSAGES {
+            let mut message = format!("message {number}\n");
+            while let Err(Undelivered(back)) = workers.post_to(&address, message, None) {
+                message = back;
+                thread::yield_now();
+            }
+        }
+        let told = || ledger.delivered.load(SeqCst) + ledger.undelivered.load(SeqCst);
+        lines::wait_until("all have arrived or come back", || told() >= MESSAGES);
+    });
+    client.send("echo end");
+    let arrived: Vec<String> =
+        std::iter::from_fn(|| Some(client.line()).filter(|line| line != "end")).collect();
+    assert_eq!(arrived.iter().collect::<HashSet<_>>().len(), arrived.len(), "none twice");
+    assert_eq!(arrived.len() as u64, ledger.delivered.load(SeqCst));
+    let (moved, back) = (ledger.moved.load(SeqCst), ledger.undelivered.load(SeqCst));
+    println!("{moved} moves, {back} of {MESSAGES} messages came back");
+    assert_eq!(arrived.len() as u64 + back, MESSAGES);
+    assert!(moved > 0);
+    running.end();
+}
+
+#[test]
+fn a_resume_reaches_its_connection_wherever_that_waits() {
+    const ROUNDS: u64 = 300;
+    let running = lines::start(3, lines::limits());
+    let mut client = running.connect();
+    let mut at: usize = client.ask("where").parse().unwrap();
+    let address = running.ledger.addresses.lock().unwrap()[0].clone();
+    let workers = running.server.workers();
+    for round in 1..=ROUNDS {
+        workers.move_away(at, 1);
+        running.until("it has moved", |running| running.ledger.moved.load(SeqCst) == round);
+        client.send("block\nwhere");
+        // From within the call that answers so: neither before it waits nor after.
+        running.until("it waits", |running| running.ledger.blocked.load(SeqCst) == round);
+        workers.resume(&address);
+        // One too many: it comes while the connection does something else, moves, or waits again.
+        workers.resume(&address);
+        let before = std::mem::replace(&mut at, client.line().parse().unwrap());
+        assert_ne!(at, before);
+    }
+    running.end();
+}
+
+#[test]
+fn workers_that_are_all_drained_rest_and_serve_whom_they_have() {
+    for count in [1, 3] {
+        let running = lines::start(count, lines::limits());
+        let mut clients: Vec<Client> = (0..2 * count).map(|_| running.connect()).collect();
+        let before = places(&mut clients);
+        let workers = running.server.workers();
+        (0..count).for_each(|worker| workers.drain(worker, true));
+        assert_eq!(places(&mut clients), before, "there is nowhere to go");
+        let mut waiting = running.connect();
+        waiting.send("where");
+        running.until("nobody takes it", |_| workers.acceptor_stats().pauses == 1);
+        let turns = || running.turns() + workers.acceptor_stats().turns;
+        let before = turns();
+        thread::sleep(Duration::from_millis(100)); // what is measured: time in which nothing happens
+        let turns = turns() - before;
+        assert!(turns <= 10, "{turns} turns of {count} for nothing");
+        assert_eq!(clients[0].ask("echo x"), "x");
+        workers.drain(count - 1, false);
+        assert_eq!(waiting.line(), (count - 1).to_string());
+        running.end();
+    }
 }
 
 #[test]

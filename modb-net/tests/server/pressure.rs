@@ -126,6 +126,64 @@ fn a_hundred_thousand_requests_in_one_write_leave_the_others_their_turn() {
 }
 
 #[test]
+fn limits_of_zero_serve_and_do_not_spin() {
+    let zero = Duration::ZERO;
+    let limits = Limits {
+        output_high_water_bytes: 0,
+        requests_per_turn: 0,
+        read_bytes_per_turn: 0,
+        accepts_per_turn: 0,
+        mail_per_turn: 0,
+        mailbox_capacity: 0,
+        max_memory_bytes: 0,
+        max_refusing: 0,
+        max_connections: 2,
+        refusal_timeout: zero,
+        stall_timeout: zero,
+        linger_timeout: zero,
+        linger_bytes: 0,
+        closing_timeout: zero,
+        ..Limits::default()
+    };
+    let running = lines::start(1, limits);
+    let mut client = running.connect();
+    for _ in 0..3 {
+        assert_eq!(client.ask("large 1000").len(), 999);
+    }
+    let before = running.turns();
+    std::thread::sleep(Duration::from_millis(100)); // what is measured: time in which nothing happens
+    let turns = running.turns() - before;
+    assert!(turns <= 5, "{turns} turns for nothing");
+    assert_eq!(client.ask("quit"), "bye");
+    running.end();
+}
+
+#[test]
+fn at_any_bound_who_is_there_is_served_and_who_is_too_many_is_told_at_once() {
+    const FLOOD: usize = 120;
+    for bound in [0, 1, 2, 5, 40] {
+        // Those who stay and say nothing are not waited for: an hour would be too long.
+        let refusal_timeout = Duration::from_secs(3600);
+        let running = lines::start(2, Limits { max_connections: bound, refusal_timeout, ..lines::limits() });
+        let workers = running.server.workers();
+        let mut served: Vec<Client> = (0..bound).map(|_| running.connect()).collect();
+        served.iter_mut().for_each(|client| assert_eq!(client.ask("echo x"), "x"));
+        let mut flood: Vec<Client> = (0..FLOOD).map(|_| running.connect()).collect();
+        for client in &mut flood {
+            assert_eq!((client.line(), client.line()), ("full".to_owned(), String::new()), "of {bound}");
+        }
+        assert_eq!((workers.connections(), workers.acceptor_stats().refused), (bound, FLOOD as u64));
+        served.iter_mut().for_each(|client| assert_eq!(client.ask("echo y"), "y"));
+        assert_eq!(running.ledger.closed.load(SeqCst), 0, "nobody who was there was harmed");
+        if served.pop().is_some() {
+            running.until("there is room", |_| workers.connections() < bound);
+            assert_eq!(running.connect().ask("echo z"), "z");
+        }
+        running.end();
+    }
+}
+
+#[test]
 fn one_too_many_reads_why_and_is_closed() {
     let running = lines::start(2, Limits { max_connections: 3, ..lines::limits() });
     let mut served: Vec<Client> = (0..3).map(|_| running.connect()).collect();

@@ -310,6 +310,8 @@ fn a_connection_is_opened_from_here_or_it_is_told_why_not() {
         Err(error) => assert!(matches!(error, modb_net::JoinError::System(_))),
     }
     lines::wait_until("its seat is free", || workers.connections() == 1);
+    workers.set_max_connections(1);
+    assert!(matches!(workers.connect(address, DEADLINE, "no"), Err(modb_net::JoinError::NoSeat)));
     running.end();
 }
 
@@ -336,7 +338,7 @@ fn a_connection_that_is_never_answered_is_given_up_at_its_deadline() {
     workers.connect(address, Duration::from_millis(100), "in vain").unwrap();
     assert!(matches!(running.next(), Told::NotOpened("in vain", ErrorKind::TimedOut)));
     lines::wait_until("its seat is free", || workers.connections() == 0);
-    assert_eq!(workers.closed(CloseReason::ConnectFailed), 1);
+    lines::wait_until("it is counted", || workers.closed(CloseReason::ConnectFailed) == 1);
     drop(fill);
     running.end();
 }
@@ -427,7 +429,37 @@ fn what_comes_when_the_server_ends_is_told_too() {
     let not_opened =
         told.iter().filter(|told| matches!(told, Told::NotOpened("to open", ErrorKind::ConnectionAborted)));
     assert_eq!(not_opened.count(), 1);
-    assert_eq!((workers.connections(), workers.closed(CloseReason::ConnectFailed)), (0, 1));
+    assert_eq!(
+        (workers.connections(), workers.closed(CloseReason::ConnectFailed)),
+        (0, 1),
+        "both have ended"
+    );
+}
+
+#[test]
+fn a_listener_at_which_many_wait_does_not_keep_another_from_its_turn() {
+    for crowded in [0, 1] {
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let addresses = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+        // All of them wait before anybody is accepted.
+        let crowd: Vec<TcpStream> =
+            (0..50).map(|_| TcpStream::connect(addresses[crowded]).unwrap()).collect();
+        let _one = TcpStream::connect(addresses[1 - crowded]).unwrap();
+        let limits = Limits { accepts_per_turn: 4, ..lines::limits() };
+        let builder = Server::builder().workers(1).limits(limits);
+        let running = start(listeners.into_iter().fold(builder, Builder::listen));
+        let mut before = 0;
+        loop {
+            let Told::Opened(_, Peer::Tcp { local, .. }, _) = running.next() else { panic!("who else?") };
+            if local == addresses[1 - crowded] {
+                break;
+            }
+            before += 1;
+        }
+        assert!(before < 4, "{before} came before it");
+        drop(crowd);
+        running.end();
+    }
 }
 
 #[test]

@@ -10,10 +10,12 @@ use super::introspect::{help_for, unreachable_parent};
 use super::parse::{Options, int, is, lossy};
 use super::spec::{Access, Find, Flags, KeySpec, Spec};
 use super::table::name_at;
-use super::{COMMANDS as ALL, CommandError, Ctx, Reply, lookup};
+use super::{COMMANDS as ALL, CommandError, Ctx, Reply, in_thread, lookup};
 
 const ANY: &[Flags] = &[Flags::LOADING, Flags::STALE];
 const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
+const HELD_KEY: &[KeySpec] =
+    &[KeySpec { access: Access::Update, find: Find::Range { first: 2, last: 2, step: 1 } }];
 const USAGE_KEY: &[KeySpec] =
     &[KeySpec { access: Access::Inspect, find: Find::Range { first: 2, last: 2, step: 1 } }];
 
@@ -56,6 +58,8 @@ pub(super) static COMMANDS: [Spec; 7] = [
         .with(&[
             Spec::new("server", "sleep", debug_sleep, 3).flags(ADMIN).docs("seconds", "1.0.0", "O(1)", "Lets this connection's worker sleep.")
                 .differs("one worker sleeps, not the server; at most 60 seconds"),
+            Spec::new("server", "hold", debug_hold, 4).flags(ADMIN).keys(HELD_KEY).docs("key milliseconds", "7.2.0", "O(1)", "Keeps others from writing the key for a while, as a slow command does.")
+                .differs("Redis has none: there a slow command stops everybody"),
             Spec::new("server", "error", debug_error, 3).flags(ADMIN).docs("text", "1.0.0", "O(1)", "Answers with this error."),
             Spec::new("server", "small-pages", debug_small_pages, 3).flags(ADMIN)
                 .docs("yes|no", "1.0.0", "O(1)", "Has collections become trees of many levels after a few elements.").differs("only here"),
@@ -206,6 +210,19 @@ fn debug_sleep(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandEr
             Ok(Reply::Ok)
         }
         _ => err("ERR the time to sleep must be from 0 to 60 seconds"),
+    }
+}
+
+fn debug_hold(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    /// Longer is a mistake, and would hold up a shutdown.
+    const MAX_MS: i64 = 60_000;
+    ctx.check_enabled("debug", "DEBUG")?;
+    match int(&args[3])? {
+        ms @ 0..=MAX_MS => in_thread(move || {
+            std::thread::sleep(Duration::from_millis(ms.unsigned_abs()));
+            Ok(Reply::Ok)
+        }),
+        _ => err("ERR the time to hold must be from 0 to 60000 milliseconds"),
     }
 }
 

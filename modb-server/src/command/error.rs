@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::errands::Work;
 use crate::data::DataError;
 use crate::store::StoreError;
 
@@ -24,6 +25,10 @@ pub enum CommandError {
     /// There is no room for its reply now: nothing was done, and it is to be executed again when there is.
     #[error("ERR no memory for the reply now")]
     NoRoom,
+    /// What takes long, as waiting for the disk does, and is done by a thread, with the stripes of the command held; its reply
+    /// is the command's. Nothing was written before.
+    #[error("ERR it takes long")]
+    InThread(Work),
     /// Any other text; begins with its code.
     #[error("{0}")]
     Text(Cow<'static, str>),

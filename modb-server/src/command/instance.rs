@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use modb_net::{AcceptorStats, CloseReason, WorkerStats};
 
-use super::{Calls, ClientInfo, Notices, Rate, Registry, SlowLog, Sums, Tasks};
+use super::{Calls, ClientInfo, Errands, Notices, Rate, Registry, SlowLog, Sums, Tasks};
 use crate::config::Settings;
 use crate::data::{Data, Tally};
 
@@ -67,6 +67,8 @@ pub struct Instance {
     pub slowlog: SlowLog,
     /// The backup or compaction in the background.
     pub tasks: Tasks,
+    /// What threads do for commands that take long.
+    pub errands: Errands,
     /// What is logged about clients, and seldom.
     pub notices: Notices,
     /// When it was opened, in milliseconds since 1970.
@@ -103,6 +105,7 @@ impl Instance {
             clients: Registry::default(),
             slowlog: SlowLog::default(),
             tasks: Tasks::default(),
+            errands: Errands::default(),
             notices: Notices::default(),
             started_ms,
             run_id: random_hex(),

@@ -14,6 +14,7 @@ mod client_commands;
 mod clients;
 mod config;
 mod connection;
+mod errands;
 mod error;
 mod expire;
 mod hashes;
@@ -49,6 +50,8 @@ pub use care::Tasks;
 pub use client::{Client, ReplyMode, Then};
 pub use clients::{ClientInfo, Pause, Registry};
 pub use config::{warn_of_idle, warn_of_open_door};
+pub use errands::{Begun, Errands};
+use errands::{On, Waits, Work};
 pub use error::CommandError;
 use error::{ECHOED_BYTES, echo, echoed};
 pub use instance::{Instance, Network, NoNetwork};
@@ -59,7 +62,7 @@ pub use strangers::{Notices, spoken_by_strangers};
 pub use table::{COMMANDS, lookup};
 pub use times::Times;
 
-use crate::data::{Committed, Data, Held, Tally, Tx};
+use crate::data::{Committed, Data, Held, Need, Parker, Tally, Ticket, Tx, Wake};
 
 /// What a command works with.
 pub struct Ctx<'c, 'd> {
@@ -95,11 +98,17 @@ impl Ctx<'_, '_> {
     }
 }
 
+/// For what takes long: see [`CommandError::InThread`].
+fn in_thread(
+    work: impl FnOnce() -> Result<Reply, CommandError> + Send + 'static,
+) -> Result<Reply, CommandError> {
+    Err(CommandError::InThread(Work::new(work)))
+}
+
 /// Space that is used again for every command of a worker.
 #[derive(Debug, Default)]
 pub struct Scratch {
     key: Vec<u8>,
-    hashes: Vec<u64>,
 }
 
 /// The outcome of a command.
@@ -144,6 +153,26 @@ pub fn resolve(args: Args<'_>) -> Result<Resolved, CommandError> {
     Ok(Resolved { spec: subcommand, number: table::number(index, Some(sub)) })
 }
 
+/// Who has a command executed.
+pub trait Host {
+    /// Whether there is room for a reply of so many bytes; asked before anything is committed, for large ones.
+    fn has_room(&self, bytes: usize) -> bool;
+
+    /// Makes what wakes him, if the command has to wait.
+    fn waker(&self) -> Box<dyn Wake>;
+}
+
+/// A thread that may sleep.
+impl Host for Parker {
+    fn has_room(&self, _: usize) -> bool {
+        true
+    }
+
+    fn waker(&self) -> Box<dyn Wake> {
+        Self::waker(self)
+    }
+}
+
 /// What a command is executed with, besides its arguments and the client.
 #[derive(Clone, Copy)]
 pub struct Env<'e> {
@@ -155,76 +184,178 @@ pub struct Env<'e> {
     pub tally: &'e Tally,
     /// The time, in milliseconds since 1970.
     pub now_ms: u64,
-    /// Whether there is room for a reply of so many bytes; asked before anything is committed, for large ones.
-    pub room: &'e dyn Fn(usize) -> bool,
+    /// Who has it executed.
+    pub host: &'e dyn Host,
 }
 
 /// Executes a resolved command: takes the stripes it needs, runs it, commits, gives them back.
+///
+/// # Errors
+/// It has to wait for something that others hold or do, and has changed nothing: to be [gone on](go_on) with once
+/// [`Host::waker`]'s was called.
 pub fn execute(
     resolved: Resolved,
     args: Args<'_>,
     client: &mut Client,
-    env: Env<'_>,
+    env: &Env<'_>,
     scratch: &mut Scratch,
+) -> Result<Outcome, Begun> {
+    let data = &env.instance.data;
+    env.tally.commands.bump();
+    client.info.touch(resolved.number, env.now_ms);
+    match data.try_hold(need(resolved.spec, args, data)) {
+        Ok(held) => run(resolved, args, client, env, scratch, held),
+        Err(need) => {
+            let held = data.hold_or_queue(need, env.host.waker());
+            run_if_held(resolved, args, client, env, scratch, held)
+        }
+    }
+}
+
+/// Goes on with a request that had to wait.
+///
+/// # Errors
+/// It still has to, or again.
+#[cold]
+pub fn go_on(
+    begun: Begun,
+    args: Args<'_>,
+    client: &mut Client,
+    env: &Env<'_>,
+    scratch: &mut Scratch,
+) -> Result<Outcome, Begun> {
+    let Waits { resolved, on } = *begun.0;
+    match on {
+        On::Stripes(ticket) => {
+            let held = env.instance.data.hold_queued(ticket);
+            run_if_held(resolved, args, client, env, scratch, held)
+        }
+        On::Thread(done) => match done.take() {
+            Some(reply) => Ok(outcome(reply, Committed::default(), env.tally)),
+            None => Err(Begun::new(resolved, On::Thread(done))),
+        },
+    }
+}
+
+/// As [`execute`], for a thread that sleeps while it waits.
+pub fn execute_sleeping(
+    resolved: Resolved,
+    args: Args<'_>,
+    client: &mut Client,
+    env: &Env<'_>,
+    scratch: &mut Scratch,
+    parker: &Parker,
 ) -> Outcome {
-    let Resolved { spec, number } = resolved;
-    let Env { instance, network, tally, now_ms, room } = env;
-    tally.commands.bump();
-    client.info.touch(number, now_ms);
-    let mut held = hold(spec, args, &instance.data, &mut scratch.hashes);
-    let (mut reply, mut committed);
+    let env = Env { host: parker, ..*env };
+    let mut outcome = execute(resolved, args, client, &env, scratch);
     loop {
-        let frees = !spec.flags.has(Flags::DENYOOM);
-        let mut tx = Tx::new(&instance.data, &held, tally, &mut scratch.key, now_ms).freeing(frees);
-        reply = (spec.run)(&mut Ctx { tx: &mut tx, client, instance, network }, args);
-        // It has changed nothing, and is run again.
-        if let Some(missed) = tx.missed() {
-            held = instance.data.hold_more(held, missed);
-            continue;
-        }
-        committed = Committed { read: tx.read_seq(), written: Seq::ZERO };
-        if reply.as_ref().is_ok_and(|reply| reply.is_large() && !room(reply.bytes())) {
-            reply = Err(CommandError::NoRoom);
-        }
-        if reply.is_ok() {
-            match tx.commit() {
-                Ok(done) => committed = done,
-                Err(error) => reply = Err(error.into()),
+        match outcome {
+            Ok(outcome) => return outcome,
+            Err(begun) => {
+                parker.wait();
+                outcome = go_on(begun, args, client, &env, scratch);
             }
         }
-        break;
     }
-    drop(held);
+}
+
+/// What is done seldom, apart from [`execute`], which is short.
+#[cold]
+#[inline(never)]
+fn run_if_held<'d>(
+    resolved: Resolved,
+    args: Args<'_>,
+    client: &mut Client,
+    env: &Env<'d>,
+    scratch: &mut Scratch,
+    held: Result<Held<'d>, Ticket>,
+) -> Result<Outcome, Begun> {
+    match held {
+        Ok(held) => run(resolved, args, client, env, scratch, held),
+        Err(ticket) => Err(Begun::new(resolved, On::Stripes(ticket))),
+    }
+}
+
+/// Runs a command with its stripes.
+#[inline(always)]
+fn run<'d>(
+    resolved: Resolved,
+    args: Args<'_>,
+    client: &mut Client,
+    env: &Env<'d>,
+    scratch: &mut Scratch,
+    mut held: Held<'d>,
+) -> Result<Outcome, Begun> {
+    let spec = resolved.spec;
+    let &Env { instance, network, tally, now_ms, host } = env;
+    let data = &instance.data;
+    if spec.walks() {
+        // What it waited for is whole; it takes long, and needs no more.
+        held.give_back();
+    }
+    let frees = !spec.flags.has(Flags::DENYOOM);
+    let mut tx = Tx::new(data, &held, tally, &mut scratch.key, now_ms).freeing(frees);
+    let mut reply = (spec.run)(&mut Ctx { tx: &mut tx, client, instance, network }, args);
+    if let Some(missed) = tx.missed() {
+        // It has changed nothing, and is run again.
+        drop(tx);
+        let held = data.hold(data.need_more(held, missed), || host.waker());
+        return run_if_held(resolved, args, client, env, scratch, held);
+    }
+    let mut committed = Committed { read: tx.read_seq(), written: Seq::ZERO };
+    if reply.as_ref().is_ok_and(|reply| reply.is_large() && !host.has_room(reply.bytes())) {
+        reply = Err(CommandError::NoRoom);
+    }
+    if reply.is_ok() {
+        match tx.commit() {
+            Ok(done) => committed = done,
+            Err(error) => reply = Err(error.into()),
+        }
+    } else {
+        drop(tx);
+    }
+    if let Err(CommandError::InThread(work)) = reply {
+        let done = instance.errands.begin(work, held.keep(), host.waker());
+        return Err(Begun::new(resolved, On::Thread(done)));
+    }
+    held.end();
     if spec.keys.is_empty() && spec.flags.has(Flags::READONLY) {
         // It has seen a whole database.
-        committed.read = instance.data.store().committed();
+        committed.read = data.store().committed();
     }
+    Ok(outcome(reply, committed, tally))
+}
+
+fn outcome(reply: Result<Reply, CommandError>, committed: Committed, tally: &Tally) -> Outcome {
     if reply.as_ref().is_err_and(|error| !matches!(error, CommandError::NoRoom)) {
         tally.errors.bump();
     }
     Outcome { reply, committed }
 }
 
-/// Takes the stripes that the rule asks for.
-fn hold<'d>(spec: &Spec, args: Args<'_>, data: &'d Data, hashes: &mut Vec<u64>) -> Held<'d> {
+/// The stripes that the rule asks for.
+#[inline]
+fn need(spec: &Spec, args: Args<'_>, data: &Data) -> Need {
     if spec.flags.has(Flags::ALL_KEYS) {
-        return data.hold_all();
+        return Need::everything();
     }
     if let [only] = spec.keys
         && let Some(index) = only.single()
     {
         let one_record = spec.flags.has(Flags::READONLY) && !spec.flags.has(Flags::MANY_RECORDS);
-        return if one_record { data.hold_none() } else { data.hold_one(&args[index]) };
+        return if one_record { Need::NOTHING } else { data.need_one(&args[index]) };
     }
     if spec.keys.is_empty() {
-        if spec.walks() {
-            data.wait_for_batches();
-        }
-        return data.hold_none();
+        return if spec.walks() { data.need_to_walk() } else { Need::NOTHING };
     }
+    need_several(spec, args, data)
+}
+
+#[inline(never)]
+fn need_several(spec: &Spec, args: Args<'_>, data: &Data) -> Need {
     let mut places = Vec::new();
     spec.for_each_key(args, |index, _| places.push(index));
-    data.hold_many(places.into_iter().map(|index| &args[index]), hashes)
+    data.need_many(places.into_iter().map(|index| &args[index]))
 }
 
 fn wrong_arity(name: &str) -> CommandError {

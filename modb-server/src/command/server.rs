@@ -6,7 +6,7 @@ use super::error::err;
 use super::introspect::{help_for, unreachable_parent};
 use super::parse::{self, is};
 use super::spec::{Flags, Spec};
-use super::{CommandError, Ctx, Reply, Then, config, info};
+use super::{CommandError, Ctx, Reply, Then, config, in_thread, info};
 
 const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
 const SAVING: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::NO_ASYNC_LOADING];
@@ -111,8 +111,11 @@ fn shutdown(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
 }
 
 fn save(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    ctx.tx.data().store().sync().map_err(crate::data::DataError::from)?;
-    Ok(Reply::Ok)
+    let store = std::sync::Arc::clone(ctx.tx.data().store());
+    in_thread(move || {
+        store.sync().map_err(crate::data::DataError::from)?;
+        Ok(Reply::Ok)
+    })
 }
 
 fn bgsave(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {

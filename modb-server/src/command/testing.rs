@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use modb_net::resp::{Decoded, Encoder, Limits, ReplyDecoder, RequestDecoder, Value};
 
-use super::{Client, Env, Instance, NoNetwork, Scratch, execute, resolve};
+use super::{Client, Env, Instance, NoNetwork, Scratch, execute_sleeping, resolve};
 use crate::config::Settings;
-use crate::data::{Data, Tally};
+use crate::data::{Data, Parker, Tally};
 use crate::store::{EngineKind, OpenOptions, Store, open};
 
 /// A database in memory with one client, and a clock that stands still unless moved.
@@ -16,6 +16,7 @@ pub(crate) struct Bench {
     client: RefCell<Client>,
     scratch: RefCell<Scratch>,
     tally: Tally,
+    parker: Parker,
     pub(crate) now_ms: Cell<u64>,
 }
 
@@ -38,6 +39,7 @@ impl Bench {
             client: RefCell::new(client),
             scratch: RefCell::default(),
             tally: Tally::default(),
+            parker: Parker::default(),
             now_ms: Cell::new(START_MS),
         }
     }
@@ -54,12 +56,13 @@ impl Bench {
         let env = Env {
             instance: &self.instance,
             network: &NoNetwork,
-            room: &|_| true,
             tally: &self.tally,
             now_ms: self.now_ms.get(),
+            host: &self.parker,
         };
         let reply = resolve(args).and_then(|resolved| {
-            execute(resolved, args, &mut client, env, &mut self.scratch.borrow_mut()).reply
+            let scratch = &mut self.scratch.borrow_mut();
+            execute_sleeping(resolved, args, &mut client, &env, scratch, &self.parker).reply
         });
         let mut out = Vec::new();
         let mut encoder = Encoder::new(&mut out, client.protocol);

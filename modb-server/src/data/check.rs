@@ -366,7 +366,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::data::{Data, Tally, Tx};
+    use crate::data::{Data, Need, Tally, Tx};
     use crate::store::{Batch, EngineKind, OpenOptions, Write, open};
 
     /// A store with two keys, of which one expires.
@@ -375,7 +375,7 @@ mod tests {
         let store = open(&options).unwrap();
         let data = Data::open(Arc::clone(&store), 16, false).unwrap();
         let (tally, mut buf) = (Tally::default(), Vec::new());
-        let held = data.hold_all();
+        let held = data.hold_sleeping(Need::everything());
         let mut tx = Tx::new(&data, &held, &tally, &mut buf, 1000);
         tx.swap_databases(3, 4);
         tx.commit().unwrap();

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::layout::{self, Place};
-use super::{Data, DataError, Tally, Tx};
+use super::{Data, DataError, Need, Tally, Tx};
 use crate::store::{Page, Write};
 
 /// An entry that expires later than this after its own commit need not lower the floor: nobody has raised it
@@ -101,9 +101,8 @@ impl Data {
     }
 
     fn remove_group(&self, group: &[(Place<'_>, u64)], now_ms: u64, tally: &Tally) -> Result<(), DataError> {
-        let mut hashes: Vec<u64> = group.iter().map(|(place, _)| place.hash).collect();
         let mut key_buf = Vec::new();
-        let held = self.stripes.many(&mut hashes);
+        let held = self.stripes.hold_sleeping(Need::many(group.iter().map(|(place, _)| place.hash)));
         let mut tx = Tx::new(self, &held, tally, &mut key_buf, now_ms).freeing(true);
         for (place, at) in group {
             let entry = tx.entry_at(*place)?;

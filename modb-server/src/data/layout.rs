@@ -39,6 +39,7 @@ const BUCKET_SHIFT: u32 = 10;
 
 /// What a key holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 #[repr(u8)]
 pub enum Kind {
     /// A string of bytes.

@@ -36,7 +36,7 @@ pub use glob::matches as glob_matches;
 pub use housekeeping::Housekeeper;
 pub use layout::{Form, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record};
 pub use scan::KeyPage;
-pub use stripes::Held;
+pub use stripes::{Access, Held, Kept, Need, Parker, Ticket, Wake};
 pub use tally::Tally;
 pub use tx::{Committed, Entry, Missed, Tx};
 
@@ -150,36 +150,64 @@ impl Data {
         self.seed.hash(key)
     }
 
-    /// Holds nothing, for what neither reads nor writes keys.
-    pub fn hold_none(&self) -> Held<'_> {
-        self.stripes.none()
+    /// What a command on one key needs.
+    pub fn need_one(&self, key: &[u8]) -> Need {
+        Need::one(self.hash(key))
     }
 
-    /// Holds the stripe of one key.
-    pub fn hold_one(&self, key: &[u8]) -> Held<'_> {
-        self.stripes.one(self.hash(key))
+    /// What a command on several keys needs.
+    pub fn need_many<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> Need {
+        Need::many(keys.map(|key| self.hash(key)))
     }
 
-    /// Holds the stripes of all of `keys`; `hashes` is scratch space.
-    pub fn hold_many<'k>(&self, keys: impl Iterator<Item = &'k [u8]>, hashes: &mut Vec<u64>) -> Held<'_> {
-        hashes.clear();
-        hashes.extend(keys.map(|key| self.hash(key)));
-        self.stripes.many(hashes)
+    /// What a walk over a database has to have had: then it finds the rest of every batch of which something was seen
+    /// before.
+    pub fn need_to_walk(&self) -> Need {
+        self.stripes.marked()
     }
 
-    /// Holds what a [`Tx`] had, and what it [missed](Tx::missed).
-    pub fn hold_more(&self, held: Held<'_>, missed: Missed) -> Held<'_> {
-        self.stripes.with_one_more(held, missed.0)
+    /// What a [`Tx`] had, and what it [missed](Tx::missed). The former is given back.
+    pub fn need_more(&self, held: Held<'_>, missed: Missed) -> Need {
+        held.and(missed.0)
     }
 
-    /// Waits until every batch that is becoming visible is whole: a walk then finds the rest of what was seen before.
-    pub fn wait_for_batches(&self) {
-        self.stripes.wait_for_marks();
+    /// Holds what is needed, if all of it is free soon.
+    ///
+    /// # Errors
+    /// The need.
+    #[inline]
+    pub fn try_hold(&self, need: Need) -> Result<Held<'_>, Need> {
+        self.stripes.try_hold(need)
     }
 
-    /// Holds every stripe.
-    pub fn hold_all(&self) -> Held<'_> {
-        self.stripes.all()
+    /// As [`Data::hold`], after [`Data::try_hold`].
+    ///
+    /// # Errors
+    /// The place in the queues.
+    pub fn hold_or_queue(&self, need: Need, wake: Box<dyn Wake>) -> Result<Held<'_>, Ticket> {
+        self.stripes.hold_or_queue(need, wake)
+    }
+
+    /// Holds what is needed, or queues for it; `wake` is called when [`Data::hold_queued`] may succeed.
+    ///
+    /// # Errors
+    /// The place in the queues.
+    #[inline]
+    pub fn hold(&self, need: Need, wake: impl FnOnce() -> Box<dyn Wake>) -> Result<Held<'_>, Ticket> {
+        self.stripes.hold(need, wake)
+    }
+
+    /// Holds what a ticket waits for, if it is there now.
+    ///
+    /// # Errors
+    /// The ticket, which keeps its place.
+    pub fn hold_queued(&self, ticket: Ticket) -> Result<Held<'_>, Ticket> {
+        self.stripes.hold_queued(ticket)
+    }
+
+    /// Holds what is needed, and sleeps until it is there: for threads that serve nobody.
+    pub fn hold_sleeping(&self, need: Need) -> Held<'_> {
+        self.stripes.hold_sleeping(need)
     }
 
     /// How many keys the database has, and how many of them have an expiry; expired keys count until removed.

@@ -194,7 +194,7 @@ mod tests {
     fn write(data: &Data, keys: &[String], set: bool) {
         let (tally, mut buf) = (Tally::default(), Vec::new());
         for part in keys.chunks(500) {
-            let held = data.hold_all();
+            let held = data.hold_sleeping(crate::data::Need::everything());
             let mut tx = Tx::new(data, &held, &tally, &mut buf, 0);
             for key in part {
                 let entry = tx.entry(0, key.as_bytes()).unwrap();

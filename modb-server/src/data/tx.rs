@@ -139,7 +139,7 @@ impl<'a> Tx<'a> {
         Self { waits: true, ..self }
     }
 
-    /// The stripe that was missed: drop this, hold it as well ([`Data::hold_more`]) and do the same again.
+    /// The stripe that was missed: drop this, hold it as well ([`Data::need_more`]) and do the same again.
     pub fn missed(&self) -> Option<Missed> {
         self.missed
     }
@@ -504,13 +504,14 @@ fn key_of(write: &Write) -> Option<&Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Need;
     use crate::store::{EngineKind, OpenOptions, open};
 
     #[test]
     fn what_has_more_to_be_seen_than_one_key_is_published_as_such() {
         let options = OpenOptions { engine: EngineKind::Memory, ..OpenOptions::new("") };
         let data = Data::open(open(&options).unwrap(), 16, false).unwrap();
-        let (held, tally) = (data.hold_all(), Tally::default());
+        let (held, tally) = (data.hold_sleeping(Need::everything()), Tally::default());
         let several = |work: &dyn Fn(&mut Tx<'_>)| {
             let mut key_buf = Vec::new();
             let mut tx = Tx::new(&data, &held, &tally, &mut key_buf, 1000);

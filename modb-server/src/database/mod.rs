@@ -58,6 +58,14 @@ impl Database {
 
     /// Opens an empty database in memory: see [`Options::in_memory`].
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let database = modb_server::Database::in_memory()?;
+    /// database.set("a", "1")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If the system has no thread left.
     pub fn in_memory() -> Result<Self, OpenError> {
@@ -118,11 +126,30 @@ impl Database {
     }
 
     /// The database's own folder, if it is in one.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let database = modb_server::Database::temporary()?;
+    /// println!("the files are in {:?}", database.folder());
+    /// assert_eq!(modb_server::Database::in_memory()?.folder(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn folder(&self) -> Option<&Path> {
         self.shared().folder().map(|folder| folder.as_path())
     }
 
     /// The keyspace of that index. [`Options::databases`] says how many there are.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = modb_server::Database::in_memory()?;
+    /// let sessions = database.keyspace(1)?;
+    /// sessions.set("session:1", "ann")?;
+    /// assert!(database.keyspace(16).is_err()); // 0 to 15, unless `Options::databases` says otherwise
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::NoSuchKeyspace`], [`Error::Closed`], [`Error::InsideUpdate`], [`Error::Forked`].
@@ -135,6 +162,16 @@ impl Database {
 
     /// A client in this process, which executes any command by its words.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = modb_server::Database::in_memory()?;
+    /// let mut client = database.client()?;
+    /// client.run(["MSET", "a", "1", "b", "2"])?;
+    /// assert_eq!(client.run(["DBSIZE"])?, modb_server::Reply::Integer(2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Closed`], [`Error::InsideUpdate`], [`Error::Forked`].
     pub fn client(&self) -> Result<LocalClient, Error> {
@@ -142,6 +179,17 @@ impl Database {
     }
 
     /// Waits until everything that was written is synced to the disk, whatever the durability mode promises of itself.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let database = modb_server::Database::temporary()?;
+    /// for n in 0..1000 {
+    ///     database.set(format!("key {n}"), "x")?;
+    /// }
+    /// database.sync()?; // a power cut takes none of them
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If the sync fails; no write is taken after that. As every call: [`Error::Closed`], [`Error::InsideUpdate`],
@@ -176,6 +224,16 @@ impl Database {
     }
 
     /// Gives back the space of what was overwritten and removed, which otherwise happens bit by bit. Takes long.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let database = modb_server::Database::temporary()?;
+    /// database.set("a", vec![0; 1 << 20])?;
+    /// database.delete("a")?;
+    /// database.compact()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If files cannot be read or written.

@@ -68,6 +68,15 @@ pub struct Options {
 
 impl Options {
     /// The defaults, for the data folder `path`, which is made if it is missing.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path();
+    /// let database = modb_server::Options::new(path).cache_mb(64).open()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(path: impl AsRef<Path>) -> Self {
         let options = Self::at(Place::Folder);
         let wrong = options.settings.set_folder(path.as_ref()).err();
@@ -76,12 +85,26 @@ impl Options {
 
     /// For data that stays in memory and is gone when the database is closed. Nothing is written to the disk, so it has to
     /// fit in memory, and [`Database::backup`] is refused.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let database = modb_server::Options::in_memory().databases(1).open()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn in_memory() -> Self {
         Self::at(Place::Memory).with("store", EngineKind::Memory.name())
     }
 
     /// For a folder of its own in the system's folder for temporary files, which is removed when the database is closed. If the
     /// process is killed it stays.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let database = modb_server::Options::temporary().cache_mb(16).open()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn temporary() -> Self {
         Self::at(Place::Temporary)
     }
@@ -99,6 +122,16 @@ impl Options {
     }
 
     /// What a write that was acknowledged survives. Default: [`Durability::EverySecond`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use modb_server::{Durability, Options};
+    ///
+    /// let database = Options::temporary().durability(Durability::Always).open()?;
+    /// database.set("a", "1")?; // when this returns, no power cut can take it
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn durability(self, durability: Durability) -> Self {
         let name = match durability {
@@ -134,6 +167,18 @@ impl Options {
     }
 
     /// Waits so long for a folder that somebody else has. Without, that is an error at once.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path();
+    /// // The process that this one replaces may not have ended yet.
+    /// let database = modb_server::Options::new(path).wait_for_folder(Duration::from_secs(5)).open()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn wait_for_folder(self, patience: Duration) -> Self {
         Self { patience, ..self }
@@ -141,6 +186,20 @@ impl Options {
 
     /// Changes nothing in the folder, which has to be there: writes are [`Error::ReadOnly`](crate::Error::ReadOnly). Several may
     /// read a folder at once, while nobody writes it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use modb_server::{Database, Error, Options};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path();
+    /// Database::open(path)?.set("a", "1")?;
+    /// let database = Options::new(path).read_only().open()?;
+    /// assert_eq!(database.get("a")?, Some("1".into()));
+    /// assert!(matches!(database.set("a", "2"), Err(Error::ReadOnly(_))));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn read_only(self) -> Self {
         Self { read_only: true, ..self }
@@ -148,6 +207,16 @@ impl Options {
 
     /// The password that a [`Server`](crate::Server) on this database asks for. Without one, it serves clients of this machine
     /// only.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use modb_server::{Options, Server};
+    ///
+    /// let database = Options::in_memory().password("a long one").max_clients(100).workers(1).open()?;
+    /// let server = Server::bind(&database, "127.0.0.1:0".parse()?)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn password(self, password: &str) -> Self {
         self.with("requirepass", password)
@@ -187,6 +256,13 @@ impl Options {
     }
 
     /// Opens the database.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// assert!(modb_server::Options::in_memory().cache_mb(0).open().is_err()); // every wrong value is told here
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`OpenError`]. A folder that is already open in this process is one that somebody else has: clone the [`Database`].

@@ -8,6 +8,7 @@ use modb_net::resp::{
 };
 
 use crate::command::{self, Client, Env, Flags, NoNetwork, Scratch};
+use crate::data::Parker;
 use crate::error::Error;
 use crate::handle::{Open, Shared};
 use crate::session::now_ms;
@@ -17,13 +18,20 @@ use crate::session::now_ms;
 pub struct LocalClient {
     client: Client,
     scratch: Scratch,
+    /// Where its thread sleeps while a command waits for others.
+    parker: Parker,
     shared: Arc<Shared>,
 }
 
 impl LocalClient {
     pub(crate) fn new(shared: &Arc<Shared>, open: &Open) -> Self {
         let info = open.instance.clients.add(None, now_ms());
-        Self { client: Client::new(info, true), scratch: Scratch::default(), shared: Arc::clone(shared) }
+        Self {
+            client: Client::new(info, true),
+            scratch: Scratch::default(),
+            parker: Parker::default(),
+            shared: Arc::clone(shared),
+        }
     }
 
     /// Executes a command, given as its words, and returns its reply once its writes are safe. An error reply is
@@ -54,7 +62,7 @@ impl LocalClient {
             return Ok(Reply::Error(b"ERR Protocol error: no command, or one that is too long".to_vec()));
         };
         let args = decoder.args(&request);
-        let Self { client, scratch, shared } = self;
+        let Self { client, scratch, parker, shared } = self;
         let reply = shared.run(|open| {
             let instance = &open.instance;
             let env = Env {
@@ -62,7 +70,7 @@ impl LocalClient {
                 network: &NoNetwork,
                 tally: &instance.embedded,
                 now_ms: now_ms(),
-                room: &|_| true,
+                host: parker,
             };
             let mut awaited = Seq::ZERO;
             let reply = command::resolve(args).and_then(|resolved| {
@@ -71,7 +79,7 @@ impl LocalClient {
                         .to_owned()
                         .into());
                 }
-                let outcome = command::execute(resolved, args, client, env, scratch);
+                let outcome = command::execute_sleeping(resolved, args, client, &env, scratch, parker);
                 awaited = outcome.committed.awaited(instance.data.reads_wait());
                 outcome.reply
             });

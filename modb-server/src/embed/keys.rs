@@ -41,7 +41,7 @@ impl Keys {
         let page = Arc::clone(shared).run(|open| {
             let data = &open.instance.data;
             if cursor == 0 {
-                data.wait_for_batches();
+                drop(data.hold_sleeping(data.need_to_walk()));
             }
             Ok::<_, Error>(data.scan(*index, cursor, LEAF_KEYS, now_ms())?)
         })?;

@@ -21,7 +21,7 @@ pub use self::ops::Ttl;
 pub use self::update::Update;
 
 use self::ops::Ops;
-use crate::data::{Kind, Tx};
+use crate::data::{Kind, Need, Tx};
 use crate::error::Error;
 use crate::handle::Shared;
 use crate::session::now_ms;
@@ -29,7 +29,7 @@ use crate::value::Value;
 
 thread_local! {
     /// Space for keys, used again by every call of a thread.
-    static SCRATCH: RefCell<(Vec<u8>, Vec<u64>)> = const { RefCell::new((Vec::new(), Vec::new())) };
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One of the databases of a [`Database`](crate::Database), as a client selects it: keys of its own. It is a handle, to be cloned
@@ -67,6 +67,14 @@ pub struct Keyspace {
 
 impl Keyspace {
     /// Its number, from 0, as `SELECT` takes it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = modb_server::Database::in_memory()?;
+    /// assert_eq!(database.keyspace(3)?.index(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn index(&self) -> u32 {
         self.index
     }
@@ -109,6 +117,15 @@ impl Keyspace {
 
     /// Whether the key is there.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = modb_server::Database::in_memory()?;
+    /// database.set("a", "1")?;
+    /// assert!(database.exists("a")? && !database.exists("b")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Keyspace::get`].
     pub fn exists(&self, key: impl AsRef<[u8]>) -> Result<bool, Error> {
@@ -116,6 +133,17 @@ impl Keyspace {
     }
 
     /// What a key holds, if it is there: a string, unless a later version wrote it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = modb_server::Database::in_memory()?;
+    /// use modb_server::Kind;
+    ///
+    /// database.set("a", "1")?;
+    /// assert_eq!(database.kind("a")?, Some(Kind::String));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Keyspace::get`].
@@ -148,6 +176,16 @@ impl Keyspace {
 
     /// Sets a key to a string that does not expire, whatever it held before.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = modb_server::Database::in_memory()?;
+    /// database.set("name", "Ann")?;
+    /// database.set([0, 159], vec![1, 2, 3])?; // keys and values are any bytes
+    /// assert_eq!(database.get([0, 159])?.as_deref(), Some(&[1, 2, 3][..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::KeyTooLong`], [`Error::ValueTooLong`], [`Error::ReadOnly`], [`Error::UpdateTooSlow`]; as every call:
     /// [`Error::Closed`], [`Error::InsideUpdate`], [`Error::Forked`], [`Error::Store`].
@@ -156,6 +194,18 @@ impl Keyspace {
     }
 
     /// Sets a key to a string that expires after `time`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = modb_server::Database::in_memory()?;
+    /// use std::time::Duration;
+    ///
+    /// database.set_for("code", "1234", Duration::from_millis(20))?;
+    /// std::thread::sleep(Duration::from_millis(30));
+    /// assert_eq!(database.get("code")?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Keyspace::set`].
@@ -210,6 +260,15 @@ impl Keyspace {
 
     /// Adds bytes to the end of a string, and leaves its expiry; gives its length.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = modb_server::Database::in_memory()?;
+    /// database.append("log", "one ")?;
+    /// assert_eq!(database.append("log", "two")?, 7);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Keyspace::set`], and [`Error::WrongType`].
     pub fn append(&self, key: impl AsRef<[u8]>, tail: impl AsRef<[u8]>) -> Result<usize, Error> {
@@ -235,6 +294,16 @@ impl Keyspace {
 
     /// Removes a key of any type; says whether it was there.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = modb_server::Database::in_memory()?;
+    /// database.set("a", "1")?;
+    /// assert!(database.delete("a")?);
+    /// assert!(!database.delete("a")?); // it was gone
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Keyspace::set`].
     pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<bool, Error> {
@@ -242,6 +311,18 @@ impl Keyspace {
     }
 
     /// Lets a key expire after `time`; `false` if there is none.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = modb_server::Database::in_memory()?;
+    /// use std::time::Duration;
+    ///
+    /// assert!(!database.expire("a", Duration::from_secs(60))?); // there is none
+    /// database.set("a", "1")?;
+    /// assert!(database.expire("a", Duration::from_secs(60))?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Keyspace::set`].
@@ -251,6 +332,18 @@ impl Keyspace {
 
     /// Lets a key stay until it is removed; `false` if there is none.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = modb_server::Database::in_memory()?;
+    /// use std::time::Duration;
+    ///
+    /// database.set_for("a", "1", Duration::from_secs(60))?;
+    /// assert!(database.persist("a")?);
+    /// assert_eq!(database.ttl("a")?, modb_server::Ttl::Forever);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Keyspace::set`].
     pub fn persist(&self, key: impl AsRef<[u8]>) -> Result<bool, Error> {
@@ -258,6 +351,15 @@ impl Keyspace {
     }
 
     /// How many keys there are; expired ones count until they are removed, some tenths of a second later.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = modb_server::Database::in_memory()?;
+    /// database.set("a", "1")?;
+    /// assert_eq!((database.len()?, database.keyspace(1)?.len()?), (1, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Closed`], [`Error::InsideUpdate`], [`Error::Forked`].
@@ -267,6 +369,14 @@ impl Keyspace {
 
     /// Whether there is none.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = modb_server::Database::in_memory()?;
+    /// assert!(database.is_empty()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Keyspace::len`].
     pub fn is_empty(&self) -> Result<bool, Error> {
@@ -275,12 +385,23 @@ impl Keyspace {
 
     /// Removes all keys at once; their space is given back in the background.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = modb_server::Database::in_memory()?;
+    /// let cache = database.keyspace(1)?;
+    /// cache.set("a", "1")?;
+    /// cache.clear()?;
+    /// assert!(cache.is_empty()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Keyspace::set`].
     pub fn clear(&self) -> Result<(), Error> {
         self.shared.run(|open| {
             let data = &open.instance.data;
-            let (held, mut key_buf) = (data.hold_all(), Vec::new());
+            let (held, mut key_buf) = (data.hold_sleeping(Need::everything()), Vec::new());
             let mut tx = Tx::new(data, &held, &open.instance.embedded, &mut key_buf, now_ms()).freeing(true);
             tx.flush_database(self.index)?;
             let written = tx.commit()?.written;
@@ -413,15 +534,16 @@ impl Keyspace {
         self.shared.run(|open| {
             let instance = &*open.instance;
             // Taken out, so that a closure may use another database.
-            let (mut key_buf, mut hashes) = SCRATCH.take();
-            let held = instance.data.hold_many(keys.iter().map(AsRef::as_ref), &mut hashes);
+            let mut key_buf = SCRATCH.take();
+            let need = instance.data.need_many(keys.iter().map(AsRef::as_ref));
+            let held = instance.data.hold_sleeping(need);
             let tx = Tx::new(&instance.data, &held, &instance.embedded, &mut key_buf, now_ms());
             let done = work(tx.waiting(), keys).and_then(|(result, mut tx)| {
                 let committed = tx.commit().map_err(Error::from)?;
                 Ok((result, committed))
             });
             drop(held);
-            SCRATCH.set((key_buf, hashes));
+            SCRATCH.set(key_buf);
             let (result, committed) = done?;
             open.wait_for(committed.awaited(instance.data.reads_wait())).map_err(Error::from)?;
             Ok(result)

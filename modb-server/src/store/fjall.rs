@@ -31,6 +31,7 @@ const JOURNAL_BYTES: u64 = 64 << 20;
 /// Records removed per batch of a sweep, and copied per batch of a backup.
 const PAGE_RECORDS: usize = 512;
 
+#[doc(hidden)]
 impl From<::fjall::Error> for StoreError {
     fn from(error: ::fjall::Error) -> Self {
         match error {

@@ -49,6 +49,13 @@ pub fn rss_bytes(pid: u32) -> Option<u64> {
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
 }
 
+/// The most memory that a process ever had resident, in bytes.
+pub fn peak_rss_bytes(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+}
+
 /// Descriptors that a process has open, if the system tells.
 pub fn open_descriptors(pid: u32) -> Option<usize> {
     Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
@@ -134,6 +141,51 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         // Lazily, since a server that was just killed may still hold a file for a moment.
         let _ = Command::new("umount").arg("-l").arg(self.folder.path()).status();
+    }
+}
+
+/// A group of processes that get so much memory and no more: beyond it the system ends one of them. Gone when dropped.
+#[derive(Debug)]
+pub struct MemoryGroup {
+    folder: std::path::PathBuf,
+}
+
+impl MemoryGroup {
+    /// Where the two versions of control groups are, and the files that bound memory, without and with swap.
+    const VERSIONS: [(&str, [&str; 2]); 2] = [
+        ("/sys/fs/cgroup/memory", ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]),
+        ("/sys/fs/cgroup", ["memory.max", "memory.swap.max"]),
+    ];
+
+    /// One of so many bytes, or the reason why there is none.
+    pub fn of_bytes(bytes: u64) -> Result<Self, &'static str> {
+        let (root, [limit, swap]) = Self::VERSIONS
+            .into_iter()
+            .find(|(root, _)| Path::new(root).join("cgroup.procs").exists())
+            .ok_or("there are no control groups here")?;
+        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let folder = Path::new(root).join(format!("modb-test-{}-{number}", std::process::id()));
+        fs::create_dir(&folder).map_err(|_| "making a control group needs root")?;
+        let group = Self { folder };
+        fs::write(group.folder.join(limit), bytes.to_string())
+            .map_err(|_| "memory cannot be bounded here")?;
+        // Of memory and swap together, or of swap alone; a system without swap has neither.
+        let more = if swap.contains("memsw") { bytes } else { 0 };
+        let _ = fs::write(group.folder.join(swap), more.to_string());
+        Ok(group)
+    }
+
+    /// A script for a shell that enters the group and becomes the program of its arguments.
+    pub fn script(&self) -> String {
+        format!("echo $$ > '{}' && exec \"$@\"", self.folder.join("cgroup.procs").display())
+    }
+}
+
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        // The last process of it may be ending still.
+        crate::wait::within(crate::wait::DEADLINE, || fs::remove_dir(&self.folder).ok());
     }
 }
 

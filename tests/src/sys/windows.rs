@@ -94,13 +94,38 @@ pub fn make_executable(_path: &Path) -> io::Result<()> {
 
 /// Resident memory of a process, in bytes.
 pub fn rss_bytes(pid: u32) -> Option<u64> {
+    memory_of(pid).map(|counters| counters.WorkingSetSize as u64)
+}
+
+/// The most memory that a process ever had resident, in bytes.
+pub fn peak_rss_bytes(pid: u32) -> Option<u64> {
+    memory_of(pid).map(|counters| counters.PeakWorkingSetSize as u64)
+}
+
+fn memory_of(pid: u32) -> Option<PROCESS_MEMORY_COUNTERS> {
     let process = Process::open(pid)?;
     let size = size_of::<PROCESS_MEMORY_COUNTERS>() as u32;
     // SAFETY: the structure is plain numbers, for which zeros are valid.
     let mut counters: PROCESS_MEMORY_COUNTERS = unsafe { std::mem::zeroed() };
     // SAFETY: the handle is open, and the structure is as large as `size` says.
     let ok = unsafe { K32GetProcessMemoryInfo(process.0, &raw mut counters, size) };
-    (ok != 0).then_some(counters.WorkingSetSize as u64)
+    (ok != 0).then_some(counters)
+}
+
+/// There are job objects, which the scenarios do not use.
+#[derive(Debug)]
+pub struct MemoryGroup;
+
+impl MemoryGroup {
+    /// None.
+    pub fn of_bytes(_bytes: u64) -> Result<Self, &'static str> {
+        Err("control groups are Linux's")
+    }
+
+    /// Never asked for.
+    pub fn script(&self) -> String {
+        String::new()
+    }
 }
 
 /// Windows counts other things as well.

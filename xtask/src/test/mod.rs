@@ -107,10 +107,11 @@ impl Run {
         if self.options.filter.is_none() {
             self.checks()?;
         }
-        self.prepare(name, "build", process::cargo().args(["build", "--workspace", "--bins", "--examples"]))?;
-        let programs = Programs::of(&workspace::target_dir());
         let disks = if host == "linux" { SmallDisks::mount(FOR_STORE)? } else { None };
         self.units(name, process::cargo().args(UNIT), disks.and_then(|disks| Some((disks.first()?, disks))))?;
+        // After the unit tests, which leave programs of their own in the same place.
+        self.prepare(name, "build", process::cargo().args(["build", "--workspace", "--bins", "--examples"]))?;
+        let programs = Programs::of(&workspace::target_dir());
         let mut integration = process::cargo();
         programs.hand_to(&mut integration)?;
         self.tests(name, "integration and real clients", integration.args(INTEGRATION))?;
@@ -149,14 +150,14 @@ impl Run {
         if self.options.filter.is_none() && kit.has_clippy() {
             self.check("Checks", "clippy for Windows", kit.cargo().args(CLIPPY))?;
         }
-        self.prepare(NAME, "build", kit.cargo().args(["build", "--workspace", "--bins", "--examples"]))?;
-        let programs = Programs::of(&windows::target_dir().join(windows::TARGET));
         let disks = SmallDisks::mount(FOR_STORE)?;
         self.units(
             NAME,
             kit.cargo().args(UNIT),
             disks.and_then(|disks| Some((disks.first_under_wine()?, disks))),
         )?;
+        self.prepare(NAME, "build", kit.cargo().args(["build", "--workspace", "--bins", "--examples"]))?;
+        let programs = Programs::of(&windows::target_dir().join(windows::TARGET));
         let mut integration = kit.cargo();
         // Wine cannot start this system's Python: redis-py meets the Windows server in the crossed runs.
         programs.hand_to(&mut integration)?;
@@ -290,9 +291,12 @@ fn is_long(test: &str) -> bool {
     test.rsplit("::").next().is_some_and(|name| name.starts_with("long_"))
 }
 
-const UNIT: &[&str] = &["test", "--no-fail-fast", "--workspace", "--exclude", "modb-tests"];
+/// With the second engine, which runs every test of the seam; programs are built without it, as they are for everybody.
+const UNIT: &[&str] =
+    &["test", "--no-fail-fast", "--workspace", "--exclude", "modb-tests", "--features", "modb-server/fjall"];
 const INTEGRATION: &[&str] = &["test", "--no-fail-fast", "--package", "modb-tests"];
-const CLIPPY: &[&str] = &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+const CLIPPY: &[&str] =
+    &["clippy", "--workspace", "--all-targets", "--features", "modb-server/fjall", "--", "-D", "warnings"];
 
 /// The programs under test, as built by the step before.
 struct Programs {

@@ -35,6 +35,7 @@ const CRATES: &[Crate] = &[
                 "system/descriptors",
             ],
             &[
+                "connection/place",
                 "connection/seat",
                 "connection/budget",
                 "connection/io",

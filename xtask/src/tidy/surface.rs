@@ -13,7 +13,7 @@ use super::paths::{Branch, module_of};
 use super::{File, Finding, shipped};
 
 /// The crates whose surface is pinned.
-const PINNED: &[&str] = &["modb-net", "modb-client"];
+const PINNED: &[&str] = &["modb-net", "modb-client", "modb-server"];
 
 /// The list's name in the folder of its crate.
 const LIST: &str = "public-surface.txt";

@@ -13,12 +13,26 @@ use modb_client::terminal::Charset;
 pub(crate) enum Format {
     /// With types, numbers of elements and indentation.
     Human(Charset),
-    /// The bytes themselves, a line each.
-    Raw,
+    /// The bytes themselves, with these between them: a line each, unless the arguments say otherwise.
+    Raw(Delimiters),
     /// One line of JSON per reply.
     Json,
     /// One line of comma-separated values per reply.
     Csv,
+}
+
+/// What raw bytes have between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Delimiters {
+    /// Between the elements of a reply.
+    pub(crate) element: &'static [u8],
+    /// Behind each reply.
+    pub(crate) reply: &'static [u8],
+}
+
+impl Delimiters {
+    /// A line each.
+    pub(crate) const LINES: Self = Self { element: b"\n", reply: b"\n" };
 }
 
 impl Format {
@@ -26,7 +40,7 @@ impl Format {
     pub(crate) fn write(self, out: &mut Vec<u8>, reply: &Value) {
         match self {
             Self::Human(charset) => human::write(out, reply, charset),
-            Self::Raw => raw::write(out, reply),
+            Self::Raw(delimiters) => raw::write(out, reply, delimiters),
             Self::Json => json::write(out, reply),
             Self::Csv => csv::write(out, reply),
         }
@@ -144,10 +158,13 @@ mod tests {
     #[test]
     fn programs_get_the_bytes() {
         assert_eq!(
-            text(Format::Raw, &tree()),
+            text(Format::Raw(Delimiters::LINES), &tree()),
             "a \"b\"\n\n-5\n\n\nk 1.5\nlist true\nOK\nERR no\nx\ny\n\n\n123\n"
         );
-        assert_eq!(text(Format::Raw, &Value::Null), "\n");
+        assert_eq!(text(Format::Raw(Delimiters::LINES), &Value::Null), "\n");
+        let of_others = Delimiters { element: b", ", reply: b"" };
+        let pair = Value::Array(vec![bulk("a"), Value::Array(vec![Value::Integer(1), bulk("b")])]);
+        assert_eq!(text(Format::Raw(of_others), &pair), "a, 1, b");
     }
 
     #[test]

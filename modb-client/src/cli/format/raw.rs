@@ -3,12 +3,14 @@
 use modb_client::Value;
 use modb_net::resp::{push_f64, push_i64};
 
-pub(super) fn write(out: &mut Vec<u8>, reply: &Value) {
-    write_value(out, reply);
-    out.push(b'\n');
+use super::Delimiters;
+
+pub(super) fn write(out: &mut Vec<u8>, reply: &Value, delimiters: Delimiters) {
+    write_value(out, reply, delimiters.element);
+    out.extend_from_slice(delimiters.reply);
 }
 
-fn write_value(out: &mut Vec<u8>, value: &Value) {
+fn write_value(out: &mut Vec<u8>, value: &Value, between: &[u8]) {
     match value {
         Value::Null => {}
         Value::Boolean(true) => out.extend_from_slice(b"true"),
@@ -19,22 +21,22 @@ fn write_value(out: &mut Vec<u8>, value: &Value) {
         Value::Array(items) | Value::Set(items) | Value::Push(items) => {
             for (index, item) in items.iter().enumerate() {
                 if index > 0 {
-                    out.push(b'\n');
+                    out.extend_from_slice(between);
                 }
-                write_value(out, item);
+                write_value(out, item, between);
             }
         }
         Value::Map(pairs) => {
             for (index, (key, value)) in pairs.iter().enumerate() {
                 if index > 0 {
-                    out.push(b'\n');
+                    out.extend_from_slice(between);
                 }
-                write_value(out, key);
+                write_value(out, key, between);
                 out.push(b' ');
-                write_value(out, value);
+                write_value(out, value, between);
             }
         }
-        Value::Attributed { value, .. } => write_value(out, value),
+        Value::Attributed { value, .. } => write_value(out, value, between),
         string => out.extend_from_slice(string.as_bytes().unwrap_or_default()),
     }
 }

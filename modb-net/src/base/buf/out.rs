@@ -105,7 +105,7 @@ impl OutBuf {
     }
 
     /// Removes all output that waits for a commit after `seq`; `true` if there was a mark of one, be it
-    /// that nothing was written behind it yet. Nothing may be appended after that.
+    /// that nothing was written behind it yet. After that only a last word may be appended.
     pub(crate) fn fail_after(&mut self, seq: Seq) -> bool {
         let Some(Rare { holds, .. }) = self.rare.as_deref_mut() else { return false };
         let Some(first) = holds.iter().position(|&(_, held)| held > seq) else { return false };

@@ -87,3 +87,45 @@ impl std::io::Write for Tail<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn what_was_there_stays_whatever_is_done_to_what_came_after_it() {
+        let mut bytes = b"there".to_vec();
+        let mut tail = Tail::behind(&mut bytes);
+        let begin = tail.mark();
+        tail.extend_from_slice(b" and");
+        let mark = tail.mark();
+        tail.push(b' ');
+        tail.extend(*b"more");
+        tail.write_all(b"!").unwrap();
+        assert_eq!(tail.appended(), b" and more!");
+        tail.rewind(mark);
+        tail.rewind(mark);
+        assert_eq!(tail.appended(), b" and");
+        tail.rewind(begin);
+        assert_eq!(tail.appended(), b"");
+        assert_eq!(bytes, b"there");
+    }
+
+    #[test]
+    #[should_panic(expected = "a mark of another tail")]
+    fn a_mark_before_its_beginning_is_no_way_to_what_was_there() {
+        let (mut bytes, mut other) = (b"there".to_vec(), Vec::new());
+        let early = Tail::behind(&mut other).mark();
+        Tail::behind(&mut bytes).rewind(early);
+    }
+
+    #[test]
+    fn a_mark_beyond_the_end_adds_nothing() {
+        let (mut bytes, mut other) = (b"there".to_vec(), vec![0; 100]);
+        let late = Tail::behind(&mut other).mark();
+        Tail::behind(&mut bytes).rewind(late);
+        assert_eq!(bytes, b"there");
+    }
+}

@@ -41,11 +41,7 @@ impl<S: Service, T: Stream> Core<S, T> {
 
     /// Tells the budget what the pool holds.
     pub(super) fn count_pool(&mut self) {
-        let bytes = self.conns.pool.bytes();
-        if bytes != self.pooled_bytes {
-            self.conns.budget.recount(self.pooled_bytes, bytes);
-            self.pooled_bytes = bytes;
-        }
+        self.pooled.recount(self.conns.pool.bytes());
     }
 
     /// Connections that waited for memory go on, in the order in which they began, as far as there is room.

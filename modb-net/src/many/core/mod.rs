@@ -29,7 +29,7 @@ use crate::base::deadline::Wheel;
 use crate::base::limits::{Limits, after};
 use crate::base::seq::Seq;
 use crate::base::token::Token;
-use crate::connection::budget::Budget;
+use crate::connection::budget::{Account, Budget};
 use crate::connection::conn::{Conn, Phase, Serving, Stream, Then};
 use crate::connection::counts::WorkerStats;
 use crate::connection::io::{Handle, Out};
@@ -76,8 +76,8 @@ pub(crate) struct Core<S: Service, T> {
     /// Those that have sent everything.
     linger: Wheel,
     stalls: memory::Stalls,
-    /// What of the pool the budget knows.
-    pooled_bytes: usize,
+    /// What the pool holds, so far as the budget knows.
+    pooled: Account,
     /// Set by [`Core::shutdown`]: when what is left is closed unsent.
     shutdown_at: Option<Instant>,
     stats: WorkerStats,
@@ -100,7 +100,7 @@ impl<S: Service, T: Stream> Core<S, T> {
             closing: Wheel::new(now, limits.closing_timeout),
             linger: Wheel::new(now, limits.linger_timeout),
             stalls: memory::Stalls::default(),
-            pooled_bytes: 0,
+            pooled: Account::new(&budget),
             shutdown_at: None,
             stats: WorkerStats::default(),
             closed: Vec::new(),

@@ -42,14 +42,10 @@ impl<S: Service, T: Stream> Core<S, T> {
 
     /// Ends serving: what was written is sent, with a last word; input is ignored from now on.
     fn end_serving(&mut self, slot: u32, reason: CloseReason, turn: &Turn<'_, S>) {
-        let conn = &mut self.conns.slab[slot as usize];
-        let Some(mut serving) = conn.stop_serving(turn.now) else { return };
-        self.conns.pool.lend(&mut conn.output);
-        let mut out = Out::new(&mut conn.output, &mut conn.account, &self.conns.desk);
-        self.service.last_word(&mut serving.session, reason, &mut out, turn);
+        let Some(mut serving) = self.conns.slab[slot as usize].stop_serving(turn.now) else { return };
         serving.input.clear();
         serving.input.reclaim(&mut self.conns.pool);
-        self.tell_closed(slot, serving.session, reason, turn);
+        self.end_session(slot, serving.session, reason, turn);
     }
 
     /// Ends serving for a connection that leaves the layer.
@@ -63,10 +59,15 @@ impl<S: Service, T: Stream> Core<S, T> {
         self.closing.watch(slot, now);
     }
 
-    /// The connection is no longer served, and what is left of it is watched over.
-    fn tell_closed(&mut self, slot: u32, session: S::Session, reason: CloseReason, turn: &Turn<'_, S>) {
-        let token = Token { slot, generation: self.conns.slab[slot as usize].generation };
-        self.conns.alarms.get_mut().clear(token);
+    /// The connection is no longer served: its session says its last, and what is left of it is watched over.
+    fn end_session(&mut self, slot: u32, mut session: S::Session, reason: CloseReason, turn: &Turn<'_, S>) {
+        let Conns { slab, pool, alarms, desk, .. } = &mut self.conns;
+        let Conn { output, account, generation, .. } = &mut slab[slot as usize];
+        let token = Token { slot, generation: *generation };
+        pool.lend(output);
+        let mut out = Out::new(output, account, desk);
+        self.service.last_word(token, &mut session, reason, &mut out, turn);
+        alarms.get_mut().clear(token);
         self.closing.watch(slot, turn.now);
         self.closed.push(reason);
         self.service.on_close(token, session, reason, turn);
@@ -78,11 +79,11 @@ impl<S: Service, T: Stream> Core<S, T> {
         if !std::mem::take(&mut conn.lists.touched) {
             return;
         }
-        // Replies to what failed are taken out of the output; what is left is sent, and nothing is added.
+        // Replies to what failed are taken out of the output; what is left is sent, and a last word.
         if failed.is_some_and(|after| conn.output.fail_after(after))
             && let Some(session) = conn.take_session(turn.now)
         {
-            self.tell_closed(slot, session, CloseReason::CommitFailed, turn);
+            self.end_session(slot, session, CloseReason::CommitFailed, turn);
         }
         let conn = &mut self.conns.slab[slot as usize];
         match conn.write(self.released, turn.now) {
@@ -124,7 +125,9 @@ impl<S: Service, T: Stream> Core<S, T> {
                     self.linger.watch(slot, turn.now);
                 }
             },
-            Phase::Sending { then: Then::HandOut { unread, .. }, .. } => bytes = unread.capacity(),
+            Phase::Sending { then: Then::HandOut { session, unread }, .. } => {
+                bytes = unread.capacity() + self.service.session_bytes(session);
+            }
             Phase::Opening { .. } | Phase::Sending { .. } | Phase::Lingering { .. } => {}
         }
         // Gives back what is empty, and counts what is not.

@@ -1,19 +1,20 @@
-//! Linux: what a child inherits, a network without a loopback interface, and libevent's loop.
+//! Linux: what a child inherits, a network without a loopback interface, an older kernel, and libevent's loop.
 
-#![allow(unsafe_code)] // libevent.
+#![allow(unsafe_code)] // libevent, seccomp.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_int, c_short, c_void};
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::process::Command;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use modb_net::notify::{Notifier, Wait};
-use modb_net::poll::Poller;
+use modb_net::poll::{Events, Interest, Poller};
 use modb_net::socketpair::{DEFAULT_DEADLINE, Step, Strategy, pair, pair_by};
 
-use crate::child::in_child_by;
+use crate::child::{in_child, in_child_by};
 use crate::loops::{ITEMS_EACH, PRODUCERS, produce};
 
 #[test]
@@ -45,6 +46,43 @@ fn without_a_loopback_interface_the_error_says_so_and_the_others_work() {
         pair().unwrap();
         pair_by(&[loopback[0], loopback[1], Strategy::UnixPath], DEFAULT_DEADLINE).unwrap();
     });
+}
+
+#[test]
+fn no_wait_however_long_asks_for_what_kernels_before_5_11_do_not_have() {
+    let name = "sys::linux::no_wait_however_long_asks_for_what_kernels_before_5_11_do_not_have";
+    in_child(name, || {
+        forbid_epoll_pwait2();
+        crate::far::serve();
+        let (near, mut far) = pair().unwrap();
+        let mut poller = Poller::new().unwrap();
+        poller.add(1, Arc::new(near), Interest::READ).unwrap();
+        far.write_all(b"x").unwrap();
+        let mut events = Events::new();
+        for wait in [Duration::MAX, Duration::from_secs(1 << 32), Duration::from_nanos(1)] {
+            poller.wait(&mut events, Some(wait)).unwrap();
+            assert_eq!(events.len(), 1);
+        }
+    });
+}
+
+/// From now on `epoll_pwait2` answers this thread, and those that it starts, as an older kernel would.
+fn forbid_epoll_pwait2() {
+    let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    let number = statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0);
+    let is_it = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    let otherwise = libc::sock_filter { jf: 1, ..statement(is_it, libc::SYS_epoll_pwait2 as u32) };
+    let unknown = statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32);
+    let allowed = statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW);
+    let mut filter = [number, otherwise, unknown, allowed];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: the filter lives as long as the call that copies it; the last call is made to fail.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program), 0);
+        assert_eq!(libc::syscall(libc::SYS_epoll_pwait2, -1, 0, 0, 0, 0), -1);
+    }
+    assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::ENOSYS));
 }
 
 /// For a test that finds that it cannot run here: leaves the reason where `cargo xtask test` counts it.

@@ -1,126 +1,312 @@
-//! Isolation: mutexes chosen by the hash of the key (docs/ARCHITECTURE.md, "one rule").
+//! Isolation: stripes chosen by the hash of the key (docs/ARCHITECTURE.md, "one rule"), and how one waits for them.
 //!
-//! Invariants: whoever holds stripes took all of them at once, in ascending order, so no two commands can wait
-//! for each other; a batch of several keys becomes visible only by [`Held::publish`], which marks its stripes
-//! meanwhile, so that nobody sees half of it ([`marks`]). A stripe guards no data of its own; a panic while it is held
-//! leaves nothing half done, because writes reach the store as one batch. So poison is ignored.
+//! A command says what it [`Need`]s and gets all of it at once, as [`Held`], or, if something is taken for longer than quick commands
+//! hold it, nothing but a [`Ticket`]: a place in the queues of all its stripes. Whoever serves connections then does something else and
+//! asks again when he is woken; whoever has a thread of his own sleeps ([`Parker`]).
+//!
+//! Invariants: nobody holds stripes while he waits for others, but for what was handed to him as the first in a queue
+//! ([`ticket`]); a batch of several keys becomes visible only by [`Held::publish`], which marks its stripes meanwhile, so that
+//! nobody sees half of it ([`marks`]). A stripe guards no data of its own; a panic while it is held leaves nothing half
+//! done, because writes reach the store as one batch.
 
 mod marks;
 #[cfg(test)]
 mod model;
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod parker;
+mod stripe;
+#[cfg(test)]
+mod tests;
+mod ticket;
 
 use marks::Marks;
+pub use parker::Parker;
+use ticket::Locks;
+pub use ticket::{Ticket, Wake};
 
 /// What the parts are made of, so that the model checker's can take its place (`model.rs`).
 mod sync {
-    pub(super) use std::sync::atomic::{AtomicU8, Ordering};
+    pub(super) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+    pub(super) use std::sync::{Mutex, MutexGuard};
+    use std::time::{Duration, Instant};
+
+    const LOOKS: u32 = 64;
+    const YIELDS: u32 = 8;
+
+    /// How long one looks at a stripe that is taken, before he queues for it: a few microseconds, in which quick commands
+    /// end. Then whoever runs such a command may have been interrupted by the system, so he is let go on.
+    pub(super) struct Patience {
+        looks: u32,
+        yields: u32,
+    }
+
+    impl Patience {
+        /// Where others wait already, letting go on has not helped.
+        pub(super) fn new(others_wait: bool) -> Self {
+            Self { looks: LOOKS, yields: if others_wait { 0 } else { YIELDS } }
+        }
+
+        /// `false`: it is at its end. Otherwise some time has passed.
+        pub(super) fn lasts(&mut self) -> bool {
+            if self.looks > 0 {
+                self.looks -= 1;
+                std::hint::spin_loop();
+                return true;
+            }
+            if self.yields > 0 {
+                self.yields -= 1;
+                std::thread::yield_now();
+                return true;
+            }
+            false
+        }
+    }
+
+    /// A stripe is not handed over twice within this time. It rests for some 50 µs each time.
+    const HAND_OVER_INTERVAL: Duration = Duration::from_millis(1);
+
+    /// When a stripe was last handed over.
+    #[derive(Default)]
+    pub(super) struct Pace(Option<Instant>);
+
+    #[cfg(test)]
+    thread_local! {
+        /// What tests have in place of the clock.
+        pub(super) static IS_DUE: std::cell::Cell<Option<bool>> = const { std::cell::Cell::new(None) };
+    }
+
+    impl Pace {
+        pub(super) fn is_due(&self) -> bool {
+            #[cfg(test)]
+            if let Some(is_due) = IS_DUE.get() {
+                return is_due;
+            }
+            self.0.is_none_or(|last| last.elapsed() >= HAND_OVER_INTERVAL)
+        }
+
+        pub(super) fn note(&mut self) {
+            self.0 = Some(Instant::now());
+        }
+    }
 }
 
-/// How many stripes there are: few enough to take them all for `FLUSHALL` (some 20 µs), enough that two workers
+/// How many stripes there are: few enough to take them all for `FLUSHALL` (some 10 µs), enough that two workers
 /// rarely meet on one. A power of two.
-const STRIPES: usize = 1024;
+const STRIPES: u16 = 1024;
 
-/// A mutex on a cache line of its own, so that neighbours do not slow each other.
-#[repr(align(64))]
-#[derive(Default)]
-struct Stripe(Mutex<()>);
+/// How a stripe is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// By one who writes.
+    Alone,
+    /// Together with others who read.
+    Shared,
+}
 
-/// All stripes of a database file.
+/// The stripes that a command needs. Most need one, or none: that costs no memory.
+#[derive(Debug)]
+pub struct Need(Set);
+
+#[derive(Debug)]
+enum Set {
+    Nothing,
+    /// Held alone.
+    One(u16),
+    Several(Box<Several>),
+}
+
+/// Stripes, ascending, and how they are held.
+#[derive(Debug)]
+struct Several {
+    stripes: Range,
+    access: Access,
+}
+
+#[derive(Debug)]
+enum Range {
+    These(Box<[u16]>),
+    All,
+}
+
+impl Several {
+    fn for_each(&self, f: impl FnMut(u16)) {
+        match &self.stripes {
+            Range::These(stripes) => stripes.iter().copied().for_each(f),
+            Range::All => (0..STRIPES).for_each(f),
+        }
+    }
+
+    #[inline(never)]
+    fn take(&self, locks: &Locks) -> bool {
+        match &self.stripes {
+            Range::These(stripes) => locks.take_all(stripes.iter().copied(), self.access),
+            Range::All => locks.take_all(0..STRIPES, self.access),
+        }
+    }
+
+    #[inline(never)]
+    fn give_back(&self, locks: &Locks) {
+        self.for_each(|stripe| locks.give_back(stripe, self.access));
+    }
+}
+
+impl Need {
+    /// For what neither reads nor writes keys, or reads one record of one.
+    pub const NOTHING: Self = Self(Set::Nothing);
+
+    /// For what changes whole databases.
+    pub fn everything() -> Self {
+        Self(Set::Several(Box::new(Several { stripes: Range::All, access: Access::Alone })))
+    }
+
+    /// For the key with this hash.
+    #[inline]
+    pub(super) fn one(hash: u64) -> Self {
+        Self(Set::One(index(hash)))
+    }
+
+    /// For the keys with these hashes.
+    pub(super) fn many(hashes: impl Iterator<Item = u64>) -> Self {
+        let mut stripes: Vec<u16> = hashes.map(index).collect();
+        stripes.sort_unstable();
+        stripes.dedup();
+        Self::of(stripes.into(), Access::Alone)
+    }
+
+    /// `stripes` ascend.
+    fn of(stripes: Box<[u16]>, access: Access) -> Self {
+        match (&stripes[..], access) {
+            ([], _) => Self::NOTHING,
+            (&[one], Access::Alone) => Self(Set::One(one)),
+            _ => Self(Set::Several(Box::new(Several { stripes: Range::These(stripes), access }))),
+        }
+    }
+
+    /// The same, to be held together with others who read.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        Self::of(self.to_list(), Access::Shared)
+    }
+
+    fn access(&self) -> Access {
+        match &self.0 {
+            Set::Nothing | Set::One(_) => Access::Alone,
+            Set::Several(several) => several.access,
+        }
+    }
+
+    fn to_list(&self) -> Box<[u16]> {
+        let mut list = Vec::new();
+        match &self.0 {
+            Set::Nothing => {}
+            Set::One(stripe) => list.push(*stripe),
+            Set::Several(several) => several.for_each(|stripe| list.push(stripe)),
+        }
+        list.into()
+    }
+
+    #[inline]
+    fn take(&self, locks: &Locks) -> bool {
+        match &self.0 {
+            Set::Nothing => true,
+            Set::One(stripe) => locks.take_one(*stripe, Access::Alone),
+            Set::Several(several) => several.take(locks),
+        }
+    }
+
+    #[inline]
+    fn give_back(&self, locks: &Locks) {
+        match &self.0 {
+            Set::Nothing => {}
+            Set::One(stripe) => locks.give_back(*stripe, Access::Alone),
+            Set::Several(several) => several.give_back(locks),
+        }
+    }
+}
+
+/// All stripes of a database, and their marks.
 pub(super) struct Stripes {
-    locks: Box<[Stripe]>,
+    locks: Locks,
     marks: Marks,
 }
 
 /// Stripes that are held until this is dropped.
 pub struct Held<'a> {
-    marks: &'a Marks,
-    set: Set<'a>,
+    stripes: &'a Stripes,
+    need: Need,
 }
 
-enum Set<'a> {
-    None,
-    One(usize, #[expect(dead_code, reason = "gives the stripe back when dropped")] MutexGuard<'a, ()>),
-    Many(Vec<(usize, MutexGuard<'a, ()>)>),
+/// Stripes that are held until this is dropped, by whoever has it: a command that takes long, and has nothing to make visible.
+pub struct Kept {
+    locks: Locks,
+    need: Need,
 }
 
 impl Default for Stripes {
     fn default() -> Self {
-        Self { locks: (0..STRIPES).map(|_| Stripe::default()).collect(), marks: Marks::new(STRIPES) }
+        Self { locks: Locks::new(STRIPES.into()), marks: Marks::new(STRIPES.into()) }
     }
 }
 
 impl Stripes {
-    /// For what neither reads nor writes keys.
-    pub(super) fn none(&self) -> Held<'_> {
-        self.held(Set::None)
+    /// Takes what is needed, if all of it is free soon.
+    ///
+    /// # Errors
+    /// The need.
+    #[inline]
+    pub(super) fn try_hold(&self, need: Need) -> Result<Held<'_>, Need> {
+        if need.take(&self.locks) { Ok(Held { stripes: self, need }) } else { Err(need) }
     }
 
-    /// Takes the stripe of one key.
-    pub(super) fn one(&self, hash: u64) -> Held<'_> {
-        self.held(self.take_one(index(hash)))
+    /// Takes what is needed, or queues for it; `wake` is called when [`Stripes::hold_queued`] may succeed.
+    ///
+    /// # Errors
+    /// The place in the queues.
+    #[inline]
+    pub(super) fn hold(&self, need: Need, wake: impl FnOnce() -> Box<dyn Wake>) -> Result<Held<'_>, Ticket> {
+        self.try_hold(need).or_else(|need| self.hold_or_queue(need, wake()))
+    }
+
+    /// As [`Stripes::hold`], after [`Stripes::try_hold`].
+    #[cold]
+    #[inline(never)]
+    pub(super) fn hold_or_queue(&self, need: Need, wake: Box<dyn Wake>) -> Result<Held<'_>, Ticket> {
+        self.locks.take_or_join(need.to_list(), need.access(), wake)?;
+        Ok(Held { stripes: self, need })
+    }
+
+    /// Takes what a ticket waits for, if it is there now.
+    ///
+    /// # Errors
+    /// The ticket, which keeps its place.
+    pub(super) fn hold_queued(&self, ticket: Ticket) -> Result<Held<'_>, Ticket> {
+        let (taken, access) = ticket.take()?;
+        Ok(Held { stripes: self, need: Need::of(taken, access) })
+    }
+
+    /// Takes what is needed, and sleeps until it is there: for threads that serve nobody.
+    pub(super) fn hold_sleeping(&self, need: Need) -> Held<'_> {
+        let parker = Parker::default();
+        let mut held = self.hold(need, || parker.waker());
+        loop {
+            match held {
+                Ok(held) => return held,
+                Err(ticket) => {
+                    parker.wait();
+                    held = self.hold_queued(ticket);
+                }
+            }
+        }
     }
 
     /// Whether a batch is becoming visible in the stripe of a key, which is held by its writer then: so by nobody who asks.
     #[inline]
     pub(super) fn is_marked(&self, hash: u64) -> bool {
-        self.marks.is_set(index(hash))
+        self.marks.is_set(index(hash).into())
     }
 
-    /// Waits until all that is becoming visible anywhere is whole.
-    pub(super) fn wait_for_marks(&self) {
-        drop(self.take(self.marks.all_set()));
-    }
-
-    /// Gives back what is held and takes it again together with the stripe of one key more.
-    pub(super) fn with_one_more(&self, held: Held<'_>, hash: u64) -> Held<'_> {
-        let mut stripes = match &held.set {
-            Set::None => Vec::new(),
-            Set::One(stripe, _) => vec![*stripe],
-            Set::Many(stripes) => stripes.iter().map(|(stripe, _)| *stripe).collect(),
-        };
-        drop(held);
-        stripes.push(index(hash));
-        stripes.sort_unstable();
-        stripes.dedup();
-        self.held(self.take(stripes.into_iter()))
-    }
-
-    /// Takes the stripes of all keys with these hashes; `hashes` is left sorted by stripe.
-    pub(super) fn many(&self, hashes: &mut [u64]) -> Held<'_> {
-        match hashes {
-            [] => self.none(),
-            [hash] => self.held(self.take_one(index(*hash))),
-            _ => {
-                hashes.sort_unstable_by_key(|&hash| index(hash));
-                let mut last = None;
-                let stripes = hashes.iter().map(|&hash| index(hash));
-                self.held(self.take(stripes.filter(move |stripe| last.replace(*stripe) != Some(*stripe))))
-            }
-        }
-    }
-
-    /// Takes every stripe: nobody else writes until they are given back.
-    pub(super) fn all(&self) -> Held<'_> {
-        self.held(self.take(0..STRIPES))
-    }
-
-    fn held<'a>(&'a self, set: Set<'a>) -> Held<'a> {
-        Held { marks: &self.marks, set }
-    }
-
-    fn take_one(&self, stripe: usize) -> Set<'_> {
-        Set::One(stripe, self.lock(stripe))
-    }
-
-    /// `stripes` ascend.
-    fn take(&self, stripes: impl Iterator<Item = usize>) -> Set<'_> {
-        Set::Many(stripes.map(|stripe| (stripe, self.lock(stripe))).collect())
-    }
-
-    fn lock(&self, stripe: usize) -> MutexGuard<'_, ()> {
-        self.locks[stripe].0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The stripes where batches are becoming visible: whoever has had them finds all of these whole.
+    pub(super) fn marked(&self) -> Need {
+        Need::of(self.marks.all_set().map(|stripe| stripe as u16).collect(), Access::Shared)
     }
 }
 
@@ -128,102 +314,65 @@ impl Held<'_> {
     /// Has `apply` make a batch visible. `several`: it changes more than one key, or what a database is, so that
     /// nobody may see a part of it.
     pub(super) fn publish<R>(&self, several: bool, apply: impl FnOnce() -> R) -> R {
-        match &self.set {
-            Set::Many(stripes) if several => {
-                self.marks.publish(stripes.iter().map(|(stripe, _)| *stripe), apply)
-            }
-            Set::One(stripe, _) if several => self.marks.publish(std::iter::once(*stripe), apply),
-            _ => apply(),
+        if !several {
+            return apply();
         }
+        debug_assert_eq!(self.need.access(), Access::Alone, "who shares stripes writes nothing");
+        let marks = &self.stripes.marks;
+        match &self.need.0 {
+            Set::Nothing => apply(),
+            Set::One(stripe) => marks.publish(std::iter::once(usize::from(*stripe)), apply),
+            Set::Several(several) => match &several.stripes {
+                Range::These(stripes) => marks.publish(stripes.iter().map(|&stripe| stripe.into()), apply),
+                Range::All => marks.publish(0..STRIPES.into(), apply),
+            },
+        }
+    }
+
+    /// What has to be held in order to have the stripe of that key, too. This is given back.
+    pub(super) fn and(self, hash: u64) -> Need {
+        let mut stripes = self.need.to_list().into_vec();
+        stripes.push(index(hash));
+        stripes.sort_unstable();
+        stripes.dedup();
+        Need::of(stripes.into(), self.need.access())
+    }
+
+    /// Gives everything back, which is no call where nothing is held.
+    #[inline]
+    pub fn end(self) {
+        match self.need.0 {
+            Set::Nothing => std::mem::forget(self),
+            _ => drop(self),
+        }
+    }
+
+    /// Holds nothing any more.
+    pub fn give_back(&mut self) {
+        std::mem::replace(&mut self.need, Need::NOTHING).give_back(&self.stripes.locks);
+    }
+
+    /// Lets another thread hold it on.
+    pub fn keep(mut self) -> Kept {
+        Kept { locks: self.stripes.locks.clone(), need: std::mem::replace(&mut self.need, Need::NOTHING) }
+    }
+}
+
+impl Drop for Held<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.need.give_back(&self.stripes.locks);
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.need.give_back(&self.locks);
     }
 }
 
 /// By the lowest bits: engines shard by the highest.
-fn index(hash: u64) -> usize {
-    hash as usize & (STRIPES - 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicBool;
-
-    use super::sync::Ordering;
-    use super::*;
-
-    #[test]
-    fn several_keys_of_one_stripe_are_taken_once() {
-        let stripes = Stripes::default();
-        let held = stripes.many(&mut [5, 5 + STRIPES as u64, 1, 5, 1]);
-        assert!(matches!(&held.set, Set::Many(guards) if guards.len() == 2));
-        assert!(stripes.locks[5].0.try_lock().is_err());
-        assert!(stripes.locks[2].0.try_lock().is_ok());
-        drop(held);
-        assert!(stripes.locks[5].0.try_lock().is_ok());
-    }
-
-    #[test]
-    fn a_batch_of_several_keys_marks_all_that_is_held_and_one_of_one_key_nothing() {
-        let stripes = Stripes::default();
-        let held = stripes.many(&mut [5, 9]);
-        let marked = || stripes.marks.all_set().collect::<Vec<_>>();
-        assert_eq!(held.publish(true, marked), [5, 9]);
-        assert_eq!(held.publish(false, marked), [0; 0]);
-        drop(held);
-        assert_eq!(stripes.one(7).publish(true, marked), [7], "two databases may have a key of that name");
-        assert_eq!(stripes.all().publish(true, marked).len(), STRIPES);
-        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            stripes.many(&mut [1, 2]).publish(true, || panic!("on purpose"));
-        }));
-        assert!(failed.is_err() && marked().is_empty());
-    }
-
-    #[test]
-    fn who_reads_where_a_batch_becomes_visible_waits_for_the_whole() {
-        let stripes = Stripes::default();
-        let whole = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let held = stripes.many(&mut [5, 9]);
-            held.publish(true, || {
-                assert!(stripes.is_marked(5) && stripes.is_marked(9) && !stripes.is_marked(7));
-                scope.spawn(|| {
-                    drop(stripes.with_one_more(stripes.none(), 5));
-                    assert!(whole.load(Ordering::Relaxed));
-                });
-                scope.spawn(|| {
-                    stripes.wait_for_marks();
-                    assert!(whole.load(Ordering::Relaxed));
-                });
-                (0..1000).for_each(|_| std::thread::yield_now());
-                whole.store(true, Ordering::Relaxed);
-            });
-            drop(held);
-        });
-    }
-
-    #[test]
-    fn more_is_taken_in_order_and_together() {
-        let stripes = Stripes::default();
-        let held = stripes.with_one_more(stripes.many(&mut [5, 9]), 7);
-        let held = stripes.with_one_more(held, 5);
-        assert!(matches!(&held.set, Set::Many(all) if all.iter().map(|(at, _)| *at).eq([5, 7, 9])));
-    }
-
-    #[test]
-    fn opposite_orders_do_not_deadlock() {
-        let stripes = Stripes::default();
-        std::thread::scope(|scope| {
-            for flip in [false, true] {
-                let stripes = &stripes;
-                scope.spawn(move || {
-                    for round in 0..20_000_u64 {
-                        let mut hashes = [round, round * 7 + 3, round * 31];
-                        if flip {
-                            hashes.reverse();
-                        }
-                        drop(stripes.many(&mut hashes));
-                    }
-                });
-            }
-        });
-    }
+#[inline]
+fn index(hash: u64) -> u16 {
+    hash as u16 & (STRIPES - 1)
 }

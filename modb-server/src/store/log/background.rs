@@ -13,6 +13,8 @@ use crate::store::{Durability, ErrorClass};
 
 /// Runs in the cold store above which a flush waits for the compaction.
 const MAX_RUNS: usize = 24;
+/// The same while a merge of all runs takes much memory. A compaction needs a few to be due.
+const MAX_LARGE_RUNS: usize = 6;
 /// How long a thread waits before it tries again what the disk had no room for, or the system no descriptor.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long it waits where it met damage, which rarely passes.
@@ -111,7 +113,8 @@ pub(super) fn run_urgent_flusher(engine: &Engine, group: &GroupCommit, backgroun
 fn flush(engine: &Engine, group: &GroupCommit, background: &Background, wanted: &AtomicBool) -> bool {
     let (health, stop) = (&group.health, || background.stop.load(Ordering::Acquire));
     // Each run is one more for reads to look at. Whoever waits asks for what it waits for, and not while that is impossible.
-    while engine.cold.runs() > MAX_RUNS && health.trouble(COMPACTION).is_none() && !stop() {
+    let too_many = |runs| runs > MAX_RUNS || (runs > MAX_LARGE_RUNS && engine.is_merge_large());
+    while too_many(engine.cold.runs()) && health.trouble(COMPACTION).is_none() && !stop() {
         background.want(&background.compact_wanted);
         background.wait(wanted, LOOK);
     }
@@ -121,6 +124,7 @@ fn flush(engine: &Engine, group: &GroupCommit, background: &Background, wanted: 
     match engine.flush() {
         Ok(()) => {
             health.note_success(FLUSH);
+            engine.give_memory_back();
             background.want(&background.compact_wanted);
             true
         }
@@ -135,10 +139,11 @@ pub(super) fn run_compactor(engine: &Engine, group: &GroupCommit, background: &B
     let mut retry = Duration::MAX;
     while background.wait(&background.compact_wanted, retry) {
         retry = loop {
-            match engine.cold.compact_step() {
+            match engine.compact_step() {
                 Ok(true) if !background.stop.load(Ordering::Acquire) => {}
                 Ok(_) => {
                     group.health.note_success(COMPACTION);
+                    engine.give_memory_back();
                     break Duration::MAX;
                 }
                 Err(error) => {

@@ -68,10 +68,16 @@ pub(crate) trait Cold: Send + Sync + 'static {
     /// Bytes of table files.
     fn disk_bytes(&self) -> u64;
 
+    /// What a compaction of what is there now holds in memory, in bytes.
+    fn merge_bytes(&self) -> usize {
+        0
+    }
+
     /// The files without which it cannot be opened as it is now; below its folder, with `/` between names.
     fn files(&self) -> Vec<String>;
 }
 
+#[doc(hidden)]
 impl From<lsm_tree::Error> for StoreError {
     fn from(error: lsm_tree::Error) -> Self {
         tree_error("the table files", error)
@@ -271,6 +277,10 @@ impl Cold for LsmCold {
         self.view.get().disk_bytes()
     }
 
+    fn merge_bytes(&self) -> usize {
+        self.view.get().merge_bytes()
+    }
+
     fn files(&self) -> Vec<String> {
         let version = self.tree.current_version();
         let tables = version.iter_tables().map(|table| format!("{TABLES_FOLDER}/{}", table.id()));
@@ -343,6 +353,24 @@ mod tests {
         assert_eq!(cold.position().unwrap().counters[&Counter(1)], -5);
         let keys: Vec<_> = range(&cold, &[0], &[0xff], usize::MAX).into_iter().map(|(key, _)| key).collect();
         assert_eq!(keys, [&b"a"[..], &b"c"[..]], "the position is no record");
+    }
+
+    #[test]
+    fn what_a_merge_takes_follows_the_size_of_the_records_and_the_number_of_runs() {
+        const LARGE_BYTES: usize = 1 << 20;
+        let dir = tempfile::tempdir().unwrap();
+        let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+        let small: Vec<_> = (0..1000).map(|n| record(&format!("{n:04}"), Some("value"))).collect();
+        ingest(&cold, 1, small);
+        assert!(cold.merge_bytes() < LARGE_BYTES / 8, "{}", cold.merge_bytes());
+        for seq in 2..6 {
+            ingest(&cold, seq, vec![(Bytes::from("k"), Some(Bytes::from(vec![seq as u8; LARGE_BYTES])))]);
+        }
+        // A block of each, and two for what is written.
+        let most = 7 * LARGE_BYTES;
+        assert!((5 * LARGE_BYTES..most).contains(&cold.merge_bytes()), "{}", cold.merge_bytes());
+        cold.compact_all().unwrap();
+        assert!(cold.merge_bytes() < 4 * LARGE_BYTES, "{}", cold.merge_bytes());
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::disk::Disk;
 use super::merge::Scan;
 use super::pressure::{Filled, Pressure};
 use super::recover;
-use super::table::{Lookup, Table};
+use super::table::{Loan, Lookup, Table};
 use super::writer::Log;
 use crate::store::group::{Backing, lock};
 use crate::store::{Batch, Counter, Got, MAX_STORE_KEY_BYTES, Page, StoreError, Write};
@@ -36,6 +36,10 @@ pub(crate) const DISK_FULL: &str = "the disk is full, no write is taken until th
 /// space back, and than most moments of a disk that is only just full; no longer than a client waits before it
 /// takes the server for dead.
 pub(crate) const FULL_DISK_PATIENCE: Duration = Duration::from_secs(5);
+/// What a merge may take of memory without a loan: with records of some KiB it takes far less.
+const UNLENT_BYTES: usize = 32 << 20;
+/// Beyond the cache and this much the allocator is asked for what it keeps.
+const KEPT_BESIDE_BYTES: u64 = 48 << 20;
 /// Sizes that follow from the configuration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tuning {
@@ -172,11 +176,44 @@ impl Engine {
 
     /// What fills the memory and the log now.
     pub(crate) fn filled(&self) -> Filled {
+        // What is lent is first that part of the memory which is never dirty.
+        let lent_bytes =
+            self.table.lent_bytes().saturating_sub(self.tuning.table_bytes - self.tuning.max_dirty_bytes());
         Filled {
-            dirty_bytes: self.table.dirty_bytes() as u64,
+            dirty_bytes: (self.table.dirty_bytes() + lent_bytes) as u64,
             dirty_bytes_ever: self.table.dirtied_bytes(),
             log_bytes: self.log.live_bytes(),
             log_bytes_ever: self.log.total_bytes(),
+        }
+    }
+
+    /// Merges some tables of the cold store if that is due; says whether it did.
+    pub(crate) fn compact_step(&self) -> Result<bool, StoreError> {
+        let _room = self.lend_to_merge();
+        self.cold.compact_step()
+    }
+
+    /// Merges all tables of the cold store.
+    pub(crate) fn compact_all(&self) -> Result<(), StoreError> {
+        let _room = self.lend_to_merge();
+        self.cold.compact_all()
+    }
+
+    /// A merge holds a block of each run, and a record of many megabytes is a block: the cache makes room for them.
+    fn lend_to_merge(&self) -> Loan<'_> {
+        self.table.lend(self.cold.merge_bytes().saturating_sub(UNLENT_BYTES))
+    }
+
+    /// Whether more runs would make a merge take more memory than the cache can lend.
+    pub(crate) fn is_merge_large(&self) -> bool {
+        self.cold.merge_bytes() > self.tuning.table_bytes / 2 + UNLENT_BYTES
+    }
+
+    /// Gives memory back that the allocator keeps, if the process has more than its cache and half of what it may have beside.
+    pub(crate) fn give_memory_back(&self) {
+        let cache_bytes = self.tuning.table_bytes as u64 / 3 * 4;
+        if crate::sys::memory_bytes().is_some_and(|bytes| bytes > cache_bytes + KEPT_BESIDE_BYTES) {
+            crate::sys::give_free_memory_back();
         }
     }
 

@@ -341,7 +341,7 @@ impl Store for LogStore {
     fn compact(&self) -> Result<(), StoreError> {
         self.check_is_writable(Purpose::Free)?;
         self.or_fail(self.engine.flush())?;
-        self.or_fail(self.engine.cold.compact_all())
+        self.or_fail(self.engine.compact_all())
     }
 
     fn read_only_reason(&self) -> Option<String> {

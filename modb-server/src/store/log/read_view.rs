@@ -30,6 +30,7 @@ pub(super) struct ReadView {
     range: Box<Range>,
     runs: usize,
     disk_bytes: u64,
+    merge_bytes: usize,
 }
 
 impl ReadView {
@@ -39,6 +40,7 @@ impl ReadView {
             range: range(tree),
             runs: tree.l0_run_count(),
             disk_bytes: tree.disk_space(),
+            merge_bytes: merge_bytes(tree),
         })
     }
 
@@ -59,6 +61,11 @@ impl ReadView {
     /// Bytes of table files.
     pub(super) fn disk_bytes(&self) -> u64 {
         self.disk_bytes
+    }
+
+    /// What merging all runs holds in memory at once, in bytes.
+    pub(super) fn merge_bytes(&self) -> usize {
+        self.merge_bytes
     }
 }
 
@@ -125,6 +132,18 @@ fn range(tree: &AnyTree) -> Box<Range> {
         });
         Merge::new(runs.collect())
     })
+}
+
+/// A merge holds one block of each run, of that which it writes two. How large the largest of a table is nobody wrote down, so its
+/// average counts: where large records are few they rarely meet.
+fn merge_bytes(tree: &AnyTree) -> usize {
+    let version = tree.current_version();
+    let block_bytes =
+        |table: &lsm_tree::Table| table.metadata.file_size / table.metadata.data_block_count.max(1);
+    let runs = version.iter_levels().flat_map(|level| level.iter());
+    let of_runs: Vec<u64> = runs.map(|run| run.iter().map(block_bytes).max().unwrap_or(0)).collect();
+    let written = 2 * of_runs.iter().max().copied().unwrap_or(0);
+    usize::try_from(of_runs.iter().sum::<u64>() + written).unwrap_or(usize::MAX)
 }
 
 /// What went wrong in one table file.

@@ -55,7 +55,7 @@ fn output_of_a_failed_commit_never_leaves_and_its_connection_closes() {
     assert_eq!(hit_wire.sent(), "read\n");
     bench.release.set(Some(Release::Failed { after: Seq(1) }));
     bench.turn(&[]);
-    assert_eq!(hit_wire.sent(), "safe\n");
+    assert_eq!(hit_wire.sent(), "safe\ncommit-failed");
     assert_eq!(spared_wire.sent(), "fine\n");
     assert_eq!(bench.closed(), [CloseReason::CommitFailed]);
     assert!(hit_wire.is_shut() && !spared_wire.is_shut());
@@ -73,7 +73,7 @@ fn a_failure_after_part_of_the_output_was_released_but_not_taken_keeps_that_part
     bench.release.set(Some(Release::Failed { after: Seq(1) }));
     wire.room(100);
     bench.turn(&[writable(token)]);
-    assert_eq!(wire.sent(), "first\n");
+    assert_eq!(wire.sent(), "first\ncommit-failed");
     assert_eq!(bench.closed(), [CloseReason::CommitFailed]);
 }
 
@@ -85,7 +85,11 @@ fn a_connection_whose_reply_failed_does_not_leave_the_layer() {
     assert_eq!(wire.sent(), "before\n");
     bench.release.set(Some(Release::Failed { after: Seq::ZERO }));
     bench.turn(&[]);
-    assert_eq!((wire.sent().as_str(), wire.is_shut()), ("", true), "its peer learns that it is over");
+    assert_eq!(
+        (wire.sent().as_str(), wire.is_shut()),
+        ("commit-failed", true),
+        "its peer learns that it is over"
+    );
     assert_eq!((bench.handed_out.clone(), bench.closed()), (vec![], vec![CloseReason::CommitFailed]));
     assert_eq!(bench.counted(), [CloseReason::CommitFailed]);
 }

@@ -1,13 +1,15 @@
 //! What connections hold is counted, and given in order when it is short.
 
-use proptest::prelude::*;
-
 use super::*;
 
-const KIB: usize = 1 << 10;
+pub(super) const KIB: usize = 1 << 10;
 
 fn with_memory(max_memory_bytes: usize) -> Bench {
-    Bench::with(Limits {
+    Bench::with(memory_limits(max_memory_bytes))
+}
+
+pub(super) fn memory_limits(max_memory_bytes: usize) -> Limits {
+    Limits {
         max_memory_bytes,
         max_input_bytes: 1 << 30,
         max_output_bytes: 1 << 30,
@@ -15,12 +17,12 @@ fn with_memory(max_memory_bytes: usize) -> Bench {
         read_bytes_per_turn: 64 * KIB,
         stall_timeout: Duration::from_secs(5),
         ..Limits::default()
-    })
+    }
 }
 
 impl Bench {
     /// Turns until nothing is left to do, with everything reported that a poller would.
-    fn settle(&mut self, wires: &[(Token, &Wire)]) {
+    pub(super) fn settle(&mut self, wires: &[(Token, &Wire)]) {
         let mut quiet = 0;
         for _ in 0..10_000 {
             let mut events = Vec::new();
@@ -50,12 +52,6 @@ impl Bench {
             }
         }
         panic!("it does not come to rest");
-    }
-
-    /// What connections and the pool hold, by looking at each.
-    fn held_bytes(&self) -> usize {
-        let conns = &self.core.conns;
-        conns.slab.iter().map(|(_, conn)| conn.buffer_bytes()).sum::<usize>() + conns.pool.bytes()
     }
 }
 
@@ -168,95 +164,5 @@ fn the_list_of_held_outputs_does_not_grow_while_connections_come_and_go() {
         wire.reset();
         bench.turn(&[broken(token)]);
         assert_eq!(bench.core.conns.held(), 0);
-    }
-}
-
-/// What happens to a connection.
-#[derive(Clone, Debug)]
-enum Step {
-    Come,
-    Send { which: usize, bytes: usize },
-    Ask { which: usize, bytes: usize },
-    Take { which: usize, bytes: usize },
-    Break { which: usize },
-    Leave { which: usize },
-    Move { which: usize },
-    Pass,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let which = any::<usize>;
-    prop_oneof![
-        3 => Just(Step::Come),
-        5 => (which(), 1..200 * KIB).prop_map(|(which, bytes)| Step::Send { which, bytes }),
-        3 => (which(), 1..300 * KIB).prop_map(|(which, bytes)| Step::Ask { which, bytes }),
-        4 => (which(), 1..300 * KIB).prop_map(|(which, bytes)| Step::Take { which, bytes }),
-        1 => which().prop_map(|which| Step::Break { which }),
-        1 => which().prop_map(|which| Step::Leave { which }),
-        1 => which().prop_map(|which| Step::Move { which }),
-        2 => Just(Step::Pass),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
-
-    /// Seats are as many as connections and the budget knows what is held, whatever happens.
-    #[test]
-    fn admission_and_budget_never_drift(
-        limit in prop_oneof![Just(0usize), Just(1), 64 * KIB..512 * KIB, Just(usize::MAX)],
-        steps in proptest::collection::vec(step(), 1..80),
-    ) {
-        let mut bench = with_memory(limit);
-        let mut clients: Vec<(Token, Wire)> = Vec::new();
-        for step in steps {
-            match step {
-                Step::Come => {
-                    let (token, wire) = bench.connect();
-                    wire.room(1000);
-                    clients.push((token, wire));
-                }
-                Step::Pass => bench.pass(Duration::from_secs(1)),
-                _ if clients.is_empty() => {}
-                Step::Send { which, bytes } => {
-                    let (_, wire) = &clients[which % clients.len()];
-                    wire.arrive(format!("echo {}\n", "x".repeat(bytes)).as_bytes());
-                }
-                Step::Ask { which, bytes } => {
-                    let (_, wire) = &clients[which % clients.len()];
-                    wire.arrive(format!("value {bytes}\n").as_bytes());
-                }
-                Step::Take { which, bytes } => clients[which % clients.len()].1.room(bytes),
-                Step::Break { which } => {
-                    let (token, wire) = clients.swap_remove(which % clients.len());
-                    wire.reset();
-                    bench.turn(&[broken(token)]);
-                }
-                Step::Leave { which } => {
-                    let (token, wire) = clients.swap_remove(which % clients.len());
-                    wire.end();
-                    wire.room(1 << 30);
-                    for _ in 0..100 {
-                        bench.turn(&[event(token, true, true, false)]);
-                    }
-                }
-                Step::Move { which } => {
-                    let at = which % clients.len();
-                    let turn = Turn { now: bench.now, worker: 0, workers: &bench.alone };
-                    if let Some((_, moved)) = bench.core.detach(clients[at].0.slot, &turn) {
-                        clients[at].0 = bench.core.adopt(moved, &turn).unwrap();
-                    }
-                }
-            }
-            let reported: Vec<_> = clients.iter().map(|(token, wire)| (*token, wire)).collect();
-            bench.settle(&reported);
-            let gone = std::mem::take(&mut bench.gone);
-            clients.retain(|(token, _)| !gone.contains(token));
-            prop_assert_eq!(bench.core.conns.slab.len(), bench.admission.taken());
-            prop_assert_eq!(bench.budget.used(), bench.held_bytes());
-        }
-        drop(bench.core);
-        prop_assert_eq!(bench.admission.taken(), 0);
-        prop_assert!(!bench.budget.is_awaited());
     }
 }

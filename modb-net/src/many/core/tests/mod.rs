@@ -1,6 +1,7 @@
 //! Turns of a core over sockets that are scripts: no thread, no clock, no system.
 
 mod any;
+mod drift;
 mod ends;
 mod fake;
 mod flow;
@@ -31,6 +32,8 @@ struct Lines {
     closed: Rc<std::cell::RefCell<Vec<CloseReason>>>,
     refuse: Rc<Cell<bool>>,
     timer: Rc<Cell<Option<Instant>>>,
+    /// Who has just said its last.
+    last: Option<Token>,
     /// Connections that could not be opened: for what, and why.
     failed: Rc<std::cell::RefCell<Vec<(&'static str, ErrorKind)>>>,
 }
@@ -45,6 +48,8 @@ struct Reply {
     filled: bool,
     /// Its alarm wants to come again at once.
     ticks: bool,
+    /// What it says it holds, in bytes.
+    kept: usize,
 }
 
 /// To a connection: go on, or close.
@@ -124,6 +129,7 @@ impl Service for Lines {
                 _ => input.consume(whole),
             }
             match verb {
+                "" => {}
                 "echo" => out.tail().extend_from_slice(format!("{rest}\n").as_bytes()),
                 "hold" => {
                     let (seq, text) = rest.split_once(' ').unwrap();
@@ -138,6 +144,8 @@ impl Service for Lines {
                     out.tail().extend_from_slice(b"ran\n");
                 }
                 "leave" => return Flow::HandOut,
+                "keep" => reply.kept = rest.parse().unwrap(),
+                "panic" => panic!("a client asked for it"),
                 "tick" => {
                     reply.ticks = true;
                     conn.set_alarm(turn.now);
@@ -212,8 +220,16 @@ impl Service for Lines {
         }
     }
 
-    fn last_word(&mut self, _: &mut Reply, reason: CloseReason, out: &mut Out<'_>, _: &Turn<'_, Self>) {
-        if matches!(reason, CloseReason::Idle | CloseReason::MemoryStall) {
+    fn last_word(
+        &mut self,
+        token: Token,
+        _: &mut Reply,
+        reason: CloseReason,
+        out: &mut Out<'_>,
+        _: &Turn<'_, Self>,
+    ) {
+        self.last = Some(token);
+        if matches!(reason, CloseReason::Idle | CloseReason::MemoryStall | CloseReason::CommitFailed) {
             out.tail().extend_from_slice(reason.name().as_bytes());
         }
     }
@@ -232,7 +248,12 @@ impl Service for Lines {
         self.release.get().unwrap_or(Release::Upto(Seq::ZERO))
     }
 
-    fn on_close(&mut self, _: Token, _: Reply, reason: CloseReason, _: &Turn<'_, Self>) {
+    fn session_bytes(&self, reply: &Reply) -> usize {
+        reply.kept
+    }
+
+    fn on_close(&mut self, token: Token, _: Reply, reason: CloseReason, _: &Turn<'_, Self>) {
+        assert!(self.last.take().is_none_or(|last| last == token), "whoever says its last ends");
         self.closed.borrow_mut().push(reason);
     }
 }
@@ -301,6 +322,7 @@ impl Counts for Alone {
 
 /// A core, its time, and what a worker would know of the sockets.
 struct Bench {
+    worker: usize,
     core: Core<Lines, Fake>,
     now: Instant,
     release: Rc<Cell<Option<Release>>>,
@@ -342,19 +364,25 @@ impl Bench {
     }
 
     fn with(limits: Limits) -> Self {
-        let service = Lines::default();
-        let now = Instant::now();
         let notifier = crate::system::notify::Notifier::new().unwrap();
         let budget = Arc::new(Budget::new(limits.max_memory_bytes, [notifier.waker(), notifier.waker()]));
+        Self::of(0, limits, Arc::new(Admission::new(usize::MAX, 2)), budget)
+    }
+
+    /// One of two workers.
+    fn of(worker: usize, limits: Limits, admission: Arc<Admission>, budget: Arc<Budget>) -> Self {
+        let service = Lines::default();
+        let now = Instant::now();
         Self {
+            worker,
             release: service.release.clone(),
             closed: service.closed.clone(),
             refuse: service.refuse.clone(),
             timer: service.timer.clone(),
             failed: service.failed.clone(),
             end_turns: service.end_turns.clone(),
-            core: Core::new(service, limits, budget.clone(), 0, now),
-            admission: Arc::new(Admission::new(usize::MAX, 2)),
+            core: Core::new(service, limits, budget.clone(), worker, now),
+            admission,
             budget,
             now,
             interests: Vec::new(),
@@ -368,21 +396,29 @@ impl Bench {
 
     /// A new connection over a wire without limits.
     fn connect(&mut self) -> (Token, Wire) {
+        let seat = self.admission.take(true).unwrap();
+        self.connect_with(seat)
+    }
+
+    fn connect_with(&mut self, seat: Seat) -> (Token, Wire) {
         let (fake, wire) = fake::pair();
         let address = "127.0.0.1:1".parse().unwrap();
-        let turn = Turn { now: self.now, worker: 0, workers: &self.alone };
+        let turn = Turn { now: self.now, worker: self.worker, workers: &self.alone };
         let peer = Peer::Tcp { remote: address, local: address };
-        let seat = self.admission.take(true).unwrap();
-        seat.assign(0);
+        seat.assign(self.worker);
         (self.core.open(fake, &peer, None, seat, &turn).unwrap(), wire)
     }
 
     /// A connection that is being opened from here for `purpose`, within ten seconds.
     fn open_outward(&mut self, purpose: &'static str) -> (Token, Wire) {
-        let (fake, wire) = fake::pair();
-        let turn = Turn { now: self.now, worker: 0, workers: &self.alone };
         let seat = self.admission.take(true).unwrap();
-        seat.assign(0);
+        self.open_outward_with(seat, purpose)
+    }
+
+    fn open_outward_with(&mut self, seat: Seat, purpose: &'static str) -> (Token, Wire) {
+        let (fake, wire) = fake::pair();
+        let turn = Turn { now: self.now, worker: self.worker, workers: &self.alone };
+        seat.assign(self.worker);
         let (remote, deadline) = ("192.0.2.1:1".parse().unwrap(), self.now + Duration::from_secs(10));
         let token = self.core.connecting(fake, remote, Post::Say(purpose), seat, deadline, &turn);
         (token.unwrap(), wire)
@@ -394,7 +430,7 @@ impl Bench {
     }
 
     fn turn_with(&mut self, events: &[Event], messages: impl IntoIterator<Item = Post>) {
-        let turn = Turn { now: self.now, worker: 0, workers: &self.alone };
+        let turn = Turn { now: self.now, worker: self.worker, workers: &self.alone };
         self.core.begin(&turn);
         for event in events {
             self.core.event(*event, &turn);

@@ -43,6 +43,8 @@ pub(super) struct Accounts {
     dirty_bytes: AtomicUsize,
     /// All that was ever added to the dirty ones.
     dirtied_bytes: AtomicU64,
+    /// What of the budget somebody else uses now.
+    lent_bytes: AtomicUsize,
     budget_bytes: usize,
 }
 
@@ -52,6 +54,7 @@ impl Accounts {
             bytes: AtomicUsize::new(0),
             dirty_bytes: AtomicUsize::new(0),
             dirtied_bytes: AtomicU64::new(0),
+            lent_bytes: AtomicUsize::new(0),
             budget_bytes,
         }
     }
@@ -82,14 +85,29 @@ impl Accounts {
         self.budget_bytes
     }
 
+    /// Somebody else uses so much of the budget from now on, or no longer.
+    pub(super) fn change_lent(&self, before: usize, after: usize) {
+        add(&self.lent_bytes, before, after);
+    }
+
+    /// What somebody else uses of the budget: never more than half of it, whatever is asked for.
+    pub(super) fn lent_bytes(&self) -> usize {
+        self.lent_bytes.load(Ordering::Relaxed).min(self.budget_bytes / 2)
+    }
+
+    /// What is not lent.
+    fn room_bytes(&self) -> usize {
+        self.budget_bytes - self.lent_bytes()
+    }
+
     /// Whether clean records are to be dropped.
     pub(super) fn is_over(&self) -> bool {
-        self.bytes() > self.budget_bytes && self.has_clean()
+        self.bytes() > self.room_bytes() && self.has_clean()
     }
 
     /// Whether more of them should be dropped by whoever has begun to.
     pub(super) fn wants_more_room(&self) -> bool {
-        self.bytes() > self.budget_bytes - self.budget_bytes / SLACK_PART && self.has_clean()
+        self.bytes() > self.room_bytes() - self.budget_bytes / SLACK_PART && self.has_clean()
     }
 
     fn has_clean(&self) -> bool {

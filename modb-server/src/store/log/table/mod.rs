@@ -132,6 +132,18 @@ pub(crate) enum Lookup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
 
+/// A part of the budget that somebody else uses; see [`Table::lend`].
+pub(crate) struct Loan<'a> {
+    accounts: &'a Accounts,
+    bytes: usize,
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        self.accounts.change_lent(self.bytes, 0);
+    }
+}
+
 /// All shards.
 pub(crate) struct Table {
     shards: Box<[Guarded]>,
@@ -293,6 +305,18 @@ impl Table {
 
     pub(crate) fn budget_bytes(&self) -> usize {
         self.accounts.budget_bytes()
+    }
+
+    /// Lends so many bytes of the budget until the loan is dropped, at most half of all; drops clean records until they are free.
+    pub(crate) fn lend(&self, bytes: usize) -> Loan<'_> {
+        self.accounts.change_lent(0, bytes);
+        self.make_room();
+        Loan { accounts: &self.accounts, bytes }
+    }
+
+    /// What is lent, in bytes.
+    pub(crate) fn lent_bytes(&self) -> usize {
+        self.accounts.lent_bytes()
     }
 
     /// Drops clean records that were not read since they were last looked at, until there is room: as many as it takes,

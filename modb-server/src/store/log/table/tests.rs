@@ -223,3 +223,35 @@ fn a_record_that_was_clean_and_is_written_again_is_never_dropped() {
     }
     assert_eq!(table.flush_run().count(), 1000);
 }
+
+#[test]
+fn what_is_lent_of_the_budget_is_free_until_it_is_given_back_and_never_more_than_half() {
+    const BUDGET_BYTES: usize = 1 << 20;
+    let table = Table::new(BUDGET_BYTES);
+    let fill = |from: u64| {
+        for n in from..from + 2000 {
+            table.write(
+                &routed(0x10, n.wrapping_mul(0x9e37_79b9_7f4a_7c15), ""),
+                Some(&Bytes::from(vec![0; 1000])),
+                n,
+            );
+            if n % 200 == 0 {
+                assert!(table.flush_run().count() > 0);
+                table.flushed();
+            }
+        }
+    };
+    fill(1);
+    assert!(table.bytes() > BUDGET_BYTES / 8 * 7);
+    let loan = table.lend(BUDGET_BYTES / 4);
+    assert!(table.bytes() <= BUDGET_BYTES / 4 * 3, "{} are kept", table.bytes());
+    let more = table.lend(100 * BUDGET_BYTES);
+    assert_eq!(table.lent_bytes(), BUDGET_BYTES / 2);
+    assert!((BUDGET_BYTES / 8 * 3..=BUDGET_BYTES / 2).contains(&table.bytes()), "{} are kept", table.bytes());
+    fill(3000);
+    assert!(table.bytes() <= BUDGET_BYTES / 8 * 7, "dirty ones are kept beside it: {}", table.bytes());
+    drop((loan, more));
+    assert_eq!(table.lent_bytes(), 0);
+    fill(6000);
+    assert!(table.bytes() > BUDGET_BYTES / 8 * 7);
+}

@@ -1,22 +1,21 @@
-//! One worker's service: decode a request, find its command, execute it, encode the reply.
+//! One worker's service: what happens to its connections, each with its session; what one request takes is in [`request`].
 //!
 //! Invariants: a reply is appended only after its command's batch was committed and after the output was marked
-//! with that commit; nothing here blocks; the clock is read once per turn, and once per command to time it.
+//! with that commit; nothing here blocks: a request that has to wait for others parks its connection; the clock is read
+//! once per turn, and once per command to time it.
 
-use std::cell::RefCell;
+mod request;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use modb_net::resp::{Decoded, Encoder, Limits, ProtocolError, RequestDecoder};
 use modb_net::{
     AcceptorStats, CloseReason, Connections, Flow, HandedOut, Handle, In, Opening, Out, Peer, Release, Seq,
-    Service, Token, Turn, WorkerStats,
+    Service, Token, Turn, WorkerStats, Workers,
 };
 
-use crate::command::{
-    self, Calls, Client, ClientInfo, CommandError, Env, Flags, Instance, Network, Reply, SAMPLE_INTERVAL,
-    Scratch, Then,
-};
+use crate::command::{Begun, Calls, Client, ClientInfo, Instance, Network, SAMPLE_INTERVAL, Scratch};
 use crate::config::Settings;
 use crate::data::Tally;
 use crate::farewell::Bring;
@@ -40,6 +39,8 @@ pub struct Session {
     decoder: RequestDecoder,
     /// The last commit that its replies wait for.
     awaited: Seq,
+    /// What its first request waits for, if it was begun: gone with the session.
+    begun: Option<Begun>,
 }
 
 /// The service of one worker.
@@ -55,6 +56,8 @@ pub struct Worker {
     awaited: Seq,
     /// Has this worker woken when it may be safe.
     listener: Arc<Listener>,
+    /// All workers of the server.
+    workers: Arc<dyn Workers<Message>>,
     /// Keeps the connections of those who asked the server to end.
     farewell: Bring,
     /// Connections that wait for the end of a pause.
@@ -62,18 +65,6 @@ pub struct Worker {
     resume_at: Option<Instant>,
     /// The database stays open as long as it is served. Dropped last.
     _present: Present,
-}
-
-/// What an argument takes beside its bytes while its command gathers what it writes, about.
-const BATCHED_ARG_BYTES: usize = 128;
-
-/// Whether a command may run now, as far as memory goes.
-enum Room {
-    Free,
-    /// When others have given some back.
-    Short,
-    /// It would take more than any request may: the error to answer.
-    Never(String),
 }
 
 /// The time of day, read once per turn.
@@ -104,6 +95,7 @@ impl Worker {
         instance: Arc<Instance>,
         present: Present,
         listener: Arc<Listener>,
+        workers: Arc<dyn Workers<Message>>,
         farewell: Bring,
     ) -> Self {
         Self {
@@ -115,6 +107,7 @@ impl Worker {
             clock: Clock { turn: None, now_ms: 0 },
             awaited: Seq::ZERO,
             listener,
+            workers,
             farewell,
             paused: Vec::new(),
             resume_at: None,
@@ -128,164 +121,6 @@ impl Worker {
             authenticated: client.authenticated,
             ..Limits::default()
         }
-    }
-
-    /// Executes one request and appends its reply. `Some`: what stops the connection for now.
-    fn request(
-        &mut self,
-        conn: Handle<'_>,
-        session: &mut Session,
-        bytes: &[u8],
-        out: &mut Out<'_>,
-        turn: &Turn<'_, Self>,
-        started: &mut Option<Instant>,
-    ) -> Option<Flow> {
-        let Session { client, decoder, awaited } = session;
-        let args = decoder.args(bytes);
-        let now_ms = self.clock.now_ms(turn.now);
-        if decoder.is_inline() && self.is_stranger(args, true, client, now_ms) {
-            return Some(Flow::Close);
-        }
-        let resolved = match command::resolve(args) {
-            Ok(resolved) if client.authenticated || resolved.spec.flags.has(Flags::NO_AUTH) => resolved,
-            Ok(_) => {
-                self.calls.add_rejected(args);
-                self.error(client, out, b"NOAUTH Authentication required.");
-                return None;
-            }
-            Err(_) if self.is_stranger(args, false, client, now_ms) => return Some(Flow::Close),
-            Err(error) => {
-                self.calls.add_rejected(args);
-                self.error(client, out, &error.text());
-                return None;
-            }
-        };
-        if let Some(until_ms) = self.instance.clients.paused_until(resolved.spec, now_ms) {
-            let at = turn.now + Duration::from_millis(until_ms - now_ms);
-            self.resume_at = Some(self.resume_at.map_or(at, |first| first.min(at)));
-            self.paused.push(conn.token());
-            return Some(Flow::Blocked);
-        }
-        match self.room_for_batch(resolved.spec, args, bytes.len(), out) {
-            Room::Free => {}
-            Room::Short => return Some(Flow::AwaitRoom),
-            Room::Never(text) => {
-                self.error(client, out, text.as_bytes());
-                return None;
-            }
-        }
-        let network = Net { turn };
-        let room = RefCell::new(&mut *out);
-        let room = |bytes| room.borrow_mut().reserve(bytes);
-        let env =
-            Env { instance: &self.instance, network: &network, tally: &self.tally, now_ms, room: &room };
-        let outcome = command::execute(resolved, args, client, env, &mut self.scratch);
-        if matches!(outcome.reply, Err(CommandError::NoRoom)) {
-            return Some(Flow::AwaitRoom);
-        }
-        let took = self.time(args, client, now_ms, started);
-        self.calls.add(resolved, took, outcome.reply.is_err());
-        let wait_for = outcome.committed.awaited(self.instance.data.reads_wait());
-        if wait_for > Seq::ZERO {
-            *awaited = wait_for.max(*awaited);
-            self.awaited = wait_for.max(self.awaited);
-            out.hold_until(wait_for);
-        }
-        match outcome.reply {
-            Ok(Reply::Nothing) => {}
-            Ok(reply) => {
-                if client.wants_reply() {
-                    reply.encode(&mut Encoder::new(out.tail(), client.protocol));
-                }
-            }
-            Err(error) => {
-                let text = error.text();
-                self.calls.add_error(&text);
-                if client.wants_reply() {
-                    Encoder::new(out.tail(), client.protocol).error(text);
-                }
-            }
-        }
-        match client.then {
-            Then::GoOn => None,
-            Then::Close => Some(Flow::Close),
-            Then::EndWithServer => Some(Flow::HandOut),
-        }
-    }
-
-    /// Whether there is memory for what a command of so many `request_bytes` gathers before it is applied.
-    fn room_for_batch(
-        &self,
-        spec: &command::Spec,
-        args: modb_net::resp::Args<'_>,
-        request_bytes: usize,
-        out: &mut Out<'_>,
-    ) -> Room {
-        if !spec.flags.has(Flags::WRITE) {
-            return Room::Free;
-        }
-        let bytes = request_bytes.saturating_add(args.len().saturating_mul(BATCHED_ARG_BYTES));
-        if bytes <= modb_net::Limits::SMALL_REPLY_BYTES {
-            return Room::Free;
-        }
-        let most = self.instance.settings.number("client-query-buffer-limit");
-        if bytes > usize::try_from(most).unwrap_or(usize::MAX) {
-            let (count, mib) = (args.len(), bytes >> 20);
-            return Room::Never(format!(
-                "ERR a command with {count} arguments takes {mib} MiB while it runs, more than client-query-buffer-limit \
-                 allows; split it"
-            ));
-        }
-        if out.reserve(bytes) { Room::Free } else { Room::Short }
-    }
-
-    /// Whether the client speaks another protocol: it is closed without an answer, as Redis does.
-    fn is_stranger(
-        &self,
-        args: modb_net::resp::Args<'_>,
-        inline: bool,
-        client: &Client,
-        now_ms: u64,
-    ) -> bool {
-        let Some(protocol) = command::spoken_by_strangers(args, inline) else { return false };
-        if let Some(left_out) = self.instance.notices.stranger.due(now_ms) {
-            let remote = client.info.peer().map(tracing::field::display);
-            tracing::warn!(
-                remote,
-                left_out,
-                "possible SECURITY ATTACK: a client speaks {protocol}, perhaps a web page that tries to give commands; closed"
-            );
-        }
-        true
-    }
-
-    fn error(&self, client: &mut Client, out: &mut Out<'_>, text: &[u8]) {
-        self.tally.errors.bump();
-        self.calls.add_error(text);
-        if client.wants_reply() {
-            Encoder::new(out.tail(), client.protocol).error(text);
-        }
-    }
-
-    /// How long the command took; notes it if it was slow. The end of one command is taken as the start of the next.
-    fn time(
-        &self,
-        args: modb_net::resp::Args<'_>,
-        client: &Client,
-        now_ms: u64,
-        started: &mut Option<Instant>,
-    ) -> Option<Duration> {
-        let before = (*started)?;
-        let now = Instant::now();
-        *started = Some(now);
-        let took = now.duration_since(before);
-        let (micros, threshold) = (took.as_micros() as i64, self.instance.settings.slowlog_us());
-        if threshold >= 0 && micros >= threshold {
-            let keep = self.instance.settings.number("slowlog-max-len");
-            let keep = usize::try_from(keep).unwrap_or(0);
-            self.instance.slowlog.add(args, micros, &client.info, now_ms, keep);
-        }
-        Some(took)
     }
 
     fn sample(&mut self, turn: &Turn<'_, Self>) {
@@ -344,7 +179,7 @@ impl Service for Worker {
         info.set_worker(turn.worker);
         tracing::debug!(client = info.id, %peer, "a client came");
         let client = Client::new(info, !self.instance.settings.has_password());
-        Opening::Serve(Session { client, decoder: RequestDecoder::new(), awaited: Seq::ZERO })
+        Opening::Serve(Session { client, decoder: RequestDecoder::new(), awaited: Seq::ZERO, begun: None })
     }
 
     fn on_input(
@@ -445,6 +280,7 @@ impl Service for Worker {
 
     fn last_word(
         &mut self,
+        _: Token,
         session: &mut Session,
         reason: CloseReason,
         out: &mut Out<'_>,

@@ -1,0 +1,298 @@
+//! One request: find its command, see whether it may run now, execute it, encode the reply.
+//!
+//! Invariants: a request that has to wait is begun once, and gone on with; while it is, the session holds it, so that a
+//! connection that ends takes it along.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use modb_net::resp::{Args, Encoder};
+use modb_net::{Address, Flow, Handle, Out, Seq, Turn, Workers};
+
+use super::{Message, Net, Session, Worker};
+use crate::command::{self, Client, CommandError, Env, Flags, Host, Outcome, Reply, Resolved, Then};
+use crate::data::Wake;
+
+/// A request whose command was found.
+struct Request<'r> {
+    resolved: Resolved,
+    args: Args<'r>,
+    now_ms: u64,
+}
+
+/// A connection, as a command sees it that is executed for it.
+struct Desk<'d, 'o> {
+    out: RefCell<&'d mut Out<'o>>,
+    conn: &'d Handle<'d>,
+    workers: &'d Arc<dyn Workers<Message>>,
+}
+
+impl Host for Desk<'_, '_> {
+    fn has_room(&self, bytes: usize) -> bool {
+        self.out.borrow_mut().reserve(bytes)
+    }
+
+    fn waker(&self) -> Box<dyn Wake> {
+        Box::new(Resume { workers: Arc::clone(self.workers), connection: self.conn.address() })
+    }
+}
+
+/// Lets a parked connection go on.
+struct Resume {
+    workers: Arc<dyn Workers<Message>>,
+    connection: Address,
+}
+
+impl Wake for Resume {
+    fn wake(&self) {
+        self.workers.resume(&self.connection);
+    }
+}
+
+/// What an argument takes beside its bytes while its command gathers what it writes, about.
+const BATCHED_ARG_BYTES: usize = 128;
+/// How often what a command writes is there until it is written: in its batch, whose values then become those of the records,
+/// and in the log's buffer.
+const BATCH_COPIES: usize = 2;
+
+/// Whether a command may run now, as far as memory goes.
+enum Room {
+    Free,
+    /// When others have given some back.
+    Short,
+    /// It would take more than any request may: the error to answer.
+    Never(String),
+}
+
+impl Worker {
+    /// Executes one request and appends its reply. `Some`: what stops the connection for now.
+    pub(super) fn request(
+        &mut self,
+        conn: Handle<'_>,
+        session: &mut Session,
+        bytes: &[u8],
+        out: &mut Out<'_>,
+        turn: &Turn<'_, Self>,
+        started: &mut Option<Instant>,
+    ) -> Option<Flow> {
+        if session.begun.is_some() {
+            return self.go_on(conn, session, bytes, out, turn, started);
+        }
+        let Session { client, decoder, awaited, begun } = session;
+        let args = decoder.args(bytes);
+        let now_ms = self.clock.now_ms(turn.now);
+        if decoder.is_inline() && self.is_stranger(args, true, client, now_ms) {
+            return Some(Flow::Close);
+        }
+        let resolved = match command::resolve(args) {
+            Ok(resolved) if client.authenticated || resolved.spec.flags.has(Flags::NO_AUTH) => resolved,
+            Ok(_) => {
+                self.calls.add_rejected(args);
+                self.error(client, out, b"NOAUTH Authentication required.");
+                return None;
+            }
+            Err(_) if self.is_stranger(args, false, client, now_ms) => return Some(Flow::Close),
+            Err(error) => {
+                self.calls.add_rejected(args);
+                self.error(client, out, &error.text());
+                return None;
+            }
+        };
+        if self.is_paused(conn, resolved.spec, now_ms, turn) {
+            return Some(Flow::Blocked);
+        }
+        match self.room_for_batch(resolved.spec, args, bytes.len(), out) {
+            Room::Free => {}
+            Room::Short => return Some(Flow::AwaitRoom),
+            Room::Never(text) => {
+                self.error(client, out, text.as_bytes());
+                return None;
+            }
+        }
+        let network = Net { turn };
+        let host = Desk { out: RefCell::new(&mut *out), conn: &conn, workers: &self.workers };
+        let env =
+            Env { instance: &self.instance, network: &network, tally: &self.tally, now_ms, host: &host };
+        match command::execute(resolved, args, client, &env, &mut self.scratch) {
+            Ok(ref outcome) => {
+                let request = Request { resolved, args, now_ms };
+                self.answer(request, client, awaited, outcome, out, started)
+            }
+            Err(waits) => {
+                *begun = Some(waits);
+                Some(Flow::Parked)
+            }
+        }
+    }
+
+    /// Goes on with the request that the session has begun.
+    #[cold]
+    fn go_on(
+        &mut self,
+        conn: Handle<'_>,
+        session: &mut Session,
+        bytes: &[u8],
+        out: &mut Out<'_>,
+        turn: &Turn<'_, Self>,
+        started: &mut Option<Instant>,
+    ) -> Option<Flow> {
+        let Session { client, decoder, awaited, begun } = session;
+        let waits = begun.take()?;
+        let (args, resolved) = (decoder.args(bytes), waits.resolved());
+        let now_ms = self.clock.now_ms(turn.now);
+        // What was done waits for nothing else; who is paused, or waits for memory, stands in no queue meanwhile.
+        if !waits.has_run() {
+            if self.is_paused(conn, resolved.spec, now_ms, turn) {
+                return Some(Flow::Blocked);
+            }
+            if !matches!(self.room_for_batch(resolved.spec, args, bytes.len(), out), Room::Free) {
+                return Some(Flow::AwaitRoom);
+            }
+        }
+        let network = Net { turn };
+        let host = Desk { out: RefCell::new(&mut *out), conn: &conn, workers: &self.workers };
+        let env =
+            Env { instance: &self.instance, network: &network, tally: &self.tally, now_ms, host: &host };
+        match command::go_on(waits, args, client, &env, &mut self.scratch) {
+            Ok(ref outcome) => {
+                let request = Request { resolved, args, now_ms };
+                self.answer(request, client, awaited, outcome, out, started)
+            }
+            Err(waits) => {
+                *begun = Some(waits);
+                Some(Flow::Parked)
+            }
+        }
+    }
+
+    /// Whether a request has to wait for the end of a pause.
+    #[inline]
+    fn is_paused(
+        &mut self,
+        conn: Handle<'_>,
+        spec: &command::Spec,
+        now_ms: u64,
+        turn: &Turn<'_, Self>,
+    ) -> bool {
+        let Some(until_ms) = self.instance.clients.paused_until(spec, now_ms) else { return false };
+        let at = turn.now + Duration::from_millis(until_ms - now_ms);
+        self.resume_at = Some(self.resume_at.map_or(at, |first| first.min(at)));
+        self.paused.push(conn.token());
+        true
+    }
+
+    /// Appends the reply of a request that was executed.
+    #[inline(always)]
+    fn answer(
+        &mut self,
+        request: Request<'_>,
+        client: &mut Client,
+        awaited: &mut Seq,
+        outcome: &Outcome,
+        out: &mut Out<'_>,
+        started: &mut Option<Instant>,
+    ) -> Option<Flow> {
+        let Request { resolved, args, now_ms } = request;
+        if matches!(outcome.reply, Err(CommandError::NoRoom)) {
+            return Some(Flow::AwaitRoom);
+        }
+        let took = self.time(args, client, now_ms, started);
+        self.calls.add(resolved, took, outcome.reply.is_err());
+        let wait_for = outcome.committed.awaited(self.instance.data.reads_wait());
+        if wait_for > Seq::ZERO {
+            *awaited = wait_for.max(*awaited);
+            self.awaited = wait_for.max(self.awaited);
+            out.hold_until(wait_for);
+        }
+        match &outcome.reply {
+            Ok(Reply::Nothing) => {}
+            Ok(reply) => {
+                if client.wants_reply() {
+                    reply.encode(&mut Encoder::new(out.tail(), client.protocol));
+                }
+            }
+            Err(error) => {
+                let text = error.text();
+                self.calls.add_error(&text);
+                if client.wants_reply() {
+                    Encoder::new(out.tail(), client.protocol).error(text);
+                }
+            }
+        }
+        match client.then {
+            Then::GoOn => None,
+            Then::Close => Some(Flow::Close),
+            Then::EndWithServer => Some(Flow::HandOut),
+        }
+    }
+
+    /// Whether there is memory for what a command of so many `request_bytes` gathers before it is applied.
+    fn room_for_batch(
+        &self,
+        spec: &command::Spec,
+        args: Args<'_>,
+        request_bytes: usize,
+        out: &mut Out<'_>,
+    ) -> Room {
+        if !spec.flags.has(Flags::WRITE) {
+            return Room::Free;
+        }
+        let bytes = request_bytes.saturating_add(args.len().saturating_mul(BATCHED_ARG_BYTES));
+        if bytes <= modb_net::Limits::SMALL_REPLY_BYTES {
+            return Room::Free;
+        }
+        let most = self.instance.settings.number("client-query-buffer-limit");
+        if bytes > usize::try_from(most).unwrap_or(usize::MAX) {
+            let (count, mib) = (args.len(), bytes >> 20);
+            return Room::Never(format!(
+                "ERR a command with {count} arguments takes {mib} MiB while it runs, more than client-query-buffer-limit \
+                 allows; split it"
+            ));
+        }
+        if out.reserve(bytes.saturating_mul(BATCH_COPIES)) { Room::Free } else { Room::Short }
+    }
+
+    /// Whether the client speaks another protocol: it is closed without an answer, as Redis does.
+    fn is_stranger(&self, args: Args<'_>, inline: bool, client: &Client, now_ms: u64) -> bool {
+        let Some(protocol) = command::spoken_by_strangers(args, inline) else { return false };
+        if let Some(left_out) = self.instance.notices.stranger.due(now_ms) {
+            let remote = client.info.peer().map(tracing::field::display);
+            tracing::warn!(
+                remote,
+                left_out,
+                "possible SECURITY ATTACK: a client speaks {protocol}, perhaps a web page that tries to give commands; closed"
+            );
+        }
+        true
+    }
+
+    fn error(&self, client: &mut Client, out: &mut Out<'_>, text: &[u8]) {
+        self.tally.errors.bump();
+        self.calls.add_error(text);
+        if client.wants_reply() {
+            Encoder::new(out.tail(), client.protocol).error(text);
+        }
+    }
+
+    /// How long the command took; notes it if it was slow. The end of one command is taken as the start of the next.
+    fn time(
+        &self,
+        args: Args<'_>,
+        client: &Client,
+        now_ms: u64,
+        started: &mut Option<Instant>,
+    ) -> Option<Duration> {
+        let before = (*started)?;
+        let now = Instant::now();
+        *started = Some(now);
+        let took = now.duration_since(before);
+        let (micros, threshold) = (took.as_micros() as i64, self.instance.settings.slowlog_us());
+        if threshold >= 0 && micros >= threshold {
+            let keep = self.instance.settings.number("slowlog-max-len");
+            let keep = usize::try_from(keep).unwrap_or(0);
+            self.instance.slowlog.add(args, micros, &client.info, now_ms, keep);
+        }
+        Some(took)
+    }
+}

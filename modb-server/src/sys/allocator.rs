@@ -1,0 +1,55 @@
+//! How the allocator gives memory back.
+//!
+//! glibc takes from the system, and gives back to it at once, what is at least as large as a threshold; but it raises that
+//! threshold to the largest allocation that was ever given back, up to 32 MiB. After one value of 16 MB all others come out
+//! of heaps of which only the end can be given back, and a server that had handled sixty such values kept 750 MiB for nothing.
+//! What is smaller stays in those heaps, free in the middle, until the allocator is asked to look through them.
+//!
+//! Other allocators need no such help: there both functions do nothing.
+
+/// From so many bytes on an allocation is the system's own: what glibc begins with. Pages are taken and given back for each,
+/// which costs about as much as copying them.
+#[cfg(all(feature = "cli", target_os = "linux", target_env = "gnu"))]
+const OWN_BYTES: i32 = 128 << 10;
+
+/// From now on large allocations go back to the system when they are freed. For programs: it concerns the whole process.
+#[cfg(feature = "cli")]
+pub fn give_large_memory_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    glibc::set_own_bytes(OWN_BYTES);
+}
+
+/// Gives back what is free. Slow: it looks through everything that is, and others who want memory wait meanwhile.
+pub(crate) fn give_free_memory_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    glibc::trim();
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code)]
+mod glibc {
+    use std::ffi::c_int;
+
+    unsafe extern "C" {
+        fn malloc_trim(pad: usize) -> c_int;
+        #[cfg(feature = "cli")]
+        fn mallopt(parameter: c_int, value: c_int) -> c_int;
+    }
+
+    /// `M_MMAP_THRESHOLD` of `malloc.h`.
+    #[cfg(feature = "cli")]
+    const MMAP_THRESHOLD: c_int = -3;
+
+    #[cfg(feature = "cli")]
+    pub(super) fn set_own_bytes(bytes: c_int) {
+        // SAFETY: a function of glibc that takes two numbers; it may be called at any time.
+        if unsafe { mallopt(MMAP_THRESHOLD, bytes) } == 0 {
+            tracing::debug!("the allocator does not take its threshold");
+        }
+    }
+
+    pub(super) fn trim() {
+        // SAFETY: a function of glibc that takes a number; it may be called at any time, from any thread.
+        unsafe { malloc_trim(0) };
+    }
+}
