@@ -18,6 +18,7 @@ mod pages;
 mod payload;
 mod set;
 mod sorted_set;
+mod verify;
 
 pub use self::sorted_set::{Place, ScoreBounds, ScoreEdge, SortedSet};
 
