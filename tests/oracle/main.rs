@@ -5,12 +5,15 @@
 //! `exceptions`, each with its reason. Runs are the same each time: the first seed is fixed, or given by
 //! `MODB_ORACLE_SEED`; a difference is shrunk to the shortest program that still shows it.
 
+mod apart;
 mod commands;
 mod exceptions;
 mod grammar;
+mod hashes;
 mod lists;
 mod program;
 mod run;
+mod sets;
 mod sorted_sets;
 
 use std::cell::{Cell, RefCell};
@@ -83,6 +86,44 @@ fn long_sorted_sets_answer_a_million_random_commands_the_same() {
         skip!("{reason}");
     }
     compare(&platform, 1_000_000, &[sorted_sets::SORTED_SETS, commands::KEYS].concat());
+}
+
+#[test]
+fn hashes_answer_a_hundred_thousand_random_commands_the_same() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_run(&platform) {
+        skip!("{reason}");
+    }
+    compare(&platform, from_env(100_000), &[hashes::HASHES, commands::KEYS].concat());
+}
+
+#[test]
+#[ignore = "ten times the commands"]
+fn long_hashes_answer_a_million_random_commands_the_same() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_run(&platform) {
+        skip!("{reason}");
+    }
+    compare(&platform, 1_000_000, &[hashes::HASHES, commands::KEYS].concat());
+}
+
+#[test]
+fn sets_answer_a_hundred_thousand_random_commands_the_same() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_run(&platform) {
+        skip!("{reason}");
+    }
+    compare(&platform, from_env(100_000), &[sets::SETS, commands::KEYS].concat());
+}
+
+#[test]
+#[ignore = "ten times the commands"]
+fn long_sets_answer_a_million_random_commands_the_same() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_run(&platform) {
+        skip!("{reason}");
+    }
+    compare(&platform, 1_000_000, &[sets::SETS, commands::KEYS].concat());
 }
 
 /// How many commands, unless `MODB_ORACLE_COMMANDS` says so.

@@ -7,6 +7,7 @@ use modb_tests::peer::encode;
 use modb_tests::wait::{self, DEADLINE};
 use modb_tests::{Launch, Peer, Reply, Server};
 
+use crate::apart::Apart;
 use crate::exceptions;
 use crate::grammar::Arg;
 use crate::program::{CLIENTS, Program, Step, written};
@@ -81,8 +82,20 @@ impl Pair {
 }
 
 impl Client {
-    /// Sends all commands to both at once, then compares reply by reply.
+    /// Sends commands to both, in pipelines where that is possible, and compares the replies.
     fn compare_all(&mut self, commands: &[Vec<Arg>]) -> Result<u64, String> {
+        let alone = |command: &[Arg]| Apart::of(command).is_some();
+        for part in commands.chunk_by(|one, next| !alone(one) && !alone(next)) {
+            match Apart::of(&part[0]) {
+                Some(apart) => apart.compare(&mut self.subject, &mut self.redis, &part[0])?,
+                None => self.compare_pipeline(part)?,
+            }
+        }
+        Ok(commands.len() as u64)
+    }
+
+    /// Sends all commands to both at once, then compares reply by reply.
+    fn compare_pipeline(&mut self, commands: &[Vec<Arg>]) -> Result<(), String> {
         let wire: Vec<u8> = commands.iter().flat_map(encode).collect();
         self.redis.send(&wire);
         // If the server under test has ended the connection, that shows at its reply.
@@ -97,7 +110,7 @@ impl Client {
                 return Err(format!("{}: {ours:?}, redis: {theirs:?}", written(command)));
             }
         }
-        Ok(commands.len() as u64)
+        Ok(())
     }
 
     fn compare_scans(&mut self, options: &[Arg]) -> Result<u64, String> {

@@ -182,7 +182,7 @@ fn parse_sources(
         return Err(format!("ERR at least 1 input key is needed for '{}' command", form.name).into());
     }
     let keys =
-        usize::try_from(keys).ok().filter(|keys| *keys <= args.len() - at - 1).ok_or(CommandError::Syntax)?;
+        usize::try_from(keys).ok().filter(|keys| *keys < args.len() - at).ok_or(CommandError::Syntax)?;
     let mut sources = Vec::with_capacity(keys);
     for key in args.iter().skip(at + 1).take(keys) {
         sources.push(Source { members: members(ctx, key)?, weight: 1.0 });
