@@ -178,7 +178,6 @@ fn argument(name: &str) -> BoxedStrategy<Arg> {
             1 => proptest::collection::vec(any::<u8>(), 0..12),
             1 => (60usize..70, any::<u8>()).prop_map(|(len, byte)| vec![byte; len]),
         ].boxed(),
-<<<<<<< HEAD
         // Few, so that some are the same.
         "element" => prop_oneof![
             12 => (0..8u8).prop_map(|n| format!("e{n}").into_bytes()),
@@ -186,7 +185,6 @@ fn argument(name: &str) -> BoxedStrategy<Arg> {
             1 => texts(&["", "a\r\nb", MAX]),
             1 => proptest::collection::vec(any::<u8>(), 0..100),
         ].boxed(),
-=======
         "field" => prop_oneof![
             12 => (0..30u8).prop_map(|n| format!("f{n}").into_bytes()),
             1 => texts(&["", "a\r\nb", "-1", "7"]),
@@ -195,7 +193,6 @@ fn argument(name: &str) -> BoxedStrategy<Arg> {
         ].boxed(),
         "integer" => prop_oneof![12 => numbers(-40..=300), 1 => texts(&[MAX, MIN, "-0", "01", "9223372036854775808"])].boxed(),
         "fieldpattern" => texts(&["*", "f1*", "m?", "[fm]2*", "nothing", "*\r*", "-*", "[1-3]*"]),
->>>>>>> t1
         "rank" => integers(-8..=20, &[MAX, MIN, "-1"]),
         "count" => integers(0..=5, &["-1", MAX]),
         "any" => prop_oneof![

@@ -20,11 +20,6 @@ mod payload;
 mod set;
 mod sorted_set;
 mod verify;
-<<<<<<< HEAD
-=======
-
-pub use self::sorted_set::{Place, ScoreBounds, ScoreEdge, SortedSet};
->>>>>>> t1
 
 pub use self::hash::Hash;
 pub use self::list::{End, List};
