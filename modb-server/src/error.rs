@@ -8,8 +8,8 @@ use crate::value::Value;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The key holds another type than a string.
-    #[error("the key holds another type than a string")]
+    /// The key holds another type than the call is for.
+    #[error("the key holds another type than the call is for")]
     WrongType,
     /// The key is longer than 65,500 bytes.
     #[error("the key is longer than {MAX_KEY_BYTES} bytes")]

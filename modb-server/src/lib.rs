@@ -38,6 +38,7 @@
 //! | write | [`set`](Keyspace::set), [`set_for`](Keyspace::set_for), [`append`](Keyspace::append), [`delete`](Keyspace::delete), [`expire`](Keyspace::expire), [`clear`](Keyspace::clear) |
 //! | write only if | [`set_if_absent`](Keyspace::set_if_absent), [`compare_and_set`](Keyspace::compare_and_set) |
 //! | count | [`increment`](Keyspace::increment) |
+//! | keep many keys in order under one, with ranges and ranks | [`map`](Keyspace::map) |
 //! | read and change several keys as one | [`update`](Keyspace::update) |
 //! | go through all keys, count them | [`keys`](Keyspace::keys), [`len`](Keyspace::len) |
 //! | keep several sets of keys apart | [`Database::keyspace`] |
@@ -110,7 +111,7 @@ mod value;
 pub use config::ConfigError;
 pub use data::Kind;
 pub use database::{Database, OpenError, Options};
-pub use embed::{Keys, Keyspace, LocalClient, Ttl, Update};
+pub use embed::{Entries, Keys, Keyspace, LocalClient, Map, MapInUpdate, Ttl, Update};
 pub use error::Error;
 pub use farewell::Farewell;
 pub use modb_net::resp::Value as Reply;

@@ -291,12 +291,6 @@ pub struct CollectionId(pub u64);
 const PAGES_TOGETHER_SHIFT: u32 = 4;
 
 impl CollectionId {
-    /// The first store key of its pages, and the first behind all of them and of those whose number ends the same.
-    pub(super) fn low_range(from: u32, to: u32) -> (Vec<u8>, Vec<u8>) {
-        let bound = |low: u32| [&[space::PAGES][..], &low.to_be_bytes()].concat();
-        (bound(from), to.checked_add(1).map_or_else(|| vec![space::PAGES + 1], bound))
-    }
-
     /// The lower half of the number, by which pages are ordered first.
     pub(super) fn low(self) -> u32 {
         self.0 as u32

@@ -30,7 +30,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub use catalog::DEFAULT_DATABASES;
 pub use check::{Report, check};
 pub use collection::{
-    End, Hash, List, Place as MemberPlace, ScoreBounds, ScoreEdge, Set, SortedSet, has_only_integers, is_big,
+    End, Hash, List, Map, Place as MemberPlace, ScoreBounds, ScoreEdge, Set, SortedSet, has_only_integers,
+    is_big,
 };
 pub use glob::matches as glob_matches;
 pub use housekeeping::Housekeeper;
@@ -38,6 +39,7 @@ pub use layout::{Form, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record};
 pub use scan::KeyPage;
 pub use stripes::{Access, Held, Kept, Need, Parker, Ticket, Wake};
 pub use tally::Tally;
+pub use tree::Among;
 pub use tx::{Committed, Entry, Missed, Tx};
 
 use crate::store::{Batch, Counter, ErrorClass, Store, StoreError, Write};

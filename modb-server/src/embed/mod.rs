@@ -6,6 +6,7 @@
 
 mod client;
 mod keys;
+mod map;
 mod ops;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 pub use self::client::LocalClient;
 pub use self::keys::Keys;
+pub use self::map::{Entries, Map, MapInUpdate};
 pub use self::ops::Ttl;
 pub use self::update::Update;
 
@@ -494,6 +496,21 @@ impl Keyspace {
             drop(inside);
             Ok((done?, update.into_tx()))
         })
+    }
+
+    /// The map at a key, which is made by the first insertion: many keys in the order of their bytes.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = modb_server::Database::in_memory()?;
+    /// let ages = database.map("ages");
+    /// ages.insert("Ann", "41")?;
+    /// assert_eq!(ages.first()?, Some(("Ann".into(), "41".into())));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn map(&self, key: impl AsRef<[u8]>) -> Map {
+        Map::new(self.clone(), key.as_ref().into())
     }
 
     /// One key is written.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::map::MapInUpdate;
 use super::ops::{Ops, Ttl};
 use crate::data::{Kind, Tx};
 use crate::error::Error;
@@ -137,6 +138,15 @@ impl<'a> Update<'a> {
     pub fn increment(&mut self, key: impl AsRef<[u8]>, by: i64) -> Result<i64, Error> {
         let key = key.as_ref();
         Ok(self.on(key)?.increment(key, by)?)
+    }
+
+    /// The map at a key, which is made by the first insertion.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotNamed`].
+    pub fn map(&mut self, key: impl AsRef<[u8]>) -> Result<MapInUpdate<'_, 'a>, Error> {
+        let key = Value::from(key.as_ref());
+        Ok(MapInUpdate { ops: self.on(&key)?, key })
     }
 
     /// Removes a key; says whether it was there.

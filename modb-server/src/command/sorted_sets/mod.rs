@@ -194,7 +194,7 @@ fn add(ctx: &mut Ctx<'_, '_>, args: Args<'_>, mut how: How) -> Result<Reply, Com
         first += 1;
     }
     let left = args.len() - first;
-    if left == 0 || left % 2 != 0 {
+    if left == 0 || !left.is_multiple_of(2) {
         return Err(CommandError::Syntax);
     }
     if how.only_new && how.only_known {

@@ -119,7 +119,7 @@ impl<'k> ByHash<'k> {
         if !self.plot.big {
             return Ok((self.entries(tx)?, 0));
         }
-        self.with(tx, |tree, ground| Ok(tree.scan_some(ground, cursor, count)?))
+        self.with(tx, |tree, ground| tree.scan_some(ground, cursor, count))
     }
 
     /// An entry chosen at random, all with the same probability.

@@ -14,6 +14,7 @@ mod hash;
 mod hashed;
 mod lease;
 mod list;
+mod map;
 mod opened;
 mod pages;
 mod payload;
@@ -23,6 +24,7 @@ mod verify;
 
 pub use self::hash::Hash;
 pub use self::list::{End, List};
+pub use self::map::Map;
 pub use self::payload::{has_only_integers, is_big};
 pub use self::set::Set;
 pub use self::sorted_set::{Place, ScoreBounds, ScoreEdge, SortedSet};

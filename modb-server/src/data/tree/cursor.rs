@@ -58,11 +58,6 @@ impl Cursor {
         self
     }
 
-    /// How many nodes were read for it, the root included.
-    pub fn pages(&self) -> usize {
-        self.way.len() + 1
-    }
-
     /// How many entries stand before it, in a tree that counts.
     pub fn rank(&self) -> u64 {
         let before =

@@ -32,8 +32,8 @@ use bytes::Bytes;
 pub use self::cursor::Cursor;
 pub use self::ground::{Ground, Limits, NodeNumber, Numbers, Pages};
 pub use self::order::{
-    Among, Bound, Hashed, HashedKey, Listed, Order, Probe, Scored, Slot, Sorted, read_hashed, read_scored,
-    read_sorted, scored_entry, sorted_entry,
+    Among, Bound, Hashed, Listed, Order, Probe, Scored, Sorted, read_hashed, read_scored, read_sorted,
+    scored_entry, sorted_entry,
 };
 pub use self::splice::Splice;
 

@@ -33,7 +33,7 @@ pub trait Order {
     fn in_order(&self, left: &[u8], right: &[u8]) -> bool;
 
     /// Whether an entry may stand in a child with this separator.
-    fn from_separator(&self, separator: &[u8], entry: &[u8]) -> bool;
+    fn behind_separator(&self, separator: &[u8], entry: &[u8]) -> bool;
 
     /// Whether an entry may stand before a child with this separator.
     fn before_separator(&self, separator: &[u8], entry: &[u8]) -> bool;
@@ -63,7 +63,7 @@ impl Order for Listed {
         true
     }
 
-    fn from_separator(&self, separator: &[u8], _entry: &[u8]) -> bool {
+    fn behind_separator(&self, separator: &[u8], _entry: &[u8]) -> bool {
         separator.is_empty()
     }
 
@@ -192,7 +192,7 @@ impl Order for Scored {
         compare_scores(left_score, right_score).then_with(|| left.cmp(right)).is_lt()
     }
 
-    fn from_separator(&self, separator: &[u8], entry: &[u8]) -> bool {
+    fn behind_separator(&self, separator: &[u8], entry: &[u8]) -> bool {
         if separator.is_empty() {
             return true;
         }
@@ -261,7 +261,7 @@ impl Order for Sorted {
         read_sorted(left).0 < read_sorted(right).0
     }
 
-    fn from_separator(&self, separator: &[u8], entry: &[u8]) -> bool {
+    fn behind_separator(&self, separator: &[u8], entry: &[u8]) -> bool {
         separator <= read_sorted(entry).0
     }
 
@@ -363,7 +363,7 @@ impl Order for Hashed {
         read_hashed(left).0 != read_hashed(right).0
     }
 
-    fn from_separator(&self, separator: &[u8], entry: &[u8]) -> bool {
+    fn behind_separator(&self, separator: &[u8], entry: &[u8]) -> bool {
         Slot::of_separator(separator) <= self.slot_of(entry)
     }
 

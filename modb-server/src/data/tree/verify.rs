@@ -48,7 +48,7 @@ impl<O: Order> Tree<O> {
         if height == 0 {
             for entry in (0..node.count()).map(|entry| node.entry(entry)) {
                 let in_order = walk.last.as_ref().is_none_or(|last| self.order.in_order(last, entry));
-                let within = self.order.from_separator(start, entry)
+                let within = self.order.behind_separator(start, entry)
                     && end.is_none_or(|end| self.order.before_separator(end, entry));
                 if !in_order || !within {
                     return damaged("an entry stands in the wrong place");

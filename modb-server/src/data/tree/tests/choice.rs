@@ -1,5 +1,6 @@
 //! That choices are even, and that what is done costs as many pages as the tree is high.
 
+use super::super::order::Slot;
 use super::super::*;
 use super::{Planted, SMALL, USUAL};
 use crate::data::hash::Seed;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
 
+use super::super::order::Slot;
 use super::super::*;
 use super::{Planted, SMALL, USUAL};
 use crate::data::hash::Seed;
