@@ -9,6 +9,8 @@ mod bitfield;
 mod bits;
 mod calls;
 mod care;
+#[cfg(test)]
+mod chance;
 mod client;
 mod client_commands;
 mod clients;
