@@ -11,7 +11,7 @@ const LENGTH_BYTES: usize = size_of::<u32>();
 
 /// As what the strings are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub(super) enum Shape {
     /// An array.
     Array,
     /// A set.

@@ -376,7 +376,7 @@ mod tests {
             };
             prop_assert_eq!(all(map.iter()), pairs(&mut model.iter()));
             prop_assert_eq!(all(map.range(from.clone()..to.clone())), pairs(&mut model.range(from.clone()..to.clone())));
-            prop_assert_eq!(all(map.range(from.clone()..=to.clone())), pairs(&mut model.range(from.clone()..=to.clone())));
+            prop_assert_eq!(all(map.range(from.clone()..=to.clone())), pairs(&mut model.range(from.clone()..=to)));
             let reversed: Vec<_> = map.iter().rev().collect::<Result<_, _>>().unwrap();
             prop_assert_eq!(reversed, pairs(&mut model.iter().rev()));
             prop_assert_eq!(all(map.prefix("1")), pairs(&mut model.iter().filter(|(key, _)| key.starts_with(b"1"))));

@@ -155,7 +155,11 @@ fn result(mut asked: Asked, operation: Operation) -> Vec<(f64, Bytes)> {
                     score.inspect(|score| *sum = aggregate.of(*sum, *score)).is_some()
                 });
             }
-            Operation::Diff => other.members.iter().for_each(|(_, member)| drop(found.remove(member))),
+            Operation::Diff => {
+                other.members.iter().for_each(|(_, member)| {
+                    found.remove(member);
+                });
+            }
         }
     }
     let mut pairs: Vec<(f64, Bytes)> = found.into_iter().map(|(member, score)| (score, member)).collect();

@@ -20,7 +20,7 @@ pub(super) struct Step {
 
 /// A place: that of an entry, or the end of a leaf.
 #[derive(Clone, Debug)]
-pub struct Cursor {
+pub(in crate::data) struct Cursor {
     /// From the root to the leaf; never empty.
     pub(super) way: Vec<Step>,
     pub(super) leaf: Step,
@@ -28,23 +28,23 @@ pub struct Cursor {
 
 impl Cursor {
     /// The entry here; `None` at the end of a leaf, behind which others may follow ([`Tree::settle`]).
-    pub fn entry(&self) -> Option<&[u8]> {
+    pub(in crate::data) fn entry(&self) -> Option<&[u8]> {
         (self.leaf.at < self.leaf.node.count()).then(|| self.leaf.node.entry(self.leaf.at))
     }
 
     /// As [`Cursor::entry`], sharing the page's memory.
-    pub fn entry_bytes(&self) -> Option<Bytes> {
+    pub(in crate::data) fn entry_bytes(&self) -> Option<Bytes> {
         self.entry()?;
         Some(self.leaf.node.page.slice(self.leaf.node.place(self.leaf.at)))
     }
 
     /// The entries of this leaf from here on.
-    pub fn rest_of_leaf(&self) -> impl Iterator<Item = &[u8]> {
+    pub(in crate::data) fn rest_of_leaf(&self) -> impl Iterator<Item = &[u8]> {
         self.entries(self.leaf.at..self.leaf.node.count())
     }
 
     /// All entries of this leaf.
-    pub fn leaf(&self) -> impl Iterator<Item = &[u8]> {
+    pub(in crate::data) fn leaf(&self) -> impl Iterator<Item = &[u8]> {
         self.entries(0..self.leaf.node.count())
     }
 
@@ -53,13 +53,13 @@ impl Cursor {
     }
 
     /// The same leaf, at its `entry`-th entry.
-    pub fn at(mut self, entry: usize) -> Self {
+    pub(in crate::data) fn at(mut self, entry: usize) -> Self {
         self.leaf.at = entry.min(self.leaf.node.count());
         self
     }
 
     /// How many entries stand before it, in a tree that counts.
-    pub fn rank(&self) -> u64 {
+    pub(in crate::data) fn rank(&self) -> u64 {
         let before =
             |step: &Step| step.node.children().take(step.at).map(|child| u64::from(child.below)).sum::<u64>();
         self.way.iter().map(before).sum::<u64>() + self.leaf.at as u64
@@ -115,18 +115,22 @@ impl<O: Order> Tree<O> {
     ///
     /// # Errors
     /// If a page cannot be read or is damaged; so in all that follow.
-    pub fn first<P: Pages>(&self, ground: &mut Ground<'_, P>) -> Result<Cursor, P::Error> {
+    pub(in crate::data) fn first<P: Pages>(&self, ground: &mut Ground<'_, P>) -> Result<Cursor, P::Error> {
         self.descend(ground, |_, _, _| Ok(0))
     }
 
     /// The place behind the last entry.
-    pub fn end<P: Pages>(&self, ground: &mut Ground<'_, P>) -> Result<Cursor, P::Error> {
+    pub(in crate::data) fn end<P: Pages>(&self, ground: &mut Ground<'_, P>) -> Result<Cursor, P::Error> {
         let cursor = self.descend(ground, |node, _, _| Ok(node.count().saturating_sub(1)))?;
         Ok(cursor.at(usize::MAX))
     }
 
     /// The entry at `index`, or the end, in a tree that counts.
-    pub fn nth<P: Pages>(&self, ground: &mut Ground<'_, P>, index: u64) -> Result<Cursor, P::Error> {
+    pub(in crate::data) fn nth<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        index: u64,
+    ) -> Result<Cursor, P::Error> {
         let mut left = index;
         let cursor = self.descend(ground, |node, _, _| {
             let last = node.count().saturating_sub(1);
@@ -144,7 +148,11 @@ impl<O: Order> Tree<O> {
     }
 
     /// The place that a probe seeks: where an entry that it passes last ends.
-    pub fn seek<P: Pages>(&self, ground: &mut Ground<'_, P>, probe: &impl Probe) -> Result<Cursor, P::Error> {
+    pub(in crate::data) fn seek<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        probe: &impl Probe,
+    ) -> Result<Cursor, P::Error> {
         let cursor = self.descend(ground, |node, ground, height| {
             let mut at = 0;
             for (index, child) in node.children().enumerate().skip(1) {
@@ -177,7 +185,11 @@ impl<O: Order> Tree<O> {
     }
 
     /// The same place, but at the start of the next leaf instead of the end of one, where there is a next.
-    pub fn settle<P: Pages>(&self, ground: &mut Ground<'_, P>, cursor: &mut Cursor) -> Result<(), P::Error> {
+    pub(in crate::data) fn settle<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        cursor: &mut Cursor,
+    ) -> Result<(), P::Error> {
         if cursor.leaf.at >= cursor.leaf.node.count() {
             self.turn(ground, cursor, Direction::On)?;
         }
@@ -185,13 +197,17 @@ impl<O: Order> Tree<O> {
     }
 
     /// One entry on; at the end it stays there.
-    pub fn advance<P: Pages>(&self, ground: &mut Ground<'_, P>, cursor: &mut Cursor) -> Result<(), P::Error> {
+    pub(in crate::data) fn advance<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        cursor: &mut Cursor,
+    ) -> Result<(), P::Error> {
         cursor.leaf.at = (cursor.leaf.at + 1).min(cursor.leaf.node.count());
         self.settle(ground, cursor)
     }
 
     /// On to the start of the next leaf. `false`: this was the last, and the place is its end.
-    pub fn next_leaf<P: Pages>(
+    pub(in crate::data) fn next_leaf<P: Pages>(
         &self,
         ground: &mut Ground<'_, P>,
         cursor: &mut Cursor,
@@ -201,7 +217,7 @@ impl<O: Order> Tree<O> {
     }
 
     /// One entry back. `false`: there was none before it.
-    pub fn retreat<P: Pages>(
+    pub(in crate::data) fn retreat<P: Pages>(
         &self,
         ground: &mut Ground<'_, P>,
         cursor: &mut Cursor,

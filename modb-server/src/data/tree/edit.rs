@@ -43,7 +43,7 @@ impl<O: Order> Tree<O> {
     ///
     /// # Errors
     /// If a page cannot be read or is damaged, or the tree is full. The tree must not be used any more then.
-    pub fn splice<P: Pages>(
+    pub(in crate::data) fn splice<P: Pages>(
         &mut self,
         ground: &mut Ground<'_, P>,
         cursor: Cursor,

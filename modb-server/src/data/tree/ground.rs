@@ -5,10 +5,10 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use super::{Fault, Splice, page};
 
 /// The name of a node below the root. The root has none; 0 is none.
-pub type NodeNumber = u32;
+pub(in crate::data) type NodeNumber = u32;
 
 /// Where pages are read and written.
-pub trait Pages {
+pub(in crate::data) trait Pages {
     /// What reading can fail with.
     type Error: From<Fault>;
 
@@ -39,11 +39,11 @@ pub trait Pages {
 /// Numbers of removed nodes are used again: a freed node's page holds the number of the one freed before it, so what has
 /// to be removed with a collection is always `1..next`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Numbers {
+pub(in crate::data) struct Numbers {
     /// The lowest number that no node ever had.
-    pub next: NodeNumber,
+    pub(in crate::data) next: NodeNumber,
     /// The node that was freed last, or 0.
-    pub free: NodeNumber,
+    pub(in crate::data) free: NodeNumber,
 }
 
 impl Default for Numbers {
@@ -54,24 +54,24 @@ impl Default for Numbers {
 
 /// How large pages grow, in bytes. Single entries may be larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub(in crate::data) struct Limits {
     /// A root, which lies in the key record.
-    pub root_bytes: usize,
+    pub(in crate::data) root_bytes: usize,
     /// Any other inner node.
-    pub inner_bytes: usize,
+    pub(in crate::data) inner_bytes: usize,
     /// Any other leaf.
-    pub leaf_bytes: usize,
+    pub(in crate::data) leaf_bytes: usize,
 }
 
 /// Pages and numbers of one collection.
 #[derive(Debug)]
-pub struct Ground<'a, P> {
+pub(in crate::data) struct Ground<'a, P> {
     /// Its pages.
-    pub pages: &'a mut P,
+    pub(in crate::data) pages: &'a mut P,
     /// Its numbers.
-    pub numbers: &'a mut Numbers,
+    pub(in crate::data) numbers: &'a mut Numbers,
     /// How large its pages grow.
-    pub limits: Limits,
+    pub(in crate::data) limits: Limits,
 }
 
 impl<P: Pages> Ground<'_, P> {

@@ -13,7 +13,7 @@ impl Tree<Hashed> {
     ///
     /// # Errors
     /// If a page cannot be read or is damaged.
-    pub fn find<P: Pages>(
+    pub(in crate::data) fn find<P: Pages>(
         &self,
         ground: &mut Ground<'_, P>,
         key: &HashedKey<'_>,
@@ -29,7 +29,7 @@ impl Tree<Hashed> {
     ///
     /// # Errors
     /// As [`Tree::scan`].
-    pub fn scan_some<P: Pages>(
+    pub(in crate::data) fn scan_some<P: Pages>(
         &self,
         ground: &mut Ground<'_, P>,
         cursor: u64,
@@ -52,7 +52,7 @@ impl Tree<Hashed> {
     ///
     /// # Errors
     /// If a page cannot be read or is damaged.
-    pub fn scan<P: Pages>(
+    pub(in crate::data) fn scan<P: Pages>(
         &self,
         ground: &mut Ground<'_, P>,
         from: Slot,

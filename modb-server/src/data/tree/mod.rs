@@ -29,41 +29,42 @@ mod verify;
 
 use bytes::Bytes;
 
-pub use self::cursor::Cursor;
-pub use self::ground::{Ground, Limits, NodeNumber, Numbers, Pages};
-pub use self::order::{
-    Among, Bound, Hashed, Listed, Order, Probe, Scored, Sorted, read_hashed, read_scored, read_sorted,
-    scored_entry, sorted_entry,
+pub(super) use self::cursor::Cursor;
+pub(super) use self::ground::{Ground, Limits, NodeNumber, Numbers, Pages};
+pub use self::order::Among;
+pub(super) use self::order::{
+    Bound, Hashed, Listed, Order, Probe, Scored, Sorted, read_hashed, read_scored, read_sorted, scored_entry,
+    sorted_entry,
 };
-pub use self::splice::Splice;
+pub(super) use self::splice::Splice;
 
 /// A tree: its root node and what is known of the whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tree<O> {
+pub(in crate::data) struct Tree<O> {
     /// How it is ordered.
-    pub order: O,
+    pub(in crate::data) order: O,
     /// The page of the root; it lies in the key record.
-    pub root: Bytes,
+    pub(in crate::data) root: Bytes,
     /// How many nodes are between the root and an entry: 0 if the root is a leaf.
-    pub height: u8,
+    pub(in crate::data) height: u8,
     /// How many entries it has.
-    pub len: u64,
+    pub(in crate::data) len: u64,
     /// The most entries that a leaf, and children that an inner node below the root, ever had: what [`sample`] needs.
-    pub widest: Widest,
+    pub(in crate::data) widest: Widest,
 }
 
 /// The widest nodes that a tree ever had below its root.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Widest {
+pub(in crate::data) struct Widest {
     /// In entries.
-    pub leaf: u16,
+    pub(in crate::data) leaf: u16,
     /// In children.
-    pub inner: u16,
+    pub(in crate::data) inner: u16,
 }
 
 impl<O: Order> Tree<O> {
     /// A tree without entries.
-    pub fn new(order: O) -> Self {
+    pub(in crate::data) fn new(order: O) -> Self {
         Self { order, root: page::empty_leaf(), height: 0, len: 0, widest: Widest::default() }
     }
 }

@@ -19,7 +19,7 @@ use crate::data::hash::Seed;
 const MAX_PREFIX_BYTES: usize = MAX_SEPARATOR_BYTES - 8;
 
 /// How the entries of a tree stand.
-pub trait Order {
+pub(in crate::data) trait Order {
     /// Whether inner nodes say how many entries are below each child, so that there are ranks and indexes.
     const COUNTED: bool;
 
@@ -40,7 +40,7 @@ pub trait Order {
 }
 
 /// What is sought in a tree: a place between two entries.
-pub trait Probe {
+pub(in crate::data) trait Probe {
     /// Whether a child with this separator begins at or before the place. `None`: its first entry tells.
     fn reaches(&self, separator: &[u8]) -> Option<bool>;
 
@@ -50,7 +50,7 @@ pub trait Probe {
 
 /// Elements stand where they were put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listed;
+pub(in crate::data) struct Listed;
 
 impl Order for Listed {
     const COUNTED: bool = true;
@@ -74,15 +74,15 @@ impl Order for Listed {
 
 /// Members stand by score, those of one score by their bytes. `-0.0` and `0.0` are one score, and keep their signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scored;
+pub(in crate::data) struct Scored;
 
 /// A place among scored members, or among sorted keys.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bound<'a, S> {
+pub(in crate::data) struct Bound<'a, S> {
     /// The score; nothing among sorted keys.
-    pub score: S,
+    pub(in crate::data) score: S,
     /// Where among those of this score.
-    pub among: Among<'a>,
+    pub(in crate::data) among: Among<'a>,
 }
 
 /// A place among strings of bytes.
@@ -128,37 +128,37 @@ impl Among<'_> {
 
 impl Bound<'_, f64> {
     /// Before all of a score.
-    pub fn from_score(score: f64) -> Self {
+    pub(in crate::data) fn from_score(score: f64) -> Self {
         Self { score, among: Among::First }
     }
 
     /// Behind all of a score.
-    pub fn behind_score(score: f64) -> Self {
+    pub(in crate::data) fn behind_score(score: f64) -> Self {
         Self { score, among: Among::Last }
     }
 }
 
 impl<'a> Bound<'a, f64> {
     /// Where a member with a score is, or would be.
-    pub fn at_member(score: f64, member: &'a [u8]) -> Self {
+    pub(in crate::data) fn at_member(score: f64, member: &'a [u8]) -> Self {
         Self { score, among: Among::Before(member) }
     }
 }
 
 impl<'a> Bound<'a, ()> {
     /// A place among keys.
-    pub fn key(among: Among<'a>) -> Self {
+    pub(in crate::data) fn key(among: Among<'a>) -> Self {
         Self { score: (), among }
     }
 }
 
 /// An entry of a [`Scored`] tree.
-pub fn scored_entry(score: f64, member: &[u8]) -> Vec<u8> {
+pub(in crate::data) fn scored_entry(score: f64, member: &[u8]) -> Vec<u8> {
     [&score.to_be_bytes(), member].concat()
 }
 
 /// Reads an entry of a [`Scored`] tree; what is no such entry is taken for score 0.
-pub fn read_scored(entry: &[u8]) -> (f64, &[u8]) {
+pub(in crate::data) fn read_scored(entry: &[u8]) -> (f64, &[u8]) {
     entry.split_first_chunk().map_or((0.0, entry), |(score, member)| (f64::from_be_bytes(*score), member))
 }
 
@@ -232,10 +232,10 @@ impl Probe for Bound<'_, f64> {
 
 /// Keys stand by their bytes, each with a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sorted;
+pub(in crate::data) struct Sorted;
 
 /// An entry of a [`Sorted`] tree.
-pub fn sorted_entry(key: &[u8], value: &[u8]) -> Vec<u8> {
+pub(in crate::data) fn sorted_entry(key: &[u8], value: &[u8]) -> Vec<u8> {
     let mut entry = Vec::with_capacity(5 + key.len() + value.len());
     put_varint(key.len(), &mut entry);
     entry.extend_from_slice(key);
@@ -244,7 +244,7 @@ pub fn sorted_entry(key: &[u8], value: &[u8]) -> Vec<u8> {
 }
 
 /// Reads an entry of a [`Sorted`] tree: key and value.
-pub fn read_sorted(entry: &[u8]) -> (&[u8], &[u8]) {
+pub(in crate::data) fn read_sorted(entry: &[u8]) -> (&[u8], &[u8]) {
     get_varint(entry)
         .and_then(|(length, bytes)| entry.get(bytes..)?.split_at_checked(length))
         .unwrap_or((entry, b""))
@@ -282,15 +282,15 @@ impl Probe for Bound<'_, ()> {
 
 /// Keys stand by their hash, each with a value; in any order within a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hashed(pub Seed);
+pub(in crate::data) struct Hashed(pub(in crate::data) Seed);
 
 /// The hash by which a key stands: 53 bits, so that a cursor of `SCAN` is a whole number in every language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Slot(pub u64);
+pub(in crate::data) struct Slot(pub(in crate::data) u64);
 
 /// A key of a [`Hashed`] tree, hashed.
 #[derive(Clone, Copy, Debug)]
-pub struct HashedKey<'a> {
+pub(in crate::data) struct HashedKey<'a> {
     slot: Slot,
     print: u8,
     key: &'a [u8],
@@ -301,30 +301,30 @@ const SLOT_BYTES: usize = 7;
 
 impl Hashed {
     /// Hashes a key.
-    pub fn key<'a>(&self, key: &'a [u8]) -> HashedKey<'a> {
+    pub(in crate::data) fn key<'a>(&self, key: &'a [u8]) -> HashedKey<'a> {
         let hash = self.0.hash(key);
         HashedKey { slot: Slot(hash >> SLOT_SHIFT), print: hash as u8, key }
     }
 
     /// Where an entry stands.
-    pub fn slot_of(&self, entry: &[u8]) -> Slot {
+    pub(in crate::data) fn slot_of(&self, entry: &[u8]) -> Slot {
         self.key(read_hashed(entry).0).slot
     }
 }
 
 impl HashedKey<'_> {
     /// Where it stands.
-    pub fn slot(&self) -> Slot {
+    pub(in crate::data) fn slot(&self) -> Slot {
         self.slot
     }
 
     /// Whether an entry is that of this key.
-    pub fn is(&self, entry: &[u8]) -> bool {
+    pub(in crate::data) fn is(&self, entry: &[u8]) -> bool {
         entry.first() == Some(&self.print) && read_hashed(entry).0 == self.key
     }
 
     /// Its entry.
-    pub fn entry(&self, value: &[u8]) -> Vec<u8> {
+    pub(in crate::data) fn entry(&self, value: &[u8]) -> Vec<u8> {
         let mut entry = Vec::with_capacity(6 + self.key.len() + value.len());
         entry.push(self.print);
         put_varint(self.key.len(), &mut entry);
@@ -335,7 +335,7 @@ impl HashedKey<'_> {
 }
 
 /// Reads an entry of a [`Hashed`] tree: key and value.
-pub fn read_hashed(entry: &[u8]) -> (&[u8], &[u8]) {
+pub(in crate::data) fn read_hashed(entry: &[u8]) -> (&[u8], &[u8]) {
     read_sorted(entry.get(1..).unwrap_or_default())
 }
 

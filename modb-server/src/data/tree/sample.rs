@@ -11,7 +11,7 @@ impl<O: Order> Tree<O> {
     ///
     /// # Errors
     /// If a page cannot be read or is damaged.
-    pub fn sample<P: Pages>(
+    pub(in crate::data) fn sample<P: Pages>(
         &self,
         ground: &mut Ground<'_, P>,
         below: &mut impl FnMut(u64) -> u64,

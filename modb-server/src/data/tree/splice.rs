@@ -4,23 +4,23 @@ use bytes::Bytes;
 
 /// At `at`, `remove` bytes give way to `insert`. Positions are those of the page before any splice of the same edit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Splice {
+pub(in crate::data) struct Splice {
     /// Where, in bytes from the start.
-    pub at: usize,
+    pub(in crate::data) at: usize,
     /// How many bytes go.
-    pub remove: usize,
+    pub(in crate::data) remove: usize,
     /// What comes.
-    pub insert: Vec<u8>,
+    pub(in crate::data) insert: Vec<u8>,
 }
 
 impl Splice {
     /// Overwrites bytes.
-    pub fn over(at: usize, with: &[u8]) -> Self {
+    pub(in crate::data) fn over(at: usize, with: &[u8]) -> Self {
         Self { at, remove: with.len(), insert: with.to_vec() }
     }
 
     /// Applies splices in ascending order, which do not overlap, to a page. `None` if one reaches beyond its end.
-    pub fn apply(page: &[u8], splices: &[Self]) -> Option<Bytes> {
+    pub(in crate::data) fn apply(page: &[u8], splices: &[Self]) -> Option<Bytes> {
         let added: usize = splices.iter().map(|splice| splice.insert.len()).sum();
         let mut out = Vec::with_capacity(page.len() + added);
         let mut from = 0;

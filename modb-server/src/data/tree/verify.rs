@@ -10,7 +10,7 @@ impl<O: Order> Tree<O> {
     ///
     /// # Errors
     /// The first fault found, or that a page cannot be read.
-    pub fn verify<P: Pages>(
+    pub(in crate::data) fn verify<P: Pages>(
         &self,
         ground: &mut Ground<'_, P>,
         seen: &mut impl FnMut(NodeNumber),
@@ -83,7 +83,11 @@ impl Numbers {
     ///
     /// # Errors
     /// If one is no freed node, or they go round in a circle.
-    pub fn verify<P: Pages>(&self, pages: &mut P, seen: &mut impl FnMut(NodeNumber)) -> Result<(), P::Error> {
+    pub(in crate::data) fn verify<P: Pages>(
+        &self,
+        pages: &mut P,
+        seen: &mut impl FnMut(NodeNumber),
+    ) -> Result<(), P::Error> {
         let mut free = self.free;
         let mut left = self.next;
         while free != 0 {

@@ -103,7 +103,7 @@ proptest! {
         // Long keys with a long beginning in common, so that separators are cut off.
         let key = |number: u16| {
             let mut key = if long_prefix { vec![b'p'; 63 + usize::from(number % 3)] } else { Vec::new() };
-            key.extend_from_slice(&number.to_be_bytes()[usize::from(number % 5 == 0)..]);
+            key.extend_from_slice(&number.to_be_bytes()[usize::from(number.is_multiple_of(5))..]);
             key
         };
         let limits = match (small, long_prefix) {
