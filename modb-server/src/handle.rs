@@ -87,6 +87,7 @@ pub(crate) enum Tasks {
     /// The end waits for it.
     Finish,
     /// The process ends next, and it with the process.
+    #[cfg(feature = "cli")]
     Leave,
 }
 

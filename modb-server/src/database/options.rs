@@ -115,6 +115,7 @@ impl Options {
     }
 
     /// Takes all options from a configuration.
+    #[cfg(feature = "cli")]
     pub(crate) fn from_settings(settings: Settings) -> Self {
         let in_memory = settings.get("store") == EngineKind::Memory.name();
         let place = if in_memory { Place::Memory } else { Place::Folder };
