@@ -42,10 +42,13 @@ struct Cost {
 pub(crate) fn command(args: &[String]) -> Result<()> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => compare(),
-        ["--check"] => match findings()?.first() {
-            None => Ok(println!("embedder: at most {MOST_CRATES} crates, and no C compiler")),
-            Some(finding) => Err(finding.clone().into()),
-        },
+        ["--check"] => {
+            if let Some(finding) = findings()?.first() {
+                return Err(finding.clone().into());
+            }
+            println!("embedder: at most {MOST_CRATES} crates, and no C compiler");
+            Ok(())
+        }
         _ => Err("embedder takes nothing but --check".into()),
     }
 }
