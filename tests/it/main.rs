@@ -4,6 +4,7 @@
 //! runs the suite counts it as skipped. `long_` scenarios take minutes and run only when asked for.
 
 mod access;
+mod admission;
 mod care;
 mod command_line;
 mod costs;
@@ -22,6 +23,7 @@ mod options;
 mod process;
 mod prompt;
 mod serve;
+mod share;
 mod shortage;
 mod shutdown;
 mod start;
@@ -139,6 +141,31 @@ scenarios! {
     hostile::a_thousand_at_once_take_only_their_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
     #[ignore = "a minute for each kind"]
     hostile::long_every_kind_of_hostile_client_for_a_minute, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
+
+    share::a_thousand_half_sent_requests_stay_within_the_promise, unless Redis: "the bounds are Modb's own",
+        unless Wine: "a thousand sockets are too many for its server";
+    share::a_thousand_that_ask_for_16_mb_and_never_read_stay_within_the_promise, unless Redis: "the bounds are Modb's own",
+        unless Wine: "a thousand sockets are too many for its server";
+    #[ignore = "a gigabyte is written first"]
+    share::long_a_thousand_that_ask_for_their_own_megabyte_and_never_read_stay_within_the_promise,
+        unless Redis: "the bounds are Modb's own", unless Wine: "a thousand sockets are too many for its server";
+    share::values_of_16_mb_at_once_are_all_served, unless Redis: "the bounds are Modb's own";
+    #[ignore = "a gigabyte is written and read"]
+    share::long_64_values_of_16_mb_at_once_are_all_served, unless Redis: "the bounds are Modb's own";
+    share::an_mset_of_half_a_million_pairs_is_served;
+    #[ignore = "a request of 280 MB"]
+    share::long_an_mset_of_20_million_pairs_is_served_or_refused_readably;
+    share::who_reads_steadily_is_not_idle;
+    share::who_quits_and_pauses_still_gets_everything;
+
+    admission::a_flood_leaves_the_descriptors_that_large_writes_need, unless Redis: "the bounds are Modb's own",
+        unless Windows: "no descriptor limit", unless WindowsHost: "no descriptor limit";
+    admission::a_flood_leaves_the_descriptors_that_writes_need_also_when_they_are_few, unless Redis: "the bounds are Modb's own",
+        unless Windows: "no descriptor limit", unless WindowsHost: "no descriptor limit";
+    admission::strangers_leave_seats_for_this_machine, unless Redis: "the bounds are Modb's own",
+        unless Windows: "a Linux network cannot hold a Windows program", unless WindowsHost: "networks of one's own are Linux's";
+    admission::a_file_is_a_door_too_and_a_dead_servers_file_is_taken_over, unless Redis: "Redis takes over any",
+        unless Windows: "Wine has no such sockets, and Rust's library none on Windows";
 
     access::without_the_password_nothing_is_served;
     access::a_wrong_password_is_refused;
