@@ -254,6 +254,7 @@ scenarios! {
     command_line::bulk_data_is_sent_as_it_is_and_its_replies_are_counted, unless Redis: "needs modb-server beside it";
     command_line::a_script_can_end_at_the_first_error, unless Redis: "needs modb-server beside it";
     command_line::an_argument_can_come_from_standard_input, unless Redis: "needs modb-server beside it";
+    command_line::colours_are_where_the_environment_wants_them, unless Redis: "needs modb-server beside it";
     command_line::raw_output_has_the_delimiters_that_are_asked_for, unless Redis: "needs modb-server beside it";
     command_line::keys_are_rated_by_the_memory_they_take, unless Redis: "needs modb-server beside it";
     command_line::a_pipe_can_authenticate_itself, unless Redis: "needs modb-server beside it";
@@ -263,6 +264,12 @@ scenarios! {
     prompt::a_password_can_be_typed_and_is_remembered, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
     prompt::the_password_is_asked_for_behind_a_mask, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::names_of_keys_are_completed, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::what_removes_everything_is_asked_about, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::what_is_higher_than_the_window_goes_to_the_pager, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
     prompt::lines_typed_ahead_are_executed_in_order, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
