@@ -297,6 +297,7 @@ scenarios! {
 
     care::a_backup_under_load_restored_holds_what_was_acknowledged, unless Redis: "the tasks are Modb's own";
     care::a_backup_of_a_folder_at_rest_is_restored, unless Redis: "the tasks are Modb's own";
+    care::a_full_backup_shares_no_byte_with_the_data_and_a_linked_one_its_tables, unless Redis: "the tasks are Modb's own";
     care::a_flipped_byte_is_found, unless Redis: "the tasks are Modb's own";
     care::folders_that_hold_something_are_not_filled, unless Redis: "the tasks are Modb's own";
     care::what_cannot_be_done_is_said_with_status_2, unless Redis: "the tasks are Modb's own";

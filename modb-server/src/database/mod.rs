@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::handle::{Open, Shared, Tasks};
 use crate::session::now_ms;
 use crate::settled::Settled;
-use crate::store::{self, OpenOptions, Store, StoreError};
+use crate::store::{self, BackupKind, OpenOptions, Store, StoreError};
 
 /// How often a folder that another process has is asked for.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
@@ -199,7 +199,8 @@ impl Database {
     }
 
     /// Writes a consistent copy into the empty or new folder `target`, while everything goes on: it holds what was written before
-    /// the call, is synced when this returns, and is opened as any data folder is.
+    /// the call, is synced when this returns, and is opened as any data folder is. On the same disk table files, which never
+    /// change, get a second name instead of being copied, where the system has such names.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -220,7 +221,8 @@ impl Database {
     /// # Errors
     /// If the target holds something or cannot be written, or the source cannot be read; [`StoreError::Unsupported`] in memory.
     pub fn backup(&self, target: impl AsRef<Path>) -> Result<(), Error> {
-        self.shared().run(|open| Ok(open.instance.data.store().backup(target.as_ref())?))
+        self.shared()
+            .run(|open| Ok(open.instance.data.store().backup(target.as_ref(), BackupKind::Linked)?))
     }
 
     /// Gives back the space of what was overwritten and removed, which otherwise happens bit by bit. Takes long.
