@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `echo` | the smallest |
 //! | `chat` | connections that talk to each other, on several workers |
+//! | `wc` | the end of the input means "go" |
 //! | `memcached` | lines and blocks, large requests and replies, a store that workers share |
 //! | `proxy` | connections that are opened from here, back-pressure from one to the other |
 //! | `foreign_loop` | the notifier in a program's own `poll` loop, without a server |
