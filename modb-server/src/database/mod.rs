@@ -20,6 +20,7 @@ use crate::command::{Instance, warn_of_idle};
 use crate::data::{Data, Housekeeper};
 use crate::embed::{Keyspace, LocalClient};
 use crate::error::Error;
+use crate::handle::closures::Closures;
 use crate::handle::{Open, Shared, Tasks};
 use crate::session::now_ms;
 use crate::settled::Settled;
@@ -118,7 +119,8 @@ impl Database {
         instance.data.store().on_settled(Arc::new(move || told.announce()));
         let start = || Housekeeper::start(Arc::clone(&instance.data), instance.new_tally());
         let housekeeper = (!options.read_only).then(start).transpose().map_err(OpenError::Thread)?;
-        Ok(Open { instance, settled, housekeeper })
+        let closures = Closures::new(options.patience_with_closures);
+        Ok(Open { instance, settled, closures, housekeeper })
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
