@@ -79,18 +79,6 @@ impl Proxy {
             self.retry_at = Some(turn.now + RETRY);
         }
     }
-
-    /// Sends what there is to the other side, and waits until that has room for more.
-    fn pass_on(&mut self, conn: Handle<'_>, side: &Side, input: &mut In<'_>, turn: &Turn<'_, Self>) -> Flow {
-        let Other::Here(other) = &side.other else { return Flow::Close };
-        if input.bytes().is_empty() {
-            return Flow::NeedInput;
-        }
-        let piece = Note::Piece { bytes: input.bytes().to_vec(), from: conn.address() };
-        input.consume(input.bytes().len());
-        self.tell(other.clone(), piece, turn);
-        if other.is_gone() { Flow::Close } else { Flow::Parked }
-    }
 }
 
 impl Service for Proxy {
@@ -144,22 +132,26 @@ impl Service for Proxy {
                 Some(Some(upstream)) => side.other = Other::Here(upstream.clone()),
             }
         }
-        self.pass_on(conn, side, input, turn)
+        let Other::Here(other) = &side.other else { return Flow::Close };
+        if input.bytes().is_empty() {
+            return Flow::NeedInput;
+        }
+        // What there is goes to the other side, and more once that has room.
+        let piece = Note::Piece { bytes: input.bytes().to_vec(), from: conn.address() };
+        input.consume(input.bytes().len());
+        self.tell(other.clone(), piece, turn);
+        if other.is_gone() { Flow::Close } else { Flow::Parked }
     }
 
     fn on_end(
         &mut self,
         conn: Handle<'_>,
         side: &mut Side,
-        input: &mut In<'_>,
+        _: &mut In<'_>,
         _: &mut Out<'_>,
         turn: &Turn<'_, Self>,
     ) -> Flow {
-        // What a full output, or the turn's budget, kept from `on_input`.
-        match self.pass_on(conn, side, input, turn) {
-            Flow::NeedInput => {}
-            waits_or_closes => return waits_or_closes,
-        }
+        // All that it said was passed on.
         if !side.is_client {
             return Flow::Close;
         }

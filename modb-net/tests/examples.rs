@@ -12,6 +12,8 @@ mod foreign_loop;
 mod memcached;
 #[path = "../examples/proxy.rs"]
 mod proxy;
+#[path = "../examples/wc.rs"]
+mod wc;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -82,6 +84,24 @@ fn proxy_passes_everything_on_in_both_directions_and_who_goes_takes_the_other_al
     let mut client = TcpStream::connect(address).unwrap();
     client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     assert_eq!(client.read(&mut [0; 10]).unwrap(), 0);
+    server.shutdown();
+    server.join().unwrap();
+}
+
+#[test]
+fn wc_answers_when_the_input_ends() {
+    let server = wc::serve(listener()).unwrap();
+    let large = b"word ".repeat(200_000);
+    for (text, answer) in
+        [(&b"one two\nthree"[..], "1 3 13\n"), (b"", "0 0 0\n"), (&large, "0 200000 1000000\n")]
+    {
+        let mut client = TcpStream::connect(server.local_addrs()[0]).unwrap();
+        client.write_all(text).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut said = String::new();
+        client.read_to_string(&mut said).unwrap();
+        assert_eq!(said, answer);
+    }
     server.shutdown();
     server.join().unwrap();
 }

@@ -39,9 +39,9 @@ pub fn run(words: impl IntoIterator<Item = OsString, IntoIter: 'static>) -> Exit
     let settings = Settings::default();
     ExitCode::from(match args::read(words, &settings) {
         Ok(Asked::Print(text)) => printed(&text),
-        Ok(Asked::Care { task, operand }) => {
+        Ok(Asked::Care { task, operand, full }) => {
             *lock(&end) = End::NotServing { status: FAILED };
-            care::run(task, operand, &settings)
+            care::run(task, operand, full, &settings)
         }
         Ok(Asked::Serve { file }) => {
             let status = serve_with_log(settings, file, &end);

@@ -168,10 +168,12 @@ pub(crate) fn a_flipped_byte_is_found(platform: &Platform) {
     assert_status(&care(&[&"compact"], launch.folder()), 0, &["bytes before"]);
     assert_status(&care(&[&"check"], launch.folder()), 0, &["no damage"]);
     flip_a_byte(&largest(launch.folder(), "tables"), 20_000);
-    assert_status(&care(&[&"check"], launch.folder()), 1, &[]);
+    let found = care(&[&"check"], launch.folder());
+    assert_status(&found, 1, &["corrupt data in tables/"]);
+    assert!(!found.stderr.contains("::") && !found.stderr.contains('{'), "no Rust: {}", found.stderr);
     let around = tempfile::tempdir().expect("a folder can be made");
     let restored = around.path().join("restored");
-    assert_status(&care(&[&"restore", &launch.folder()], &restored), 1, &[]);
+    assert_status(&care(&[&"restore", &launch.folder()], &restored), 1, &["corrupt data in tables/"]);
     assert!(!restored.exists(), "nothing of it is left");
 
     // A file that is gone.
@@ -222,6 +224,32 @@ pub(crate) fn compaction_gives_space_back_served_or_not(platform: &Platform) {
     assert_filled(&server);
     drop(server);
     assert_status(&care(&[&"check"], launch.folder()), 0, &["no damage"]);
+}
+
+pub(crate) fn a_full_backup_shares_no_byte_with_the_data_and_a_linked_one_its_tables(platform: &Platform) {
+    for served in [true, false] {
+        let launch = filled(platform);
+        assert_status(&care(&[&"compact"], launch.folder()), 0, &[]);
+        let around = tempfile::tempdir().expect("a folder can be made");
+        let (linked, full) = (around.path().join("linked"), around.path().join("full"));
+        let server = served.then(|| launch.start());
+        let backup = |words: &[&dyn AsRef<OsStr>]| match &server {
+            Some(server) => care_served(words, server),
+            None => care(words, launch.folder()),
+        };
+        assert_status(&backup(&[&"backup", &linked]), 0, &["backed up"]);
+        assert_status(&backup(&[&"backup", &full, &"--full"]), 0, &["backed up"]);
+        assert_status(&care(&[&"check", &"--full"], launch.folder()), 2, &["--full"]);
+        drop(server);
+        for copy in [&linked, &full] {
+            assert_status(&care(&[&"check"], copy), 0, &["1999 keys", "no damage"]);
+        }
+        // Into the very file, whatever names it has.
+        flip_a_byte(&largest(&launch.folder().join("tables"), "tables"), 20_000);
+        assert_status(&care(&[&"check"], &linked), 1, &["corrupt data in tables/"]);
+        assert_status(&care(&[&"check"], &full), 0, &["no damage"]);
+        assert_filled(&Launch::new(platform).in_folder(&full).start());
+    }
 }
 
 /// Cuts a file to a part of it.
@@ -299,7 +327,10 @@ pub(crate) fn a_task_that_failed_leaves_nothing_behind(platform: &Platform) {
     flip_a_byte(&largest(launch.folder(), "tables"), 20_000);
     let around = tempfile::tempdir().expect("a folder can be made");
     let target = around.path().join("a").join("b");
-    assert_status(&care(&[&"backup", &target], launch.folder()), 1, &[]);
+    for kind in ["--full", "--dir=unused"] {
+        let words: [&dyn AsRef<OsStr>; 3] = [&"backup", &target, &kind];
+        assert_status(&care(&words, launch.folder()), 1, &["corrupt data in tables/"]);
+    }
     assert_status(&care(&[&"restore", &launch.folder()], &target), 1, &[]);
     assert_eq!(fs::read_dir(around.path()).expect("it is there").count(), 0, "nor the folders around it");
     fs::create_dir_all(&target).expect("a folder can be made");

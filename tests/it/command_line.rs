@@ -298,6 +298,22 @@ pub(crate) fn an_argument_can_come_from_standard_input(platform: &Platform) {
     assert_eq!(server.peer().ask("TTL k"), Reply::Int(-1));
 }
 
+pub(crate) fn colours_are_where_the_environment_wants_them(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let port = server.addr().port().to_string();
+    for (no_color, force, is_colored) in
+        [("", "1", true), ("", "0", false), ("", "", false), ("1", "1", false)]
+    {
+        let mut command = binary::client().command();
+        command
+            .args(["-p", &port, "--no-raw", "GET", "a"])
+            .env("NO_COLOR", no_color)
+            .env("CLICOLOR_FORCE", force);
+        let expected = if is_colored { "\x1b[90m(nil)\x1b[0m\n" } else { "(nil)\n" };
+        assert_says(&tool::run(&mut command, b"", DEADLINE), 0, expected);
+    }
+}
+
 pub(crate) fn raw_output_has_the_delimiters_that_are_asked_for(platform: &Platform) {
     let server = Launch::new(platform).start();
     let outcome = client(server.addr(), &["-d", ", ", "-D", ";", "-r", "2", "MGET", "a", "b"]);

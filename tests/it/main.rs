@@ -4,6 +4,7 @@
 //! runs the suite counts it as skipped. `long_` scenarios take minutes and run only when asked for.
 
 mod access;
+mod admission;
 mod care;
 mod command_line;
 mod costs;
@@ -22,6 +23,7 @@ mod options;
 mod process;
 mod prompt;
 mod serve;
+mod share;
 mod shortage;
 mod shutdown;
 mod start;
@@ -140,6 +142,31 @@ scenarios! {
     #[ignore = "a minute for each kind"]
     hostile::long_every_kind_of_hostile_client_for_a_minute, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
 
+    share::a_thousand_half_sent_requests_stay_within_the_promise, unless Redis: "the bounds are Modb's own",
+        unless Wine: "a thousand sockets are too many for its server";
+    share::a_thousand_that_ask_for_16_mb_and_never_read_stay_within_the_promise, unless Redis: "the bounds are Modb's own",
+        unless Wine: "a thousand sockets are too many for its server";
+    #[ignore = "a gigabyte is written first"]
+    share::long_a_thousand_that_ask_for_their_own_megabyte_and_never_read_stay_within_the_promise,
+        unless Redis: "the bounds are Modb's own", unless Wine: "a thousand sockets are too many for its server";
+    share::values_of_16_mb_at_once_are_all_served, unless Redis: "the bounds are Modb's own";
+    #[ignore = "a gigabyte is written and read"]
+    share::long_64_values_of_16_mb_at_once_are_all_served, unless Redis: "the bounds are Modb's own";
+    share::an_mset_of_half_a_million_pairs_is_served;
+    #[ignore = "a request of 280 MB"]
+    share::long_an_mset_of_20_million_pairs_is_served_or_refused_readably;
+    share::who_reads_steadily_is_not_idle;
+    share::who_quits_and_pauses_still_gets_everything;
+
+    admission::a_flood_leaves_the_descriptors_that_large_writes_need, unless Redis: "the bounds are Modb's own",
+        unless Windows: "no descriptor limit", unless WindowsHost: "no descriptor limit";
+    admission::a_flood_leaves_the_descriptors_that_writes_need_also_when_they_are_few, unless Redis: "the bounds are Modb's own",
+        unless Windows: "no descriptor limit", unless WindowsHost: "no descriptor limit";
+    admission::strangers_leave_seats_for_this_machine, unless Redis: "the bounds are Modb's own",
+        unless Windows: "a Linux network cannot hold a Windows program", unless WindowsHost: "networks of one's own are Linux's";
+    admission::a_file_is_a_door_too_and_a_dead_servers_file_is_taken_over, unless Redis: "Redis takes over any",
+        unless Windows: "Wine has no such sockets, and Rust's library none on Windows";
+
     access::without_the_password_nothing_is_served;
     access::a_wrong_password_is_refused;
     access::hello_can_authenticate;
@@ -227,6 +254,7 @@ scenarios! {
     command_line::bulk_data_is_sent_as_it_is_and_its_replies_are_counted, unless Redis: "needs modb-server beside it";
     command_line::a_script_can_end_at_the_first_error, unless Redis: "needs modb-server beside it";
     command_line::an_argument_can_come_from_standard_input, unless Redis: "needs modb-server beside it";
+    command_line::colours_are_where_the_environment_wants_them, unless Redis: "needs modb-server beside it";
     command_line::raw_output_has_the_delimiters_that_are_asked_for, unless Redis: "needs modb-server beside it";
     command_line::keys_are_rated_by_the_memory_they_take, unless Redis: "needs modb-server beside it";
     command_line::a_pipe_can_authenticate_itself, unless Redis: "needs modb-server beside it";
@@ -236,6 +264,12 @@ scenarios! {
     prompt::a_password_can_be_typed_and_is_remembered, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
     prompt::the_password_is_asked_for_behind_a_mask, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::names_of_keys_are_completed, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::what_removes_everything_is_asked_about, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::what_is_higher_than_the_window_goes_to_the_pager, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
     prompt::lines_typed_ahead_are_executed_in_order, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
@@ -263,6 +297,7 @@ scenarios! {
 
     care::a_backup_under_load_restored_holds_what_was_acknowledged, unless Redis: "the tasks are Modb's own";
     care::a_backup_of_a_folder_at_rest_is_restored, unless Redis: "the tasks are Modb's own";
+    care::a_full_backup_shares_no_byte_with_the_data_and_a_linked_one_its_tables, unless Redis: "the tasks are Modb's own";
     care::a_flipped_byte_is_found, unless Redis: "the tasks are Modb's own";
     care::folders_that_hold_something_are_not_filled, unless Redis: "the tasks are Modb's own";
     care::what_cannot_be_done_is_said_with_status_2, unless Redis: "the tasks are Modb's own";

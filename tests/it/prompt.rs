@@ -21,6 +21,7 @@ fn command(addr: SocketAddr) -> Command {
     command.args(["-h", &addr.ip().to_string(), "-p", &addr.port().to_string()]);
     command.env("MODB_CLIENT_HISTORY", "").env("LC_ALL", "C.UTF-8");
     command.env_remove("REDISCLI_AUTH").env_remove("MODB_PASSWORD").env_remove("NO_COLOR");
+    command.env_remove("CLICOLOR_FORCE").env("MODB_PAGER", "");
     command
 }
 
@@ -99,6 +100,83 @@ pub(crate) fn the_password_is_asked_for_behind_a_mask(platform: &Platform) {
     terminal.enter("se\x03");
     assert_eq!(terminal.wait_for_end().code(), Some(2));
     assert!(terminal.screen().text().contains("no password was given: it was not typed"));
+}
+
+pub(crate) fn names_of_keys_are_completed(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let mut peer = server.peer();
+    for key in ["user:1", "user:22", "other", "two words"] {
+        assert_eq!(peer.call(["SET", key, "v"]), Reply::ok());
+    }
+    let terminal = client(server.addr(), &[]);
+    let at = |text: &str| text.replace('$', &server.addr().to_string());
+    terminal.assert_shows(&at("$> █"));
+    terminal.enter("GET user:2\t");
+    terminal.assert_shows(&at("$> GET user:22 █"));
+    terminal.enter("\x15DEL o\ttw\t");
+    terminal.assert_shows(&at("$> DEL other \"two words\" █key ...]"));
+    // Where no key stands, none is offered.
+    terminal.enter("\x15SET user:1 o\t");
+    terminal.wait_for(&at("$> SET user:1 o█"));
+}
+
+pub(crate) fn what_removes_everything_is_asked_about(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let mut peer = server.peer();
+    assert_eq!(peer.ask("SET a 1"), Reply::ok());
+    let terminal = client(server.addr(), &[]);
+    let at = |text: &str| text.replace('$', &server.addr().to_string());
+    terminal.assert_shows(&at("$> █"));
+    let question = "FLUSHALL removes all keys of all databases of $. Go on? [y/N] ";
+    let question_db = "FLUSHDB removes all keys of database 0 of $. Go on? [y/N] ";
+    terminal.enter("flushall async\r");
+    terminal.assert_shows(&at(&format!("$> flushall async\n{question}█")));
+    terminal.enter("\r");
+    let mut record = format!("$> flushall async\n{}\nNothing was removed.\n", question.trim_end());
+    terminal.assert_shows(&at(&format!("{record}$> █")));
+    // What was typed ahead is no yes.
+    terminal.enter("2 FLUSHDB\rPING\r");
+    record += &format!(
+        "$> 2 FLUSHDB\n{question_db}PING\nmodb-client: \"PING\" is neither y nor n, and was not executed\n"
+    );
+    record += "Nothing was removed.\n";
+    terminal.assert_shows(&at(&format!("{record}$> █")));
+    terminal.enter("FLUSHDB\r\x03");
+    record += &format!("$> FLUSHDB\n{}\nNothing was removed.\n", question_db.trim_end());
+    terminal.assert_shows(&at(&format!("{record}$> █")));
+    assert_eq!(peer.ask("EXISTS a"), Reply::Int(1));
+    terminal.enter("FLUSHALL\rYes\r");
+    record += &format!("$> FLUSHALL\n{question}Yes\nOK\n");
+    terminal.assert_shows(&at(&format!("{record}$> █")));
+    assert_eq!(peer.ask("EXISTS a"), Reply::Int(0));
+}
+
+pub(crate) fn what_is_higher_than_the_window_goes_to_the_pager(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let at = |text: &str| text.replace('$', &server.addr().to_string());
+    let long = (0..50).map(|n| n.to_string()).collect::<Vec<_>>();
+    let mut peer = server.peer();
+    assert_eq!(
+        peer.call(
+            [vec!["MSET".to_owned()], long.iter().flat_map(|n| [n.clone(), n.clone()]).collect()].concat()
+        ),
+        Reply::ok()
+    );
+    let ask = format!("MGET {}\r", long.join(" "));
+    for (pager, shown) in [
+        ("tail -n 1 | sed s/^/paged:/", "paged:50) \"49\"\n"),
+        ("no-such-pager", "\n50) \"49\"\n"),
+        ("", "\n50) \"49\"\n"),
+    ] {
+        let terminal = Terminal::start(command(server.addr()).env("MODB_PAGER", pager), 200);
+        terminal.wait_for(&at("$> █"));
+        terminal.enter(&ask);
+        let screen = terminal.wait_for(&at(&format!("{shown}$> █"))).text();
+        assert_eq!(screen.contains("49) \"48\""), !shown.starts_with("paged"), "{screen}");
+        // What fits is shown as ever.
+        terminal.enter("GET 7\r");
+        terminal.wait_for(&at("$> GET 7\n\"7\"\n$> █"));
+    }
 }
 
 pub(crate) fn lines_typed_ahead_are_executed_in_order(platform: &Platform) {

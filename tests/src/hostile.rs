@@ -17,6 +17,14 @@ use crate::peer::encode;
 /// The key whose value is large: what those ask for that do not read.
 pub const BIG_KEY: &str = "hostile:big";
 
+/// How many values there are of which each asks for one of its own.
+pub const OWN_KEYS: usize = 1000;
+
+/// The key of one of them.
+pub fn own_key(n: usize) -> String {
+    format!("hostile:own:{}", n % OWN_KEYS)
+}
+
 /// The beginning of a request that never comes to its end.
 const HALF_SENT: &[u8] = b"*3\r\n$3\r\nSET\r\n$12\r\nhostile:half\r\n$900000\r\n";
 
@@ -38,7 +46,11 @@ pub enum Kind {
     ByteASecond,
     /// Ask for far more than any buffer holds, and read nothing.
     NeverReading,
-    /// The same, and reset the connection once nothing more goes.
+    /// Ask four times for [`BIG_KEY`], and read nothing.
+    FourTimes,
+    /// The same, each for one of the [`OWN_KEYS`].
+    FourTimesOwn,
+    /// As the ones that never read, and reset the connection once nothing more goes.
     ResetWhilePaused,
     /// All connect at the same time, ask once, and go at the same time.
     AllAtOnce,
@@ -119,6 +131,11 @@ impl Member {
                 self.hold(move |stream, age| send(stream, &request[age % request.len()..][..1]));
             }
             Kind::NeverReading => self.hold(|stream, age| age > 0 || ask_too_much(stream)),
+            Kind::FourTimes => self.hold(|stream, age| age > 0 || ask_four_times(stream, BIG_KEY)),
+            Kind::FourTimesOwn => self.hold(|stream, age| {
+                let number = stream.local_addr().map_or(0, |addr| usize::from(addr.port()));
+                age > 0 || ask_four_times(stream, &own_key(number))
+            }),
             Kind::ResetWhilePaused => self.hold(|stream, age| age == 0 && ask_too_much(stream)),
             Kind::AllAtOnce => self.come_and_go(),
             Kind::Burn => self.burn(),
@@ -207,6 +224,10 @@ impl Member {
 /// Sends what goes of requests for some gigabytes. `false`: the connection has gone.
 fn ask_too_much(stream: &mut TcpStream) -> bool {
     send(stream, &encode(["GET", BIG_KEY]).repeat(5000))
+}
+
+fn ask_four_times(stream: &mut TcpStream, key: &str) -> bool {
+    send(stream, &encode(["GET", key]).repeat(4))
 }
 
 /// Sends what goes. `false`: the connection has gone.

@@ -154,6 +154,24 @@ impl Peer {
         self.start += bytes.len();
     }
 
+    /// Reads so many bytes and keeps none; the sum of them.
+    ///
+    /// # Panics
+    /// If the connection ends or hangs before.
+    pub fn skip(&mut self, mut bytes: usize) -> u64 {
+        let mut sum = 0;
+        loop {
+            let some = bytes.min(self.unread.len() - self.start);
+            sum += self.unread[self.start..][..some].iter().map(|byte| u64::from(*byte)).sum::<u64>();
+            self.start += some;
+            bytes -= some;
+            if bytes == 0 {
+                return sum;
+            }
+            self.fill().unwrap_or_else(|error| panic!("{error} with {bytes} bytes to come"));
+        }
+    }
+
     /// Reads until the server closes; what came. A reset counts as closed.
     ///
     /// # Panics

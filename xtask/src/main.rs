@@ -5,6 +5,7 @@
 
 mod bench;
 mod cross;
+mod embedder;
 mod failure;
 mod mutants;
 mod process;
@@ -29,6 +30,7 @@ cargo xtask COMMAND
   surface               write down what the libraries show to others, where tidy says that it has changed and that is meant
   mutants [--long] [NAME]
                         check that each patch of tests/mutants applies; --long: take each defence away and see its tests fail
+  embedder [--check]    what a small program over Modb costs to build, beside redb and fjall; --check: its crates alone
   cross ARGS            cargo ARGS for Windows, on this machine: cross -- test -p modb-net
   bench notify [--quick] [--json FILE] [--docs FOLDER]
                         the notifier beside other ways to wake a thread; writes docs/PERFORMANCE.md unless --quick
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::command(&args),
         "surface" => tidy::write_surface(&args),
         "cross" => cross::command(&args),
+        "embedder" => embedder::command(&args),
         "help" | "--help" | "-h" => help(),
         other => Err(format!("no command named {other}; `cargo xtask help` lists them").into()),
     };

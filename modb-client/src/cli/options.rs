@@ -7,10 +7,10 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use modb_client::terminal::{Args, Charset, Given, Group, Item, Page, Shell, UsageError};
+use modb_client::terminal::{Args, Given, Group, Item, Page, Shell, UsageError};
 use modb_client::{Config, Protocol};
 
-use super::format::{Delimiters, Format};
+use super::format::{Delimiters, Format, Look};
 use crate::target::{self, ServerOption, Target};
 
 /// The longest time that can be asked for, in seconds.
@@ -149,8 +149,9 @@ pub(crate) fn page() -> Page<Id> {
             (
                 "Environment".into(),
                 "MODB_PASSWORD, REDISCLI_AUTH (the password), MODB_CLIENT_HISTORY (the file of the prompt's history; \
-                 empty: none), NO_COLOR, LC_ALL, LC_CTYPE and LANG (without UTF-8, everything else is shown as \
-                 escapes on a terminal)."
+                 empty: none), MODB_PAGER or PAGER (what shows replies at the prompt that are higher than the window; \
+                 empty: nothing), NO_COLOR and CLICOLOR_FORCE (no colours, or colours everywhere), LC_ALL, LC_CTYPE \
+                 and LANG (without UTF-8, everything else is shown as escapes on a terminal)."
                     .into(),
             ),
             (
@@ -287,7 +288,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
             Id::Raw => format = Some(Format::Raw(Delimiters::LINES)),
             Id::ElementDelimiter => delimiters.element = kept(&given),
             Id::ReplyDelimiter => delimiters.reply = kept(&given),
-            Id::NoRaw => format = Some(Format::Human(Charset::of_environment())),
+            Id::NoRaw => format = Some(Format::Human(Look::of_stdout())),
             Id::Json => format = Some(Format::Json),
             Id::Csv => format = Some(Format::Csv),
             Id::Scan => choose(&mut mode, Mode::Scan)?,
@@ -394,7 +395,7 @@ impl Format {
     /// Readable for humans, raw for programs.
     fn for_stdout() -> Self {
         if std::io::stdout().is_terminal() {
-            Self::Human(Charset::of_environment())
+            Self::Human(Look::of_stdout())
         } else {
             Self::Raw(Delimiters::LINES)
         }

@@ -13,8 +13,8 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
         let mut text = Vec::new();
         for key in keys {
             match options.format {
-                Format::Human(charset) => {
-                    push_quoted(&mut text, &key, charset);
+                Format::Human(look) => {
+                    push_quoted(&mut text, &key, look.charset);
                     text.push(b'\n');
                 }
                 format => format.write(&mut text, &Value::Bulk(key)),

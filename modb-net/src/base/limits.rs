@@ -6,6 +6,10 @@
 use std::time::{Duration, Instant};
 
 /// Bounds for one server. The defaults are for a machine with some gigabytes of memory.
+///
+/// Names say the unit where it is not plain: `_bytes`, `_per_turn`; a time is any [`Duration`], the largest included. Begin
+/// with [`Limits::default`] and change what matters. Four can also be changed while the server runs
+/// ([`crate::Control`]): `max_connections`, `max_memory_bytes`, `idle_timeout` and `keep_alive`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections in all workers together, those that are closing included (default 10,000; Redis: `maxclients`). One
@@ -45,8 +49,8 @@ pub struct Limits {
     /// A connection on which no byte has come or gone for this long is closed (default `None`: never; Redis: `timeout`,
     /// whose 0 is `None` here).
     pub idle_timeout: Option<Duration>,
-    /// A peer that has been silent for this long is asked by the system whether it is still there, and after three
-    /// thirds of that time without an answer the connection is broken (default 300 s; `None`: never; Redis:
+    /// A peer that has been silent for this long is asked by the system whether it is still there, three times within
+    /// as long again; without an answer the connection is broken (default 300 s; `None`: never; Redis:
     /// `tcp-keepalive`).
     pub keep_alive: Option<Duration>,
     /// A closing connection that takes nothing of its unsent output for this long is cut off (default 10 s).

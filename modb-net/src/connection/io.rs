@@ -38,8 +38,8 @@ impl<'a> Handle<'a> {
         self.seat.address()
     }
 
-    /// Asks for [`crate::Service::on_alarm`] at `at`, once, in place of what was asked for before. It goes with the
-    /// connection when that moves.
+    /// Asks for [`crate::Service::on_alarm`] at `at`, once. A connection has one alarm: this is in place of what was asked for
+    /// before, so who needs several sets the earliest and keeps the rest. It goes with the connection when that moves.
     pub fn set_alarm(&self, at: Instant) {
         self.alarms.borrow_mut().set(self.token, at);
     }

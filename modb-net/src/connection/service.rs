@@ -1,20 +1,6 @@
 //! The seam upward: what a worker serves.
 //!
-//! A [`Service`] lives on one worker thread, is called only there, and never blocks. Its sessions are its
-//! state per connection. It sees bytes in ([`In`]), bytes out ([`Out`]) and time as an argument
-//! ([`Turn`]); it never sees a socket or the poller.
-//!
-//! One turn: input of all ready connections -> messages -> timers -> [`Service::end_turn`] -> flush.
-//!
-//! # What the layer keeps by itself, and what a service must do
-//!
-//! By itself: how many connections there are, how much memory they hold, requests and bytes per turn, back-pressure,
-//! idle, closing and stalled connections, the order of output, who is told what happened. A service must
-//! 1. never block: its thread serves other connections;
-//! 2. close (or skip) what can never become a request: a line without an end fills [`crate::Limits::max_input_bytes`];
-//! 3. ask [`Out::reserve`] before it makes a reply over 64 KiB, and say in [`Service::session_bytes`] what a session holds
-//!    beside its input and output, if that can be more than some hundred bytes;
-//! 4. give its timers and messages the care that its protocol needs: the layer only delivers them.
+//! It sees bytes in ([`In`]), bytes out ([`Out`]) and time as an argument ([`Turn`]); never a socket, the poller or a clock.
 //!
 //! Invariant: a byte written after [`Out::hold_until`]`(seq)` leaves only once `end_turn` has
 //! released `seq`, and bytes of one connection leave in the order in which they were written.
@@ -111,12 +97,44 @@ pub struct Turn<'a, S: Service> {
     pub workers: &'a dyn Workers<S::Message>,
 }
 
-/// What a worker serves: one value per worker thread, made there by the factory given to the runtime.
+/// What a worker serves: one value per worker thread, made there by the factory given to the runtime and called only there.
+/// What workers share is what the factory gives to each of them (an `Arc`).
 ///
 /// The moments of a connection, in order: [`open`](Self::open); [`on_input`](Self::on_input) as input comes;
 /// [`on_end`](Self::on_end) once it ends; [`last_word`](Self::last_word) and [`on_close`](Self::on_close). Between them, if
 /// they were asked for: [`on_message`](Self::on_message), [`on_alarm`](Self::on_alarm), [`on_moving_away`](Self::on_moving_away)
 /// and [`on_moved_here`](Self::on_moved_here). A hook that is not written costs nothing.
+///
+/// One turn: input of all ready connections -> messages -> timers -> [`end_turn`](Self::end_turn) -> one write per connection.
+///
+/// # What a service must still do
+///
+/// The layer keeps by itself: how many connections there are, how much memory they hold, requests and bytes per turn,
+/// back-pressure, idle, closing and stalled connections, the order of output, who is told what happened
+/// ([`crate::Limits`]). A service must
+///
+/// 1. **never block**: its thread serves other connections. What takes long goes to a thread of its own, the connection
+///    waits ([`Flow::Parked`], [`Flow::Blocked`]), and that thread resumes it ([`crate::Messages::resume`]).
+/// 2. **take all that is whole** before it answers [`Flow::NeedInput`], which means "call me when more has come". That
+///    [`In::bytes`] is empty may also mean that this turn has seen enough; the answer is the same, and the layer calls again.
+/// 3. **end what can never become a request**: a line without an end is kept, and shown again with each byte, until it fills
+///    [`crate::Limits::max_input_bytes`]. Close it ([`Flow::Close`]), or consume what is skipped. Say what is missing
+///    ([`In::want`]) where a length is known.
+/// 4. **ask before it makes a large reply** ([`Out::reserve`], over 64 KiB), and before anything is done that cannot be undone.
+///    Many small ones need no asking: once the output is full nothing more is shown. Whoever writes to other connections
+///    asks theirs ([`Out::is_full`]) and is told when they have drained ([`on_drained`](Self::on_drained)).
+/// 5. **say what a session holds** beside its input and output, in [`session_bytes`](Self::session_bytes), if that can be more
+///    than some hundred bytes; and bound what belongs to no session. A large session is better boxed, since every
+///    connection has a place of its size.
+/// 6. **expect that a message is refused**: mailboxes are bounded. It comes back ([`crate::Undelivered`]) to be dropped or kept
+///    for [`on_timer`](Self::on_timer). A resume is never refused, but wakes only who waits for one; a connection
+///    that waits for input is reached by a message.
+/// 7. **know connections by [`crate::Address`] across turns**, not by [`Token`], if they may move
+///    ([`may_move`](Self::may_move)): a token ends with the move, an address does not.
+/// 8. **time what the protocol times**: a login, a reply that is awaited. There is one alarm per connection, and setting it
+///    replaces the last; who needs several keeps them in the session and sets the earliest.
+///
+/// `examples/` does all of these: `echo` 1 and 2, `chat` 3 and 4, `memcached` 3, 4 and 5, `proxy` 6 and 8.
 pub trait Service: Sized + 'static {
     /// The state of one connection. `Send`, since a live connection can move to another worker.
     type Session: Send + 'static;
@@ -163,6 +181,8 @@ pub trait Service: Sized + 'static {
     /// - [`Flow::Yield`], [`Flow::Parked`] or [`Flow::AwaitRoom`]: when it may go on, `on_input` is called with what is left,
     ///   and once that answers [`Flow::NeedInput`], `on_end` again;
     /// - [`Flow::HandOut`]: the socket leaves the layer.
+    ///
+    /// An end cannot be sent alone: the layer ends both directions of a connection together, after what was written.
     fn on_end(
         &mut self,
         conn: Handle<'_>,
@@ -187,7 +207,7 @@ pub trait Service: Sized + 'static {
     }
 
     /// A message that was taken in could not be delivered: its connection has ended, or moved to a worker without room, or its
-    /// worker has ended by a panic; or it is the purpose of a connection that [`Workers::adopt`] took in and no worker served
+    /// worker has ended by a panic; or it is the purpose of a connection that [`crate::Joining::adopt`] took in and no worker served
     /// before the server ended. Called on the worker that sent it where that is known and still there, else on any.
     fn on_undelivered(&mut self, message: Self::Message, turn: &Turn<'_, Self>) {
         let _ = (message, turn);
@@ -203,7 +223,8 @@ pub trait Service: Sized + 'static {
         let _ = (connections, turn);
     }
 
-    /// The time given to [`Handle::set_alarm`] has come for this connection, which is served and not about to end.
+    /// The time given to [`Handle::set_alarm`] has come for this connection, which is served and not about to end: its session
+    /// and its output are `connections.get(token)`, and so are those of others whom it concerns. It has no alarm now.
     fn on_alarm(
         &mut self,
         token: Token,
@@ -281,7 +302,8 @@ pub trait Service: Sized + 'static {
         let _ = (conn, session, out, turn);
     }
 
-    /// The connection is about to end for this reason, and what is written now is still sent: a last word. Not called where
+    /// The connection is about to end for this reason, and what is written now is still sent: a last word (an error, "421", TLS's
+    /// close_notify). Not called where
     /// nothing can be sent any more ([`CloseReason::PeerReset`], [`CloseReason::OutputLimit`], [`CloseReason::System`], a
     /// shutdown that took too long). For [`CloseReason::CommitFailed`] it stands where the first reply was that never leaves.
     fn last_word(

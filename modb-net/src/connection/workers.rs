@@ -24,7 +24,7 @@ pub trait Messages<M>: Send + Sync {
     /// [`crate::Service::on_undelivered`] of another.
     ///
     /// # Errors
-    /// Gives the message back if the mailbox is full or the worker has ended.
+    /// Gives the message back if the mailbox is full ([`crate::Limits::mailbox_capacity`]) or the worker has ended.
     fn post(&self, worker: usize, message: M) -> Result<(), Undelivered<M>>;
     /// Sends `message` to a connection, wherever it is or moves: [`crate::Service::on_message`] of its worker is told
     /// which. If it cannot be delivered after all, [`crate::Service::on_undelivered`] of worker `from` gets it back
@@ -35,7 +35,7 @@ pub trait Messages<M>: Send + Sync {
     fn post_to(&self, to: &Address, message: M, from: Option<usize>) -> Result<(), Undelivered<M>>;
     /// Lets a connection that is blocked or parked go on, wherever it is. Never refused and never lost: if the
     /// connection is just about to wait (within the call that answers so), it does not; if it does not wait at all, nothing
-    /// happens. Several that come before the connection goes on are one. One that comes late can end a later wait: see
+    /// happens (one that waits for input is reached by [`Messages::post_to`]). Several that come before the connection goes on are one. One that comes late can end a later wait: see
     /// [`crate::Flow::Blocked`].
     fn resume(&self, connection: &Address);
 }
@@ -52,7 +52,8 @@ pub trait Joining<M>: Send + Sync {
     /// Opens a connection to `remote`, within `timeout`, without waiting for it. Once it stands
     /// [`crate::Service::open_with`] is called, with `purpose` (say, the [`Address`] of the client that it is for); once it
     /// is clear that it will not, [`crate::Service::on_connect_failed`], with `purpose`, too: exactly one of the two, on
-    /// the worker that the handoff decides.
+    /// the worker that the handoff decides, which need not be this one: what the two connections of a pair have to say to each
+    /// other goes by [`Messages::post_to`] (`examples/proxy.rs`).
     ///
     /// # Errors
     /// [`JoinError`], when it is clear at once; `purpose` is gone.

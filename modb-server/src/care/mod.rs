@@ -20,7 +20,7 @@ use crate::config::Settings;
 use crate::config::args::Task;
 use crate::data::{self, Report};
 use crate::output::{complain, say, with_causes};
-use crate::store::{self, OpenOptions, Store, StoreError};
+use crate::store::{self, BackupKind, OpenOptions, Store, StoreError};
 
 /// All is well, or done.
 pub const DONE: u8 = 0;
@@ -46,13 +46,14 @@ impl Found {
     }
 }
 
-/// Does what `task` and the word behind it say; the exit status. Prints findings to stdout, progress and errors to stderr.
-pub fn run(task: &Task, operand: Option<PathBuf>, settings: &Settings) -> u8 {
+/// Does what `task` and the word behind it say, a backup with or without links; the exit status. Prints findings to stdout,
+/// progress and errors to stderr.
+pub fn run(task: &Task, operand: Option<PathBuf>, full: bool, settings: &Settings) -> u8 {
     let failed = |why: &str, status| {
         complain(&format!("modb-server {}: {why}", task.name));
         status
     };
-    match dispatch(task, operand, settings) {
+    match dispatch(task, operand, full, settings) {
         Ok(found) => match say(&found.lines) {
             Ok(()) => found.status,
             Err(error) => failed(&format!("cannot write to standard output: {error}"), FAILED),
@@ -61,11 +62,19 @@ pub fn run(task: &Task, operand: Option<PathBuf>, settings: &Settings) -> u8 {
     }
 }
 
-fn dispatch(task: &Task, operand: Option<PathBuf>, settings: &Settings) -> Result<Found, CareError> {
+fn dispatch(
+    task: &Task,
+    operand: Option<PathBuf>,
+    full: bool,
+    settings: &Settings,
+) -> Result<Found, CareError> {
     let folder = settings.folder();
     match (task.name, operand) {
         ("check", named) => check(&named.unwrap_or(folder)),
-        ("backup", Some(target)) => backup(&folder, &target, settings),
+        ("backup", Some(target)) => {
+            let kind = if full { BackupKind::Full } else { BackupKind::Linked };
+            backup(&folder, &target, kind, settings)
+        }
         ("restore", Some(source)) => restore(&source, &folder),
         // The table of tasks lets nothing else pass.
         (_, _) => compact(&folder, settings),
@@ -132,7 +141,7 @@ fn open_unless_served(options: &OpenOptions) -> Result<Option<Arc<dyn Store>>, C
     }
 }
 
-fn backup(folder: &Path, target: &Path, settings: &Settings) -> Result<Found, CareError> {
+fn backup(folder: &Path, target: &Path, kind: BackupKind, settings: &Settings) -> Result<Found, CareError> {
     let engine = store::engine_of(folder)?;
     let target = std::path::absolute(target).map_err(|e| StoreError::io("cannot name the target", e))?;
     refuse_inside(&target, folder)?;
@@ -144,10 +153,10 @@ fn backup(folder: &Path, target: &Path, settings: &Settings) -> Result<Found, Ca
         || (store::folder_bytes(&target), total),
         || match open_unless_served(&options)? {
             Some(store) => {
-                store.backup(&target)?;
+                store.backup(&target, kind)?;
                 Ok(store.close()?)
             }
-            None => remote::backup(folder, &target, settings),
+            None => remote::backup(folder, &target, kind, settings),
         },
     )?;
     Ok(Found::done(&format!("{} is backed up in {}", folder.display(), target.display())))

@@ -12,14 +12,24 @@ use modb_net::resp::{ReplyDecoder, Value, encode_request};
 
 use super::CareError;
 use crate::config::Settings;
+use crate::store::BackupKind;
 
 /// How often the server is asked whether the task is over.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// A server that says nothing for so long is not there.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(super) fn backup(folder: &Path, target: &Path, settings: &Settings) -> Result<(), CareError> {
-    run(folder, settings, &[b"MODB", b"BACKUP", target.as_os_str().as_encoded_bytes()])
+pub(super) fn backup(
+    folder: &Path,
+    target: &Path,
+    kind: BackupKind,
+    settings: &Settings,
+) -> Result<(), CareError> {
+    let mut task: Vec<&[u8]> = vec![b"MODB", b"BACKUP", target.as_os_str().as_encoded_bytes()];
+    if kind == BackupKind::Full {
+        task.push(b"FULL");
+    }
+    run(folder, settings, &task)
 }
 
 pub(super) fn compact(folder: &Path, settings: &Settings) -> Result<(), CareError> {

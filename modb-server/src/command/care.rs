@@ -13,7 +13,7 @@ use super::introspect::{help_for, unreachable_parent};
 use super::spec::{Flags, Spec};
 use super::{CommandError, Ctx, Reply, lookup};
 use crate::config::Settings;
-use crate::store::{Store, StoreError};
+use crate::store::{BackupKind, Store, StoreError};
 
 const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::NO_ASYNC_LOADING];
 
@@ -21,7 +21,7 @@ const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::NO_ASYNC_LOADING
 pub(super) static COMMANDS: [Spec; 1] = [
     Spec::new("server", "modb", unreachable_parent, -2).docs("", "7.2.0", "Depends on subcommand.", "Care of the data folder.")
         .with(&[
-            Spec::new("server", "backup", backup, 3).flags(ADMIN).docs("folder", "7.2.0", "O(N) with N bytes of data", "Copies the data into a new folder, in the background."),
+            Spec::new("server", "backup", backup, -3).flags(ADMIN).docs("folder [FULL]", "7.2.0", "O(N) with N bytes of data", "Copies the data into a new folder, in the background."),
             Spec::new("server", "compact", compact, 2).flags(ADMIN).docs("", "7.2.0", "O(N) with N bytes of data", "Gives back the space of what was removed, in the background."),
             Spec::new("server", "status", status, 2).flags(ADMIN).docs("", "7.2.0", "O(1)", "Says which folder is served and how the last such task went."),
             Spec::new("server", "help", help, 2).flags(&[Flags::LOADING, Flags::STALE]).docs("", "7.2.0", "O(1)", "Says what the subcommands do."),
@@ -148,8 +148,13 @@ fn backup(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> 
     if let Err(error) = Settings::default().set_folder(&folder) {
         return Err(format!("ERR {}", error.to_string().replacen("dir: ", "", 1)).into());
     }
+    let kind = match args.iter().skip(3).collect::<Vec<_>>()[..] {
+        [] => BackupKind::Linked,
+        [word] if word.eq_ignore_ascii_case(b"full") => BackupKind::Full,
+        _ => return Err(CommandError::Syntax),
+    };
     let store = Arc::clone(ctx.tx.data().store());
-    ctx.instance.tasks.start(store, move |store| store.backup(&folder)).map(Reply::Int)
+    ctx.instance.tasks.start(store, move |store| store.backup(&folder, kind)).map(Reply::Int)
 }
 
 fn compact(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {

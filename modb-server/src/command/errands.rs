@@ -47,6 +47,14 @@ pub(super) enum On {
 }
 
 impl Begun {
+    /// The stripes that it waits for, if it is stripes.
+    pub fn stripes(&self) -> &[u16] {
+        match &self.0.on {
+            On::Stripes(ticket) => ticket.stripes(),
+            On::Thread(_) => &[],
+        }
+    }
+
     pub(super) fn new(resolved: Resolved, on: On) -> Self {
         Self(Box::new(Waits { resolved, on }))
     }

@@ -240,6 +240,7 @@ pub fn go_on(
 }
 
 /// As [`execute`], for a thread that sleeps while it waits.
+#[cfg(test)]
 pub fn execute_sleeping(
     resolved: Resolved,
     args: Args<'_>,

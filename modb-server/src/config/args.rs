@@ -27,6 +27,8 @@ pub enum Asked {
         task: &'static Task,
         /// The folder behind the word.
         operand: Option<PathBuf>,
+        /// A backup is to hold copies only.
+        full: bool,
     },
     /// To print this text: how it is used, or its version.
     Print(String),
@@ -39,6 +41,7 @@ struct Given {
     file: Option<PathBuf>,
     task: Option<&'static Task>,
     operand: Option<PathBuf>,
+    full: bool,
     text: Option<Text>,
 }
 
@@ -71,6 +74,9 @@ pub fn read(args: impl IntoIterator<Item = OsString>, settings: &Settings) -> Re
     {
         return Err(wrong(format!("{missing}: modb-server {}", task.usage())));
     }
+    if given.full && !given.task.is_some_and(|task| task.can_be_full) {
+        return Err(wrong("--full is said of a backup: modb-server backup TARGET --full".to_owned()));
+    }
     if let Some(file) = &given.file {
         super::file::read(file, settings)?;
     }
@@ -78,7 +84,7 @@ pub fn read(args: impl IntoIterator<Item = OsString>, settings: &Settings) -> Re
         set(settings, param.name, value)?;
     }
     Ok(match (given.task, given.operand) {
-        (Some(task), operand) => Asked::Care { task, operand },
+        (Some(task), operand) => Asked::Care { task, operand, full: given.full },
         (None, _) => Asked::Serve { file: given.file },
     })
 }
@@ -113,6 +119,10 @@ impl Given {
             }
             Id::Config => {
                 self.file = Some(option.value().into());
+                return Ok(());
+            }
+            Id::Full => {
+                self.full = true;
                 return Ok(());
             }
             Id::Help => Text::Help,
@@ -256,8 +266,9 @@ mod tests {
     #[test]
     fn a_task_is_a_word_and_options_stand_on_both_sides_of_it() {
         let check = Task::ALL.iter().find(|task| task.name == "check").unwrap();
-        let asked =
-            |operand: Option<&str>| Ok(Asked::Care { task: check, operand: operand.map(PathBuf::from) });
+        let asked = |operand: Option<&str>| {
+            Ok(Asked::Care { task: check, operand: operand.map(PathBuf::from), full: false })
+        };
         for (line, operand, folder) in [
             ("check", None, "modb-data"),
             ("check d", Some("d"), "modb-data"),

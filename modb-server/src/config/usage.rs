@@ -18,6 +18,8 @@ pub(super) enum Id {
     Param(usize),
     /// The configuration file.
     Config,
+    /// A backup without links.
+    Full,
     Completion,
     Man,
     Help,
@@ -39,6 +41,8 @@ pub struct Task {
     more: &'static str,
     /// The options that mean something to it.
     options: &'static [&'static str],
+    /// Whether it takes `--full`.
+    pub(super) can_be_full: bool,
 }
 
 impl Task {
@@ -49,9 +53,9 @@ impl Task {
             operand: "[FOLDER]",
             needs: None,
             brief: "reads everything and says whether it is whole",
-            more: "FOLDER is the data folder (--dir) or a backup; no server may use it. Nothing is changed, except \
-                   that, like every start, it cuts off what a crash left half written.",
+            more: "FOLDER is the data folder (--dir) or a backup; no server may use it. Nothing is changed in it.",
             options: &["dir"],
+            can_be_full: false,
         },
         Self {
             name: "backup",
@@ -60,17 +64,19 @@ impl Task {
             brief: "copies the data into a new folder, also while a server runs",
             more: "TARGET must be empty or not there. If a server has the data folder, it is asked to do it, and found \
                    by the same --bind, --port and --requirepass. The copy holds every write that was acknowledged \
-                   before the backup began.",
+                   before the backup began. On the disk of the data, table files, which never change, get a second \
+                   name instead of being copied: damage to that disk harms both.",
             options: &["dir", "bind", "port", "requirepass"],
+            can_be_full: true,
         },
         Self {
             name: "restore",
             operand: "BACKUP",
             needs: Some("name the folder of the backup"),
             brief: "makes the data folder from a backup, and checks it",
-            more: "The data folder (--dir) must be empty or not there. A copy that turns out to be damaged is left as \
-                   something that no server opens.",
+            more: "The data folder (--dir) must be empty or not there. A copy that turns out to be damaged is removed.",
             options: &["dir"],
+            can_be_full: false,
         },
         Self {
             name: "compact",
@@ -78,8 +84,9 @@ impl Task {
             needs: None,
             brief: "gives back the space of what was removed",
             more: "If a server has the data folder, it is asked to do it, and found by the same --bind, --port and \
-                   --requirepass.",
+                   --requirepass. What is merged is written anew before the old is removed, so it needs room.",
             options: &["dir", "bind", "port", "requirepass"],
+            can_be_full: false,
         },
     ];
 
@@ -91,13 +98,18 @@ impl Task {
     fn page(&self) -> Page<Id> {
         let mut summary = self.brief.to_owned();
         summary[..1].make_ascii_uppercase();
+        let options = parameters(|param| self.options.contains(&param.name));
         Page {
             name: format!("modb-server {}", self.name).into(),
             summary: self.brief.into(),
             usage: vec![format!("{} [OPTIONS]", self.operand).trim_start().to_owned().into()],
             about: format!("{summary}. {}", self.more).into(),
             groups: vec![
-                parameters(|param| self.options.contains(&param.name)),
+                if self.can_be_full {
+                    options.with(Id::Full, "--full", "copy table files, also where they could be linked")
+                } else {
+                    options
+                },
                 Group::new("About").with(Id::Help, "-h, --help", "print this"),
             ],
             sections: vec![("Exit status".into(), STATUS.into())],
@@ -130,7 +142,7 @@ pub(super) fn page() -> Page<Id> {
         usage: ["[OPTIONS]".into()].into_iter().chain(tasks).collect(),
         about: about.into(),
         groups: vec![
-            parameters(|_| true),
+            parameters(|_| true).with_hidden(Id::Full, "--full"),
             Group::new("About")
                 .with(
                     Id::Completion,

@@ -20,10 +20,11 @@ use crate::command::{Instance, warn_of_idle};
 use crate::data::{Data, Housekeeper};
 use crate::embed::{Keyspace, LocalClient};
 use crate::error::Error;
+use crate::handle::closures::Closures;
 use crate::handle::{Open, Shared, Tasks};
 use crate::session::now_ms;
 use crate::settled::Settled;
-use crate::store::{self, OpenOptions, Store, StoreError};
+use crate::store::{self, BackupKind, OpenOptions, Store, StoreError};
 
 /// How often a folder that another process has is asked for.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
@@ -118,7 +119,8 @@ impl Database {
         instance.data.store().on_settled(Arc::new(move || told.announce()));
         let start = || Housekeeper::start(Arc::clone(&instance.data), instance.new_tally());
         let housekeeper = (!options.read_only).then(start).transpose().map_err(OpenError::Thread)?;
-        Ok(Open { instance, settled, housekeeper })
+        let closures = Closures::new(options.patience_with_closures);
+        Ok(Open { instance, settled, closures, housekeeper })
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -199,7 +201,8 @@ impl Database {
     }
 
     /// Writes a consistent copy into the empty or new folder `target`, while everything goes on: it holds what was written before
-    /// the call, is synced when this returns, and is opened as any data folder is.
+    /// the call, is synced when this returns, and is opened as any data folder is. On the same disk table files, which never
+    /// change, get a second name instead of being copied, where the system has such names.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -220,7 +223,8 @@ impl Database {
     /// # Errors
     /// If the target holds something or cannot be written, or the source cannot be read; [`StoreError::Unsupported`] in memory.
     pub fn backup(&self, target: impl AsRef<Path>) -> Result<(), Error> {
-        self.shared().run(|open| Ok(open.instance.data.store().backup(target.as_ref())?))
+        self.shared()
+            .run(|open| Ok(open.instance.data.store().backup(target.as_ref(), BackupKind::Linked)?))
     }
 
     /// Gives back the space of what was overwritten and removed, which otherwise happens bit by bit. Takes long.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Database;
 use crate::config::{ConfigError, Settings};
+use crate::handle::closures::PATIENCE;
 use crate::store::{Durability, EngineKind, OpenOptions, StoreError};
 
 /// Why a database could not be opened.
@@ -62,6 +63,8 @@ pub struct Options {
     pub(super) place: Place,
     pub(super) patience: Duration,
     pub(super) read_only: bool,
+    /// Shorter in tests.
+    pub(crate) patience_with_closures: Duration,
     /// The first value that was not taken; told when it is opened.
     wrong: Option<ConfigError>,
 }
@@ -111,10 +114,18 @@ impl Options {
 
     fn at(place: Place) -> Self {
         let settings = Settings::default();
-        Self { settings, place, patience: Duration::ZERO, read_only: false, wrong: None }
+        Self {
+            settings,
+            place,
+            patience: Duration::ZERO,
+            read_only: false,
+            patience_with_closures: PATIENCE,
+            wrong: None,
+        }
     }
 
     /// Takes all options from a configuration.
+    #[cfg(feature = "cli")]
     pub(crate) fn from_settings(settings: Settings) -> Self {
         let in_memory = settings.get("store") == EngineKind::Memory.name();
         let place = if in_memory { Place::Memory } else { Place::Folder };

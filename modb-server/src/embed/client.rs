@@ -72,17 +72,33 @@ impl LocalClient {
                 now_ms: now_ms(),
                 host: parker,
             };
-            let mut awaited = Seq::ZERO;
+            let (mut awaited, mut gave_up) = (Seq::ZERO, None);
             let reply = command::resolve(args).and_then(|resolved| {
                 if resolved.spec.flags.has(Flags::BLOCKING) {
                     return Err("ERR this command waits, which a client in the same process cannot"
                         .to_owned()
                         .into());
                 }
-                let outcome = command::execute_sleeping(resolved, args, client, &env, scratch, parker);
+                let mut outcome = command::execute(resolved, args, client, &env, scratch);
+                let wait = open.closures.wait();
+                let outcome = loop {
+                    match outcome {
+                        Ok(outcome) => break outcome,
+                        Err(begun) => {
+                            if let Err(error) = wait.sleep(parker, begun.stripes()) {
+                                gave_up = Some(error);
+                                return Ok(command::Reply::Nothing);
+                            }
+                            outcome = command::go_on(begun, args, client, &env, scratch);
+                        }
+                    }
+                };
                 awaited = outcome.committed.awaited(instance.data.reads_wait());
                 outcome.reply
             });
+            if let Some(error) = gave_up {
+                return Err(error);
+            }
             open.wait_for(awaited)?;
             Ok::<_, Error>(reply)
         })?;

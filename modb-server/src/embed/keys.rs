@@ -41,7 +41,7 @@ impl Keys {
         let page = Arc::clone(shared).run(|open| {
             let data = &open.instance.data;
             if cursor == 0 {
-                drop(data.hold_sleeping(data.need_to_walk()));
+                drop(open.hold(data.need_to_walk())?);
             }
             Ok::<_, Error>(data.scan(*index, cursor, LEAF_KEYS, now_ms())?)
         })?;

@@ -25,7 +25,7 @@ pub use self::update::Update;
 use self::ops::Ops;
 use crate::data::{Kind, Need, Tx};
 use crate::error::Error;
-use crate::handle::Shared;
+use crate::handle::{Open, Shared};
 use crate::session::now_ms;
 use crate::value::Value;
 
@@ -60,6 +60,7 @@ thread_local! {
 /// | `clear` | the same, for all keys |
 /// | [`Database::close`](crate::Database::close) | calls, closures and backups under way |
 ///
+/// A wait for a closure ends after 10 seconds, with [`Error::UpdateTooSlow`]; no other wait does.
 /// With [`Durability::Always`](crate::Durability::Always) all wait for the sync that makes safe what they have written or read.
 #[derive(Clone)]
 pub struct Keyspace {
@@ -403,7 +404,7 @@ impl Keyspace {
     pub fn clear(&self) -> Result<(), Error> {
         self.shared.run(|open| {
             let data = &open.instance.data;
-            let (held, mut key_buf) = (data.hold_sleeping(Need::everything()), Vec::new());
+            let (held, mut key_buf) = (open.hold(Need::everything())?, Vec::new());
             let mut tx = Tx::new(data, &held, &open.instance.embedded, &mut key_buf, now_ms()).freeing(true);
             tx.flush_database(self.index)?;
             let written = tx.commit()?.written;
@@ -480,7 +481,8 @@ impl Keyspace {
     ///
     /// The closure keeps others from its keys while it runs, so it should be quick. Any other call of the same database from
     /// inside it, through whatever handle, is [`Error::InsideUpdate`], since it could wait for the closure for ever; a handle may
-    /// be dropped there. Who waits for the keys for more than 10 seconds gets [`Error::UpdateTooSlow`].
+    /// be dropped there. Another thread of this program that has waited for it for 10 seconds gets [`Error::UpdateTooSlow`], which
+    /// names the keys and the thread: the closure may be waiting for that very thread. Clients of a server wait as long as it takes.
     ///
     /// # Errors
     /// What the closure fails with, [`Error::KeyNotNamed`] among it; and as [`Keyspace::set`].
@@ -489,11 +491,14 @@ impl Keyspace {
         keys: &[impl AsRef<[u8]>],
         change: impl FnOnce(&mut Update<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
-        self.with_tx(keys, |tx, keys| {
-            let mut update = Update::new(tx, self.index, keys.iter().map(AsRef::as_ref).collect());
+        self.with_tx(keys, |open, tx, keys| {
+            let named: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
+            let stripes = open.instance.data.need_many(named.iter().copied()).to_list();
+            let running = open.closures.begin(named.iter().map(|&key| key.into()).collect(), stripes);
             let inside = self.shared.go_inside();
+            let mut update = Update::new(tx, self.index, named);
             let done = change(&mut update);
-            drop(inside);
+            drop((inside, running));
             Ok((done?, update.into_tx()))
         })
     }
@@ -535,7 +540,7 @@ impl Keyspace {
         keys: &[impl AsRef<[u8]>],
         work: impl FnOnce(&mut Ops<'_>) -> Result<R, crate::data::DataError>,
     ) -> Result<R, Error> {
-        self.with_tx(keys, |tx, _| {
+        self.with_tx(keys, |_, tx, _| {
             let mut ops = Ops { tx, index: self.index };
             let result = work(&mut ops)?;
             Ok((result, ops.tx))
@@ -546,16 +551,16 @@ impl Keyspace {
     fn with_tx<K: AsRef<[u8]>, R, E: From<Error>>(
         &self,
         keys: &[K],
-        work: impl for<'t> FnOnce(Tx<'t>, &'t [K]) -> Result<(R, Tx<'t>), E>,
+        work: impl for<'t> FnOnce(&Open, Tx<'t>, &'t [K]) -> Result<(R, Tx<'t>), E>,
     ) -> Result<R, E> {
         self.shared.run(|open| {
             let instance = &*open.instance;
             // Taken out, so that a closure may use another database.
             let mut key_buf = SCRATCH.take();
             let need = instance.data.need_many(keys.iter().map(AsRef::as_ref));
-            let held = instance.data.hold_sleeping(need);
+            let held = open.hold(need)?;
             let tx = Tx::new(&instance.data, &held, &instance.embedded, &mut key_buf, now_ms());
-            let done = work(tx.waiting(), keys).and_then(|(result, mut tx)| {
+            let done = work(open, tx.waiting(), keys).and_then(|(result, mut tx)| {
                 let committed = tx.commit().map_err(Error::from)?;
                 Ok((result, committed))
             });

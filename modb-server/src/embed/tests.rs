@@ -299,3 +299,109 @@ fn options_are_told_when_they_are_wrong() {
     assert!(database.keyspace(2).is_ok() && database.keyspace(3).is_err());
     assert!(Options::in_memory().read_only().open().is_err());
 }
+
+/// A database in which a closure may keep others waiting for so long.
+fn with_patience(ms: u64) -> Database {
+    let mut options = Options::in_memory();
+    options.patience_with_closures = Duration::from_millis(ms);
+    options.open().unwrap()
+}
+
+/// Runs `change` in a closure on these keys, on a thread of that name, while `meanwhile` runs here.
+fn while_a_closure_runs<R>(database: &Database, keys: &[&str], meanwhile: impl FnOnce() -> R) -> R {
+    let ((begun, begins), (end, ends)) = (mpsc::channel(), mpsc::channel::<()>());
+    std::thread::scope(|scope| {
+        let body = move || {
+            let change = |keys: &mut Update<'_>| {
+                begun.send(()).unwrap();
+                ends.recv().unwrap();
+                // If it is one of them.
+                keys.set("held", "by a closure").or(Ok::<_, Error>(()))
+            };
+            database.update(keys, change).unwrap();
+        };
+        let closure = std::thread::Builder::new().name("the slow one".into()).spawn_scoped(scope, body);
+        begins.recv().unwrap();
+        let result = meanwhile();
+        end.send(()).unwrap();
+        closure.unwrap().join().unwrap();
+        result
+    })
+}
+
+#[test]
+fn a_wait_for_a_closure_ends_with_an_error_that_names_it() {
+    let database = with_patience(50);
+    let mut client = database.client().unwrap();
+    while_a_closure_runs(&database, &["other", "held"], || {
+        let mut set = database.client().unwrap();
+        let waits: [(&str, Result<(), Error>); 6] = [
+            ("set", database.set("held", "1")),
+            ("update", database.update(&["a", "held"], |_| Ok(()))),
+            ("get_many", database.get_many(&["a", "held"]).map(drop)),
+            ("clear", database.clear()),
+            ("another keyspace", database.keyspace(1).unwrap().set("held", "1")),
+            ("run", set.run(["MSET", "a", "1", "held", "1"]).map(drop)),
+        ];
+        for (name, outcome) in waits {
+            let Err(Error::UpdateTooSlow { keys, thread }) = &outcome else { panic!("{name}: {outcome:?}") };
+            assert_eq!(*keys, ["other", "held"]);
+            assert_eq!(thread, "thread 'the slow one'", "{name}");
+        }
+        assert_eq!(database.get("held").unwrap(), None, "what reads one key does not wait");
+        database.set("a", "free").unwrap();
+    });
+    assert_eq!(database.get("held").unwrap(), Some("by a closure".into()));
+    assert_eq!(database.get("a").unwrap(), Some("free".into()), "nothing of what gave up was done");
+    client.run(["SET", "held", "free"]).unwrap();
+}
+
+#[test]
+fn a_wait_for_anything_but_a_closure_lasts_as_long_as_that() {
+    let database = with_patience(20);
+    let (waiting, waits) = mpsc::channel();
+    // One that has ended is nobody's excuse.
+    database.update(&["held"], |keys| keys.delete("held")).unwrap();
+    database
+        .shared()
+        .run(|open| {
+            // As a long command does.
+            let held = open.hold(open.instance.data.need_one(b"held"))?;
+            std::thread::scope(|scope| {
+                let waiter = scope.spawn(|| {
+                    waiting.send(()).unwrap();
+                    // A closure on another stripe runs as well, for longer than the patience.
+                    database.set("held", "1")
+                });
+                waits.recv().unwrap();
+                while_a_closure_runs(&database, &["other than that", "held elsewhere"], || {
+                    let begin = std::time::Instant::now();
+                    while begin.elapsed() < Duration::from_millis(300) {
+                        std::thread::yield_now();
+                    }
+                });
+                drop(held);
+                waiter.join().unwrap()
+            })
+        })
+        .unwrap();
+    assert_eq!(database.get("held").unwrap(), Some("1".into()));
+}
+
+#[test]
+fn a_wait_for_many_closures_of_which_each_is_quick_goes_on() {
+    let database = with_patience(400);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                database
+                    .update(&["held"], |keys| {
+                        std::thread::sleep(Duration::from_millis(100));
+                        keys.increment("held", 1)
+                    })
+                    .unwrap();
+            });
+        }
+    });
+    assert_eq!(database.get("held").unwrap(), Some("8".into()));
+}

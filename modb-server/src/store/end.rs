@@ -26,14 +26,20 @@ pub(crate) enum Depth {
 }
 
 impl End {
-    /// Of a copy in `folder`, which needs the files `names`: each with its checksum.
+    /// Of a copy in `folder`, which needs the files `names`: each with its checksum. `known` are those that were read already.
     pub(crate) fn of_copy(
         folder: &Path,
         names: Vec<String>,
+        known: Vec<EndFile>,
         commit: u64,
         counters: &HashMap<Counter, i64>,
     ) -> Result<Self, StoreError> {
+        let mut known: HashMap<String, EndFile> =
+            known.into_iter().map(|file| (file.name.clone(), file)).collect();
         let files = names.into_iter().map(|name| {
+            if let Some(file) = known.remove(&name) {
+                return Ok(file);
+            }
             let (bytes, crc) = checksum(folder, &name)?;
             Ok(EndFile { name, bytes, crc: Some(crc) })
         });

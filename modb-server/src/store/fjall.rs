@@ -22,7 +22,7 @@ use super::folder::{Folder, NewFolder};
 use super::format::Format;
 use super::group::{Backing, GroupCommit, Purpose, lock};
 use super::options::{EngineKind, OpenOptions};
-use super::{Batch, Counter, Durability, Got, Page, SettledHook, Store, StoreError, Write};
+use super::{BackupKind, Batch, Counter, Durability, Got, Page, SettledHook, Store, StoreError, Write};
 
 /// Memory for unflushed writes; two are in flight when the disk keeps up.
 const MEMTABLE_BYTES: u64 = 16 << 20;
@@ -242,7 +242,7 @@ impl Store for FjallStore {
         super::sweep_by_pages(self, from, to, PAGE_RECORDS)
     }
 
-    fn backup(&self, target: &Path) -> Result<(), StoreError> {
+    fn backup(&self, target: &Path, _kind: BackupKind) -> Result<(), StoreError> {
         self.group.health.check_read()?;
         let mut copy_folder = NewFolder::create(target)?;
         let (copy, records, meta) = open_database(&copy_folder.path().join("fjall"), 16)?;

@@ -9,7 +9,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use bytes::Bytes;
 use modb_net::Seq;
 
-use super::{Batch, Counter, Got, Page, SettledHook, Store, StoreError, Write};
+use super::{BackupKind, Batch, Counter, Got, Page, SettledHook, Store, StoreError, Write};
 
 /// An ordered map behind a lock.
 #[derive(Debug, Default)]
@@ -115,7 +115,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn backup(&self, _target: &Path) -> Result<(), StoreError> {
+    fn backup(&self, _target: &Path, _kind: BackupKind) -> Result<(), StoreError> {
         Err(StoreError::Unsupported("the in-memory store has no files to back up"))
     }
 

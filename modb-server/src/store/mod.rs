@@ -56,6 +56,17 @@ pub enum Durability {
     Os,
 }
 
+/// What a backup does with files that never change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BackupKind {
+    /// They get a second name, where the system has such names and the target is on the same disk: nearly no time and no
+    /// space, and what harms the bytes on that disk harms both.
+    #[default]
+    Linked,
+    /// They are copied.
+    Full,
+}
+
 /// What a read found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Got {
@@ -187,11 +198,12 @@ pub trait Store: Send + Sync + 'static {
     fn sweep(&self, from: &[u8], to: &[u8]) -> Result<(), StoreError>;
 
     /// Writes a consistent copy into the empty or new folder `target`, while the store goes on serving. The
-    /// copy holds every commit made before the call, is synced, and is opened as any data folder is.
+    /// copy holds every commit made before the call, is synced, and is opened as any data folder is. An engine that has nothing
+    /// to link copies.
     ///
     /// # Errors
     /// If the target cannot be written or the source cannot be read.
-    fn backup(&self, target: &Path) -> Result<(), StoreError>;
+    fn backup(&self, target: &Path, kind: BackupKind) -> Result<(), StoreError>;
 
     /// Reads everything and verifies every invariant the engine has.
     ///

@@ -189,6 +189,69 @@ impl Drop for MemoryGroup {
     }
 }
 
+/// A network of its own for a server, connected to this one. Gone when dropped.
+#[derive(Debug)]
+pub struct Network {
+    name: String,
+    inside: std::net::Ipv4Addr,
+}
+
+impl Network {
+    /// One that has nothing but its own loopback interface and a cable to here, or why there is none.
+    pub fn new() -> Result<Self, &'static str> {
+        let number = std::process::id();
+        let [high, low] = [(number >> 6) as u8, (number << 2) as u8];
+        let net = Self { name: format!("modb-test-{number}"), inside: [10, 213, high, low | 2].into() };
+        let (name, inside) = (&net.name, net.inside);
+        let outside = std::net::Ipv4Addr::from([10, 213, high, low | 1]);
+        let cable = format!("modb{}", number % 1_000_000);
+        for words in [
+            format!("netns add {name}"),
+            format!("link add {cable}o type veth peer name {cable}i netns {name}"),
+            format!("addr add {outside}/30 dev {cable}o"),
+            format!("link set {cable}o up"),
+            format!("-n {name} addr add {inside}/30 dev {cable}i"),
+            format!("-n {name} link set {cable}i up"),
+            format!("-n {name} link set lo up"),
+        ] {
+            let output = Command::new("ip").args(words.split(' ')).output();
+            if !output.is_ok_and(|output| output.status.success()) {
+                return Err("making a network needs root and iproute2");
+            }
+        }
+        Ok(net)
+    }
+
+    /// The address of what is in it, seen from here.
+    pub fn inside(&self) -> std::net::Ipv4Addr {
+        self.inside
+    }
+
+    /// A script for a shell that enters it and becomes the program of its arguments.
+    pub fn script(&self) -> String {
+        format!("exec ip netns exec {} \"$@\"", self.name)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        // The cable goes with it.
+        let _ = Command::new("ip").args(["netns", "del", &self.name]).output();
+    }
+}
+
+/// What a server answers through its Unix-domain socket, if it does.
+pub fn through_file(path: &Path, request: &[u8]) -> Option<String> {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::os::unix::net::UnixStream::connect(path).ok()?;
+    stream.set_read_timeout(Some(crate::wait::DEADLINE)).ok()?;
+    stream.write_all(request).ok()?;
+    stream.shutdown(std::net::Shutdown::Write).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
 /// Lowers the descriptor limit of a child to `limit`; the limit, if the system can do that.
 #[cfg(target_os = "linux")]
 pub fn lower_descriptor_limit_of(pid: u32, limit: u64) -> Option<u64> {

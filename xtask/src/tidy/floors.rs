@@ -76,7 +76,11 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         &["modb-net/src/system/poll.rs", "modb-net/src/system/sys/"],
         "the poller has one wrapper, and how it waits is the platform's",
     ),
-    ("fjall::", &["modb-server/src/store/"], "nothing above the store knows which engine runs"),
+    (
+        "fjall::",
+        &["modb-server/src/store/", "xtask/embedder/"],
+        "nothing above the store knows which engine runs",
+    ),
     (
         "modb_client::",
         &[

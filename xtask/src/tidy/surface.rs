@@ -48,7 +48,7 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
                 findings.push(list.finding(number, what));
             }
         }
-        if findings.is_empty() && list.text != now {
+        if then == now_lines && list.text != now {
             findings.push(list.finding(1, "out of order: `cargo xtask surface` mends it"));
         }
     }
@@ -357,6 +357,12 @@ const modb_net::b::N: usize
         assert_eq!(check(&files).len(), 1, "missing");
         files.push(File::new(format!("modb-net/{LIST}"), surface("modb-net", &files)));
         assert_eq!(check(&files), []);
+        let mut lines: Vec<&str> = files[3].text.lines().collect();
+        lines.swap(1, 2);
+        let swapped = File::new(format!("modb-net/{LIST}"), lines.join("\n"));
+        let list = std::mem::replace(&mut files[3], swapped);
+        assert!(check(&files)[0].what.contains("out of order"));
+        files[3] = list;
         files[0] = File::new("modb-net/src/lib.rs", "mod a;\npub use a::{A, b::N};");
         let told: Vec<String> = check(&files).into_iter().map(|finding| finding.what).collect();
         assert!(told.len() == 1 && told[0].contains("newly public: const modb_net::N: usize"), "{told:?}");

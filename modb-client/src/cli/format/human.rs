@@ -1,69 +1,85 @@
 //! Replies for humans, as redis-cli shows them on a terminal. Pure.
 
 use modb_client::Value;
-use modb_client::terminal::Charset;
 use modb_net::resp::{push_f64, push_i64, push_u64};
 
-use super::{push_quoted, push_shown};
+use super::{Look, push_quoted, push_shown};
 
-pub(super) fn write(out: &mut Vec<u8>, reply: &Value, charset: Charset) {
-    write_at(out, reply, 0, charset);
+pub(super) fn write(out: &mut Vec<u8>, reply: &Value, look: Look) {
+    write_at(out, reply, 0, look);
 }
 
 /// Writes `value` with the cursor `indent` columns from the left.
-fn write_at(out: &mut Vec<u8>, value: &Value, indent: usize, charset: Charset) {
+fn write_at(out: &mut Vec<u8>, value: &Value, indent: usize, look: Look) {
     match value {
-        Value::Array(items) => elements(out, items, indent, (')', "(empty array)"), charset),
-        Value::Set(items) => elements(out, items, indent, ('~', "(empty set)"), charset),
-        Value::Push(items) => elements(out, items, indent, (')', "(empty push)"), charset),
-        Value::Map(pairs) => map(out, pairs, indent, ('#', "(empty hash)"), charset),
+        Value::Array(items) => elements(out, items, indent, (')', "(empty array)"), look),
+        Value::Set(items) => elements(out, items, indent, ('~', "(empty set)"), look),
+        Value::Push(items) => elements(out, items, indent, (')', "(empty push)"), look),
+        Value::Map(pairs) => map(out, pairs, indent, ('#', "(empty hash)"), look),
         Value::Attributed { attributes, value } => {
-            map(out, attributes, indent, ('|', "(no attributes)"), charset);
+            map(out, attributes, indent, ('|', "(no attributes)"), look);
             spaces(out, indent);
-            write_at(out, value, indent, charset);
+            write_at(out, value, indent, look);
         }
         scalar => {
-            write_scalar(out, scalar, charset);
+            write_scalar(out, scalar, look);
             out.push(b'\n');
         }
     }
 }
 
-fn write_scalar(out: &mut Vec<u8>, value: &Value, charset: Charset) {
+fn write_scalar(out: &mut Vec<u8>, value: &Value, look: Look) {
     match value {
-        Value::Null => out.extend_from_slice(b"(nil)"),
-        Value::Boolean(true) => out.extend_from_slice(b"(true)"),
-        Value::Boolean(false) => out.extend_from_slice(b"(false)"),
+        Value::Null => painted(out, look, GREY, |out| out.extend_from_slice(b"(nil)")),
+        Value::Boolean(true) => kind(out, look, "(true)"),
+        Value::Boolean(false) => kind(out, look, "(false)"),
         Value::Integer(n) => {
-            out.extend_from_slice(b"(integer) ");
+            kind(out, look, "(integer)");
+            out.push(b' ');
             push_i64(out, *n);
         }
         Value::Double(d) => {
-            out.extend_from_slice(b"(double) ");
+            kind(out, look, "(double)");
+            out.push(b' ');
             push_f64(out, *d);
         }
         Value::BigNumber(digits) => {
-            out.extend_from_slice(b"(big number) ");
+            kind(out, look, "(big number)");
+            out.push(b' ');
             out.extend_from_slice(digits.as_bytes());
         }
-        Value::Simple(text) => push_shown(out, text, charset),
+        Value::Simple(text) => push_shown(out, text, look.charset),
         // Meant to be read: INFO, LOLWUT, ...
-        Value::Verbatim { text, .. } => push_shown(out, text, charset),
-        Value::Error(text) => {
+        Value::Verbatim { text, .. } => push_shown(out, text, look.charset),
+        Value::Error(text) => painted(out, look, RED, |out| {
             out.extend_from_slice(b"(error) ");
-            push_shown(out, text, charset);
-        }
-        other => push_quoted(out, other.as_bytes().unwrap_or_default(), charset),
+            push_shown(out, text, look.charset);
+        }),
+        other => push_quoted(out, other.as_bytes().unwrap_or_default(), look.charset),
     }
 }
 
-fn elements(
-    out: &mut Vec<u8>,
-    items: &[Value],
-    indent: usize,
-    (mark, empty): (char, &str),
-    charset: Charset,
-) {
+/// Colours that are to be read on dark and on light ground: errors, nothing, types.
+const RED: &str = "31";
+const GREY: &str = "90";
+const CYAN: &str = "36";
+
+/// What `write` writes, in a colour if there are any.
+fn painted(out: &mut Vec<u8>, look: Look, color: &str, write: impl FnOnce(&mut Vec<u8>)) {
+    if look.has_colors {
+        out.extend_from_slice(format!("\x1b[{color}m").as_bytes());
+    }
+    write(out);
+    if look.has_colors {
+        out.extend_from_slice(b"\x1b[0m");
+    }
+}
+
+fn kind(out: &mut Vec<u8>, look: Look, name: &str) {
+    painted(out, look, CYAN, |out| out.extend_from_slice(name.as_bytes()));
+}
+
+fn elements(out: &mut Vec<u8>, items: &[Value], indent: usize, (mark, empty): (char, &str), look: Look) {
     if items.is_empty() {
         out.extend_from_slice(empty.as_bytes());
         out.push(b'\n');
@@ -71,17 +87,11 @@ fn elements(
     let width = digits(items.len());
     for (index, item) in items.iter().enumerate() {
         label(out, index, indent, width, mark);
-        write_at(out, item, indent + width + 2, charset);
+        write_at(out, item, indent + width + 2, look);
     }
 }
 
-fn map(
-    out: &mut Vec<u8>,
-    pairs: &[(Value, Value)],
-    indent: usize,
-    (mark, empty): (char, &str),
-    charset: Charset,
-) {
+fn map(out: &mut Vec<u8>, pairs: &[(Value, Value)], indent: usize, (mark, empty): (char, &str), look: Look) {
     if pairs.is_empty() {
         out.extend_from_slice(empty.as_bytes());
         out.push(b'\n');
@@ -90,7 +100,7 @@ fn map(
     let inner = indent + width + 2;
     for (index, (key, value)) in pairs.iter().enumerate() {
         label(out, index, indent, width, mark);
-        write_at(out, key, inner, charset);
+        write_at(out, key, inner, look);
         out.pop();
         out.extend_from_slice(b" =>");
         if has_elements(value) {
@@ -99,7 +109,7 @@ fn map(
         } else {
             out.push(b' ');
         }
-        write_at(out, value, inner, charset);
+        write_at(out, value, inner, look);
     }
 }
 

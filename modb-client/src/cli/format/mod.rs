@@ -6,19 +6,33 @@ mod json;
 mod raw;
 
 use modb_client::Value;
-use modb_client::terminal::Charset;
+use modb_client::terminal::window::{self, Charset, Stream};
 
 /// How replies are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// With types, numbers of elements and indentation.
-    Human(Charset),
+    Human(Look),
     /// The bytes themselves, with these between them: a line each, unless the arguments say otherwise.
     Raw(Delimiters),
     /// One line of JSON per reply.
     Json,
     /// One line of comma-separated values per reply.
     Csv,
+}
+
+/// What the reader's terminal shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    pub(crate) charset: Charset,
+    pub(crate) has_colors: bool,
+}
+
+impl Look {
+    /// Of standard output, as far as the environment and the terminal say.
+    pub(crate) fn of_stdout() -> Self {
+        Self { charset: Charset::of_environment(), has_colors: window::has_colors(Stream::Stdout) }
+    }
 }
 
 /// What raw bytes have between them.
@@ -39,7 +53,7 @@ impl Format {
     /// Appends `reply` and a line end.
     pub(crate) fn write(self, out: &mut Vec<u8>, reply: &Value) {
         match self {
-            Self::Human(charset) => human::write(out, reply, charset),
+            Self::Human(look) => human::write(out, reply, look),
             Self::Raw(delimiters) => raw::write(out, reply, delimiters),
             Self::Json => json::write(out, reply),
             Self::Csv => csv::write(out, reply),
@@ -112,6 +126,23 @@ mod tests {
         String::from_utf8_lossy(&out).into_owned()
     }
 
+    /// Without colours.
+    const PLAIN: Format = Format::Human(Look { charset: Charset::Unicode, has_colors: false });
+
+    #[test]
+    fn colours_tell_errors_nothing_and_types_apart_and_change_no_text() {
+        let colored = Format::Human(Look { charset: Charset::Unicode, has_colors: true });
+        let with = text(colored, &tree());
+        for part in ["\x1b[31m(error) ERR no\x1b[0m", "\x1b[90m(nil)\x1b[0m", "\x1b[36m(integer)\x1b[0m -5"] {
+            assert!(with.contains(part), "{part:?} is not in {with}");
+        }
+        let mut without = with;
+        for escape in ["\x1b[31m", "\x1b[90m", "\x1b[36m", "\x1b[0m"] {
+            without = without.replace(escape, "");
+        }
+        assert_eq!(without, text(PLAIN, &tree()));
+    }
+
     fn bulk(text: &str) -> Value {
         Value::Bulk(text.as_bytes().to_vec())
     }
@@ -151,8 +182,8 @@ mod tests {
  9) ""
 10) (big number) 123
 "#;
-        assert_eq!(text(Format::Human(Charset::Unicode), &tree()), expected);
-        assert_eq!(text(Format::Human(Charset::Unicode), &Value::Map(vec![])), "(empty hash)\n");
+        assert_eq!(text(PLAIN, &tree()), expected);
+        assert_eq!(text(PLAIN, &Value::Map(vec![])), "(empty hash)\n");
     }
 
     #[test]
@@ -186,9 +217,9 @@ mod tests {
     #[test]
     fn a_terminal_is_shown_text_and_no_controls() {
         let error = Value::Error(b"ERR unknown '\x1b[2J'\xff".to_vec());
-        assert_eq!(text(Format::Human(Charset::Unicode), &error), "(error) ERR unknown '\\x1b[2J'\\xff\n");
+        assert_eq!(text(PLAIN, &error), "(error) ERR unknown '\\x1b[2J'\\xff\n");
         let info = Value::Verbatim { format: *b"txt", text: "a:\tü\r\nb".into() };
-        assert_eq!(text(Format::Human(Charset::Unicode), &info), "a:\tü\r\nb\n");
+        assert_eq!(text(PLAIN, &info), "a:\tü\r\nb\n");
         let mut out = Vec::new();
         push_quoted(&mut out, "grüße \u{1b}[31m\u{202e}".as_bytes(), Charset::Unicode);
         push_quoted(&mut out, b"\xff\x00", Charset::Unicode);

@@ -26,6 +26,8 @@ pub(super) struct Argument {
     /// What to show for the value.
     pub(super) name: String,
     pub(super) kind: Kind,
+    /// Whether its value is the name of a key.
+    pub(super) is_key: bool,
     /// The word that stands before it, or that it is.
     pub(super) token: Option<String>,
     pub(super) is_optional: bool,
@@ -142,7 +144,9 @@ fn argument(value: Value) -> Argument {
             "display_text" => display = Some(text(value)),
             "token" => argument.token = Some(text(value)),
             "type" => {
-                argument.kind = match text(value).as_str() {
+                let kind = text(value);
+                argument.is_key = kind == "key";
+                argument.kind = match kind.as_str() {
                     "pure-token" => Kind::Token,
                     "oneof" => Kind::OneOf,
                     "block" => Kind::Block,

@@ -1,7 +1,10 @@
-//! What the line editor asks while a line is typed: completions and hints. Pure but for the editor's traits.
+//! What the line editor asks while a line is typed: completions and hints. Pure but for the editor's traits, and for the names
+//! of keys, which the server is asked for.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
+use modb_client::terminal::Charset;
 use rustyline::completion::Completer;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::{Hint, Hinter};
@@ -9,7 +12,9 @@ use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 
 use super::docs::Docs;
-use super::syntax::{missing, next_tokens};
+use super::keys::Keys;
+use super::syntax::{missing, next_tokens, wants_key};
+use crate::cli::format::push_quoted;
 use crate::cli::pipe::words;
 
 /// Commands of the prompt itself.
@@ -21,6 +26,8 @@ pub(super) struct Assistant {
     pub(super) docs: Docs,
     /// Whether hints may be grey (not with `NO_COLOR`).
     pub(super) has_colors: bool,
+    /// The editor asks by shared reference.
+    pub(super) keys: RefCell<Keys>,
 }
 
 /// A hint is only to be read: the right arrow does not insert it.
@@ -67,12 +74,27 @@ impl Assistant {
             [first, rest @ ..] => {
                 let is_help = first.eq_ignore_ascii_case(b"help");
                 let name = if is_help { rest } else { typed.as_slice() };
-                self.after_name(name, &lower, is_help).iter().map(|text| cased(text)).collect()
+                let mut found: Vec<String> =
+                    self.after_name(name, &lower, is_help).iter().map(|text| cased(text)).collect();
+                found.extend(if is_help { Vec::new() } else { self.keys_after(&typed, word) });
+                found
             }
         };
         found.sort();
         found.dedup();
         (start, found)
+    }
+
+    /// Names of keys that begin with `word`, as they would be typed, if `words` are followed by one.
+    fn keys_after(&self, words: &[Vec<u8>], word: &str) -> Vec<String> {
+        let Some((_, doc, name_words)) = self.docs.find(words) else { return Vec::new() };
+        // In quotes everything is written as it is shown in quotes, and what would be an escape is not completed.
+        let (is_quoted, start) = word.strip_prefix('"').map_or((false, word), |start| (true, start));
+        if start.contains(['"', '\'', '\\']) || !wants_key(&doc.arguments, &words[name_words..]) {
+            return Vec::new();
+        }
+        let names = self.keys.borrow_mut().beginning_with(start.as_bytes());
+        names.iter().map(|name| written(name, is_quoted)).collect()
     }
 
     /// Subcommands and tokens that can follow `words` and begin with `start`.
@@ -88,6 +110,17 @@ impl Assistant {
         }
         found
     }
+}
+
+/// A key as it is typed: in quotes where it must be.
+fn written(name: &[u8], is_quoted: bool) -> String {
+    let is_plain = |c: &u8| c.is_ascii_graphic() && !b"\"'\\".contains(c);
+    if !is_quoted && !name.is_empty() && name.iter().all(is_plain) {
+        return String::from_utf8_lossy(name).into_owned();
+    }
+    let mut quoted = Vec::new();
+    push_quoted(&mut quoted, name, Charset::Unicode);
+    String::from_utf8_lossy(&quoted).into_owned()
 }
 
 impl Completer for Assistant {
@@ -141,7 +174,7 @@ mod tests {
             argument("parameter", "string"),
         );
         let reply = ReplyDecoder::default().decode(&mut reply.as_bytes()).unwrap().unwrap();
-        Assistant { docs: Docs::from_reply(reply), has_colors: false }
+        Assistant { docs: Docs::from_reply(reply), has_colors: false, keys: RefCell::default() }
     }
 
     #[test]
@@ -156,6 +189,18 @@ mod tests {
         assert_eq!(completed("set k v e"), (8, vec!["ex".to_owned()]));
         assert_eq!(completed("ex"), (0, vec!["exit".to_owned()]));
         assert_eq!(completed("set k \"v e"), (9, vec![]), "within quotes nothing is completed");
+    }
+
+    #[test]
+    fn keys_are_written_so_that_they_can_be_read_back() {
+        for (name, is_quoted, expected) in [
+            (&b"user:1"[..], false, "user:1"),
+            (b"user:1", true, "\"user:1\""),
+            (b"a b\xff", false, "\"a b\\xff\""),
+        ] {
+            assert_eq!(written(name, is_quoted), expected);
+            assert_eq!(words(expected.as_bytes()).unwrap(), [name.to_vec()]);
+        }
     }
 
     #[test]

@@ -5,18 +5,22 @@
 //! that refuses the password, does not end the prompt: each command tries to connect again, and AUTH can be typed. What is
 //! typed ahead waits for the next prompt; of several lines that are pasted at once, each is executed by itself.
 //!
-//! Floors: `docs history` -> `syntax` -> `helper` (all pure) -> `session` -> here.
+//! Floors: `docs history` -> `syntax` (all pure) -> `keys pager` -> `helper session` -> here.
 
 mod docs;
 mod helper;
 mod history;
+mod keys;
+mod pager;
 mod session;
 mod syntax;
 
+use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use modb_client::terminal::window::{self, Stream};
+use modb_net::resp::parse_i64;
 use rustyline::config::{BellStyle, Config};
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
@@ -43,7 +47,8 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
     }
     let assistant = Assistant {
         docs: session.load_docs(),
-        has_colors: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        has_colors: window::has_colors(Stream::Stdout),
+        keys: RefCell::default(),
     };
     editor.set_helper(Some(assistant));
     let history = history::path();
@@ -72,6 +77,9 @@ struct Prompt {
 impl Prompt {
     /// Asks for a line and does what it says; for several, if several were pasted.
     fn ask(&mut self) -> Result<Next, Failure> {
+        if let Some(assistant) = self.editor.helper_mut() {
+            assistant.keys.get_mut().follow(self.session.config());
+        }
         let entered = match self.editor.readline(&self.session.prompt()) {
             Ok(entered) => entered,
             Err(ReadlineError::Interrupted) => return Ok(Next::Line),
@@ -98,6 +106,24 @@ impl Prompt {
         Ok(Next::Line)
     }
 
+    /// Whether what removes everything is meant: anything but a clear yes is a no.
+    fn is_meant(&mut self, words: &[Vec<u8>]) -> Result<bool, Failure> {
+        let Some(removal) = removal(words, &self.session) else { return Ok(true) };
+        match self.editor.readline(&format!("{removal} Go on? [y/N] ")) {
+            Ok(answer) => {
+                let answer = answer.trim();
+                if !["", "y", "yes", "n", "no"].iter().any(|known| answer.eq_ignore_ascii_case(known)) {
+                    complain(&format!("{answer:?} is neither y nor n, and was not executed"));
+                }
+                Ok(answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes"))
+            }
+            Err(ReadlineError::Io(error)) if error.kind() != ErrorKind::InvalidData => {
+                Err(input_failure(error.into()))
+            }
+            Err(_) => Ok(false),
+        }
+    }
+
     /// Does what a line says.
     fn take(&mut self, line: &str) -> Result<Next, Failure> {
         // Pasted from the beginning of a file, where some programs put it.
@@ -118,6 +144,7 @@ impl Prompt {
             b"exit" | b"quit" if words.len() == 1 => return Ok(Next::Leave),
             b"clear" if words.len() == 1 => self.editor.clear_screen().map_err(input_failure)?,
             b"help" | b"?" => print(help(&self.editor, &words[1..]).as_bytes())?,
+            _ if !self.is_meant(&words)? => print(b"Nothing was removed.\n")?,
             _ => {
                 self.session.execute(words)?;
                 let has_none = self.editor.helper().is_some_and(|assistant| assistant.docs.len() == 0);
@@ -130,6 +157,20 @@ impl Prompt {
             }
         }
         Ok(Next::Line)
+    }
+}
+
+/// What a command removes that removes everything, in half a sentence; `None`: it removes less.
+fn removal(words: &[Vec<u8>], session: &Session) -> Option<String> {
+    // A number before a command repeats it.
+    let name = words.iter().find(|word| parse_i64(word).is_none())?.to_ascii_uppercase();
+    let address = session.config().address();
+    match name.as_slice() {
+        b"FLUSHALL" => Some(format!("FLUSHALL removes all keys of all databases of {address}.")),
+        b"FLUSHDB" => {
+            Some(format!("FLUSHDB removes all keys of database {} of {address}.", session.config().database))
+        }
+        _ => None,
     }
 }
 

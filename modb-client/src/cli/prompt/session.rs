@@ -8,6 +8,7 @@ use modb_client::{Config, Error, Value};
 use modb_net::resp::parse_i64;
 
 use super::docs::Docs;
+use super::pager::Pager;
 use crate::cli::format::Format;
 use crate::cli::link::{Asked, Link};
 use crate::cli::options::Options;
@@ -31,6 +32,7 @@ pub(super) struct Session {
     link: Option<Link>,
     is_in_transaction: bool,
     interrupted: Arc<AtomicBool>,
+    pager: Pager,
 }
 
 impl Session {
@@ -40,7 +42,13 @@ impl Session {
         signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted))
             .map_err(Failure::Input)?;
         let config = options.config.clone();
-        Ok(Self { config, format: options.format, link: None, is_in_transaction: false, interrupted })
+        let (format, pager) = (options.format, Pager::of_environment());
+        Ok(Self { config, format, link: None, is_in_transaction: false, interrupted, pager })
+    }
+
+    /// How to connect to where the session is.
+    pub(super) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// From here on Ctrl-C gives up what follows.
@@ -130,7 +138,8 @@ impl Session {
         self.be_connected()?;
         let Some(mut link) = self.link.take() else { return print(b"\n") };
         let (format, interrupted) = (self.format, Arc::clone(&self.interrupted));
-        let mut show = |reply: &Value| show(format, &interrupted, reply);
+        let pager = &self.pager;
+        let mut show = |reply: &Value| show(format, pager, &interrupted, reply);
         let mut asked = link.ask(words, &mut show)?;
         if asked == Asked::Listens {
             print(b"Listening. Ctrl-C ends it.\n")?;
@@ -215,10 +224,13 @@ impl Session {
     }
 }
 
-/// Shows a reply, in pieces, so that Ctrl-C ends a long one.
-fn show(format: Format, interrupted: &AtomicBool, reply: &Value) -> Result<(), Failure> {
+/// Shows a reply: one that is higher than the window by the pager, else in pieces, so that Ctrl-C ends a long one.
+fn show(format: Format, pager: &Pager, interrupted: &AtomicBool, reply: &Value) -> Result<(), Failure> {
     let mut text = Vec::new();
     format.write(&mut text, reply);
+    if pager.shows(&text) {
+        return Ok(());
+    }
     for piece in text.chunks(OUTPUT_BYTES) {
         if interrupted.load(Ordering::Relaxed) {
             return print(b"\n");

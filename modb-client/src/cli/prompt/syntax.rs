@@ -29,6 +29,27 @@ pub(super) fn next_tokens<'a, W: AsRef<[u8]>>(arguments: &'a [Argument], words: 
     tokens
 }
 
+/// Whether the next word after `words` is the name of a key.
+pub(super) fn wants_key<W: AsRef<[u8]>>(arguments: &[Argument], words: &[W]) -> bool {
+    let state = State::after(arguments, words);
+    match state.values.front() {
+        Some(name) => *name == "key",
+        None => state
+            .open
+            .iter()
+            .find(|(argument, _)| is_positional(argument))
+            .is_some_and(|(next, _)| begins_with_key(next)),
+    }
+}
+
+fn begins_with_key(argument: &Argument) -> bool {
+    match argument.kind {
+        Kind::Value => argument.is_key,
+        Kind::Token => false,
+        Kind::OneOf | Kind::Block => argument.parts.first().is_some_and(begins_with_key),
+    }
+}
+
 /// What remains of the arguments.
 struct State<'a> {
     /// Names of the values that the last token needs.
@@ -218,6 +239,18 @@ mod tests {
         assert_eq!(missing(&mset(), &["k"]), "value [key value ...]");
         assert_eq!(missing(&mset(), &["k", "v"]), "[key value ...]");
         assert_eq!(missing(&mset(), &["k", "v", "k"]), "value [key value ...]");
+    }
+
+    #[test]
+    fn keys_are_wanted_where_keys_stand() {
+        let key = || Argument { is_key: true, ..value("key") };
+        let parts = vec![key(), value("value")];
+        let pairs = vec![Argument { kind: Kind::Block, parts, is_multiple: true, ..Argument::default() }];
+        let wants = |arguments: &[Argument], words: &[&str]| wants_key(arguments, words);
+        assert_eq!([&[][..], &["k"], &["k", "v"]].map(|words| wants(&pairs, words)), [true, false, true]);
+        let set = [vec![key()], set().split_off(1)].concat();
+        assert_eq!([&[][..], &["k"], &["k", "v"]].map(|words| wants(&set, words)), [true, false, false]);
+        assert!(!wants(&[], &[]));
     }
 
     #[test]

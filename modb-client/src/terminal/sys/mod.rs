@@ -1,6 +1,8 @@
 //! The platform, as far as terminals are concerned.
 //!
-//! - [`window_columns`]: the width of the window that a stream leads to, 0 if that is not known; `None`: no window.
+//! - [`window_size`]: columns and rows of the window that a stream leads to, 0 if that is not known; `None`: no window.
+//! - [`shows_colors`]: whether that window shows them; makes it do so where it must be told.
+//! - [`shell`]: a command of the user's, in the words of the system's shell.
 //! - [`SHOWS_UNICODE`]: whether terminals show every character whatever the locale says.
 
 #[cfg(unix)]

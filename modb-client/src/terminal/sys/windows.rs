@@ -1,11 +1,14 @@
 //! Windows and Wine. What each item means is written in `sys/mod.rs`.
 
-#![allow(unsafe_code)] // GetConsoleScreenBufferInfo.
+#![allow(unsafe_code)] // The console's functions.
 
-use std::os::windows::io::AsRawHandle as _;
+use std::os::windows::io::{AsRawHandle as _, RawHandle};
+use std::os::windows::process::CommandExt as _;
+use std::process::Command;
 
 use windows_sys::Win32::System::Console::{
-    CONSOLE_SCREEN_BUFFER_INFO, COORD, GetConsoleScreenBufferInfo, SMALL_RECT,
+    CONSOLE_SCREEN_BUFFER_INFO, COORD, ENABLE_VIRTUAL_TERMINAL_PROCESSING, GetConsoleMode,
+    GetConsoleScreenBufferInfo, SMALL_RECT, SetConsoleMode,
 };
 
 use crate::terminal::window::Stream;
@@ -13,11 +16,30 @@ use crate::terminal::window::Stream;
 /// Rust writes UTF-16 to a console.
 pub(in crate::terminal) const SHOWS_UNICODE: bool = true;
 
-pub(in crate::terminal) fn window_columns(stream: Stream) -> Option<usize> {
-    let handle = match stream {
+fn handle(stream: Stream) -> RawHandle {
+    match stream {
         Stream::Stdout => std::io::stdout().as_raw_handle(),
         Stream::Stderr => std::io::stderr().as_raw_handle(),
-    };
+    }
+}
+
+/// A console takes the escapes of terminals if it is told to.
+pub(in crate::terminal) fn shows_colors(stream: Stream) -> bool {
+    let mut mode = 0;
+    // SAFETY: a standard handle is valid or refused, and the place outlives the call.
+    let told = unsafe { GetConsoleMode(handle(stream), &mut mode) };
+    // SAFETY: as above.
+    told != 0 && unsafe { SetConsoleMode(handle(stream), mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING) } != 0
+}
+
+pub(in crate::terminal) fn shell(command: &str) -> Command {
+    let mut shell = Command::new("cmd");
+    // As it is: `cmd` does not read quotes as other programs do.
+    shell.arg("/C").raw_arg(command);
+    shell
+}
+
+pub(in crate::terminal) fn window_size(stream: Stream) -> Option<(usize, usize)> {
     let zero = COORD { X: 0, Y: 0 };
     let mut info = CONSOLE_SCREEN_BUFFER_INFO {
         dwSize: zero,
@@ -27,7 +49,9 @@ pub(in crate::terminal) fn window_columns(stream: Stream) -> Option<usize> {
         dwMaximumWindowSize: zero,
     };
     // SAFETY: a standard handle is valid or refused, and the place outlives the call.
-    let told = unsafe { GetConsoleScreenBufferInfo(handle, &mut info) };
-    let columns = i32::from(info.srWindow.Right) - i32::from(info.srWindow.Left) + 1;
-    (told != 0).then(|| usize::try_from(columns).unwrap_or(0))
+    let told = unsafe { GetConsoleScreenBufferInfo(handle(stream), &mut info) };
+    let between =
+        |first: i16, last: i16| usize::try_from(i32::from(last) - i32::from(first) + 1).unwrap_or(0);
+    let window = info.srWindow;
+    (told != 0).then(|| (between(window.Left, window.Right), between(window.Top, window.Bottom)))
 }

@@ -9,57 +9,37 @@
 //! before [`Service::end_turn`] has answered; [`Service::on_close`] is called exactly once per session,
 //! unless it moved away or was handed out.
 
+mod arrive;
 mod conns;
 mod memory;
+mod moving;
 mod serve;
 mod settle;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
-use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use conns::{Action, Conns, Leaving};
+pub(crate) use moving::Moved;
 
-use crate::base::buf::OutBuf;
 use crate::base::deadline::Wheel;
 use crate::base::limits::{Limits, after};
 use crate::base::seq::Seq;
 use crate::base::token::Token;
 use crate::connection::budget::{Account, Budget};
-use crate::connection::conn::{Conn, Phase, Serving, Stream, Then};
+use crate::connection::conn::{Phase, Stream};
 use crate::connection::counts::WorkerStats;
-use crate::connection::io::{Handle, Out};
 use crate::connection::reason::CloseReason;
-use crate::connection::seat::Seat;
-use crate::connection::service::{Connections, HandedOut, Opening, Release, Service, Turn};
-use crate::system::peer::Peer;
+use crate::connection::service::{Connections, HandedOut, Release, Service, Turn};
 use crate::system::poll::{Event, Interest};
 
 /// Bytes read at once, in the one buffer that all connections of a worker share: a pipeline of a thousand
 /// small requests fits, and it stays in the second-level cache.
 const SCRATCH_BYTES: usize = 64 << 10;
-
-/// A connection that was taken out of one core, for another.
-#[derive(Debug)]
-pub(crate) struct Moved<X, T> {
-    conn: Conn<X, T>,
-    /// When it asked to be called.
-    alarm: Option<Instant>,
-}
-
-impl<X, T> Moved<X, T> {
-    pub(crate) fn stream(&self) -> &T {
-        &self.conn.stream
-    }
-
-    pub(crate) fn seat(&self) -> &Seat {
-        &self.conn.seat
-    }
-}
 
 pub(crate) struct Core<S: Service, T> {
     service: S,
@@ -116,175 +96,9 @@ impl<S: Service, T: Stream> Core<S, T> {
         self.refresh_memory();
     }
 
-    /// A connection has come; with a purpose if it was brought in. `None`: this worker cannot name another one, and it is
-    /// closed.
-    pub(crate) fn open(
-        &mut self,
-        stream: T,
-        peer: &Peer,
-        purpose: Option<S::Message>,
-        seat: Seat,
-        turn: &Turn<'_, S>,
-    ) -> Option<Token> {
-        if self.conns.is_full() {
-            if let Some(purpose) = purpose {
-                self.service.on_undelivered(purpose, turn);
-            }
-            return None;
-        }
-        let token = self.insert(stream, seat, Phase::Opening { remote: None });
-        self.ask_service(token, peer, purpose, turn);
-        // What the poller is told first; one that is being opened waits for something else.
-        let conn = &mut self.conns.slab[token.slot as usize];
-        conn.interest = conn.wanted_interest();
-        Some(token)
-    }
-
-    fn insert(&mut self, stream: T, seat: Seat, phase: Phase<S::Session>) -> Token {
-        seat.serve();
-        let account = self.conns.new_account();
-        let mut conn = Conn::new(stream, seat, account, phase, OutBuf::default());
-        conn.interest = conn.wanted_interest();
-        self.conns.insert(conn)
-    }
-
-    /// Asks the service what it makes of a connection that stands.
-    fn ask_service(&mut self, token: Token, peer: &Peer, purpose: Option<S::Message>, turn: &Turn<'_, S>) {
-        let Conns { slab, pool, alarms, desk, .. } = &mut self.conns;
-        let Conn { phase, output, account, seat, .. } = &mut slab[token.slot as usize];
-        pool.lend(output);
-        let mut out = Out::new(output, account, desk);
-        let handle = Handle::new(token, seat, alarms);
-        let opening = match purpose {
-            None => self.service.open(handle, peer, &mut out, turn),
-            Some(purpose) => self.service.open_with(purpose, handle, peer, &mut out, turn),
-        };
-        *phase = match opening {
-            Opening::Serve(session) => {
-                self.stats.accepted += 1;
-                Phase::Serving(Serving::new(session, turn.now))
-            }
-            Opening::Refused => {
-                alarms.get_mut().clear(token);
-                self.closed.push(CloseReason::Refused);
-                Phase::Sending { since: turn.now, ended: false, then: Then::Linger }
-            }
-        };
-        self.watch(token.slot, turn.now);
-    }
-
-    /// A connection is being opened from here, until `deadline`. `None`: as [`Core::open`].
-    pub(crate) fn connecting(
-        &mut self,
-        stream: T,
-        remote: SocketAddr,
-        purpose: S::Message,
-        seat: Seat,
-        deadline: Instant,
-        turn: &Turn<'_, S>,
-    ) -> Option<Token> {
-        if self.conns.is_full() {
-            self.not_opened(purpose, remote, ErrorKind::OutOfMemory, turn);
-            return None;
-        }
-        let token = self.insert(stream, seat, Phase::Opening { remote: Some(remote) });
-        self.purposes.insert(token.slot, purpose);
-        self.conns.alarms.get_mut().set(token, deadline);
-        Some(token)
-    }
-
-    /// The system has news of a connection that is being opened.
-    fn connected(&mut self, slot: u32, failed: bool, turn: &Turn<'_, S>) {
-        let conn = &mut self.conns.slab[slot as usize];
-        let Phase::Opening { remote: Some(remote) } = conn.phase else { return };
-        let error = match conn.stream.take_error() {
-            Ok(None) if !failed => None,
-            Ok(None) => Some(ErrorKind::ConnectionRefused.into()),
-            Ok(Some(error)) | Err(error) => Some(error),
-        };
-        if let Some(error) = error {
-            return self.connect_failed(slot, error, turn);
-        }
-        let peer = conn.stream.peer(remote);
-        let token = Token { slot, generation: conn.generation };
-        self.conns.alarms.get_mut().clear(token);
-        let purpose = self.purposes.remove(&slot);
-        self.ask_service(token, &peer, purpose, turn);
-        self.conns.touch(slot);
-    }
-
-    /// One that is being opened from here will not be: if it is still being opened, whoever wanted it is told.
-    fn connect_failed(&mut self, slot: u32, error: io::Error, turn: &Turn<'_, S>) {
-        let Some(conn) = self.conns.slab.get(slot as usize) else { return };
-        let Phase::Opening { remote: Some(remote) } = conn.phase else { return };
-        self.conns.remove(slot);
-        self.closed.push(CloseReason::ConnectFailed);
-        if let Some(purpose) = self.purposes.remove(&slot) {
-            self.service.on_connect_failed(purpose, remote, error, turn);
-        }
-    }
-
-    /// One that was to be opened from here has not come so far.
-    pub(crate) fn not_opened(
-        &mut self,
-        purpose: S::Message,
-        remote: SocketAddr,
-        error: ErrorKind,
-        turn: &Turn<'_, S>,
-    ) {
-        self.closed.push(CloseReason::ConnectFailed);
-        self.service.on_connect_failed(purpose, remote, error.into(), turn);
-    }
-
-    /// A connection came from another worker. `None`: as [`Core::open`].
-    pub(crate) fn adopt(&mut self, moved: Moved<S::Session, T>, turn: &Turn<'_, S>) -> Option<Token> {
-        let Moved { mut conn, alarm } = moved;
-        if self.conns.is_full() {
-            if let Phase::Serving(serving) = conn.phase {
-                self.closed.push(CloseReason::Refused);
-                self.service.on_close(self.conns.next_token(), serving.session, CloseReason::Refused, turn);
-            }
-            return None;
-        }
-        conn.interest = conn.wanted_interest();
-        conn.account.move_to(turn.worker);
-        let token = self.conns.insert(conn);
-        let alarms = &self.conns.alarms;
-        if let Some(at) = alarm {
-            alarms.borrow_mut().set(token, at);
-        }
-        let Conn { seat, phase, .. } = &mut self.conns.slab[token.slot as usize];
-        if let Phase::Serving(serving) = phase {
-            self.service.on_moved_here(Handle::new(token, seat, alarms), &mut serving.session, turn);
-        }
-        // A resume that went past it on the way.
-        if seat.take_resumed() {
-            self.conns.resume(token);
-        }
-        self.watch(token.slot, turn.now);
-        Some(token)
-    }
-
     /// What the poller is to be told about a connection that has just come.
     pub(crate) fn interest(&self, token: Token) -> Interest {
         self.conns.slab[token.slot as usize].interest
-    }
-
-    /// Takes out a connection that may move, if the one in `slot` may, for [`Core::adopt`] elsewhere.
-    /// It is no longer known here, and is to be taken off the poller.
-    pub(crate) fn detach(&mut self, slot: u32, turn: &Turn<'_, S>) -> Option<(Token, Moved<S::Session, T>)> {
-        let Conn { phase, account, seat, generation, .. } = self.conns.slab.get_mut(slot as usize)?;
-        let Phase::Serving(serving) = phase else { return None };
-        let stays = serving.waits_for_resume() || serving.doom.is_some() || account.waits();
-        if stays || !self.service.may_move(&serving.session) {
-            return None;
-        }
-        let token = Token { slot, generation: *generation };
-        let handle = Handle::new(token, seat, &self.conns.alarms);
-        self.service.on_moving_away(handle, &mut serving.session, turn);
-        let alarm = self.conns.alarms.get_mut().clear(token);
-        let (token, conn) = self.conns.detach(slot);
-        Some((token, Moved { conn, alarm }))
     }
 
     /// The slots of all connections now.
@@ -443,18 +257,6 @@ impl<S: Service, T: Stream> Core<S, T> {
         self.service.on_handed_out(token, out, turn);
     }
 
-    /// Whether connections that were settled are noted, for [`Core::take_settled`].
-    pub(crate) fn note_settled(&mut self, on: bool) {
-        if on != self.settled.is_some() {
-            self.settled = on.then(Vec::new);
-        }
-    }
-
-    /// The connections that did something since this was last asked.
-    pub(crate) fn take_settled(&mut self) -> Vec<u32> {
-        self.settled.as_mut().map(std::mem::take).unwrap_or_default()
-    }
-
     /// Whether there is something to do without waiting.
     pub(crate) fn has_ready(&self) -> bool {
         !self.conns.ready.is_empty() || !self.conns.touched.is_empty()
@@ -518,9 +320,7 @@ impl<S: Service, T: Stream> Core<S, T> {
             self.service.on_close(token, session, reason, turn);
         }
     }
-}
 
-impl<S: Service, T: Stream> Core<S, T> {
     /// As [`Core::abort`], if the connection is still there.
     pub(crate) fn abort_token(&mut self, token: Token, reason: CloseReason, turn: &Turn<'_, S>) {
         if self.conns.slot_of_key(token.key()) == Some(token.slot) {

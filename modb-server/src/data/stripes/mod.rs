@@ -194,7 +194,8 @@ impl Need {
         }
     }
 
-    fn to_list(&self) -> Box<[u16]> {
+    /// The stripes, ascending.
+    pub fn to_list(&self) -> Box<[u16]> {
         let mut list = Vec::new();
         match &self.0 {
             Set::Nothing => {}

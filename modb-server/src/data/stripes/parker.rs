@@ -3,6 +3,7 @@
 //! Not `std::thread::park`: its token is one per thread, and a program that parks by itself would lose its own.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::Wake;
 
@@ -28,6 +29,14 @@ impl Parker {
         let mut woken =
             self.0.changed.wait_while(woken, |woken| !*woken).unwrap_or_else(PoisonError::into_inner);
         *woken = false;
+    }
+
+    /// As [`Parker::wait`], for so long at most; whether it was woken.
+    pub fn wait_for(&self, at_most: Duration) -> bool {
+        let woken = self.0.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.0.changed.wait_timeout_while(woken, at_most, |woken| !*woken);
+        let (mut woken, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *woken)
     }
 }
 

@@ -169,6 +169,11 @@ pub struct Ticket {
 }
 
 impl Ticket {
+    /// What it waits for.
+    pub fn stripes(&self) -> &[u16] {
+        &self.waiter.stripes
+    }
+
     /// The stripes, and how they are held, if they can be had now: they are the caller's then, who gives them back.
     ///
     /// # Errors

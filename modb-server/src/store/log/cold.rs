@@ -9,12 +9,14 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use lsm_tree::compaction::Leveled;
 use lsm_tree::config::{BlockSizePolicy, RestartIntervalPolicy};
 use lsm_tree::{AbstractTree, AnyTree, Cache, Config, DescriptorTable, SeqNo, SequenceNumberCounter};
 
+use super::copy::{Lists, PinnedFile, PinnedTables};
 use super::merge::Merge;
 use super::read_view::CurrentView;
 use super::writer::Position;
@@ -28,6 +30,8 @@ const TABLE_BYTES: u64 = 32 << 20;
 const TABLES_FOLDER: &str = "tables";
 /// The tree's name for the file that says which version of its list of tables holds; the number of it comes first.
 const LIST_FILE: &str = "current";
+/// How long it takes at most, on a slow disk, to replace that list.
+const PUBLISHING: Duration = Duration::from_secs(20);
 /// Open table files; each is one descriptor.
 const OPEN_FILES: usize = 128;
 
@@ -75,6 +79,9 @@ pub(crate) trait Cold: Send + Sync + 'static {
 
     /// The files without which it cannot be opened as it is now; below its folder, with `/` between names.
     fn files(&self) -> Vec<String>;
+
+    /// The same, and they stay as long as the answer.
+    fn pin(&self) -> Result<PinnedTables, StoreError>;
 }
 
 #[doc(hidden)]
@@ -201,6 +208,21 @@ impl LsmCold {
         }
     }
 
+    /// The files that make up this list of tables, unless the disk has another one.
+    fn lists_of(&self, version: u64) -> Result<Option<Lists>, StoreError> {
+        let folder = self.files.parent().unwrap_or(&self.files);
+        let mut lists = Lists::new();
+        for name in [LIST_FILE.to_owned(), format!("v{version}")] {
+            match std::fs::read(folder.join(&name)) {
+                Ok(list) => lists.push((name, list)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(StoreError::io("cannot read the list of table files", error)),
+            }
+        }
+        let listed = lists[0].1.first_chunk().map(|number| u64::from_le_bytes(*number));
+        Ok((listed == Some(version)).then_some(lists))
+    }
+
     /// Those that can be listed; nothing is removed that cannot.
     fn file_names(&self) -> HashSet<String> {
         let entries = std::fs::read_dir(&self.files).into_iter().flatten().flatten();
@@ -286,6 +308,30 @@ impl Cold for LsmCold {
         let tables = version.iter_tables().map(|table| format!("{TABLES_FOLDER}/{}", table.id()));
         [LIST_FILE.to_owned(), format!("v{}", version.id())].into_iter().chain(tables).collect()
     }
+
+    fn pin(&self) -> Result<PinnedTables, StoreError> {
+        let begin = Instant::now();
+        loop {
+            let version = self.tree.current_version();
+            if let Some(lists) = self.lists_of(version.id())? {
+                let files = version.iter_tables().map(|table| PinnedFile {
+                    name: format!("{TABLES_FOLDER}/{}", table.id()),
+                    checksum: table.checksum().into_u128(),
+                });
+                return Ok(PinnedTables {
+                    lists,
+                    files: files.collect(),
+                    _tables: Box::new(version.clone()),
+                });
+            }
+            // It is being replaced just now: first on the disk, then in memory.
+            if begin.elapsed() > PUBLISHING {
+                let what = "the list of table files on the disk is another one than in memory";
+                return Err(StoreError::io(what, std::io::ErrorKind::WouldBlock.into()));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 /// `seq u64`, then `counter u32, value i64` for each, ascending; little-endian.
@@ -314,11 +360,11 @@ fn decode_position(bytes: &[u8]) -> Option<Position> {
 mod tests {
     use std::collections::BTreeMap;
     use std::sync::mpsc;
-    use std::time::Duration;
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::store::BackupKind;
 
     fn record(key: &str, value: Option<&str>) -> Record {
         (Bytes::copy_from_slice(key.as_bytes()), value.map(|v| Bytes::copy_from_slice(v.as_bytes())))
@@ -446,6 +492,35 @@ mod tests {
                 cold.compact_step().unwrap();
             }
         });
+    }
+
+    #[test]
+    fn files_that_are_pinned_stay_and_make_up_the_tables_of_that_moment() {
+        let dir = tempfile::tempdir().unwrap();
+        let copy = tempfile::tempdir().unwrap();
+        let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+        ingest(&cold, 1, vec![record("a", Some("1"))]);
+        ingest(&cold, 2, vec![record("b", Some("1"))]);
+        let pinned = cold.pin().unwrap();
+        ingest(&cold, 3, vec![record("a", Some("2"))]);
+        cold.compact_all().unwrap();
+        let names = cold.file_names();
+        // The tree itself keeps the lists before the last one for a while.
+        for round in 4..8 {
+            ingest(&cold, round, vec![record("c", Some("1"))]);
+            cold.compact_all().unwrap();
+        }
+        pinned.copy(dir.path(), copy.path(), BackupKind::Linked).unwrap();
+        let pinned_names = pinned.files.iter().map(|file| file.name.replace("tables/", "")).collect();
+        assert!(cold.file_names().is_superset(&pinned_names) && names.is_superset(&pinned_names));
+        assert_eq!(pinned.files.len(), 2);
+        drop(pinned);
+        ingest(&cold, 9, vec![record("c", Some("1"))]);
+        assert!(cold.file_names().is_disjoint(&pinned_names), "those that nobody needs are gone");
+        let copied = LsmCold::open(copy.path(), 1 << 20).unwrap();
+        assert_eq!(copied.position().unwrap().seq, 2);
+        assert_eq!(copied.get(b"a").unwrap().as_deref(), Some(&b"1"[..]));
+        assert_eq!(copied.get(b"b").unwrap().as_deref(), Some(&b"1"[..]));
     }
 
     #[test]

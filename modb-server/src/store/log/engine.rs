@@ -248,12 +248,15 @@ impl Engine {
         Ok(())
     }
 
-    /// Verifies the cold store's records, their order, and that the log goes on from its position without a gap.
+    /// Verifies the cold store's records, their order, and that the log goes on from its position without a gap. Others
+    /// commit, flush and compact meanwhile.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
-        let _alone = lock(&self.flushing);
-        let flushed = self.cold.position()?.seq;
+        let log = self.log.pin();
+        // All before it may have been freed before; nothing behind it is any more.
+        let flushed = self.flushed.load(Ordering::Acquire);
         let written = self.log.write_out()?;
-        recover::verify(&*self.disk, &self.log.segments_in_use(), flushed, written.0)?;
+        recover::verify(&*self.disk, &log.segments(), flushed, written.0)?;
+        drop(log);
         self.check_tables()
     }
 
@@ -271,17 +274,6 @@ impl Engine {
             last = key;
         }
         Ok(())
-    }
-
-    /// Writes a copy that holds every commit made before the call.
-    pub(crate) fn copy_to(&self, cold: &dyn Cold, disk: &dyn Disk) -> Result<(), StoreError> {
-        let _alone = lock(&self.flushing);
-        self.log.write_out()?;
-        let segments = self.log.segments_in_use();
-        let mut records = self.cold.range(&[0], &[0xff]).filter(|record| !matches!(record, Ok((_, None))));
-        let position = self.cold.position()?;
-        cold.ingest(&position, &mut records, &mut || Ok(()))?;
-        recover::copy_segments(&*self.disk, disk, &segments)
     }
 
     /// Writes a copy of everything that is there into tables alone; while nobody commits.

@@ -198,6 +198,7 @@ impl Iterator for Scan<'_> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use super::super::copy::PinnedTables;
     use super::super::sim::{SimCold, SimDisk};
     use super::super::writer::Position;
     use super::*;
@@ -251,6 +252,10 @@ mod tests {
 
         fn files(&self) -> Vec<String> {
             self.tree.files()
+        }
+
+        fn pin(&self) -> Result<PinnedTables, StoreError> {
+            self.tree.pin()
         }
 
         fn disk_bytes(&self) -> u64 {

@@ -10,12 +10,13 @@
 //!
 //! From the ground up: `chunk`, `commit` and `file_head` (bytes of the log) and `disk` (its files), `writer` and `recover`
 //! (the log), `table`, `cold` and `read_view` (the tree and reads of it), `merge` (both as one), `pressure` (how long writers
-//! wait for a flush), `engine` (all of it, without a thread), `open` and `start` (how it comes to be), `background` (the threads), and here the store.
+//! wait for a flush), `engine` (all of it, without a thread), `open` and `start` (how it comes to be), `copy`, `background` (the threads), and here the store.
 
 mod background;
 mod chunk;
 mod cold;
 mod commit;
+mod copy;
 #[cfg(test)]
 mod crash_tests;
 mod disk;
@@ -44,18 +45,14 @@ use modb_net::Seq;
 use self::background::{
     Background, FLUSH, LOOK, Priority, run_compactor, run_flusher, run_preparer, run_urgent_flusher,
 };
-use self::cold::Cold;
 use self::engine::{DISK_FULL, Engine, FULL_DISK_PATIENCE, Tuning};
-use self::open::{
-    LOG_FOLDER, Opened, TABLES_FOLDER, UseOfFiles, check_files, log_folder, open_tables, sync_folders,
-};
-use self::recover::Version;
+use self::open::{LOG_FOLDER, Opened, TABLES_FOLDER, UseOfFiles, check_files};
 use super::end::Depth;
 use super::folder::{Folder, NewFolder};
 use super::format::{End, Format};
 use super::group::{GroupCommit, Purpose, lock};
 use super::options::{EngineKind, OpenOptions};
-use super::{Batch, Counter, ErrorClass, Got, Page, SettledHook, Store, StoreError};
+use super::{BackupKind, Batch, Counter, ErrorClass, Got, Page, SettledHook, Store, StoreError};
 
 /// The part of the memory that caches file blocks; the rest is the table's.
 const BLOCK_CACHE_PART: u64 = 4;
@@ -152,23 +149,18 @@ impl LogStore {
     }
 
     /// Writes everything into the new folder; the end of it.
-    fn copy_into(&self, folder: &Path) -> Result<End, StoreError> {
-        let cold = open_tables(&folder.join(TABLES_FOLDER), 1 << 20)?;
-        let disk = log_folder(folder)?;
-        match self.use_of_files {
-            UseOfFiles::Write => self.engine.copy_to(&cold, &disk)?,
-            UseOfFiles::Look { .. } => self.engine.merge_into(&cold)?,
+    fn copy_into(&self, to: &Path, kind: BackupKind) -> Result<End, StoreError> {
+        let (engine, from) = (&*self.engine, self.folder.path());
+        match &self.use_of_files {
+            UseOfFiles::Write => {
+                let write_out = || self.or_fail(engine.log.write_out()).map(drop);
+                copy::copy_in_use(engine, from, to, kind, write_out)
+            }
+            UseOfFiles::Look { files: Some(files), .. } => {
+                copy::copy_at_rest(&*engine.disk, files, from, to, kind)
+            }
+            UseOfFiles::Look { files: None, .. } => copy::merge(engine, to),
         }
-        // What is in the copy, not what should be.
-        let reading = recover::read(&disk, Version::Two, cold.position()?, &mut |_, _| Ok(()))?;
-        reading.judge(false)?;
-        drop(cold);
-        // Opening it once more removes what making it has left.
-        let tables = open_tables(&folder.join(TABLES_FOLDER), 1 << 20)?.files();
-        sync_folders(folder)?;
-        let log = reading.files.iter().map(|file| format!("{LOG_FOLDER}/{}", file.name));
-        let names = log.chain(tables.iter().map(|name| format!("{TABLES_FOLDER}/{name}"))).collect();
-        End::of_copy(folder, names, reading.position.seq, &reading.position.counters)
     }
 
     fn spawn(
@@ -317,10 +309,10 @@ impl Store for LogStore {
         super::sweep_by_pages(self, from, to, SWEEP_RECORDS)
     }
 
-    fn backup(&self, target: &Path) -> Result<(), StoreError> {
+    fn backup(&self, target: &Path, kind: BackupKind) -> Result<(), StoreError> {
         self.group.health.check_read()?;
         let mut copy = NewFolder::create(target)?;
-        let end = self.copy_into(copy.path())?;
+        let end = self.copy_into(copy.path(), kind)?;
         copy.finish(&Format::of(EngineKind::Log, Some(end)))?;
         copy.keep();
         Ok(())

@@ -8,8 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::cold::{Cold, LsmCold};
+use super::copy::AtRest;
 use super::disk::{Disk, RealDisk};
 use super::engine::{Engine, Tuning};
+use super::recover::Version;
 use super::start::{self, Before, Owner, Parts, Tables};
 use super::view::View;
 use crate::store::StoreError;
@@ -30,9 +32,12 @@ pub(super) struct Opened {
 /// What may be done with the folder.
 pub(super) enum UseOfFiles {
     Write,
-    /// Nothing but to look; the tables through this, if need be.
+    /// Nothing but to look.
     Look {
-        _tables: Option<View>,
+        /// What there is; not of a version that is no longer written.
+        files: Option<AtRest>,
+        /// What the tables are looked at through, if need be.
+        _view: Option<View>,
     },
 }
 
@@ -73,12 +78,15 @@ pub(super) fn look(
     let folder = Folder::look(&options.folder, EngineKind::Log)?;
     let (tables, view) = see_tables(&folder, options, block_cache_bytes)?;
     // What is written through a view is in the view alone.
+    let pinned = tables.pin()?;
     let tables = if view.is_some() { Tables::Own(tables) } else { Tables::Seen(tables) };
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::look(folder.path().join(LOG_FOLDER)));
     let parts = Parts { disk, tables, tuning };
-    let engine = start::look(parts, &Before::of(folder.found()), options.accept_data_loss)
-        .map_err(|error| named(&folder, error))?;
-    Ok(Opened { engine, folder, use_of_files: UseOfFiles::Look { _tables: view } })
+    let before = Before::of(folder.found());
+    let (engine, log) =
+        start::look(parts, &before, options.accept_data_loss).map_err(|error| named(&folder, error))?;
+    let files = (before.version == Version::Two).then_some(AtRest { tables: pinned, log });
+    Ok(Opened { engine, folder, use_of_files: UseOfFiles::Look { files, _view: view } })
 }
 
 /// The tables, through a view if that can be made.

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 
 use super::cold::{Cold, Record};
+use super::copy::PinnedTables;
 use super::disk::{Disk, DiskFile, DiskReader};
 use super::merge::Merge;
 use super::writer::Position;
@@ -470,7 +471,12 @@ impl Cold for SimCold {
     fn disk_bytes(&self) -> u64 {
         0
     }
+
     fn files(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn pin(&self) -> Result<PinnedTables, StoreError> {
+        Err(StoreError::Unsupported("there are no files"))
     }
 }

@@ -128,19 +128,26 @@ pub(super) fn start(
 }
 
 /// Opens for reading: but for tables of its own nothing is changed, and the engine must not be asked for anything that would.
-pub(super) fn look(parts: Parts, before: &Before, accept_data_loss: bool) -> Result<Engine, StoreError> {
+/// Also the files of the log that the tables, as they were, do not make up for.
+pub(super) fn look(
+    parts: Parts,
+    before: &Before,
+    accept_data_loss: bool,
+) -> Result<(Engine, Vec<(String, u64)>), StoreError> {
     let Parts { disk, tables, tuning } = parts;
     let position = tables.cold().position()?;
+    let began_seq = position.seq;
     let mut replay = Replay::new(tables, None, tuning, position.seq);
     let reading = recover::read(&*disk, before.version, position, &mut |position, writes| {
         replay.commit(position, writes)?;
         replay.make_room(position)
     })?;
     before.check(&reading, accept_data_loss)?;
+    let live = reading.live(began_seq);
     let Replay { table, tables, flushed_seq, .. } = replay;
     let found = Found { position: reading.position, ..Found::default() };
     let log = Log::new(Arc::clone(&disk), tuning.segment_bytes, found);
-    Ok(Engine::new(log, table, Arc::clone(tables.cold()), disk, tuning, flushed_seq))
+    Ok((Engine::new(log, table, Arc::clone(tables.cold()), disk, tuning, flushed_seq), live))
 }
 
 /// Their commits are in the tables, synced.

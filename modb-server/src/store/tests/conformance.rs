@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::*;
-use crate::store::{Durability, MAX_STORE_KEY_BYTES, StoreError};
+use crate::store::{BackupKind, Durability, MAX_STORE_KEY_BYTES, StoreError};
 use modb_net::Seq;
 
 /// Far more than anything here takes; a test that waits this long has failed.
@@ -277,9 +277,9 @@ pub(super) fn a_backup_is_a_store_of_its_own(engine: EngineKind) {
         store.apply(batch([put(&format!("k{n}"), &n.to_string()), add(3, 1)])).unwrap();
     }
     store.apply(batch([delete("k7")])).unwrap();
-    store.backup(copy.path()).unwrap();
+    store.backup(copy.path(), BackupKind::Linked).unwrap();
     store.apply(batch([put("later", "x"), add(3, 1)])).unwrap();
-    assert!(store.backup(copy.path()).is_err(), "a folder in use is not overwritten");
+    assert!(store.backup(copy.path(), BackupKind::Full).is_err(), "a folder in use is not overwritten");
     let before = all(&*store, 100);
     drop(store);
     let copied = open_in(copy.path(), engine);
@@ -309,7 +309,7 @@ pub(super) fn a_backup_under_load_is_consistent(engine: EngineKind) {
                 }
             }
         });
-        store.backup(copy.path()).unwrap();
+        store.backup(copy.path(), BackupKind::Full).unwrap();
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
     let copied = open_in(copy.path(), engine);

@@ -11,16 +11,20 @@ mod memory;
 mod times;
 
 use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::connection::conn::{Conn, Then};
 use crate::connection::counts::AcceptorStats;
-use crate::connection::io::In;
-use crate::connection::seat::{Address, Admission};
-use crate::connection::service::Flow;
+use crate::connection::io::{Handle, In, Out};
+use crate::connection::seat::{Address, Admission, Seat};
+use crate::connection::service::{Flow, Opening};
 use crate::connection::workers::{Control, Counts, JoinError, Joining, Messages, Undelivered};
+use crate::system::peer::Peer;
 use crate::system::poll::{Event, Interest};
 use fake::{Fake, Wire};
 

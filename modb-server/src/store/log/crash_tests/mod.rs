@@ -4,6 +4,7 @@
 //! durable and none that was never made, records and counters alike. A store whose disk only pretends to
 //! sync must fail this, or the tests prove nothing.
 
+mod copies;
 mod damage;
 mod kills;
 mod memory;
@@ -209,7 +210,8 @@ fn look(disk: &SimDisk, cold: &Arc<SimCold>) -> Result<Engine, StoreError> {
 }
 
 fn look_with(tuning: Tuning, disk: &SimDisk, tables: Tables) -> Result<Engine, StoreError> {
-    start::look(Parts { disk: Arc::new(disk.clone()), tables, tuning }, &before(disk), false)
+    let parts = Parts { disk: Arc::new(disk.clone()), tables, tuning };
+    start::look(parts, &before(disk), false).map(|(engine, _)| engine)
 }
 
 fn random_batch(random: &mut Random) -> Batch {

@@ -137,6 +137,11 @@ impl LogFile {
         self.look_for_strays(&mut pieces, sealing, flushed).map_err(failed)
     }
 
+    /// Whether it has commits after `flushed_seq`, and none after `last_seq`.
+    pub(super) fn is_live(&self, flushed_seq: u64, last_seq: u64) -> bool {
+        self.next_seq > self.first_seq && (flushed_seq + 1..=last_seq).contains(&(self.next_seq - 1))
+    }
+
     fn look_for_strays(&mut self, pieces: &mut Pieces, sealing: Sealing, flushed: u64) -> io::Result<()> {
         let above = flushed.max(self.next_seq - 1);
         // No log holds more commits than bytes.

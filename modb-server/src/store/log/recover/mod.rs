@@ -110,6 +110,12 @@ fn unreadable(name: &str, seq: u64, error: Unreadable) -> StoreError {
 }
 
 impl Reading {
+    /// The files with commits after `flushed_seq`, and where their chunks end.
+    pub(super) fn live(&self, flushed_seq: u64) -> Vec<(String, u64)> {
+        let live = self.files.iter().filter(|file| file.is_live(flushed_seq, self.position.seq));
+        live.map(|file| (file.name.clone(), file.end_at)).collect()
+    }
+
     /// Whether what is there is all that was safely on the disk.
     pub(super) fn judge(&self, accept_data_loss: bool) -> Result<(), StoreError> {
         match self.damage() {

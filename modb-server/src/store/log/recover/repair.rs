@@ -38,10 +38,8 @@ pub(in crate::store::log) fn repair(
     }
     let mut found = Found { live: VecDeque::new(), free: Vec::new(), position: reading.position };
     for file in reading.files {
-        let is_live =
-            file.next_seq > file.first_seq && (flushed_seq + 1..=last_seq).contains(&(file.next_seq - 1));
         cut_off(disk, &file, last_seq)?;
-        if !is_live {
+        if !file.is_live(flushed_seq, last_seq) {
             found.free.push(file.name);
             continue;
         }

@@ -54,6 +54,10 @@ pub(super) struct Files {
     pub(super) current: Option<Current>,
     /// Full ones that the tables do not cover yet, oldest first.
     pub(super) live: VecDeque<Segment>,
+    /// How many readers need that no file is used again.
+    pins: usize,
+    /// Full ones that the tables cover, and some reader may need still, oldest first.
+    pinned: Vec<Segment>,
     pub(super) pool: Pool,
     /// What the disk had no room for, and since when; it goes first.
     pub(super) waiting: Option<(Taken, Instant)>,
@@ -74,6 +78,8 @@ impl Files {
             unsynced: live.iter().map(|segment| Arc::clone(&segment.file)).collect(),
             names_are_unsynced: true,
             live,
+            pins: 0,
+            pinned: Vec::new(),
             waiting: None,
             spare_bytes: empty_bytes(),
             failed: false,
@@ -166,8 +172,35 @@ impl Files {
         while self.live.front().is_some_and(|segment| segment.last_seq <= seq) {
             let Some(segment) = self.live.pop_front() else { break };
             bytes += segment.chunk_bytes();
-            self.pool.put_used(segment.name, segment.end_at > 2 * segment_bytes);
+            if self.pins == 0 {
+                self.use_again(segment, segment_bytes);
+            } else {
+                self.pinned.push(segment);
+            }
         }
         bytes
+    }
+
+    fn use_again(&mut self, segment: Segment, segment_bytes: u64) {
+        self.pool.put_used(segment.name, segment.end_at > 2 * segment_bytes);
+    }
+
+    /// From now on no file is used again.
+    pub(super) fn pin(&mut self) {
+        self.pins += 1;
+    }
+
+    pub(super) fn unpin(&mut self, segment_bytes: u64) {
+        self.pins -= 1;
+        if self.pins == 0 {
+            for segment in std::mem::take(&mut self.pinned) {
+                self.use_again(segment, segment_bytes);
+            }
+        }
+    }
+
+    /// Those that were in use since somebody pinned them, oldest first.
+    pub(super) fn pinned_or_in_use(&self) -> impl Iterator<Item = &Segment> {
+        self.pinned.iter().chain(self.in_use())
     }
 }

@@ -258,8 +258,12 @@ impl Log {
         let mut files = lock(&self.files);
         let bytes = files.release(seq, self.segment_bytes);
         self.live_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        let surplus = files.pool.take_surplus();
         drop(files);
+        self.remove_surplus();
+    }
+
+    fn remove_surplus(&self) {
+        let surplus = lock(&self.files).pool.take_surplus();
         for name in surplus {
             if let Err(error) = self.disk.remove(&name) {
                 // It holds nothing of worth, and costs only its space.
@@ -267,6 +271,12 @@ impl Log {
                 lock(&self.files).pool.put_surplus(name);
             }
         }
+    }
+
+    /// Lets somebody read the files without a lock: none is used again meanwhile, whatever is flushed.
+    pub(crate) fn pin(&self) -> PinnedLog<'_> {
+        lock(&self.files).pin();
+        PinnedLog(self)
     }
 
     /// Whether [`Log::prepare_files`] has something to do.
@@ -299,5 +309,24 @@ impl Log {
     /// The segments with commits that the cold store does not cover, and where the chunks of each end, oldest first.
     pub(crate) fn segments_in_use(&self) -> Vec<(String, u64)> {
         lock(&self.files).in_use().map(|segment| (segment.name.clone(), segment.end_at)).collect()
+    }
+}
+
+/// The files of the log, none of which is used again while this is there.
+pub(crate) struct PinnedLog<'a>(&'a Log);
+
+impl PinnedLog<'_> {
+    /// All that hold a commit which was not in the tables when they were pinned, and where the chunks of each end now; oldest
+    /// first.
+    pub(crate) fn segments(&self) -> Vec<(String, u64)> {
+        let files = lock(&self.0.files);
+        files.pinned_or_in_use().map(|segment| (segment.name.clone(), segment.end_at)).collect()
+    }
+}
+
+impl Drop for PinnedLog<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.files).unpin(self.0.segment_bytes);
+        self.0.remove_surplus();
     }
 }

@@ -7,6 +7,8 @@
 //!   store is synced and closed; then everything is dropped, so that the folder is free whatever handles live.
 //! - No call waits for the end, but for the call that brings it.
 
+pub(crate) mod closures;
+
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -15,6 +17,7 @@ use std::time::Duration;
 
 use modb_net::Seq;
 
+use self::closures::Closures;
 use crate::command::Instance;
 use crate::data::Housekeeper;
 use crate::error::Error;
@@ -39,6 +42,7 @@ thread_local! {
 pub(crate) struct Open {
     pub(crate) instance: Arc<Instance>,
     pub(crate) settled: Arc<Settled>,
+    pub(crate) closures: Closures,
     /// None where nothing may be changed.
     pub(crate) housekeeper: Option<Housekeeper>,
 }
@@ -87,6 +91,7 @@ pub(crate) enum Tasks {
     /// The end waits for it.
     Finish,
     /// The process ends next, and it with the process.
+    #[cfg(feature = "cli")]
     Leave,
 }
 
@@ -190,7 +195,7 @@ impl Shared {
             shutdown();
         }
         self.presence.wait_for_none();
-        let Open { instance, settled, housekeeper } = open;
+        let Open { instance, settled, housekeeper, closures: _ } = open;
         drop(housekeeper);
         let closed = instance.data.store().close();
         if tasks == Tasks::Finish {

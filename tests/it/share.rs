@@ -1,0 +1,187 @@
+//! What the clients of a server can take of its memory together, whatever they do: at most what the README says, and whoever
+//! makes progress is served.
+
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use modb_tests::hostile::{BIG_KEY, Crowd, Kind, OWN_KEYS, Size, own_key};
+use modb_tests::peer::encode;
+use modb_tests::wait::DEADLINE;
+use modb_tests::{Launch, Peer, Platform, Reply, Server, sys};
+
+const MIB: u64 = 1 << 20;
+/// What a server takes beside `--cache-mb`, in MiB, as the README says.
+const BESIDE_CACHE_MB: u64 = 96;
+/// `maxmemory-clients` as it is without being set, in MiB.
+const CLIENTS_MB: u64 = 256;
+
+const THOUSAND: Size = Size { threads: 4, connections: 1000 };
+/// Longer than the time after which a client is closed that makes no progress while others wait.
+const CROWD_TIME: Duration = Duration::from_secs(8);
+const LARGE_BYTES: usize = 16 << 20;
+
+/// Panics if the server ever had more than it promises for so much cache.
+#[track_caller]
+fn assert_within_the_promise(server: &Server, cache_mb: u64) {
+    let peak_bytes = sys::peak_rss_bytes(server.pid()).unwrap_or(0);
+    let said =
+        format!("at most {} MiB, promised {}", peak_bytes / MIB, cache_mb + BESIDE_CACHE_MB + CLIENTS_MB);
+    println!("{said}");
+    assert!(peak_bytes <= (cache_mb + BESIDE_CACHE_MB + CLIENTS_MB) * MIB, "{said}");
+}
+
+/// A thousand of a kind; an honest client is served beside them.
+fn endure(server: &Server, kind: Kind) {
+    sys::raise_descriptor_limit(4000);
+    let mut honest = server.peer();
+    let crowd = Crowd::start(kind, server.addr(), THOUSAND);
+    let begun = Instant::now();
+    let mut slowest = Duration::ZERO;
+    let mut n = 0;
+    while begun.elapsed() < CROWD_TIME {
+        let asked = Instant::now();
+        assert_eq!(honest.ask(&format!("SET honest {n}")), Reply::ok());
+        assert_eq!(honest.ask("GET honest"), Reply::bulk(n.to_string()));
+        slowest = slowest.max(asked.elapsed());
+        n += 1;
+        thread::sleep(Duration::from_millis(5));
+    }
+    println!("{n} requests beside it, the slowest took {slowest:?}; {} connects", crowd.connects());
+    assert!(crowd.connects() >= THOUSAND.connections as u64, "the crowd never came");
+    crowd.stop();
+    assert_eq!(honest.ask("GET honest"), Reply::bulk((n - 1).to_string()));
+}
+
+pub(crate) fn a_thousand_half_sent_requests_stay_within_the_promise(platform: &Platform) {
+    let server = Launch::new(platform).with("--cache-mb", "32").start();
+    endure(&server, Kind::HalfSent);
+    assert_within_the_promise(&server, 32);
+}
+
+pub(crate) fn a_thousand_that_ask_for_16_mb_and_never_read_stay_within_the_promise(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let value = vec![b'v'; LARGE_BYTES];
+    assert_eq!(server.peer().call([b"SET", BIG_KEY.as_bytes(), &value]), Reply::ok());
+    endure(&server, Kind::FourTimes);
+    assert_within_the_promise(&server, 256);
+}
+
+pub(crate) fn long_a_thousand_that_ask_for_their_own_megabyte_and_never_read_stay_within_the_promise(
+    platform: &Platform,
+) {
+    let server = Launch::new(platform).with("--cache-mb", "64").start();
+    let (mut peer, value) = (server.peer(), vec![b'v'; 1 << 20]);
+    for n in 0..OWN_KEYS {
+        assert_eq!(peer.call([b"SET", own_key(n).as_bytes(), &value]), Reply::ok());
+    }
+    endure(&server, Kind::FourTimesOwn);
+    assert_within_the_promise(&server, 64);
+}
+
+/// So many set a large value at once, then as many get different ones.
+fn large_values_at_once(platform: &Platform, clients: usize) {
+    let server = Launch::new(platform).start();
+    let value = vec![b'v'; LARGE_BYTES];
+    let all_do = |act: &(dyn Fn(usize, Peer) + Sync)| {
+        thread::scope(|scope| {
+            for client in 0..clients {
+                let peer = server.peer();
+                scope.spawn(move || act(client, peer));
+            }
+        });
+    };
+    all_do(&|client, mut peer| {
+        let mut wire =
+            format!("*3\r\n$3\r\nSET\r\n${}\r\n{}\r\n", key(client).len(), key(client)).into_bytes();
+        wire.extend_from_slice(format!("${LARGE_BYTES}\r\n").as_bytes());
+        peer.send(&wire);
+        peer.send(&value);
+        peer.send(b"\r\n");
+        assert_eq!(peer.reply(), Reply::ok());
+    });
+    assert_within_the_promise(&server, 256);
+    all_do(&|client, mut peer| {
+        let other = (client + 1) % clients;
+        peer.send(&encode(["GET", &key(other)]));
+        peer.expect(format!("${LARGE_BYTES}\r\n").as_bytes());
+        assert_eq!(peer.skip(LARGE_BYTES), LARGE_BYTES as u64 * u64::from(b'v'), "the sum of its bytes");
+        peer.expect(b"\r\n");
+    });
+    assert_within_the_promise(&server, 256);
+    assert_eq!(server.info("evicted_clients"), "0");
+}
+
+fn key(client: usize) -> String {
+    format!("large:{client}")
+}
+
+pub(crate) fn values_of_16_mb_at_once_are_all_served(platform: &Platform) {
+    large_values_at_once(platform, 24);
+}
+
+pub(crate) fn long_64_values_of_16_mb_at_once_are_all_served(platform: &Platform) {
+    large_values_at_once(platform, 64);
+}
+
+pub(crate) fn an_mset_of_half_a_million_pairs_is_served(platform: &Platform) {
+    const PAIRS: usize = 530_000;
+    let server = Launch::new(platform).start();
+    let mut peer = server.peer();
+    let pairs = (0..PAIRS).flat_map(|n| [format!("key:{n}"), n.to_string()]);
+    assert_eq!(peer.call(["MSET".to_owned()].into_iter().chain(pairs)), Reply::ok());
+    assert_eq!(peer.ask("DBSIZE"), Reply::Int(PAIRS as i64));
+    assert_eq!(peer.ask("GET key:529999"), Reply::bulk("529999"));
+}
+
+pub(crate) fn long_an_mset_of_20_million_pairs_is_served_or_refused_readably(platform: &Platform) {
+    const PAIRS: usize = 20_000_000;
+    let server = Launch::new(platform).start();
+    let (mut peer, mut other) = (server.peer(), server.peer());
+    peer.send(format!("*{}\r\n$4\r\nMSET\r\n", 2 * PAIRS + 1).as_bytes());
+    let some = b"$1\r\nk\r\n$1\r\nv\r\n".repeat(10_000);
+    for _ in 0..PAIRS / 10_000 {
+        peer.send(&some);
+    }
+    peer.stream().set_read_timeout(Some(5 * DEADLINE)).expect("a timeout can be set");
+    let reply = peer.reply();
+    println!("{reply:?}");
+    let served = reply == Reply::ok() && peer.ask("GET k") == Reply::bulk("v");
+    assert!(served || reply.error().is_some_and(|text| text.contains("arguments")), "{reply:?}");
+    assert_eq!(other.ask("PING"), Reply::Simple(b"PONG".to_vec()));
+}
+
+pub(crate) fn who_reads_steadily_is_not_idle(platform: &Platform) {
+    const VALUE_BYTES: usize = 1 << 20;
+    const REQUESTS: usize = 60;
+    let server = Launch::new(platform).with("--timeout", "2").start();
+    assert_eq!(server.peer().call([&b"SET"[..], b"big", &vec![b'v'; VALUE_BYTES]]), Reply::ok());
+    let mut peer = server.peer();
+    peer.send(&encode(["GET", "big"]).repeat(REQUESTS));
+    let expected = REQUESTS * (VALUE_BYTES + format!("${VALUE_BYTES}\r\n\r\n").len());
+    let (mut piece, mut read) = (vec![0; 100_000], 0);
+    let begun = Instant::now();
+    while read < expected {
+        // As slow a reader as this is what is tried.
+        thread::sleep(Duration::from_millis(10));
+        read += peer.stream().read(&mut piece).unwrap_or_else(|error| panic!("{error} after {read} bytes"));
+        assert!(read == expected || begun.elapsed() < DEADLINE * 3, "{read} of {expected}");
+    }
+    assert!(begun.elapsed() > Duration::from_secs(4), "it was not slow: {:?}", begun.elapsed());
+}
+
+pub(crate) fn who_quits_and_pauses_still_gets_everything(platform: &Platform) {
+    const VALUE_BYTES: usize = 30_000_000;
+    let server = Launch::new(platform).start();
+    assert_eq!(server.peer().call([&b"SET"[..], b"big", &vec![b'v'; VALUE_BYTES]]), Reply::ok());
+    let mut peer = Peer::connect_with_small_window(server.addr());
+    peer.send(&[encode(["GET", "big"]), encode(["QUIT"])].concat());
+    peer.stream().shutdown(Shutdown::Write).expect("it is connected");
+    let _ = peer.stream().flush();
+    thread::sleep(Duration::from_millis(1500)); // the pause that is tried
+    peer.expect(format!("${VALUE_BYTES}\r\n").as_bytes());
+    assert_eq!(peer.skip(VALUE_BYTES), VALUE_BYTES as u64 * u64::from(b'v'), "the sum of its bytes");
+    peer.expect(b"\r\n+OK\r\n");
+    assert_eq!(peer.read_to_close(), b"");
+}
