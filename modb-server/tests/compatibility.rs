@@ -108,8 +108,9 @@ fn the_compatibility_page_is_what_the_table_says() {
 #[test]
 fn every_command_is_documented_and_known_to_redis() {
     let known: Vec<&str> = REDIS.lines().filter_map(|line| Some(line.split_once(' ')?.1)).collect();
-    // `MODB` is our own, and so is this, which tests need where a slow command holds up some keys and not the server.
-    const OWN: &[&str] = &["debug hold"];
+    // `MODB` is our own, and so are these, which tests need: a slow command that holds up some keys and not the server, and
+    // trees of few elements.
+    const OWN: &[&str] = &["debug hold", "debug small-pages"];
     for spec in COMMANDS.iter().filter(|spec| spec.name != "modb") {
         assert!(known.contains(&spec.name), "{} is not in the list of Redis 7.2", spec.name);
         assert!(!spec.summary.is_empty() && spec.summary.ends_with('.'), "{}", spec.name);
