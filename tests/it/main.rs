@@ -6,6 +6,7 @@
 mod access;
 mod admission;
 mod care;
+mod collections;
 mod command_line;
 mod costs;
 mod counts;
@@ -310,6 +311,9 @@ scenarios! {
     versions::a_folder_of_a_later_version_is_refused_and_no_damage, unless Redis: "the folders are Modb's own";
     versions::no_value_is_taken_for_a_piece_of_the_log, unless Redis: "the log is Modb's own";
 
+    collections::collections_survive_12_kills;
+    #[ignore = "500 restarts"]
+    collections::long_collections_survive_500_kills;
     crash::acknowledged_writes_survive_25_kills;
     #[ignore = "500 restarts"]
     crash::long_acknowledged_writes_survive_500_kills;

@@ -1,0 +1,225 @@
+//! Collections through kills: trees that are cut, joined, copied, renamed and swept while the server is killed again and
+//! again lose no acknowledged command, show none by half, and leave no page behind that nobody owns.
+//!
+//! Each client owns its keys and has one command under way, so after a kill there are two states that may be: with it, or
+//! without it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::thread;
+use std::time::Duration;
+
+use modb_tests::random::Random;
+use modb_tests::{Launch, Peer, Platform, Reply, Server, binary, tool, wait};
+
+const CLIENTS: usize = 4;
+/// Names of members and fields: few enough that many are replaced, enough for trees of several levels.
+const NAMES: u64 = 300;
+/// The kill comes up to so long after the first write of a round.
+const MAX_ROUND: Duration = Duration::from_millis(150);
+const SILENCE: Duration = Duration::from_secs(2);
+const CHECK_LIMIT: Duration = Duration::from_secs(120);
+
+pub(crate) fn collections_survive_12_kills(platform: &Platform) {
+    survive(platform, 12);
+}
+
+pub(crate) fn long_collections_survive_500_kills(platform: &Platform) {
+    survive(platform, 500);
+}
+
+fn survive(platform: &Platform, rounds: u64) {
+    let launch = Launch::new(platform).with_durability("everysec").with("--enable-debug-command", "yes");
+    let mut server = launch.start();
+    let mut clients: Vec<Client> = (0..CLIENTS).map(Client::new).collect();
+    let mut commands = 0;
+    for round in 0..rounds {
+        // In every other round as large as they come.
+        let small = if round % 2 == 0 { "yes" } else { "no" };
+        server.peer().ask(&format!("DEBUG SMALL-PAGES {small}"));
+        load_until_killed(&mut server, &mut clients, round);
+        server = server.launch().clone().start();
+        let mut peer = server.peer();
+        for client in &mut clients {
+            client.verify(&mut peer).unwrap_or_else(|lost| panic!("round {round}: {lost}"));
+            commands += std::mem::take(&mut client.acknowledged);
+        }
+    }
+    println!("{commands} acknowledged commands survived {rounds} kills");
+    assert!(commands > rounds, "too little load to show anything: {commands} commands");
+    server.stop();
+    check(&server);
+    // What is dropped is swept in the end: nothing is left of any page.
+    server = server.launch().clone().start();
+    assert_eq!(server.peer().ask("FLUSHALL"), Reply::Simple(b"OK".to_vec()));
+    wait::until("what was dropped is swept", || {
+        server.stop();
+        let said = check(&server);
+        server = server.launch().clone().start();
+        (!said.contains("to be removed")).then_some(())
+    });
+}
+
+/// What `check` says of the folder of a server that has ended.
+fn check(server: &Server) -> String {
+    let mut check = binary::server().command();
+    let outcome = tool::run(check.arg("check").arg("--dir").arg(server.launch().folder()), b"", CHECK_LIMIT);
+    assert_eq!(outcome.status, Some(0), "{}{}", outcome.stdout, outcome.stderr);
+    outcome.stdout
+}
+
+fn load_until_killed(server: &mut Server, clients: &mut [Client], round: u64) {
+    let addr = server.addr();
+    let mut random = Random::new(round);
+    thread::scope(|scope| {
+        for client in clients.iter_mut() {
+            let seed = random.next_u64();
+            scope.spawn(move || {
+                if let Ok(peer) = Peer::try_connect(addr) {
+                    peer.stream().set_read_timeout(Some(SILENCE)).expect("a timeout can be set");
+                    client.write_until_cut_off(peer, &mut Random::new(seed));
+                }
+            });
+        }
+        thread::sleep(MAX_ROUND * random.below(1000) as u32 / 1000); // the random moment
+        server.kill();
+    });
+}
+
+/// What a client's keys hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct State {
+    scores: BTreeMap<String, i64>,
+    copied: BTreeMap<String, i64>,
+    fields: BTreeMap<String, String>,
+    list: VecDeque<String>,
+    members: BTreeSet<String>,
+}
+
+struct Client {
+    name: usize,
+    state: State,
+    /// What it is if the command under way was executed.
+    next: Option<State>,
+    acknowledged: u64,
+}
+
+impl Client {
+    fn new(name: usize) -> Self {
+        Self { name, state: State::default(), next: None, acknowledged: 0 }
+    }
+
+    fn write_until_cut_off(&mut self, mut peer: Peer, random: &mut Random) {
+        loop {
+            let (words, next) = self.random_command(random);
+            self.next = Some(next);
+            if peer.try_send(&modb_tests::peer::encode(&words)).is_err() {
+                return;
+            }
+            match peer.try_reply() {
+                Ok(Reply::Error(text)) => panic!("{words:?} was refused: {}", text.escape_ascii()),
+                Ok(_) => {
+                    self.state = self.next.take().expect("it was sent");
+                    self.acknowledged += 1;
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn random_command(&self, random: &mut Random) -> (Vec<String>, State) {
+        let mut next = self.state.clone();
+        let key = |kind: &str| format!("{kind}:{}", self.name);
+        let name = format!("name {}", random.below(NAMES));
+        let number = random.below(1000) as i64;
+        let words: Vec<String> = match random.below(20) {
+            0..5 => {
+                next.scores.insert(name.clone(), number);
+                vec!["ZADD".into(), key("scores"), number.to_string(), name]
+            }
+            5 => {
+                let (low, high) = (number, number + 20);
+                next.scores.retain(|_, score| *score < low || *score > high);
+                vec!["ZREMRANGEBYSCORE".into(), key("scores"), low.to_string(), high.to_string()]
+            }
+            6 if !next.scores.is_empty() => {
+                next.copied = next.scores.clone();
+                vec!["COPY".into(), key("scores"), key("copied"), "REPLACE".into()]
+            }
+            7 if !next.copied.is_empty() => {
+                next.scores = std::mem::take(&mut next.copied);
+                vec!["RENAME".into(), key("copied"), key("scores")]
+            }
+            8..12 => {
+                let value = "v".repeat(number as usize % 60);
+                next.fields.insert(name.clone(), value.clone());
+                vec!["HSET".into(), key("fields"), name, value]
+            }
+            12 => {
+                next.fields.remove(&name);
+                vec!["HDEL".into(), key("fields"), name]
+            }
+            13..15 => {
+                next.list.push_back(name.clone());
+                vec!["RPUSH".into(), key("list"), name]
+            }
+            15 if next.list.len() > 200 => {
+                next.list.drain(..100);
+                vec!["LTRIM".into(), key("list"), "100".into(), "-1".into()]
+            }
+            16 => {
+                next.list.pop_front();
+                vec!["LPOP".into(), key("list")]
+            }
+            17 if random.below(20) == 0 => {
+                next.fields.clear();
+                vec!["DEL".into(), key("fields")]
+            }
+            18 => {
+                next.members.remove(&name);
+                vec!["SREM".into(), key("members"), name]
+            }
+            _ => {
+                next.members.insert(name.clone());
+                vec!["SADD".into(), key("members"), name]
+            }
+        };
+        (words, next)
+    }
+
+    /// Reads all keys back; what was found becomes the only state.
+    fn verify(&mut self, peer: &mut Peer) -> Result<(), String> {
+        let found = self.read(peer);
+        if found != self.state && Some(&found) != self.next.as_ref() {
+            return Err(format!(
+                "client {} has {found:?}\nand should have {:?}\nor {:?}",
+                self.name, self.state, self.next
+            ));
+        }
+        self.state = found;
+        self.next = None;
+        Ok(())
+    }
+
+    fn read(&self, peer: &mut Peer) -> State {
+        let mut words = |command: &str, kind: &str, rest: &str| -> Vec<String> {
+            let line = format!("{command} {kind}:{}{rest}", self.name);
+            peer.ask(&line).items().iter().map(Reply::text).collect()
+        };
+        let pairs = |words: Vec<String>| {
+            words.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect::<Vec<_>>()
+        };
+        let scores = |words: Vec<String>| {
+            pairs(words)
+                .into_iter()
+                .map(|(name, score)| (name, score.parse().expect("a whole number")))
+                .collect()
+        };
+        State {
+            scores: scores(words("ZRANGE", "scores", " 0 -1 WITHSCORES")),
+            copied: scores(words("ZRANGE", "copied", " 0 -1 WITHSCORES")),
+            fields: pairs(words("HGETALL", "fields", "")).into_iter().collect(),
+            list: words("LRANGE", "list", " 0 -1").into(),
+            members: words("SMEMBERS", "members", "").into_iter().collect(),
+        }
+    }
+}
