@@ -29,7 +29,7 @@ pub(crate) struct Budget {
     next: AtomicU64,
     /// All claims by their numbers: which worker has it, and how many bytes it waits for (0: it does not wait).
     order: Mutex<BTreeMap<u64, Wish>>,
-    /// By worker: the largest connection that makes no progress.
+    /// By worker: the largest connection that makes no progress, or will soon have made none for too long.
     stalled: Box<[AtomicUsize]>,
     wakers: Box<[Waker]>,
 }
@@ -287,14 +287,13 @@ impl Account {
         }
     }
 
-    /// Whether it holds much and has made no progress for `timeout`, though nobody here kept it from that.
-    pub(crate) fn is_stalled(&mut self, timeout: Duration, now: Instant) -> bool {
-        let Some(large) = &mut self.large else { return false };
+    /// For how long it has made no progress, if it holds much and nobody here kept it from that.
+    pub(crate) fn stalled_for(&mut self, now: Instant) -> Duration {
+        let Some(large) = &mut self.large else { return Duration::ZERO };
         if large.waits_for > 0 || large.moved >= Limits::SMALL_REQUEST_BYTES {
             (large.since, large.moved) = (now, 0);
-            return false;
         }
-        now.saturating_duration_since(large.since) >= timeout
+        now.saturating_duration_since(large.since)
     }
 
     /// Its connection goes to another worker.

@@ -120,6 +120,49 @@ fn while_all_moves(running: &Running, body: impl FnOnce()) {
 }
 
 #[test]
+fn a_message_runs_after_its_connection_and_comes_back_where_there_is_no_room() {
+    for room in [true, false] {
+        // What lies in a mailbox is taken one by one, so that the message comes when its connection has gone.
+        let limits = Limits { mail_per_turn: 1, mailbox_capacity: 2, ..lines::limits() };
+        let running = lines::start(2, limits);
+        // One after the other: the first of its worker is the first to move, and the first in the ledger.
+        let come = |_| {
+            let mut client = running.connect();
+            let at: usize = client.ask("where").parse().unwrap();
+            (client, at)
+        };
+        let (mut clients, at): (Vec<Client>, Vec<usize>) = (0..4).map(come).unzip();
+        let address = running.ledger.addresses.lock().unwrap()[0].clone();
+        let (here, there) = (at[0], 1 - at[0]);
+        // The last two keep their workers where they are.
+        let mut stalls = 0;
+        for (client, &at) in clients.iter_mut().zip(&at).skip(2) {
+            if at == here || !room {
+                client.send(if at == here { "stall 1" } else { "stall 2" });
+                stalls += 1;
+            }
+        }
+        running.until("they stand still", |running| running.ledger.stalls.load(SeqCst) == stalls);
+        let (workers, ledger) = (running.server.workers(), &running.ledger);
+        assert!(workers.move_away(here, 1));
+        workers.post_to(&address, "after it\n".into(), None).unwrap();
+        if !room {
+            workers.post(there, "in its place\n".into()).unwrap();
+        }
+        ledger.committed.store(1, SeqCst);
+        if room {
+            assert_eq!(clients[0].line(), "after it");
+        } else {
+            running.until("it comes back", |_| ledger.undelivered.load(SeqCst) == 1);
+        }
+        ledger.committed.store(2, SeqCst);
+        running.until("it has moved", |_| ledger.moved.load(SeqCst) == 1);
+        assert_eq!(ledger.delivered.load(SeqCst), u64::from(room));
+        running.end();
+    }
+}
+
+#[test]
 fn a_message_to_a_connection_that_moves_reaches_it_or_comes_back() {
     const MESSAGES: u64 = 3000;
     // With little room, so that one which runs after its connection finds none at times.

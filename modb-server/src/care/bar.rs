@@ -7,9 +7,12 @@ use std::time::Duration;
 use modb_client::terminal::Bar;
 
 use super::CareError;
+use super::units::size;
 
 /// How often the bar is drawn anew.
 const REDRAW: Duration = Duration::from_millis(100);
+/// What is counted in units of people.
+pub(super) const BYTES: &str = "bytes";
 /// Sizes on the way are estimates: it is full only when it is over.
 const MAX_SHARE: f64 = 0.99;
 
@@ -64,7 +67,10 @@ impl Drop for Wakes<'_> {
 fn told(unit: &str, done: u64, total: u64) -> (Option<f64>, Vec<String>) {
     match total {
         0 => (None, Vec::new()),
-        _ => (Some((done as f64 / total as f64).min(MAX_SHARE)), vec![format!("of {total} {unit}")]),
+        _ => {
+            let of = if unit == BYTES { size(total) } else { format!("{total} {unit}") };
+            (Some((done as f64 / total as f64).min(MAX_SHARE)), vec![format!("of {of}")])
+        }
     }
 }
 
@@ -76,6 +82,7 @@ mod tests {
     fn what_is_done_is_told_and_never_all_before_the_end() {
         assert_eq!(told("records", 0, 0), (None, vec![]));
         assert_eq!(told("records", 4, 8), (Some(0.5), vec!["of 8 records".to_owned()]));
+        assert_eq!(told(BYTES, 1 << 20, 2 << 20), (Some(0.5), vec!["of 2.0 MiB".to_owned()]));
         assert_eq!(told("records", 9, 8).0, Some(MAX_SHARE));
     }
 

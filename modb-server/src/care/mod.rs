@@ -8,6 +8,7 @@
 mod bar;
 mod error;
 mod remote;
+mod units;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -149,7 +150,7 @@ fn backup(folder: &Path, target: &Path, kind: BackupKind, settings: &Settings) -
     let total = store::folder_bytes(folder);
     bar::during(
         "backing up",
-        "bytes",
+        bar::BYTES,
         || (store::folder_bytes(&target), total),
         || match open_unless_served(&options)? {
             Some(store) => {
@@ -167,7 +168,7 @@ fn restore(source: &Path, folder: &Path) -> Result<Found, CareError> {
     refuse_inside(folder, source)?;
     let total = store::folder_bytes(source);
     let measure = || (store::folder_bytes(folder), total);
-    let copy = bar::during("restoring", "bytes", measure, || Ok(store::copy_folder(source, folder)?))?;
+    let copy = bar::during("restoring", bar::BYTES, measure, || Ok(store::copy_folder(source, folder)?))?;
     // What does not pass is removed again.
     let report = examine(folder)?;
     if report.faults > 0 {
@@ -189,15 +190,15 @@ fn compact(folder: &Path, settings: &Settings) -> Result<Found, CareError> {
     let before = store::folder_bytes(folder);
     // What is merged is written anew before the old is removed, so the folder grows by about itself.
     let measure = || (store::folder_bytes(folder).saturating_sub(before), before);
-    bar::during("compacting", "bytes", measure, || match open_unless_served(&options)? {
+    bar::during("compacting", bar::BYTES, measure, || match open_unless_served(&options)? {
         Some(store) => {
             store.compact()?;
             Ok(store.close()?)
         }
         None => remote::compact(folder, settings),
     })?;
-    let after = store::folder_bytes(folder);
-    Ok(Found::done(&format!("{}: {before} bytes before, {after} after", folder.display())))
+    let (after, log) = (store::folder_bytes(folder), store::folder_bytes(&folder.join(store::LOG_FOLDER)));
+    Ok(Found::done(&format!("{}: {}", folder.display(), units::compacted(before, after, log))))
 }
 
 /// A copy inside its own original would copy itself.

@@ -30,13 +30,24 @@ const MEMTABLE_BYTES: u64 = 16 << 20;
 const JOURNAL_BYTES: u64 = 64 << 20;
 /// Records removed per batch of a sweep, and copied per batch of a backup.
 const PAGE_RECORDS: usize = 512;
+/// Below the data folder.
+const FOLDER: &str = "fjall";
 
 #[doc(hidden)]
 impl From<::fjall::Error> for StoreError {
     fn from(error: ::fjall::Error) -> Self {
         match error {
             ::fjall::Error::Io(source) => Self::unknown("storage engine", source),
-            other => Self::Engine(other.to_string()),
+            // Its own threads write, too: what they met may have been met by a commit.
+            ::fjall::Error::Storage(lsm_tree::Error::Io(source)) => Self::unknown("the table files", source),
+            ::fjall::Error::Storage(error) => super::log::tree_error("the table files", error),
+            other @ (::fjall::Error::Poisoned | ::fjall::Error::Locked | ::fjall::Error::KeyspaceDeleted) => {
+                Self::Engine(other.to_string())
+            }
+            _ => Self::Corrupt {
+                place: FOLDER.to_owned(),
+                what: "its journal, or the list of its files, is not what was written".to_owned(),
+            },
         }
     }
 }
@@ -78,7 +89,7 @@ impl Backing for Inner {
 impl FjallStore {
     pub(crate) fn open(options: &OpenOptions) -> Result<Self, StoreError> {
         let folder = Folder::take(&options.folder, EngineKind::Fjall)?;
-        let (database, records, meta) = open_database(&folder.path().join("fjall"), options.cache_mb)?;
+        let (database, records, meta) = open_database(&folder.path().join(FOLDER), options.cache_mb)?;
         let mut counters = HashMap::new();
         for entry in meta.iter() {
             let (key, value) = entry.into_inner()?;
@@ -245,7 +256,7 @@ impl Store for FjallStore {
     fn backup(&self, target: &Path, _kind: BackupKind) -> Result<(), StoreError> {
         self.group.health.check_read()?;
         let mut copy_folder = NewFolder::create(target)?;
-        let (copy, records, meta) = open_database(&copy_folder.path().join("fjall"), 16)?;
+        let (copy, records, meta) = open_database(&copy_folder.path().join(FOLDER), 16)?;
         let view = self.inner.database.snapshot();
         let mut from = vec![0];
         loop {

@@ -36,6 +36,7 @@ use modb_net::Seq;
 
 pub use self::files::{copy_folder, engine_of, folder_bytes};
 pub use self::folder::NewFolder;
+pub(crate) use self::log::LOG_FOLDER;
 pub use self::open::open;
 pub use self::options::{EngineKind, OpenOptions};
 
@@ -433,14 +434,7 @@ impl StoreError {
 
     /// Whether what is on the disk is damaged, and not only out of reach.
     pub fn is_damage(&self) -> bool {
-        use std::io::ErrorKind;
-        match self {
-            Self::Corrupt { .. } | Self::Engine(_) => true,
-            Self::Io { source, .. } => {
-                matches!(source.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData)
-            }
-            _ => false,
-        }
+        self.class() == ErrorClass::Damage
     }
 
     /// The system refused while `what` was being done.

@@ -28,15 +28,16 @@ impl Stalls {
 }
 
 impl<S: Service, T: Stream> Core<S, T> {
-    /// While memory is short nobody executes on top of unsent output, and the pool keeps nothing.
+    /// While memory is short nobody executes on top of unsent output; while somebody waits for it the pool keeps nothing.
     pub(super) fn refresh_memory(&mut self) {
         let high_water = self.conns.limits.output_high_water_bytes;
-        self.conns.desk.high_water_bytes = if self.conns.budget.is_short() {
+        let is_short = self.conns.budget.is_short();
+        if is_short || self.conns.budget.is_awaited() {
             self.conns.pool.clear();
-            high_water.min(Limits::SMALL_REQUEST_BYTES)
-        } else {
-            high_water
-        };
+            self.count_pool();
+        }
+        self.conns.desk.high_water_bytes =
+            if is_short { high_water.min(Limits::SMALL_REQUEST_BYTES) } else { high_water };
     }
 
     /// Tells the budget what the pool holds.
@@ -91,15 +92,18 @@ impl<S: Service, T: Stream> Core<S, T> {
             return;
         }
         self.stalls.next = again;
-        let mut stalled: Vec<(usize, u32)> = Vec::new();
+        // Who will be stalled at the next look counts, too: another worker that looks at its own in between is to know.
+        let nearly = timeout - timeout / LOOKS;
+        let mut stalled: Vec<(usize, u32, bool)> = Vec::new();
         for (slot, conn) in &mut self.conns.slab {
-            if conn.account.is_stalled(timeout, turn.now) && may_be_closed(&self.service, &conn.phase) {
-                stalled.push((conn.account.counted(), slot as u32));
+            let time = conn.account.stalled_for(turn.now);
+            if time >= nearly && may_be_closed(&self.service, &conn.phase) {
+                stalled.push((conn.account.counted(), slot as u32, time >= timeout));
             }
         }
         stalled.sort_unstable();
-        while let Some((bytes, slot)) = stalled.pop() {
-            if budget.missing() == 0 || !budget.is_largest_stalled(turn.worker, bytes) {
+        while let Some((bytes, slot, is_due)) = stalled.pop() {
+            if !budget.is_largest_stalled(turn.worker, bytes) || !is_due || budget.missing() == 0 {
                 return;
             }
             tracing::info!(
@@ -119,6 +123,10 @@ impl<S: Service, T: Stream> Core<S, T> {
                 serving.doom = Some(Doom::Close(CloseReason::MemoryStall));
                 self.end_serving_if_due(slot, turn);
                 self.conns.touch(slot);
+                // Given back at once, since it decides whether another one has to go.
+                self.conns.pool.clear();
+                let conn = &mut self.conns.slab[slot as usize];
+                conn.account.recount(conn.output.heap_bytes());
             }
             _ => self.abort(slot, CloseReason::MemoryStall, turn),
         }

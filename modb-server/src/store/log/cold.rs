@@ -92,8 +92,14 @@ impl From<lsm_tree::Error> for StoreError {
 }
 
 /// An error of the tree in words of ours; `place` is where it was reading or writing.
-pub(super) fn tree_error(place: &str, error: lsm_tree::Error) -> StoreError {
+pub(in crate::store) fn tree_error(place: &str, error: lsm_tree::Error) -> StoreError {
+    use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     let what = match error {
+        lsm_tree::Error::Io(source)
+            if matches!(source.kind(), UnexpectedEof | InvalidData | InvalidInput) =>
+        {
+            "it ends before its blocks do, or holds something else"
+        }
         lsm_tree::Error::Io(source) => return StoreError::io(place, source),
         lsm_tree::Error::ChecksumMismatch { .. } => {
             "a block does not have the checksum that was written with it"
@@ -534,6 +540,26 @@ mod tests {
         assert!(cold.file_names().is_empty(), "nor of its files");
         drop(cold);
         assert_eq!(LsmCold::open(dir.path(), 1 << 20).unwrap().get(b"a").unwrap(), None);
+    }
+
+    #[test]
+    fn a_table_file_that_was_cut_anywhere_is_damage_and_not_out_of_reach() {
+        // What a seek to before the start of an empty one is answered with.
+        let empty = lsm_tree::Error::Io(std::io::ErrorKind::InvalidInput.into());
+        assert!(tree_error("a file", empty).is_damage());
+        for part in 1..8 {
+            let dir = tempfile::tempdir().unwrap();
+            let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+            ingest(&cold, 1, (0..3000).map(|n| record(&format!("k{n:05}"), Some("value"))).collect());
+            let file = cold.files.join(cold.file_names().into_iter().next().unwrap());
+            drop(cold);
+            let file = std::fs::File::options().write(true).open(file).unwrap();
+            file.set_len(file.metadata().unwrap().len() * part / 8).unwrap();
+            let read = LsmCold::open(dir.path(), 1 << 20)
+                .and_then(|cold| cold.range(&[1], &[0xff]).collect::<Result<Vec<_>, _>>());
+            let error = read.map(|records| records.len()).unwrap_err();
+            assert!(error.is_damage(), "{part}: {error}");
+        }
     }
 
     #[test]

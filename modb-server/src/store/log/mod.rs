@@ -45,8 +45,11 @@ use modb_net::Seq;
 use self::background::{
     Background, FLUSH, LOOK, Priority, run_compactor, run_flusher, run_preparer, run_urgent_flusher,
 };
+#[cfg(feature = "fjall")]
+pub(super) use self::cold::tree_error;
 use self::engine::{DISK_FULL, Engine, FULL_DISK_PATIENCE, Tuning};
-use self::open::{LOG_FOLDER, Opened, TABLES_FOLDER, UseOfFiles, check_files};
+pub(crate) use self::open::LOG_FOLDER;
+use self::open::{Opened, TABLES_FOLDER, UseOfFiles, check_files};
 use super::end::Depth;
 use super::folder::{Folder, NewFolder};
 use super::format::{End, Format};

@@ -19,7 +19,8 @@ use crate::store::end::Depth;
 use crate::store::folder::Folder;
 use crate::store::options::{EngineKind, OpenOptions};
 
-pub(super) const LOG_FOLDER: &str = "log";
+/// Below the data folder.
+pub(crate) const LOG_FOLDER: &str = "log";
 pub(super) const TABLES_FOLDER: &str = "tables";
 
 /// A folder that is open.

@@ -144,6 +144,54 @@ fn who_makes_no_progress_while_others_wait_is_closed_and_told_and_nobody_else() 
     assert!(!slow_wire.is_shut());
 }
 
+impl Bench {
+    /// A connection with so much of a request that does not go on.
+    fn silent(&mut self, bytes: usize) -> (Token, Wire) {
+        let (token, wire) = self.connect();
+        wire.arrive(format!("echo {}", "x".repeat(bytes)).as_bytes());
+        self.settle(&[(token, &wire)]);
+        (token, wire)
+    }
+}
+
+#[test]
+fn of_all_who_are_stalled_the_largest_goes_and_no_more_than_must() {
+    let mut bench = with_memory(1024 * KIB);
+    let silent = [200, 300, 100].map(|kib| bench.silent(kib * KIB));
+    let (waiting, wire) = bench.connect();
+    wire.arrive(format!("echo {}", "x".repeat(400 * KIB)).as_bytes());
+    bench.settle(&[(waiting, &wire)]);
+    assert!(bench.budget.is_awaited());
+    for _ in 0..8 {
+        bench.pass(Duration::from_secs(1));
+    }
+    assert_eq!(bench.closed(), [CloseReason::MemoryStall]);
+    assert_eq!(silent.map(|(_, wire)| wire.is_shut()), [false, true, false]);
+}
+
+#[test]
+fn of_two_workers_the_one_that_looks_first_leaves_the_larger_to_the_other() {
+    for first in [0, 1] {
+        let one = with_memory(1024 * KIB);
+        let (admission, budget) = (one.admission.clone(), one.budget.clone());
+        let mut workers = [one, Bench::of(1, memory_limits(1024 * KIB), admission, budget.clone())];
+        workers[1].now = workers[0].now;
+        let (_, small) = workers[0].silent(200 * KIB);
+        let (_, large) = workers[1].silent(300 * KIB);
+        let (waiting, wire) = workers[0].connect();
+        wire.arrive(format!("echo {}", "x".repeat(600 * KIB)).as_bytes());
+        workers[0].settle(&[(waiting, &wire)]);
+        assert!(budget.is_awaited());
+        // Each looks when it is time, one always a little before the other.
+        for _ in 0..80 {
+            for at in [first, 1 - first] {
+                workers[at].pass(Duration::from_millis(100));
+            }
+        }
+        assert_eq!((small.is_shut(), large.is_shut()), (false, true), "{first} first");
+    }
+}
+
 #[test]
 fn without_a_bound_nothing_waits_and_nothing_has_a_claim() {
     let mut bench = with_memory(usize::MAX);

@@ -339,6 +339,9 @@ struct Bench {
     interests: Vec<(Token, Interest)>,
     gone: Vec<Token>,
     handed_out: Vec<Token>,
+    /// What a worker would count, and how much of it was asked for.
+    counted: Vec<CloseReason>,
+    asked: usize,
     /// The poller does not let a socket go that is to be handed out.
     holds_on: bool,
     unread: Vec<u8>,
@@ -392,6 +395,8 @@ impl Bench {
             interests: Vec::new(),
             gone: Vec::new(),
             handed_out: Vec::new(),
+            counted: Vec::new(),
+            asked: 0,
             holds_on: false,
             unread: Vec::new(),
             alone: Alone::default(),
@@ -461,6 +466,7 @@ impl Bench {
                 }
             }
         }
+        self.count();
     }
 
     /// Lets `bytes` arrive and reports them.
@@ -484,7 +490,15 @@ impl Bench {
 
     /// What a worker would count, since this was last asked.
     fn counted(&mut self) -> Vec<CloseReason> {
-        self.core.take_closed().collect()
+        self.counted[std::mem::replace(&mut self.asked, self.counted.len())..].to_vec()
+    }
+
+    /// What is counted is what was told, but for those of whom nobody is told, or in another way.
+    fn count(&mut self) {
+        self.counted.extend(self.core.take_closed());
+        let in_silence = [CloseReason::Refused, CloseReason::ConnectFailed, CloseReason::HandedOut];
+        let told = self.counted.iter().filter(|reason| !in_silence.contains(reason));
+        assert!(told.eq(self.closed.borrow().iter()), "{:?} counted, {:?} told", self.counted, self.closed);
     }
 }
 

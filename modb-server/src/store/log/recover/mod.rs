@@ -201,7 +201,8 @@ pub(super) fn copy_segments(
         while at < *used_bytes {
             let piece = pieces.get(at, COPY_BYTES).map_err(read)?;
             if piece.is_empty() {
-                return Err(cannot_read(name, std::io::ErrorKind::UnexpectedEof.into()));
+                let what = "it ends before its commits do".to_owned();
+                return Err(StoreError::Corrupt { place: name.clone(), what });
             }
             file.write_at(at, piece).map_err(failed)?;
             at += piece.len() as u64;
