@@ -18,6 +18,9 @@ use crate::store::{Batch, Counter, Write};
 /// Up to this many pending writes are searched one by one; above, through a map.
 const SEARCHED_WRITES: usize = 8;
 
+/// So many pending writes are full.
+const FULL_WRITES: usize = 512;
+
 /// A key as a `Tx` found it. Stale once the same key was written.
 #[derive(Debug)]
 pub struct Entry<'k> {
@@ -233,6 +236,23 @@ impl<'a> Tx<'a> {
         let expired =
             stored.as_ref().and_then(|record| record.head.expires_at_ms).is_some_and(|at| at <= self.now_ms);
         Ok(Entry { place, stored, expired })
+    }
+
+    /// Whether so much is to be written that what nobody sees yet had better be written before.
+    pub(super) fn is_full(&self) -> bool {
+        self.writes.len() >= FULL_WRITES
+    }
+
+    /// Takes out the pages of a collection that are to be written.
+    pub(super) fn take_pages(&mut self, id: CollectionId) -> Vec<Write> {
+        let is_page = |write: &Write| {
+            let page = key_of(write).and_then(|key| CollectionId::from_page_key(key));
+            page.is_some_and(|(owner, _)| owner == id)
+        };
+        let (pages, others) = std::mem::take(&mut self.writes).into_iter().partition(is_page);
+        self.writes = others;
+        self.places.clear();
+        pages
     }
 
     /// Keeps what is being built until this is applied, or dropped.

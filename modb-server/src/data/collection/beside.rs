@@ -34,10 +34,14 @@ impl Sites {
     /// Begins a collection whose nodes have numbers below `next`.
     fn begin(&self, data: &Data, next: u32) -> Result<Site, DataError> {
         let id = data.new_collection()?;
-        self.lock().insert(id);
-        let site = Site { sites: self.clone(), id };
+        let site = self.enter(id);
         data.store().apply(Batch { writes: vec![grave(id, next)] })?;
         Ok(site)
+    }
+
+    fn enter(&self, id: CollectionId) -> Site {
+        self.lock().insert(id);
+        Site { sites: self.clone(), id }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeSet<CollectionId>> {
@@ -68,6 +72,26 @@ impl Drop for Site {
 }
 
 impl Tx<'_> {
+    /// Writes the pages of a collection that came to be with this, and whose nodes have numbers below `next`, if they have
+    /// become too many for its batch.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub(super) fn spill(&mut self, id: CollectionId, next: u32) -> Result<(), DataError> {
+        if !self.is_full() {
+            return Ok(());
+        }
+        if !self.data().sites().has(id) {
+            let site = self.data().sites().enter(id);
+            self.keep(site);
+        }
+        let mut writes = self.take_pages(id);
+        writes.push(grave(id, next));
+        self.data().store().apply(Batch { writes })?;
+        self.write(Write::Delete(id.grave_key()));
+        Ok(())
+    }
+
     /// The payload of a copy of what `record` holds, whose pages are written by the time this returns.
     ///
     /// # Errors
@@ -93,5 +117,95 @@ impl Tx<'_> {
         }
         self.write(Write::Delete(to.grave_key()));
         Ok(with_number(&record.payload, to))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::data::{Set, Tally, check};
+    use crate::store::{EngineKind, OpenOptions, Store, open};
+
+    const MEMBERS: u32 = 10_000;
+
+    fn open_data(store: &Arc<dyn Store>) -> Data {
+        let data = Data::open(store.clone(), 16, false).unwrap();
+        data.keep_pages_small(true);
+        data
+    }
+
+    /// Builds a large set at `key`, and does `then` before it is committed, if that says so.
+    fn build(data: &Data, then: impl FnOnce() -> bool) {
+        let (tally, mut buf, held) =
+            (Tally::default(), Vec::new(), data.hold_sleeping(crate::data::Need::everything()));
+        let mut tx = Tx::new(data, &held, &tally, &mut buf, 0);
+        let entry = tx.entry(0, b"key").unwrap();
+        let mut set = Set::replacing(&tx, entry);
+        for number in 0..MEMBERS {
+            assert!(set.add(&mut tx, format!("m{number}").as_bytes()).unwrap());
+        }
+        set.save(&mut tx).unwrap();
+        if then() {
+            tx.commit().unwrap();
+        }
+    }
+
+    /// How many pages and graves there are.
+    fn left(store: &Arc<dyn Store>) -> usize {
+        store.scan(&[0x11], &[0x13], usize::MAX >> 1).unwrap().records.len()
+    }
+
+    fn graves(store: &Arc<dyn Store>) -> usize {
+        let (from, to) = crate::data::layout::graves_range();
+        store.scan(&from, &to, 10).unwrap().records.len()
+    }
+
+    fn assert_whole(store: &Arc<dyn Store>) {
+        assert_eq!(check(&**store, &mut |_, _| {}).unwrap().described, [""; 0]);
+    }
+
+    #[test]
+    fn what_is_large_is_written_before_its_key_and_seen_with_it() {
+        let store = open(&OpenOptions { engine: EngineKind::Memory, ..OpenOptions::new("") }).unwrap();
+        let data = open_data(&store);
+        build(&data, || {
+            assert!(left(&store) > 1000, "only the last pages are in the batch");
+            assert_eq!((graves(&store), data.sizes(0).0), (1, 0), "nobody sees half");
+            // A crash now leaves a grave.
+            assert_whole(&store);
+            assert!(data.sweep_ended(&mut || Ok(())).unwrap());
+            assert!(left(&store) > 1000, "the housekeeper leaves it alone");
+            true
+        });
+        assert_eq!((graves(&store), data.sizes(0).0), (0, 1));
+        assert_whole(&store);
+        assert!(data.sweep_ended(&mut || Ok(())).unwrap());
+        assert_whole(&store);
+        let (tally, mut buf, held) =
+            (Tally::default(), Vec::new(), data.hold_sleeping(crate::data::Need::everything()));
+        let mut tx = Tx::new(&data, &held, &tally, &mut buf, 0);
+        let mut set = Set::find(&mut tx, 0, b"key").unwrap().unwrap();
+        assert_eq!(set.len(), u64::from(MEMBERS));
+        assert!(set.contains(&mut tx, b"m9999").unwrap());
+    }
+
+    #[test]
+    fn what_is_given_up_half_built_leaves_nothing() {
+        let store = open(&OpenOptions { engine: EngineKind::Memory, ..OpenOptions::new("") }).unwrap();
+        let data = open_data(&store);
+        build(&data, || false);
+        assert!(left(&store) > 1000);
+        assert_whole(&store);
+        assert!(data.sites().were_left());
+        assert!(data.sweep_ended(&mut || Ok(())).unwrap());
+        assert_eq!(left(&store), 0);
+        // Also by the process after one that was killed.
+        let killed = std::mem::ManuallyDrop::new(open_data(&store));
+        build(&killed, || false);
+        assert!(open_data(&store).sweep_ended(&mut || Ok(())).unwrap());
+        assert_eq!(left(&store), 0);
+        assert_whole(&store);
     }
 }

@@ -27,15 +27,18 @@ pub(in crate::data) struct Plot {
     pub(super) integers: bool,
     pub(super) id: Option<CollectionId>,
     pub(super) numbers: Numbers,
+    /// Its number is new, or will be: nobody sees its pages before its key record.
+    new: bool,
 }
 
 impl Plot {
     pub(super) fn new() -> Self {
-        Self { big: false, integers: false, id: None, numbers: Numbers::default() }
+        Self { big: false, integers: false, id: None, numbers: Numbers::default(), new: true }
     }
 
     pub(super) fn of(payload: &Payload) -> Self {
-        Self { big: payload.big, integers: payload.integers, id: payload.id, numbers: payload.numbers }
+        let &Payload { big, integers, id, numbers, .. } = payload;
+        Self { big, integers, id, numbers, new: id.is_none() }
     }
 
     /// Sees to it that it has a number.
@@ -60,7 +63,11 @@ impl Plot {
     ) -> Result<T, DataError> {
         let limits = limits::<O>(tx, self.id.is_some());
         let mut pages = TxPages { tx, id: &mut self.id };
-        work(tree, &mut Ground { pages: &mut pages, numbers: &mut self.numbers, limits })
+        let done = work(tree, &mut Ground { pages: &mut pages, numbers: &mut self.numbers, limits })?;
+        if let (true, Some(id)) = (self.new, self.id) {
+            tx.spill(id, self.numbers.next)?;
+        }
+        Ok(done)
     }
 }
 
@@ -189,7 +196,7 @@ pub(super) fn save(
     if len == 0 {
         return tx.remove_collection(entry, plot.id.map(|id| (id, plot.numbers.next)));
     }
-    let &Plot { big, integers, id, numbers } = plot;
+    let &Plot { big, integers, id, numbers, .. } = plot;
     let payload = Payload { big, integers, id, numbers, len, roots }.encode();
     // Where only a page was changed the key record is as it was.
     if entry.live().is_some_and(|stored| stored.head == head && stored.payload == payload) {
