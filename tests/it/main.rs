@@ -192,6 +192,14 @@ scenarios! {
     shortage::a_flush_that_cannot_be_done_is_said_and_done_once_it_can, unless Redis: "Redis has no table files",
         unless Windows: "a folder with open files keeps its name", unless WindowsHost: "a folder with open files keeps its name";
 
+    shortage::descriptors_taken_away_5_times_come_back_5_times, unless Redis: "Redis needs none while it writes",
+        unless Windows: "no descriptor limit", unless WindowsHost: "no descriptor limit";
+    shortage::space_taken_away_5_times_comes_back_5_times, unless Redis: "Redis answers an error or ends",
+        unless Windows: "a file that takes all space is made by Linux here";
+    #[ignore = "minutes of load"]
+    shortage::long_descriptors_and_space_taken_away_20_times_come_back_20_times, unless Redis: "Redis has no such bound",
+        unless Windows: "no descriptor limit", unless WindowsHost: "no descriptor limit";
+
     costs::costs_grow_as_the_table_of_commands_says, unless Redis: "the table is Modb's own";
 
     counts::commands_are_counted_by_name_and_outcome_and_forgotten_when_asked;

@@ -1,9 +1,12 @@
-//! Running short is not failing: what the disk or the system has no room for is said, waited for, and done later.
+//! Running short is not failing: what the disk or the system has no room for is said, waited for, and done later, however
+//! often it happens.
 
 use std::fs;
+use std::time::Instant;
 
 use modb_tests::peer::encode;
-use modb_tests::{Launch, Peer, Platform, Reply, wait};
+use modb_tests::sys::{self, SmallDisk};
+use modb_tests::{Launch, Peer, Platform, Reply, Server, skip, wait};
 
 /// More than any disk has.
 const NEARLY_FULL_MB: &str = "1000000000";
@@ -75,6 +78,135 @@ pub(crate) fn a_flush_that_cannot_be_done_is_said_and_done_once_it_can(platform:
     for n in (0..written).step_by(97) {
         assert_eq!(peer.ask(&format!("GET k{n}")), Reply::bulk(value(n, VALUE_BYTES)), "k{n}");
     }
+}
+
+/// Someone who writes without pause, and knows what was acknowledged.
+struct Writer<'s> {
+    server: &'s Server,
+    peer: Option<Peer>,
+    next: usize,
+    acknowledged: Vec<usize>,
+}
+
+impl Writer<'_> {
+    const VALUE_BYTES: usize = 20_000;
+    const PIPELINE: usize = 50;
+
+    /// Writes some; whether all of it was acknowledged. A connection that was closed is opened again the next time.
+    fn write(&mut self) -> bool {
+        let mut peer = match self.peer.take() {
+            Some(peer) => peer,
+            None => match Peer::try_connect(self.server.addr()) {
+                Ok(peer) => peer,
+                Err(_) => return false,
+            },
+        };
+        let keys = self.next..self.next + Self::PIPELINE;
+        self.next = keys.end;
+        let requests =
+            keys.clone().flat_map(|n| encode(["SET", &format!("k{n}"), &value(n, Self::VALUE_BYTES)]));
+        if peer.try_send(&requests.collect::<Vec<u8>>()).is_err() {
+            return false;
+        }
+        let mut all = true;
+        for n in keys {
+            match peer.try_reply() {
+                Ok(reply) if reply == Reply::ok() => self.acknowledged.push(n),
+                Ok(_) => all = false,
+                Err(_) => return false,
+            }
+        }
+        self.peer = Some(peer);
+        all
+    }
+}
+
+/// Takes something away so often and gives it back, while someone writes: each time writing stops with a reason that `INFO`
+/// tells, reading goes on, and both go on once it is back. At the end all that was acknowledged is there.
+fn run_short(server: Server, rounds: usize, take: &dyn Fn(&Server), give: &dyn Fn(&Server)) {
+    let mut looker = server.peer();
+    let mut writer = Writer { server: &server, peer: None, next: 0, acknowledged: Vec::new() };
+    assert!(writer.write());
+    for round in 0..rounds {
+        take(&server);
+        wait::until("writes are refused", || (!writer.write()).then_some(()));
+        let reason = wait::until("INFO says why", || reason_in(&mut looker));
+        println!("round {round}, {} written: {reason}", writer.acknowledged.len());
+        let sample = writer.acknowledged[round * 31 % writer.acknowledged.len()];
+        assert_eq!(looker.ask(&format!("STRLEN k{sample}")), Reply::Int(Writer::VALUE_BYTES as i64));
+        let given = Instant::now();
+        give(&server);
+        wait::until("writes are taken again", || writer.write().then_some(()));
+        wait::until("nothing is amiss", || reason_in(&mut looker).is_none().then_some(()));
+        println!("all is well after {:?}", given.elapsed());
+    }
+    let acknowledged = std::mem::take(&mut writer.acknowledged);
+    drop((writer, looker));
+    let server = server.kill_and_restart();
+    let mut peer = server.peer();
+    for part in acknowledged.chunks(500) {
+        peer.send(&part.iter().flat_map(|n| encode(["STRLEN", &format!("k{n}")])).collect::<Vec<u8>>());
+        for (n, reply) in part.iter().zip(peer.replies(part.len())) {
+            assert_eq!(reply, Reply::Int(Writer::VALUE_BYTES as i64), "k{n} was acknowledged");
+        }
+    }
+}
+
+/// What `INFO` says that the store waits for, if it does.
+fn reason_in(peer: &mut Peer) -> Option<String> {
+    let info = peer.ask("INFO everything").text();
+    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let reason = [field("modb_store_trouble:"), field("modb_read_only_reason:")].into_iter().flatten();
+    reason.into_iter().find(|reason| !reason.is_empty()).map(str::to_owned)
+}
+
+fn without_descriptors(platform: &Platform, rounds: usize) {
+    let server = Launch::new(platform).with("--cache-mb", "16").start();
+    let Some(limit) = sys::set_descriptor_limit_of(server.pid(), 1000) else {
+        skip!("the limit of another process cannot be changed here")
+    };
+    let open = |server: &Server| sys::open_descriptors(server.pid()).expect("Linux tells") as u64;
+    run_short(
+        server,
+        rounds,
+        &|server| _ = sys::set_descriptor_limit_of(server.pid(), open(server)),
+        &|server| _ = sys::set_descriptor_limit_of(server.pid(), limit),
+    );
+}
+
+/// `min_free_mb`: whether the server stops before the disk is full, or finds it full.
+fn without_space(platform: &Platform, rounds: usize, min_free_mb: &str) {
+    let disk = match SmallDisk::mount() {
+        Ok(disk) => disk,
+        Err(reason) => skip!("{reason}"),
+    };
+    let launch = Launch::new(platform).with("--cache-mb", "16").with("--min-free-mb", min_free_mb);
+    let server = launch.in_folder(disk.path().join("data")).start();
+    let ballast = disk.path().join("ballast");
+    run_short(
+        server,
+        rounds,
+        &|_| {
+            let mut file = fs::File::create(&ballast).expect("there is room for a name");
+            // It ends with an error: there is no more.
+            let _ = std::io::copy(&mut std::io::repeat(1), &mut file);
+        },
+        &|_| fs::remove_file(&ballast).expect("it is there"),
+    );
+}
+
+pub(crate) fn descriptors_taken_away_5_times_come_back_5_times(platform: &Platform) {
+    without_descriptors(platform, 5);
+}
+
+pub(crate) fn space_taken_away_5_times_comes_back_5_times(platform: &Platform) {
+    without_space(platform, 5, "0");
+}
+
+pub(crate) fn long_descriptors_and_space_taken_away_20_times_come_back_20_times(platform: &Platform) {
+    without_descriptors(platform, 20);
+    without_space(platform, 20, "0");
+    without_space(platform, 20, "16");
 }
 
 fn value(n: usize, bytes: usize) -> String {

@@ -188,6 +188,8 @@ pub struct Env<'e> {
     pub now_ms: u64,
     /// Who has it executed.
     pub host: &'e dyn Host,
+    /// He may sleep until the store has room. Who may not has asked before.
+    pub may_sleep: bool,
 }
 
 /// Executes a resolved command: takes the stripes it needs, runs it, commits, gives them back.
@@ -249,7 +251,11 @@ pub fn execute_sleeping(
     scratch: &mut Scratch,
     parker: &Parker,
 ) -> Outcome {
-    let env = Env { host: parker, ..*env };
+    let env = Env { host: parker, may_sleep: true, ..*env };
+    if resolved.spec.flags.has(Flags::WRITE) {
+        // Before it holds what others want.
+        env.instance.data.store().wait_for_room();
+    }
     let mut outcome = execute(resolved, args, client, &env, scratch);
     loop {
         match outcome {
@@ -290,14 +296,14 @@ fn run<'d>(
     mut held: Held<'d>,
 ) -> Result<Outcome, Begun> {
     let spec = resolved.spec;
-    let &Env { instance, network, tally, now_ms, host } = env;
+    let &Env { instance, network, tally, now_ms, host, may_sleep } = env;
     let data = &instance.data;
     if spec.walks() {
         // What it waited for is whole; it takes long, and needs no more.
         held.give_back();
     }
     let frees = !spec.flags.has(Flags::DENYOOM);
-    let mut tx = Tx::new(data, &held, tally, &mut scratch.key, now_ms).freeing(frees);
+    let mut tx = Tx::new(data, &held, tally, &mut scratch.key, now_ms).freeing(frees).at_once(!may_sleep);
     let mut reply = (spec.run)(&mut Ctx { tx: &mut tx, client, instance, network }, args);
     if let Some(missed) = tx.missed() {
         // It has changed nothing, and is run again.

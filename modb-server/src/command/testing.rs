@@ -59,6 +59,7 @@ impl Bench {
             tally: &self.tally,
             now_ms: self.now_ms.get(),
             host: &self.parker,
+            may_sleep: true,
         };
         let reply = resolve(args).and_then(|resolved| {
             let scratch = &mut self.scratch.borrow_mut();

@@ -102,6 +102,8 @@ impl Data {
 
     fn remove_group(&self, group: &[(Place<'_>, u64)], now_ms: u64, tally: &Tally) -> Result<(), DataError> {
         let mut key_buf = Vec::new();
+        // Before it holds what others want.
+        self.store.wait_for_room();
         let held = self.stripes.hold_sleeping(Need::many(group.iter().map(|(place, _)| place.hash)));
         let mut tx = Tx::new(self, &held, tally, &mut key_buf, now_ms).freeing(true);
         for (place, at) in group {

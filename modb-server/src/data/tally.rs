@@ -16,6 +16,8 @@ pub struct Tally {
     pub commands: Total,
     /// Error replies.
     pub errors: Total,
+    /// Connections that wait until the store has room.
+    pub crowded: Now,
 }
 
 impl Tally {
@@ -26,6 +28,22 @@ impl Tally {
         } else {
             self.misses.bump();
         }
+    }
+}
+
+/// A number as it is now.
+#[derive(Debug, Default)]
+pub struct Now(AtomicU64);
+
+impl Now {
+    /// It has changed.
+    pub fn set(&self, now: u64) {
+        self.0.store(now, Ordering::Relaxed);
+    }
+
+    /// As it was last set.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 

@@ -97,6 +97,8 @@ pub struct Tx<'a> {
     waits: bool,
     /// Less is kept after it.
     frees: bool,
+    /// Whoever commits it may not sleep until the store has room.
+    at_once: bool,
 }
 
 /// The stripe of a key that was read without it, while a batch becomes visible there.
@@ -129,12 +131,18 @@ impl<'a> Tx<'a> {
             sites: Vec::new(),
             waits: false,
             frees: false,
+            at_once: false,
         }
     }
 
     /// For a command after which less is to be kept, or no more: it is also taken when the disk is nearly full.
     pub fn freeing(self, frees: bool) -> Self {
         Self { frees, ..self }
+    }
+
+    /// For those who may not sleep: they have asked [`Store::crowded_until`](crate::store::Store::crowded_until) before.
+    pub fn at_once(self, at_once: bool) -> Self {
+        Self { at_once, ..self }
     }
 
     /// For what cannot be run again: it waits where it would miss a stripe. No worker may.
@@ -406,11 +414,15 @@ impl<'a> Tx<'a> {
                 self.added.drain(..).filter(|(_, by)| *by != 0).map(|(counter, by)| Write::Add(counter, by)),
             );
             self.places.clear();
-            let (data, remapped, frees) = (self.data, &mut self.remapped, self.frees);
+            let (data, remapped) = (self.data, &mut self.remapped);
+            let (frees, at_once) = (self.frees, self.at_once);
             written = self.held.publish(several, || {
                 let batch = Batch { writes };
-                let written =
-                    if frees { data.store.apply_freeing(batch)? } else { data.store.apply(batch)? };
+                let written = match (at_once, frees) {
+                    (true, _) => data.store.apply_at_once(batch, frees)?,
+                    (false, true) => data.store.apply_freeing(batch)?,
+                    (false, false) => data.store.apply(batch)?,
+                };
                 for (database, namespace) in remapped.drain(..) {
                     data.catalog.publish(database, namespace);
                 }

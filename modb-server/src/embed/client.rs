@@ -71,6 +71,7 @@ impl LocalClient {
                 tally: &instance.embedded,
                 now_ms: now_ms(),
                 host: parker,
+                may_sleep: true,
             };
             let (mut awaited, mut gave_up) = (Seq::ZERO, None);
             let reply = command::resolve(args).and_then(|resolved| {

@@ -404,6 +404,7 @@ impl Keyspace {
     pub fn clear(&self) -> Result<(), Error> {
         self.shared.run(|open| {
             let data = &open.instance.data;
+            data.store().wait_for_room();
             let (held, mut key_buf) = (open.hold(Need::everything())?, Vec::new());
             let mut tx = Tx::new(data, &held, &open.instance.embedded, &mut key_buf, now_ms()).freeing(true);
             tx.flush_database(self.index)?;
@@ -557,6 +558,9 @@ impl Keyspace {
             let instance = &*open.instance;
             // Taken out, so that a closure may use another database.
             let mut key_buf = SCRATCH.take();
+            if !keys.is_empty() {
+                instance.data.store().wait_for_room();
+            }
             let need = instance.data.need_many(keys.iter().map(AsRef::as_ref));
             let held = open.hold(need)?;
             let tx = Tx::new(&instance.data, &held, &instance.embedded, &mut key_buf, now_ms());

@@ -11,8 +11,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use modb_net::resp::{Decoded, Encoder, Limits, ProtocolError, RequestDecoder};
 use modb_net::{
-    AcceptorStats, CloseReason, Connections, Flow, HandedOut, Handle, In, Opening, Out, Peer, Release, Seq,
-    Service, Token, Turn, WorkerStats, Workers,
+    AcceptorStats, Address, CloseReason, Connections, Flow, HandedOut, Handle, In, Opening, Out, Peer,
+    Release, Seq, Service, Token, Turn, WorkerStats, Workers,
 };
 
 use crate::command::{Begun, Calls, Client, ClientInfo, Instance, Network, SAMPLE_INTERVAL, Scratch};
@@ -63,6 +63,9 @@ pub struct Worker {
     /// Connections that wait for the end of a pause.
     paused: Vec<Token>,
     resume_at: Option<Instant>,
+    /// Connections that wait until the store has room, in the order of coming.
+    crowded: Vec<Address>,
+    look_for_room_at: Option<Instant>,
     /// The database stays open as long as it is served. Dropped last.
     _present: Present,
 }
@@ -111,6 +114,8 @@ impl Worker {
             farewell,
             paused: Vec::new(),
             resume_at: None,
+            crowded: Vec::new(),
+            look_for_room_at: None,
             _present: present,
         }
     }
@@ -140,6 +145,17 @@ impl Worker {
         self.resume_at = None;
         for token in std::mem::take(&mut self.paused) {
             connections.resume(token);
+        }
+    }
+
+    /// Lets those go on who wait until the store has room, if it has. Whoever finds that others have taken it comes again.
+    fn look_for_room(&mut self) {
+        self.look_for_room_at = self.instance.data.store().crowded_until();
+        if self.look_for_room_at.is_none() {
+            for connection in self.crowded.drain(..) {
+                self.workers.resume(&connection);
+            }
+            self.tally.crowded.set(0);
         }
     }
 
@@ -244,11 +260,16 @@ impl Service for Worker {
     }
 
     fn next_timer(&self) -> Option<Instant> {
-        self.resume_at
+        [self.resume_at, self.look_for_room_at].into_iter().flatten().min()
     }
 
-    fn on_timer(&mut self, connections: &mut dyn Connections<Session>, _: &Turn<'_, Self>) {
-        self.resume_all(connections);
+    fn on_timer(&mut self, connections: &mut dyn Connections<Session>, turn: &Turn<'_, Self>) {
+        if self.resume_at.is_some_and(|at| at <= turn.now) {
+            self.resume_all(connections);
+        }
+        if self.look_for_room_at.is_some_and(|at| at <= turn.now) {
+            self.look_for_room();
+        }
     }
 
     fn end_turn(&mut self, turn: &Turn<'_, Self>) -> Release {

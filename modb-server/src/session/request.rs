@@ -102,6 +102,9 @@ impl Worker {
         if self.is_paused(conn, resolved.spec, now_ms, turn) {
             return Some(Flow::Blocked);
         }
+        if self.is_crowded(conn, resolved.spec) {
+            return Some(Flow::Parked);
+        }
         match self.room_for_batch(resolved.spec, args, bytes.len(), out) {
             Room::Free => {}
             Room::Short => return Some(Flow::AwaitRoom),
@@ -112,8 +115,14 @@ impl Worker {
         }
         let network = Net { turn };
         let host = Desk { out: RefCell::new(&mut *out), conn: &conn, workers: &self.workers };
-        let env =
-            Env { instance: &self.instance, network: &network, tally: &self.tally, now_ms, host: &host };
+        let env = Env {
+            instance: &self.instance,
+            network: &network,
+            tally: &self.tally,
+            now_ms,
+            host: &host,
+            may_sleep: false,
+        };
         match command::execute(resolved, args, client, &env, &mut self.scratch) {
             Ok(ref outcome) => {
                 let request = Request { resolved, args, now_ms };
@@ -146,14 +155,23 @@ impl Worker {
             if self.is_paused(conn, resolved.spec, now_ms, turn) {
                 return Some(Flow::Blocked);
             }
+            if self.is_crowded(conn, resolved.spec) {
+                return Some(Flow::Parked);
+            }
             if !matches!(self.room_for_batch(resolved.spec, args, bytes.len(), out), Room::Free) {
                 return Some(Flow::AwaitRoom);
             }
         }
         let network = Net { turn };
         let host = Desk { out: RefCell::new(&mut *out), conn: &conn, workers: &self.workers };
-        let env =
-            Env { instance: &self.instance, network: &network, tally: &self.tally, now_ms, host: &host };
+        let env = Env {
+            instance: &self.instance,
+            network: &network,
+            tally: &self.tally,
+            now_ms,
+            host: &host,
+            may_sleep: false,
+        };
         match command::go_on(waits, args, client, &env, &mut self.scratch) {
             Ok(ref outcome) => {
                 let request = Request { resolved, args, now_ms };
@@ -179,6 +197,19 @@ impl Worker {
         let at = turn.now + Duration::from_millis(until_ms - now_ms);
         self.resume_at = Some(self.resume_at.map_or(at, |first| first.min(at)));
         self.paused.push(conn.token());
+        true
+    }
+
+    /// Whether a write has to wait until the store has room.
+    #[inline]
+    fn is_crowded(&mut self, conn: Handle<'_>, spec: &command::Spec) -> bool {
+        if !spec.flags.has(Flags::WRITE) {
+            return false;
+        }
+        let Some(until) = self.instance.data.store().crowded_until() else { return false };
+        self.look_for_room_at = Some(self.look_for_room_at.map_or(until, |first| first.min(until)));
+        self.crowded.push(conn.address());
+        self.tally.crowded.set(self.crowded.len() as u64);
         true
     }
 

@@ -30,6 +30,7 @@ mod whose;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use modb_net::Seq;
@@ -150,7 +151,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Commits a batch: atomic, visible at once, not yet safe.
     ///
-    /// Callers keep two batches that touch the same record apart (by stripes); the store orders the rest.
+    /// Callers keep two batches that touch the same record apart (by stripes); the store orders the rest. Sleeps as long as
+    /// it is [crowded](Store::crowded_until).
     ///
     /// # Errors
     /// [`StoreError::ReadOnly`] if the store is poisoned or the disk nearly full, [`StoreError::ImpossibleKey`]
@@ -166,8 +168,26 @@ pub trait Store: Send + Sync + 'static {
         self.apply(batch)
     }
 
+    /// Until when no batch is to be applied, if memory or log are filled faster than they are emptied. Those who may not sleep
+    /// ask before they take anything, ask again then, and apply [at once](Store::apply_at_once). `None` also where that
+    /// would be in vain: the batch is refused then.
+    fn crowded_until(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Sleeps as long as it is crowded: for those who hold nothing yet, and will sleep less in [`Store::apply`] then.
+    fn wait_for_room(&self) {}
+
+    /// As [`Store::apply`], or [`Store::apply_freeing`] if it `frees`, for those who may not sleep.
+    ///
+    /// # Errors
+    /// As [`Store::apply`].
+    fn apply_at_once(&self, batch: Batch, frees: bool) -> Result<Seq, StoreError> {
+        if frees { self.apply_freeing(batch) } else { self.apply(batch) }
+    }
+
     /// The end of a turn: starts, or does, what the durability mode promises for all commits so far, and says
-    /// up to which commit replies may leave. Cheap when nothing is new. Never waits for a sync.
+    /// up to which commit replies may leave. Cheap when nothing is new. Never waits for a sync, or for room.
     ///
     /// # Errors
     /// The write failed, or has waited too long for space on the disk: commits after [`Store::settled`] have an unknown

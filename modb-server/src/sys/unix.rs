@@ -69,6 +69,11 @@ pub(crate) fn scratch_folder() -> PathBuf {
     std::env::var_os("TMPDIR").map(PathBuf::from).or_else(on_disk).unwrap_or_else(std::env::temp_dir)
 }
 
+pub(crate) fn max_descriptors() -> Option<usize> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current?;
+    usize::try_from(limit).ok()
+}
+
 pub(crate) fn lower_thread_priority() {
     // Elsewhere `nice` would slow down the whole process.
     #[cfg(target_os = "linux")]

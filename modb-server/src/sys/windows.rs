@@ -62,6 +62,11 @@ pub(crate) fn scratch_folder() -> PathBuf {
     std::env::temp_dir()
 }
 
+/// Not bounded.
+pub(crate) fn max_descriptors() -> Option<usize> {
+    None
+}
+
 #[allow(unsafe_code)]
 pub(crate) fn lower_thread_priority() {
     // SAFETY: the pseudo handle of the calling thread is always valid.

@@ -260,6 +260,24 @@ pub fn lower_descriptor_limit_of(pid: u32, limit: u64) -> Option<u64> {
     rustix::process::prlimit(Some(pid), Resource::Nofile, lower).ok().map(|_| limit)
 }
 
+/// Sets how many descriptors a child may have open, until this is called again; what it was, if the system can do that.
+#[cfg(target_os = "linux")]
+pub fn set_descriptor_limit_of(pid: u32, limit: u64) -> Option<u64> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
+    let limits = fs::read_to_string(format!("/proc/{}/limits", pid.as_raw_nonzero())).ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let mut fields = line.split_whitespace();
+    let (now, maximum) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok());
+    let changed = Rlimit { current: Some(limit), maximum };
+    rustix::process::prlimit(Some(pid), Resource::Nofile, changed).ok().map(|_| now)
+}
+
+/// Only Linux changes the limits of another process.
+#[cfg(not(target_os = "linux"))]
+pub fn set_descriptor_limit_of(_pid: u32, _limit: u64) -> Option<u64> {
+    None
+}
+
 /// Only Linux changes the limits of another process.
 #[cfg(not(target_os = "linux"))]
 pub fn lower_descriptor_limit_of(_pid: u32, _limit: u64) -> Option<u64> {

@@ -245,6 +245,11 @@ impl Drop for SmallDisk {
     }
 }
 
+/// There is none.
+pub fn set_descriptor_limit_of(_pid: u32, _limit: u64) -> Option<u64> {
+    None
+}
+
 /// There is no limit to lower.
 pub fn lower_descriptor_limit_of(_pid: u32, _limit: u64) -> Option<u64> {
     None

@@ -32,8 +32,11 @@ const TABLES_FOLDER: &str = "tables";
 const LIST_FILE: &str = "current";
 /// How long it takes at most, on a slow disk, to replace that list.
 const PUBLISHING: Duration = Duration::from_secs(20);
-/// Open table files; each is one descriptor.
-const OPEN_FILES: usize = 128;
+/// Open table files, each of which is one descriptor: the part of what the process may have open, and the most.
+const OPEN_FILES_PART: usize = 8;
+const MAX_OPEN_FILES: usize = 128;
+/// Fewer would be opened and closed for nearly each read.
+const MIN_OPEN_FILES: usize = 16;
 
 /// A record, or that there is none.
 pub(crate) type Record = (Bytes, Option<Bytes>);
@@ -134,7 +137,9 @@ impl LsmCold {
         let visible = SequenceNumberCounter::new(1);
         let tree = Config::new(folder, seqno.clone(), visible.clone())
             .use_cache(Arc::new(Cache::with_capacity_bytes(cache_bytes)))
-            .use_descriptor_table(Some(Arc::new(DescriptorTable::new(OPEN_FILES))))
+            .use_descriptor_table(Some(Arc::new(DescriptorTable::new(open_files(
+                crate::sys::max_descriptors(),
+            )))))
             .data_block_size_policy(BlockSizePolicy::all(4096))
             .data_block_restart_interval_policy(RestartIntervalPolicy::all(8))
             .open()?;
@@ -340,6 +345,13 @@ impl Cold for LsmCold {
     }
 }
 
+/// How many table files are open at once, where the process may have so many descriptors in all. What is kept from connections
+/// (`modb_net::share_descriptors`) is more than that and the log's files.
+fn open_files(descriptors: Option<usize>) -> usize {
+    let part = descriptors.map_or(MAX_OPEN_FILES, |descriptors| descriptors / OPEN_FILES_PART);
+    part.clamp(MIN_OPEN_FILES, MAX_OPEN_FILES)
+}
+
 /// `seq u64`, then `counter u32, value i64` for each, ascending; little-endian.
 fn encode_position(position: &Position) -> Vec<u8> {
     let mut bytes = position.seq.to_le_bytes().to_vec();
@@ -385,6 +397,13 @@ mod tests {
     fn ingest(cold: &LsmCold, seq: u64, records: Vec<Record>) {
         let position = Position { seq, counters: [(Counter(1), -5)].into() };
         cold.ingest(&position, &mut records.into_iter().map(Ok), &mut || Ok(())).unwrap();
+    }
+
+    #[test]
+    fn with_few_descriptors_few_table_files_are_open() {
+        let of = |descriptors| open_files(Some(descriptors));
+        assert_eq!([of(64), of(256), of(420), of(1024), of(1 << 20)], [16, 32, 52, 128, 128]);
+        assert_eq!(open_files(None), MAX_OPEN_FILES);
     }
 
     #[test]

@@ -217,6 +217,12 @@ impl Engine {
         }
     }
 
+    /// No flush is made while this is kept.
+    #[cfg(test)]
+    pub(super) fn stop_flushes(&self) -> std::sync::MutexGuard<'_, ()> {
+        lock(&self.flushing)
+    }
+
     /// Moves everything dirty to the cold store. Nothing has changed if it fails, unless the outcome is unknown.
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
         let _alone = lock(&self.flushing);

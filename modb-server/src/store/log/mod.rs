@@ -61,6 +61,8 @@ use super::{BackupKind, Batch, Counter, ErrorClass, Got, Page, SettledHook, Stor
 const BLOCK_CACHE_PART: u64 = 4;
 /// How long a thread that the system cannot start now is tried again when a store is opened.
 const THREAD_PATIENCE: Duration = Duration::from_secs(5);
+/// How often those who may not sleep look whether there is room.
+const LOOK_FOR_ROOM: Duration = Duration::from_millis(5);
 /// Records removed per batch of a sweep.
 const SWEEP_RECORDS: usize = 512;
 
@@ -197,7 +199,7 @@ impl LogStore {
     fn commit(&self, batch: Batch, purpose: Purpose) -> Result<Seq, StoreError> {
         batch.check_keys()?;
         self.check_is_writable(purpose)?;
-        self.wait_for_room(purpose)?;
+        self.check_is_useful()?;
         let seq = self.or_fail(self.engine.apply(batch))?;
         if self.engine.wants_flush() {
             self.background.want(&self.background.flush_wanted);
@@ -208,20 +210,28 @@ impl LogStore {
         Ok(seq)
     }
 
-    /// Waits while memory or log are at their bound. Not for a flush that cannot be done: that is an error.
-    fn wait_for_room(&self, purpose: Purpose) -> Result<(), StoreError> {
-        let (engine, background) = (&self.engine, &self.background);
-        while engine.pressure.is_at_bound(engine.filled()) && !background.stop.load(Ordering::Acquire) {
-            background.want(&background.urgent_flush_wanted);
-            self.group.health.check_write(purpose)?;
-            if let Some(reason) = self.group.health.trouble(FLUSH) {
-                return Err(StoreError::ReadOnly(format!(
-                    "memory is full of what cannot be moved to the disk now: {reason}"
-                )));
-            }
-            engine.pressure.wait(LOOK);
+    /// Nothing more is taken while memory is full and cannot be emptied.
+    fn check_is_useful(&self) -> Result<(), StoreError> {
+        let engine = &self.engine;
+        if engine.pressure.is_at_bound(engine.filled())
+            && let Some(reason) = self.group.health.trouble(FLUSH)
+        {
+            return Err(StoreError::ReadOnly(format!(
+                "memory is full of what cannot be moved to the disk now: {reason}"
+            )));
         }
         Ok(())
+    }
+
+    /// At the bound: when to look again, unless there will be no room.
+    #[cold]
+    fn full_until(&self) -> Option<Instant> {
+        let (background, health) = (&self.background, &self.group.health);
+        background.want(&background.urgent_flush_wanted);
+        let in_vain = background.stop.load(Ordering::Acquire)
+            || health.check_write(Purpose::Free).is_err()
+            || health.trouble(FLUSH).is_some();
+        (!in_vain).then(|| Instant::now() + LOOK_FOR_ROOM)
     }
 
     /// Poisons the store if `result` is an error after which the outcome of commits is unknown.
@@ -260,11 +270,28 @@ impl Store for LogStore {
     }
 
     fn apply(&self, batch: Batch) -> Result<Seq, StoreError> {
+        self.wait_for_room();
         self.commit(batch, Purpose::Keep)
     }
 
     fn apply_freeing(&self, batch: Batch) -> Result<Seq, StoreError> {
+        self.wait_for_room();
         self.commit(batch, Purpose::Free)
+    }
+
+    fn apply_at_once(&self, batch: Batch, frees: bool) -> Result<Seq, StoreError> {
+        self.commit(batch, if frees { Purpose::Free } else { Purpose::Keep })
+    }
+
+    fn crowded_until(&self) -> Option<Instant> {
+        let pressure = &self.engine.pressure;
+        if pressure.is_at_bound(self.engine.filled()) { self.full_until() } else { pressure.owed_until() }
+    }
+
+    fn wait_for_room(&self) {
+        while let Some(until) = self.crowded_until() {
+            self.engine.pressure.wait(until.saturating_duration_since(Instant::now()).min(LOOK));
+        }
     }
 
     fn settle(&self) -> Result<Seq, StoreError> {
@@ -283,10 +310,7 @@ impl Store for LogStore {
             return Err(StoreError::ReadOnly(DISK_FULL.to_owned()));
         }
         if written > before {
-            let pause = self.engine.pressure.pause(self.engine.filled(), Instant::now());
-            if !pause.is_zero() {
-                thread::sleep(pause);
-            }
+            self.engine.pressure.charge(self.engine.filled(), Instant::now());
         }
         Ok(settled)
     }
@@ -358,7 +382,7 @@ impl Store for LogStore {
             ("store_log_written_bytes", engine.log.total_bytes().to_string()),
             ("store_disk_bytes", engine.cold.disk_bytes().to_string()),
             ("store_runs", engine.cold.runs().to_string()),
-            ("store_waiting_writers", engine.pressure.waiters().to_string()),
+            ("store_waiting_threads", engine.pressure.waiters().to_string()),
             ("store_trouble", self.group.health.troubles().replace(['\r', '\n'], " ")),
         ]
     }
@@ -388,5 +412,46 @@ impl Drop for LogStore {
         if let Err(error) = self.close() {
             tracing::error!(%error, "the last sync of the store failed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::store::Write;
+
+    #[test]
+    fn who_may_not_sleep_is_told_when_to_ask_again_and_who_may_sleeps_until_there_is_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LogStore::open(&OpenOptions { cache_mb: 8, ..OpenOptions::new(dir.path()) }).unwrap();
+        let batch = |n: u32| {
+            let key = Bytes::from(format!("key {n}"));
+            Batch { writes: vec![Write::Put(key, Bytes::from(vec![7; 64 << 10]))] }
+        };
+        thread::scope(|scope| {
+            let stopped = store.engine.stop_flushes();
+            let mut applied = 0;
+            while store.crowded_until().is_none() {
+                store.apply_at_once(batch(applied), false).unwrap();
+                applied += 1;
+                assert!(applied < 1000, "there is a bound");
+            }
+            assert!(store.crowded_until().is_some_and(|at| at > Instant::now()), "nobody has made room");
+            // A turn's end does not wait either, nor does what asked before others took the room.
+            store.settle().unwrap();
+            store.apply_at_once(batch(applied), false).unwrap();
+            let (store, batch) = (&store, &batch);
+            let sleeps = scope.spawn(move || store.apply(batch(0)).unwrap());
+            while store.engine.pressure.waiters() == 0 {
+                thread::yield_now();
+            }
+            assert!(!sleeps.is_finished());
+            drop(stopped);
+            sleeps.join().unwrap();
+        });
+        store.wait_for_room();
+        assert_eq!(store.crowded_until(), None);
     }
 }

@@ -1,11 +1,14 @@
 //! How near the memory for dirty records and the log are to their bounds, and how long writers wait for the flusher. The one
 //! place that decides both.
 //!
-//! Up to [`SOFT`] of a bound nobody waits. Above it a turn that wrote pauses for as long as the flusher takes for what it
-//! wrote, the nearer to the bound the more exactly; one clock for all workers, so that two do not write twice as much. At
-//! the bound nothing more is taken until there is room again. What one commit takes beyond the bound is its own size.
+//! Up to [`SOFT`] of a bound nobody waits. Above it a turn that wrote owes the time that the flusher takes for what it
+//! wrote, the nearer to the bound the more exactly, and nothing more is taken until it has passed; one clock for all, so that two
+//! workers do not write twice as much. At the bound nothing more is taken until there is room again. What one commit
+//! takes beyond the bound is its own size.
+//!
+//! It never lets a worker sleep: who serves others asks, and comes again. Threads that serve nobody sleep here.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,8 +16,8 @@ use crate::store::group::lock;
 
 /// The part of a bound from which on writers pay for what they write, and the flusher is not put behind others.
 const SOFT: f64 = 0.6;
-/// The longest that one turn pauses; what it owes beyond that the next ones pay.
-const MAX_PAUSE: Duration = Duration::from_millis(50);
+/// The most that one turn owes, or a disk that stood still once would stop the writers for long.
+const MAX_OWED: Duration = Duration::from_millis(500);
 /// How fast a flusher that has not flushed yet is taken to be, in bytes per second.
 const FIRST_RATE: u64 = 100 << 20;
 /// No slower, or a disk that stood still once would stop the writers for long.
@@ -68,6 +71,8 @@ pub(crate) struct Pressure {
     log: Store,
     /// Until when what was written is paid.
     paid_until: Mutex<Option<Instant>>,
+    /// That may be in the future.
+    is_owed: AtomicBool,
     waiters: AtomicUsize,
     lock: Mutex<()>,
     room: Condvar,
@@ -79,6 +84,7 @@ impl Pressure {
             dirty: Store::new(max_dirty_bytes),
             log: Store::new(max_log_bytes),
             paid_until: Mutex::default(),
+            is_owed: AtomicBool::new(false),
             waiters: AtomicUsize::new(0),
             lock: Mutex::default(),
             room: Condvar::new(),
@@ -99,20 +105,33 @@ impl Pressure {
         self.fullness(filled) >= 1.0
     }
 
-    /// How long the turn that ends `now` has to pause.
-    pub(crate) fn pause(&self, filled: Filled, now: Instant) -> Duration {
+    /// A turn has ended: what was written since the last one is to be paid.
+    pub(crate) fn charge(&self, filled: Filled, now: Instant) {
         let over = |fullness: f64| ((fullness - SOFT) / (1.0 - SOFT)).clamp(0.0, 1.0);
         let dirty =
             self.dirty.time_of(filled.dirty_bytes_ever, over(self.dirty.fullness(filled.dirty_bytes)));
         let log = self.log.time_of(filled.log_bytes_ever, over(self.log.fullness(filled.log_bytes)));
         let owed = dirty.max(log);
         if owed.is_zero() {
-            return Duration::ZERO;
+            return;
         }
         let mut paid_until = lock(&self.paid_until);
-        let until = paid_until.filter(|until| *until > now).unwrap_or(now) + owed.min(10 * MAX_PAUSE);
-        *paid_until = Some(until);
-        until.saturating_duration_since(now).min(MAX_PAUSE)
+        *paid_until = Some(paid_until.filter(|until| *until > now).unwrap_or(now) + owed.min(MAX_OWED));
+        self.is_owed.store(true, Ordering::Release);
+    }
+
+    /// Until when what was written is paid, if not now.
+    #[inline]
+    pub(crate) fn owed_until(&self) -> Option<Instant> {
+        if self.is_owed.load(Ordering::Acquire) { self.owed_after(Instant::now()) } else { None }
+    }
+
+    #[cold]
+    fn owed_after(&self, now: Instant) -> Option<Instant> {
+        let mut paid_until = lock(&self.paid_until);
+        *paid_until = paid_until.filter(|until| *until > now);
+        self.is_owed.store(paid_until.is_some(), Ordering::Release);
+        *paid_until
     }
 
     /// Waits for [`Pressure::note_flush`], at most so long. The caller looks again.
@@ -123,7 +142,7 @@ impl Pressure {
         self.waiters.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// How many writers wait for room.
+    /// How many threads wait for room.
     pub(crate) fn waiters(&self) -> usize {
         self.waiters.load(Ordering::Relaxed)
     }
@@ -148,40 +167,46 @@ mod tests {
     }
 
     #[test]
-    fn the_pause_follows_the_bytes_and_the_bound_stops_all() {
+    fn what_is_owed_follows_the_bytes_and_the_bound_stops_all() {
         let pressure = Pressure::new(100 * MIB, 1000 * MIB);
         let now = Instant::now();
-        assert_eq!(pressure.pause(filled(50 * MIB, 50 * MIB), now), Duration::ZERO);
+        let owed = |dirty, ever| {
+            pressure.charge(filled(dirty, ever), now);
+            pressure.owed_after(now).map_or(0, |until| until.duration_since(now).as_millis())
+        };
+        assert_eq!(owed(50 * MIB, 50 * MIB), 0);
         assert!(!pressure.is_high(filled(50 * MIB, 0)) && pressure.is_high(filled(61 * MIB, 0)));
         // A mebibyte at a hundred per second, and almost at the bound.
-        let one = pressure.pause(filled(99 * MIB, 51 * MIB), now);
-        assert!((8..=10).contains(&one.as_millis()), "{one:?}");
+        let one = owed(99 * MIB, 51 * MIB);
+        assert!((8..=10).contains(&one), "{one} ms");
         // Another worker's is on top of it.
-        let two = pressure.pause(filled(99 * MIB, 52 * MIB), now);
-        assert!((17..=20).contains(&two.as_millis()), "{two:?}");
-        // Nothing is owed for nothing.
-        assert_eq!(pressure.pause(filled(99 * MIB, 52 * MIB), now), Duration::ZERO);
+        let two = owed(99 * MIB, 52 * MIB);
+        assert!((17..=20).contains(&two), "{two} ms");
+        // Nothing is owed for nothing, and what is paid is owed no more.
+        assert_eq!(owed(99 * MIB, 52 * MIB), two);
+        assert_eq!(pressure.owed_after(now + Duration::from_millis(20)), None);
+        assert_eq!(pressure.owed_until(), None);
         assert!(!pressure.is_at_bound(filled(99 * MIB, 0)) && pressure.is_at_bound(filled(100 * MIB, 0)));
         let log = Filled { log_bytes: 1000 * MIB, ..Filled::default() };
         assert!(pressure.is_at_bound(log), "the log's bound is one too");
     }
 
     #[test]
-    fn much_at_once_is_paid_over_several_turns() {
-        let pressure = Pressure::new(100 * MIB, 1000 * MIB);
-        let mut now = Instant::now();
-        assert_eq!(pressure.pause(filled(99 * MIB, 20 * MIB), now), MAX_PAUSE);
-        now += MAX_PAUSE;
-        assert_eq!(pressure.pause(filled(99 * MIB, 20 * MIB + 1), now), MAX_PAUSE);
+    fn a_turn_owes_no_more_than_a_moment_whatever_it_wrote() {
+        let (pressure, now) = (Pressure::new(100 * MIB, 1000 * MIB), Instant::now());
+        pressure.charge(filled(99 * MIB, 900 * MIB), now);
+        assert_eq!(pressure.owed_after(now), Some(now + MAX_OWED));
     }
 
     #[test]
-    fn a_slow_flusher_makes_longer_pauses() {
+    fn more_is_owed_to_a_slow_flusher() {
         let pressure = Pressure::new(100 * MIB, 1000 * MIB);
         for _ in 0..8 {
             pressure.note_flush(filled(10 * MIB, 0), Duration::from_secs(1));
         }
-        let pause = pressure.pause(filled(99 * MIB, MIB / 8), Instant::now());
-        assert!((10..=13).contains(&pause.as_millis()), "{pause:?}");
+        let now = Instant::now();
+        pressure.charge(filled(99 * MIB, MIB / 8), now);
+        let owed = pressure.owed_after(now).unwrap().duration_since(now);
+        assert!((10..=13).contains(&owed.as_millis()), "{owed:?}");
     }
 }
