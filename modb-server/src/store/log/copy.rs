@@ -113,6 +113,7 @@ impl PinnedTables {
     pub(super) fn copy(&self, from: &Path, to: &Path, kind: BackupKind) -> Result<Vec<EndFile>, StoreError> {
         make_folder(to)?;
         make_folder(&to.join(TABLES_FOLDER))?;
+        let kind = if self.can_link(from, to) { kind } else { BackupKind::Full };
         let files = self.files.iter().map(|file| file.copy(from, to, kind)).collect::<Result<_, _>>()?;
         for (name, list) in &self.lists {
             let target = to.join(name);
@@ -123,17 +124,26 @@ impl PinnedTables {
         }
         Ok(files)
     }
+
+    /// Whether a file can have a name in both folders.
+    fn can_link(&self, from: &Path, to: &Path) -> bool {
+        self.lists.first().is_some_and(|(name, _)| {
+            let link = to.join(name);
+            fs::hard_link(from.join(name), &link).and_then(|()| fs::remove_file(&link)).is_ok()
+        })
+    }
 }
 
 impl PinnedFile {
+    /// One that is linked is read before: no damaged file gets a second name.
     fn copy(&self, from: &Path, to: &Path, kind: BackupKind) -> Result<EndFile, StoreError> {
         let (source, target) = (from.join(&self.name), to.join(&self.name));
-        let is_linked = kind == BackupKind::Linked && fs::hard_link(&source, &target).is_ok();
-        let mut output = if is_linked {
-            None
-        } else {
-            let opened = crate::sys::private(File::options().write(true).create_new(true)).open(&target);
-            Some(opened.map_err(|e| cannot("make", &target, e))?)
+        let mut output = match kind {
+            BackupKind::Linked => None,
+            BackupKind::Full => {
+                let opened = crate::sys::private(File::options().write(true).create_new(true)).open(&target);
+                Some(opened.map_err(|e| cannot("make", &target, e))?)
+            }
         };
         let mut input = File::open(&source).map_err(|e| cannot("read", &source, e))?;
         let mut piece = vec![0; PIECE_BYTES];
@@ -159,6 +169,10 @@ impl PinnedFile {
         if whole.checksum().into_u128() != self.checksum {
             let what = "its bytes are not those that were written".to_owned();
             return Err(StoreError::Corrupt { place: name, what });
+        }
+        if kind == BackupKind::Linked && fs::hard_link(&source, &target).is_err() {
+            // It may have as many names as it can.
+            return self.copy(from, to, BackupKind::Full);
         }
         Ok(EndFile { name, bytes, crc: Some(crc) })
     }
