@@ -19,9 +19,9 @@ impl Apart {
     /// What `command` is, if it is to be sent apart.
     pub(crate) fn of(command: &[Arg]) -> Option<Self> {
         let name = command[0].to_ascii_uppercase();
-        // Nothing at all is 0.
+        // Nothing at all is 0, and so is what a zero byte begins.
         let is_walk = matches!(&name[..], b"HSCAN" | b"SSCAN")
-            && command.get(2).is_some_and(|cursor| cursor.is_empty() || cursor == b"0");
+            && command.get(2).is_some_and(|cursor| matches!(&cursor[..], b"0" | b"" | [0, ..]));
         if name == b"SPOP" { Some(Self::Pop) } else { is_walk.then_some(Self::Walk) }
     }
 

@@ -36,13 +36,16 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// As `strtoul` has it: nothing at all is 0, and negative numbers are beyond the last cursor.
+/// As `strtoul` has it: what is read ends at a zero byte, nothing at all is 0, and negative numbers count from the end.
 pub(super) fn cursor(arg: &[u8]) -> Option<u64> {
-    if arg.is_empty() {
-        return Some(0);
+    let text = std::str::from_utf8(arg.split(|byte| *byte == 0).next()?).ok()?;
+    match text.strip_prefix('-') {
+        _ if text.is_empty() => Some(0),
+        Some(digits) if digits.starts_with(|first: char| first.is_ascii_digit()) => {
+            digits.parse().ok().map(u64::wrapping_neg)
+        }
+        _ => text.parse().ok(),
     }
-    let text = std::str::from_utf8(arg).ok()?;
-    text.parse::<u64>().ok().or_else(|| text.parse::<i64>().ok().map(|n| n as u64))
 }
 
 /// The reply: where to go on, and what was found.
@@ -58,4 +61,31 @@ pub(super) fn walk_packed(next: u64, found: Reply) -> Reply {
 /// The cursor at argument `at`, which is looked at before the key.
 pub(super) fn cursor_at(args: Args<'_>, at: usize) -> Result<u64, CommandError> {
     cursor(&args[at]).ok_or(CommandError::Text("ERR invalid cursor".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cursor;
+
+    #[test]
+    fn cursors_are_read_as_redis_reads_them() {
+        for (text, read) in [
+            ("", Some(0)),
+            ("0", Some(0)),
+            ("17", Some(17)),
+            ("+17", Some(17)),
+            ("\0", Some(0)),
+            ("17\0x", Some(17)),
+            ("-1", Some(u64::MAX)),
+            ("-9223372036854775809", Some(9_223_372_036_854_775_807)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("-", None),
+            ("-+1", None),
+            (" 1", None),
+            ("1x", None),
+        ] {
+            assert_eq!(cursor(text.as_bytes()), read, "{text:?}");
+        }
+    }
 }
