@@ -85,3 +85,39 @@ impl Data {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::data::{Data, DataError, Need, SortedSet, Tally, Tx, check};
+    use crate::store::{EngineKind, OpenOptions, Store, open};
+
+    fn left(store: &dyn Store) -> usize {
+        store.scan(&[0x11], &[0x13], 1_000_000).unwrap().records.len()
+    }
+
+    #[test]
+    fn a_sweep_that_is_interrupted_leaves_a_grave_for_what_is_left() {
+        let store = open(&OpenOptions { engine: EngineKind::Memory, ..OpenOptions::new("") }).unwrap();
+        let data = Data::open(Arc::clone(&store), 16, false).unwrap();
+        data.keep_pages_small(true);
+        let (held, tally) = (data.hold_sleeping(Need::everything()), Tally::default());
+        let mut buf = Vec::new();
+        let mut tx = Tx::new(&data, &held, &tally, &mut buf, 1000);
+        let mut set = SortedSet::open(&mut tx, 0, b"key").unwrap();
+        for number in 0..3000 {
+            set.set(&mut tx, format!("member {number}").as_bytes(), f64::from(number)).unwrap();
+        }
+        set.save(&mut tx).unwrap();
+        assert!(tx.delete(0, b"key").unwrap());
+        tx.commit().unwrap();
+        assert!(left(&*store) > 600, "more than one batch of the sweep");
+        assert_eq!(check(&*store, &mut |_, _| {}).unwrap().described, [""; 0]);
+        let interrupted = data.sweep_ended(&mut || Err(DataError::Corrupt("on purpose")));
+        assert!(interrupted.is_err() && left(&*store) > 1, "some pages, and the grave");
+        assert_eq!(check(&*store, &mut |_, _| {}).unwrap().described, [""; 0]);
+        assert!(data.sweep_ended(&mut || Ok(())).unwrap());
+        assert_eq!(left(&*store), 0);
+    }
+}

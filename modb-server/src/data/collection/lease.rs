@@ -59,3 +59,28 @@ impl Lease {
         Ok(id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{EngineKind, OpenOptions, open};
+
+    #[test]
+    fn a_number_is_never_used_again_whatever_was_left_of_a_lease() {
+        let store = open(&OpenOptions { engine: EngineKind::Memory, ..OpenOptions::new("") }).unwrap();
+        let mut last = CollectionId(0);
+        for _ in 0..3 {
+            let lease = Lease::read(&*store).unwrap();
+            for _ in 0..3 {
+                let id = lease.take(&*store).unwrap();
+                assert!(id > last);
+                last = id;
+            }
+        }
+        // More than one lease holds.
+        let lease = Lease::read(&*store).unwrap();
+        let mut taken = (0..LEASED + 2).map(|_| lease.take(&*store).unwrap());
+        assert!(taken.all(|id| std::mem::replace(&mut last, id) < id));
+        assert!(Lease::read(&*store).unwrap().take(&*store).unwrap() > last);
+    }
+}
