@@ -62,9 +62,8 @@ pub fn make_files_private() {
 
 /// Memory the process has in use, in bytes, where the system says so in `/proc`.
 pub fn memory_bytes() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
+    // Not in pages: valgrind does not show what rustix asks for their size.
+    kilobytes("/proc/self/status", "VmRSS:")
 }
 
 /// The most memory the process ever had in use, in bytes, where the system says so in `/proc`.
