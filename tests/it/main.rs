@@ -135,15 +135,15 @@ scenarios! {
     limits::descriptors_used_up_stop_accepting_without_a_spin, unless Redis: "Redis lowers maxclients instead",
         unless Windows: "no descriptor limit", unless WindowsHost: "no descriptor limit";
 
-    hostile::a_flood_of_connects_takes_only_its_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
-    hostile::silent_clients_take_only_their_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
-    hostile::half_sent_requests_take_only_their_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
-    hostile::a_byte_a_second_takes_only_its_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
-    hostile::clients_that_never_read_take_only_their_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
-    hostile::resets_while_paused_take_only_their_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
-    hostile::a_thousand_at_once_take_only_their_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
+    hostile::a_flood_of_connects_takes_only_its_share, unless Redis: "the bounds are Modb's own";
+    hostile::silent_clients_take_only_their_share, unless Redis: "the bounds are Modb's own";
+    hostile::half_sent_requests_take_only_their_share, unless Redis: "the bounds are Modb's own";
+    hostile::a_byte_a_second_takes_only_its_share, unless Redis: "the bounds are Modb's own";
+    hostile::clients_that_never_read_take_only_their_share, unless Redis: "the bounds are Modb's own";
+    hostile::resets_while_paused_take_only_their_share, unless Redis: "the bounds are Modb's own";
+    hostile::a_thousand_at_once_take_only_their_share, unless Redis: "the bounds are Modb's own";
     #[ignore = "a minute for each kind"]
-    hostile::long_every_kind_of_hostile_client_for_a_minute, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
+    hostile::long_every_kind_of_hostile_client_for_a_minute, unless Redis: "the bounds are Modb's own";
 
     share::a_thousand_half_sent_requests_stay_within_the_promise, unless Redis: "the bounds are Modb's own",
         unless Wine: "a thousand sockets are too many for its server";
