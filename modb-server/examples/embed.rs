@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Any other command, by its words.
     let mut client = database.client()?;
-    println!("{:?}", client.run(["TTL", "visits"])?);
+    println!("visits is a {}", client.run(["TYPE", "visits"])?);
 
     // Dropping the last handle does the same, but cannot say what went wrong.
     database.close()?;

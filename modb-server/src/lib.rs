@@ -64,6 +64,7 @@
 //! | feature | default | |
 //! |---|---|---|
 //! | `cli` | yes | what only the program `modb-server` needs; programs that embed Modb switch it off: `default-features = false` |
+//! | `serde` | no | [`Value`] can be serialized and deserialized |
 //! | `fjall` | no | a second storage engine, for this crate's own tests and benchmarks |
 //
 // Floors, imports only downward: `store` (bytes) -> `data` (how types map to records) -> `command` (parse and execute) ->

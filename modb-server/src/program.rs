@@ -159,8 +159,10 @@ fn serve(settings: Settings, file: Option<std::path::PathBuf>, end: &Mutex<End>)
     let server = Server::start(&database).map_err(|error| Failure::before(&error))?;
     *lock(end) = End::Serving(server.shutdown_handle());
     announce(&server, &database, &folder.display(), began.elapsed());
+    sys::tell_service_manager("READY=1");
     let farewell = server.farewell();
     let ended = server.join();
+    sys::tell_service_manager("STOPPING=1");
     *lock(end) = End::Ending;
     let closed = database.close_for_good();
     // First the folder, then the word: who hears that it is over may start the next server.

@@ -127,6 +127,53 @@ impl<const N: usize> PartialEq<&[u8; N]> for Value {
     }
 }
 
+/// As bytes; formats that are text write them as they write bytes.
+#[cfg(feature = "serde")]
+impl serde_core::Serialize for Value {
+    fn serialize<S: serde_core::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self)
+    }
+}
+
+/// From bytes, text, or a sequence of numbers, as formats that are text write bytes.
+#[cfg(feature = "serde")]
+impl<'de> serde_core::Deserialize<'de> for Value {
+    fn deserialize<D: serde_core::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> serde_core::de::Visitor<'de> for Visitor {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Value, E> {
+                Ok(bytes.into())
+            }
+
+            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Value, E> {
+                Ok(bytes.into())
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+                Ok(text.into())
+            }
+
+            fn visit_seq<A: serde_core::de::SeqAccess<'de>>(self, mut numbers: A) -> Result<Value, A::Error> {
+                // Grows with what comes: a length that is only announced is nothing.
+                let mut bytes = Vec::new();
+                while let Some(byte) = numbers.next_element()? {
+                    bytes.push(byte);
+                }
+                Ok(bytes.into())
+            }
+        }
+
+        deserializer.deserialize_byte_buf(Visitor)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,5 +189,15 @@ mod tests {
         assert_eq!((bytes.to_string(), format!("{bytes:?}")), ("\u{fffd}A\"".into(), r#"b"\xffA\"""#.into()));
         assert_eq!(format!("{:>5}|", Value::from("a")), "    a|");
         assert!(bytes == b"\xffA\"" && bytes != "A" && bytes.as_str().is_none());
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn it_survives_a_format_that_is_text_and_takes_text() {
+        let value = Value::from(&b"\xffA"[..]);
+        let json = serde_json::to_string(&value).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), value);
+        assert_eq!(serde_json::from_str::<Value>("\"Ann\"").unwrap(), "Ann");
+        assert!(serde_json::from_str::<Value>("[1, 256]").is_err());
     }
 }

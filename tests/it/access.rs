@@ -89,6 +89,34 @@ pub(crate) fn a_server_that_is_open_to_all_is_warned_about(platform: &Platform) 
     assert_eq!(server.output().matches(WARNING).count(), 1, "{}", server.output());
 }
 
+pub(crate) fn a_password_comes_from_a_file_or_the_environment(platform: &Platform) {
+    let around = tempfile::tempdir().expect("a folder can be made");
+    let file = around.path().join("password");
+    std::fs::write(&file, "from the file\n").expect("a test may write its own folder");
+    let file = file.to_string_lossy().into_owned();
+    let of_file = Launch::new(platform).with("--requirepass-file", &file);
+    let mut cases = vec![(of_file.clone(), "from the file")];
+    if !platform.windows_server {
+        let of_environment = Launch::new(platform).in_shell("MODB_PASSWORD=env exec \"$@\"");
+        cases.push((of_environment.clone(), "env"));
+        cases.push((of_environment.with("--requirepass-file", &file), "from the file"));
+    }
+    for (launch, password) in cases {
+        let server = launch.start();
+        let mut stranger = Peer::connect(server.addr());
+        assert!(stranger.ask("PING").error().is_some());
+        assert_eq!(stranger.call(["AUTH", password]), Reply::ok(), "{password}");
+        assert!(!server.output().contains(password), "{}", server.output());
+    }
+    let refusal = of_file.with("--requirepass", "other").start_expecting_refusal();
+    assert_eq!(refusal.status.code(), Some(2), "{}", refusal.output);
+    assert!(
+        refusal.output.contains("set one of them") && !refusal.output.contains("from the file"),
+        "{}",
+        refusal.output
+    );
+}
+
 pub(crate) fn a_backup_is_written_for_clients_of_this_machine_only(platform: &Platform) {
     let Some(own) = own_address() else { skip!("this machine has no address but the loopback one") };
     let folder = tempfile::tempdir().expect("a folder can be made");

@@ -102,6 +102,8 @@ scenarios! {
     process::a_reader_that_has_heard_enough_changes_no_status, unless Redis: "the tasks are Modb's own",
         unless Crossed: "a pipe of Linux is none of Windows";
     process::the_log_says_start_stop_and_why, unless Redis: "Redis words it differently";
+    process::a_service_manager_is_told_when_it_serves_and_when_it_ends, unless Redis: "it must be told to",
+        unless Windows: "services are told of by other means", unless WindowsHost: "services are told of by other means";
     process::a_log_that_nobody_reads_holds_nobody_up, unless Redis: "its log is its output";
     process::the_level_of_the_log_changes_while_it_serves, unless Redis: "Redis logs other things";
     process::the_log_can_be_one_object_per_line, unless Redis: "the option is Modb's own";
@@ -133,15 +135,15 @@ scenarios! {
     limits::descriptors_used_up_stop_accepting_without_a_spin, unless Redis: "Redis lowers maxclients instead",
         unless Windows: "no descriptor limit", unless WindowsHost: "no descriptor limit";
 
-    hostile::a_flood_of_connects_takes_only_its_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
-    hostile::silent_clients_take_only_their_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
-    hostile::half_sent_requests_take_only_their_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
-    hostile::a_byte_a_second_takes_only_its_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
-    hostile::clients_that_never_read_take_only_their_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
-    hostile::resets_while_paused_take_only_their_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
-    hostile::a_thousand_at_once_take_only_their_share, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
+    hostile::a_flood_of_connects_takes_only_its_share, unless Redis: "the bounds are Modb's own";
+    hostile::silent_clients_take_only_their_share, unless Redis: "the bounds are Modb's own";
+    hostile::half_sent_requests_take_only_their_share, unless Redis: "the bounds are Modb's own";
+    hostile::a_byte_a_second_takes_only_its_share, unless Redis: "the bounds are Modb's own";
+    hostile::clients_that_never_read_take_only_their_share, unless Redis: "the bounds are Modb's own";
+    hostile::resets_while_paused_take_only_their_share, unless Redis: "the bounds are Modb's own";
+    hostile::a_thousand_at_once_take_only_their_share, unless Redis: "the bounds are Modb's own";
     #[ignore = "a minute for each kind"]
-    hostile::long_every_kind_of_hostile_client_for_a_minute, unless Redis: "the bounds are Modb's own", unless Wine: "not tried there yet";
+    hostile::long_every_kind_of_hostile_client_for_a_minute, unless Redis: "the bounds are Modb's own";
 
     share::a_thousand_half_sent_requests_stay_within_the_promise, unless Redis: "the bounds are Modb's own",
         unless Wine: "a thousand sockets are too many for its server";
@@ -174,6 +176,7 @@ scenarios! {
     access::unauthenticated_clients_may_not_announce_large_requests;
     access::without_a_password_clients_from_elsewhere_are_refused;
     access::a_server_that_is_open_to_all_is_warned_about, unless Redis: "Redis warns of nothing";
+    access::a_password_comes_from_a_file_or_the_environment, unless Redis: "the option is Modb's own";
     access::a_web_page_cannot_give_commands;
     access::a_request_line_of_http_is_no_command_whatever_its_method, unless Redis: "Redis knows POST and Host: only";
     access::one_client_too_many_is_told_and_closed_and_the_others_stay;

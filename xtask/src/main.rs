@@ -5,6 +5,7 @@
 
 mod bench;
 mod cross;
+mod dist;
 mod embedder;
 mod failure;
 mod mutants;
@@ -31,6 +32,8 @@ cargo xtask COMMAND
   mutants [--long] [NAME]
                         check that each patch of tests/mutants applies; --long: take each defence away and see its tests fail
   embedder [--check]    what a small program over Modb costs to build, beside redb and fjall; --check: its crates alone
+  dist                  what is handed out, in target/dist: stripped programs with their debug information beside them,
+                        manual pages, completions
   cross ARGS            cargo ARGS for Windows, on this machine: cross -- test -p modb-net
   bench notify [--quick] [--json FILE] [--docs FOLDER]
                         the notifier beside other ways to wake a thread; writes docs/PERFORMANCE.md unless --quick
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::command(&args),
         "surface" => tidy::write_surface(&args),
         "cross" => cross::command(&args),
+        "dist" => dist::command(&args),
         "embedder" => embedder::command(&args),
         "help" | "--help" | "-h" => help(),
         other => Err(format!("no command named {other}; `cargo xtask help` lists them").into()),

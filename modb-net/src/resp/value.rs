@@ -1,5 +1,7 @@
 //! A reply as a tree that owns its bytes, for clients. Pure.
 
+use std::fmt;
+
 /// One reply of either protocol. What RESP2 writes differently for the same meaning (its two nulls, a map as
 /// an array) reads as what it is on the wire, except that there is one null.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,5 +63,56 @@ impl Value {
             Self::Attributed { value, .. } => value.without_attributes(),
             other => other,
         }
+    }
+}
+
+/// As text, for people: strings as they are, where they are not UTF-8 with the replacement character; nothing as `(nil)`; several
+/// with commas between.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("(nil)"),
+            Self::Boolean(value) => value.fmt(f),
+            Self::Integer(value) => value.fmt(f),
+            Self::Double(value) => value.fmt(f),
+            Self::BigNumber(digits) => f.write_str(digits),
+            Self::Simple(bytes)
+            | Self::Bulk(bytes)
+            | Self::Verbatim { text: bytes, .. }
+            | Self::Error(bytes) => f.write_str(&String::from_utf8_lossy(bytes)),
+            Self::Array(values) | Self::Push(values) => list(f, ["[", "]"], values, |f, value| value.fmt(f)),
+            Self::Set(values) => list(f, ["{", "}"], values, |f, value| value.fmt(f)),
+            Self::Map(pairs) => list(f, ["{", "}"], pairs, |f, (key, value)| write!(f, "{key}: {value}")),
+            Self::Attributed { value, .. } => value.fmt(f),
+        }
+    }
+}
+
+fn list<T>(
+    f: &mut fmt::Formatter<'_>,
+    [open, close]: [&str; 2],
+    items: &[T],
+    show: impl Fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
+) -> fmt::Result {
+    f.write_str(open)?;
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            f.write_str(", ")?;
+        }
+        show(f, item)?;
+    }
+    f.write_str(close)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_prints_as_text() {
+        let text = |text: &str| Value::Bulk(text.into());
+        let map = Value::Map(vec![(text("a"), Value::Integer(1)), (text("b"), Value::Null)]);
+        let reply = Value::Array(vec![text("x"), map, Value::Set(vec![]), Value::Bulk(vec![0xff])]);
+        assert_eq!(reply.to_string(), "[x, {a: 1, b: (nil)}, {}, \u{fffd}]");
     }
 }

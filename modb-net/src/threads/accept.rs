@@ -179,8 +179,11 @@ impl<M> Acceptor<M> {
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return self.doors[door].stale = false,
-                    // That connection went away while it waited; the next may be well.
-                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset => {}
+                    // That connection went away while it waited; the next may be well. Wine says of it that it is not connected.
+                    ErrorKind::Interrupted
+                    | ErrorKind::ConnectionAborted
+                    | ErrorKind::ConnectionReset
+                    | ErrorKind::NotConnected => {}
                     _ => {
                         let connections = hub.admission.taken();
                         tracing::warn!(%error, connections, "cannot accept now, trying again in {RETRY:?}");

@@ -83,6 +83,7 @@ pub fn read(args: impl IntoIterator<Item = OsString>, settings: &Settings) -> Re
     for (param, value) in &given.options {
         set(settings, param.name, value)?;
     }
+    super::password::take(settings, std::env::var_os(super::password::VARIABLE))?;
     Ok(match (given.task, given.operand) {
         (Some(task), operand) => Asked::Care { task, operand, full: given.full },
         (None, _) => Asked::Serve { file: given.file },

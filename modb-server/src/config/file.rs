@@ -68,7 +68,12 @@ pub fn rewrite(path: &Path, settings: &Settings) -> Result<(), ConfigError> {
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| failed(&error))?;
     let defaults = Settings::default();
     let dir_is_text = settings.folder().to_str().is_some();
-    for param in PARAMS.iter().filter(|param| param.name != "dir" || dir_is_text) {
+    let is_written = |name| match name {
+        "dir" => dir_is_text,
+        "requirepass" => !settings.keeps_password_outside(),
+        _ => true,
+    };
+    for param in PARAMS.iter().filter(|param| is_written(param.name)) {
         let (name, value) = (param.name, settings.get(param.name));
         let names =
             [Some(name), param.alias, TWINS.iter().find(|(one, _)| *one == name).map(|(_, other)| *other)];

@@ -10,6 +10,8 @@ pub mod args;
 pub mod file;
 mod params;
 #[cfg(feature = "cli")]
+mod password;
+#[cfg(feature = "cli")]
 pub mod usage;
 mod values;
 
@@ -66,6 +68,8 @@ pub struct Settings {
     hot: Hot,
     idle: Mutex<Idle>,
     log_level: OnceLock<LogLevel>,
+    /// The password that came from a file of its own or from the environment.
+    outside_password: OnceLock<String>,
 }
 
 /// Changes what is logged.
@@ -96,6 +100,7 @@ impl Default for Settings {
             hot: Hot::default(),
             idle: Mutex::default(),
             log_level: OnceLock::new(),
+            outside_password: OnceLock::new(),
         };
         settings.refresh();
         settings
@@ -275,6 +280,13 @@ impl Settings {
     /// Whether clients must give a password.
     pub fn has_password(&self) -> bool {
         self.hot.has_password.load(Ordering::Acquire)
+    }
+
+    /// Whether the password is kept elsewhere, and not to be written into the file of options.
+    #[cfg(feature = "cli")]
+    fn keeps_password_outside(&self) -> bool {
+        !self.get("requirepass-file").is_empty()
+            || self.outside_password.get() == Some(&self.get("requirepass"))
     }
 
     /// Whether anybody who reaches one of its addresses may give commands, and one of them is not of this machine alone.

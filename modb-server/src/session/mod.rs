@@ -1,4 +1,4 @@
-//! One worker's service: what happens to its connections, each with its session; what one request takes is in [`request`].
+//! One worker's service: what happens to its connections, each with its session; what one request takes is in `request`.
 //!
 //! Invariants: a reply is appended only after its command's batch was committed and after the output was marked
 //! with that commit; nothing here blocks: a request that has to wait for others parks its connection; the clock is read

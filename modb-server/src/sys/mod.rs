@@ -26,7 +26,7 @@ pub(crate) use self::allocator::give_free_memory_back;
 #[cfg(feature = "cli")]
 pub use self::allocator::give_large_memory_back;
 #[cfg(feature = "cli")]
-pub use self::process::{Told, make_files_private, on_signals};
+pub use self::process::{Told, make_files_private, on_signals, tell_service_manager};
 pub use self::process::{cpu_seconds, memory_bytes, peak_memory_bytes, total_memory_bytes};
 pub(crate) use self::process::{forks, prepare_listener};
 #[cfg(all(test, unix))]

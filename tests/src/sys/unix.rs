@@ -346,3 +346,29 @@ pub fn child_of(pid: u32) -> Option<u32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
     children.split_whitespace().next()?.parse().ok()
 }
+
+/// A socket to which programs send messages.
+#[derive(Debug)]
+pub struct Mailbox(std::os::unix::net::UnixDatagram);
+
+impl Mailbox {
+    /// A new one.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        let socket = std::os::unix::net::UnixDatagram::bind(path)?;
+        socket.set_read_timeout(Some(crate::wait::DEADLINE))?;
+        Ok(Self(socket))
+    }
+
+    /// Waits for the next message.
+    ///
+    /// # Errors
+    /// None came.
+    pub fn next(&self) -> io::Result<String> {
+        let mut message = [0; 1024];
+        let length = self.0.recv(&mut message)?;
+        Ok(String::from_utf8_lossy(&message[..length]).into_owned())
+    }
+}

@@ -288,3 +288,25 @@ pub fn keepalive_timer(_local: std::net::SocketAddr, _remote: std::net::SocketAd
 pub fn child_of(_pid: u32) -> Option<u32> {
     None
 }
+
+/// There are no such sockets here.
+#[derive(Debug)]
+pub struct Mailbox(std::convert::Infallible);
+
+impl Mailbox {
+    /// There is none.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn at(_path: &Path) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// The next message.
+    ///
+    /// # Errors
+    /// Never: there is no mailbox.
+    pub fn next(&self) -> io::Result<String> {
+        match self.0 {}
+    }
+}

@@ -134,6 +134,7 @@ impl Run {
         let tally = step::here("Checks", "mutants apply", mutants::findings)?;
         self.add("Checks", "mutants apply", tally)?;
         self.check("Checks", "clippy", process::cargo().args(CLIPPY))?;
+        self.check("Checks", "clippy for embedders", process::cargo().args(EMBEDDED))?;
         let mut docs = process::cargo();
         docs.env("RUSTDOCFLAGS", "-D warnings").args([
             "doc",
@@ -291,12 +292,16 @@ fn is_long(test: &str) -> bool {
     test.rsplit("::").next().is_some_and(|name| name.starts_with("long_"))
 }
 
-/// With the second engine, which runs every test of the seam; programs are built without it, as they are for everybody.
+/// The second engine, which runs every test of the seam, and what embedders may add. Programs are built without.
+const FEATURES: &str = "modb-server/fjall,modb-server/serde";
 const UNIT: &[&str] =
-    &["test", "--no-fail-fast", "--workspace", "--exclude", "modb-tests", "--features", "modb-server/fjall"];
+    &["test", "--no-fail-fast", "--workspace", "--exclude", "modb-tests", "--features", FEATURES];
 const INTEGRATION: &[&str] = &["test", "--no-fail-fast", "--package", "modb-tests"];
 const CLIPPY: &[&str] =
-    &["clippy", "--workspace", "--all-targets", "--features", "modb-server/fjall", "--", "-D", "warnings"];
+    &["clippy", "--workspace", "--all-targets", "--features", FEATURES, "--", "-D", "warnings"];
+/// What a program that embeds Modb is built with.
+const EMBEDDED: &[&str] =
+    &["clippy", "--package", "modb-server", "--lib", "--no-default-features", "--", "-D", "warnings"];
 
 /// The programs under test, as built by the step before.
 struct Programs {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::connection::counts::WorkerStats;
 
-/// [`AcceptorStats`], written by the acceptor alone.
+/// `AcceptorStats`, written by the acceptor alone.
 #[derive(Default)]
 pub(crate) struct ArrivalCounts {
     pub(crate) turns: AtomicU64,

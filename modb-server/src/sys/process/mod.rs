@@ -13,7 +13,7 @@ use windows as platform;
 pub use platform::{cpu_seconds, memory_bytes, peak_memory_bytes, total_memory_bytes};
 pub(crate) use platform::{forks, prepare_listener};
 #[cfg(feature = "cli")]
-pub use platform::{make_files_private, on_signals};
+pub use platform::{make_files_private, on_signals, tell_service_manager};
 
 /// What the system tells a process.
 #[cfg(feature = "cli")]

@@ -31,6 +31,29 @@ pub fn on_signals(told: impl Fn(super::Told) + Send + 'static) -> io::Result<()>
     Ok(())
 }
 
+/// Tells the service manager that started the process how it is, if one did and wants to know (`NOTIFY_SOCKET`, as in
+/// sd_notify(3)). Whether it hears it changes nothing.
+#[cfg(feature = "cli")]
+pub fn tell_service_manager(state: &str) {
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else { return };
+    let tell = || {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        let address = match name.as_bytes().strip_prefix(b"@") {
+            #[cfg(target_os = "linux")]
+            Some(name) => <SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(name)?,
+            _ => SocketAddr::from_pathname(&name)?,
+        };
+        socket.send_to_addr(state.as_bytes(), &address)
+    };
+    let told: io::Result<usize> = tell();
+    if let Err(error) = told {
+        tracing::warn!(%error, "the service manager cannot be told {state:?}");
+    }
+}
+
 /// From now on the files that this process makes are for its user alone. For programs: it concerns the whole process.
 #[cfg(feature = "cli")]
 pub fn make_files_private() {
@@ -39,9 +62,8 @@ pub fn make_files_private() {
 
 /// Memory the process has in use, in bytes, where the system says so in `/proc`.
 pub fn memory_bytes() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
+    // Not in pages: valgrind does not show what rustix asks for their size.
+    kilobytes("/proc/self/status", "VmRSS:")
 }
 
 /// The most memory the process ever had in use, in bytes, where the system says so in `/proc`.

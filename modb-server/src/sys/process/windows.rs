@@ -50,6 +50,10 @@ pub fn on_signals(told: impl Fn(super::Told) + Send + 'static) -> io::Result<()>
     Ok(())
 }
 
+/// Programs are not asked for it here; services are told of by other means.
+#[cfg(feature = "cli")]
+pub fn tell_service_manager(_: &str) {}
+
 /// The rights of new files are those of the folder around them here.
 #[cfg(feature = "cli")]
 pub fn make_files_private() {}
