@@ -5,18 +5,16 @@
 //! without it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::thread;
 use std::time::Duration;
 
 use modb_tests::random::Random;
 use modb_tests::{Launch, Peer, Platform, Reply, Server, binary, tool, wait};
 
+use crate::crash::{Writer, load_until_killed};
+
 const CLIENTS: usize = 4;
 /// Names of members and fields: few enough that many are replaced, enough for trees of several levels.
 const NAMES: u64 = 300;
-/// The kill comes up to so long after the first write of a round.
-const MAX_ROUND: Duration = Duration::from_millis(150);
-const SILENCE: Duration = Duration::from_secs(2);
 const CHECK_LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) fn collections_survive_12_kills(platform: &Platform) {
@@ -67,24 +65,6 @@ fn check(server: &Server) -> String {
     outcome.stdout
 }
 
-fn load_until_killed(server: &mut Server, clients: &mut [Client], round: u64) {
-    let addr = server.addr();
-    let mut random = Random::new(round);
-    thread::scope(|scope| {
-        for client in clients.iter_mut() {
-            let seed = random.next_u64();
-            scope.spawn(move || {
-                if let Ok(peer) = Peer::try_connect(addr) {
-                    peer.stream().set_read_timeout(Some(SILENCE)).expect("a timeout can be set");
-                    client.write_until_cut_off(peer, &mut Random::new(seed));
-                }
-            });
-        }
-        thread::sleep(MAX_ROUND * random.below(1000) as u32 / 1000); // the random moment
-        server.kill();
-    });
-}
-
 /// What a client's keys hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct State {
@@ -103,11 +83,7 @@ struct Client {
     acknowledged: u64,
 }
 
-impl Client {
-    fn new(name: usize) -> Self {
-        Self { name, state: State::default(), next: None, acknowledged: 0 }
-    }
-
+impl Writer for Client {
     fn write_until_cut_off(&mut self, mut peer: Peer, random: &mut Random) {
         loop {
             let (words, next) = self.random_command(random);
@@ -124,6 +100,12 @@ impl Client {
                 Err(_) => return,
             }
         }
+    }
+}
+
+impl Client {
+    fn new(name: usize) -> Self {
+        Self { name, state: State::default(), next: None, acknowledged: 0 }
     }
 
     fn random_command(&self, random: &mut Random) -> (Vec<String>, State) {

@@ -53,16 +53,22 @@ fn survive(platform: &Platform, rounds: u64) {
     assert!(writes > rounds, "too little load to show anything: {writes} writes");
 }
 
-fn load_until_killed(server: &mut Server, clients: &mut [Client], round: u64) {
+/// Who writes until the connection is gone.
+pub(crate) trait Writer: Send {
+    fn write_until_cut_off(&mut self, peer: Peer, random: &mut Random);
+}
+
+/// All of them write at once, until the server is killed at a random moment.
+pub(crate) fn load_until_killed(server: &mut Server, writers: &mut [impl Writer], round: u64) {
     let addr = server.addr();
     let mut random = Random::new(round);
     thread::scope(|scope| {
-        for client in clients.iter_mut() {
+        for writer in writers.iter_mut() {
             let seed = random.next_u64();
             scope.spawn(move || {
                 if let Ok(peer) = Peer::try_connect(addr) {
                     peer.stream().set_read_timeout(Some(SILENCE)).expect("a timeout can be set");
-                    client.write_until_cut_off(peer, &mut Random::new(seed));
+                    writer.write_until_cut_off(peer, &mut Random::new(seed));
                 }
             });
         }
@@ -81,15 +87,7 @@ struct Client {
     acknowledged: u64,
 }
 
-impl Client {
-    fn new(name: usize) -> Self {
-        Self { name, keys: vec![vec![None]; KEYS_PER_CLIENT], acknowledged: 0 }
-    }
-
-    fn key(&self, n: usize) -> String {
-        format!("client:{}:{n}", self.name)
-    }
-
+impl Writer for Client {
     /// Sends pipelines of writes, noting each before it leaves and each answer when it comes.
     fn write_until_cut_off(&mut self, mut peer: Peer, random: &mut Random) {
         loop {
@@ -116,6 +114,16 @@ impl Client {
                 self.acknowledged += 1;
             }
         }
+    }
+}
+
+impl Client {
+    fn new(name: usize) -> Self {
+        Self { name, keys: vec![vec![None]; KEYS_PER_CLIENT], acknowledged: 0 }
+    }
+
+    fn key(&self, n: usize) -> String {
+        format!("client:{}:{n}", self.name)
     }
 
     /// A command on key `n`, whose state is `now`, and the state after it.

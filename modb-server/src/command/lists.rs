@@ -219,20 +219,12 @@ fn linsert(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError>
     Ok(Reply::Int(list.len() as i64))
 }
 
-/// A range of indexes, which may count from the end, within `len`: the first and the one behind the last.
-fn range(from: i64, to: i64, len: u64) -> (u64, u64) {
-    let len = i64::try_from(len).unwrap_or(i64::MAX);
-    let from = if from < 0 { from.saturating_add(len).max(0) } else { from };
-    let to = if to < 0 { to.saturating_add(len) } else { to }.min(len - 1);
-    if from > to || from >= len { (0, 0) } else { (from as u64, to as u64 + 1) }
-}
-
 fn lrange(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let (from, to) = (int(&args[2])?, int(&args[3])?);
     let db = ctx.db();
     let mut elements = Vec::new();
     if let Some(mut list) = List::find(ctx.tx, db, &args[1])? {
-        let (from, to) = range(from, to, list.len());
+        let (from, to) = parse::within(from, to, list.len());
         list.for_each(ctx.tx, from, to - from, |element| elements.push(Reply::Bulk(element)))?;
     }
     Ok(Reply::Array(elements))
@@ -243,7 +235,7 @@ fn ltrim(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let db = ctx.db();
     let mut list = List::open(ctx.tx, db, &args[1])?;
     if !list.is_empty() {
-        let (from, to) = range(from, to, list.len());
+        let (from, to) = parse::within(from, to, list.len());
         if to - from < list.len() {
             list.trim(ctx.tx, from, to)?;
             list.save(ctx.tx)?;

@@ -111,6 +111,14 @@ fn has_digit_but_zero(arg: &[u8]) -> bool {
     mantissa.iter().any(|byte| (b'1'..=b'9').contains(byte))
 }
 
+/// A range of indexes, which may count from the end, within `len`: the first and the one behind the last.
+pub(super) fn within(from: i64, to: i64, len: u64) -> (u64, u64) {
+    let len = i64::try_from(len).unwrap_or(i64::MAX);
+    let from = if from < 0 { from.saturating_add(len).max(0) } else { from };
+    let to = if to < 0 { to.saturating_add(len) } else { to }.min(len - 1);
+    if from > to || from >= len { (0, 0) } else { (from as u64, to as u64 + 1) }
+}
+
 /// The index of a database.
 pub(super) fn database(arg: &[u8], databases: u32) -> Result<u32, CommandError> {
     u32::try_from(int32(arg)?)

@@ -69,6 +69,7 @@ pub struct Settings {
     idle: Mutex<Idle>,
     log_level: OnceLock<LogLevel>,
     /// The password that came from a file of its own or from the environment.
+    #[cfg(feature = "cli")]
     outside_password: OnceLock<String>,
 }
 
@@ -100,6 +101,7 @@ impl Default for Settings {
             hot: Hot::default(),
             idle: Mutex::default(),
             log_level: OnceLock::new(),
+            #[cfg(feature = "cli")]
             outside_password: OnceLock::new(),
         };
         settings.refresh();

@@ -388,7 +388,8 @@ impl GroupCommit {
     }
 }
 
-fn words_of(panic: &(dyn Any + Send)) -> &str {
+/// What a panic said.
+pub(crate) fn words_of(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no words")
 }

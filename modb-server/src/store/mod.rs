@@ -37,6 +37,7 @@ use modb_net::Seq;
 
 pub use self::files::{copy_folder, engine_of, folder_bytes};
 pub use self::folder::NewFolder;
+#[cfg(feature = "cli")]
 pub(crate) use self::log::LOG_FOLDER;
 pub use self::open::open;
 pub use self::options::{EngineKind, OpenOptions};

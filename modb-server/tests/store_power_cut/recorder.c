@@ -231,6 +231,12 @@ static long do_make_folder(int folder, const char *given, mode_t mode) {
     return result;
 }
 
+static long do_symlink(const char *target, int folder, const char *given) {
+    char path[PATH_BYTES];
+    if (path_below_root(folder, given, path)) give_up("a link in the root", SYS_symlinkat);
+    return call(SYS_symlinkat, (long)target, folder, (long)given, 0, 0);
+}
+
 static long do_sync(long number, int fd) {
     char path[PATH_BYTES];
     const char *name = file_below_root(fd, path);
@@ -281,6 +287,9 @@ static void on_call(int signal, siginfo_t *info, void *context) {
     case SYS_mkdirat: result = do_make_folder((int)a, (char *)b, (mode_t)c); break;
     case SYS_fsync:
     case SYS_fdatasync: result = do_sync(number, (int)a); break;
+    /* A link elsewhere is how tables are looked at; one in the root would have to be noted. */
+    case SYS_symlink: result = do_symlink((char *)a, AT_FDCWD, (char *)b); break;
+    case SYS_symlinkat: result = do_symlink((char *)a, (int)b, (char *)c); break;
     /* Promises nothing about a power cut. */
     case SYS_sync_file_range: result = 0; break;
     default: give_up("not recorded", number);
@@ -292,9 +301,9 @@ static void on_call(int signal, siginfo_t *info, void *context) {
 static const int caught[] = {
     SYS_open, SYS_creat, SYS_openat, SYS_write, SYS_pwrite64, SYS_writev, SYS_pwritev, SYS_ftruncate, SYS_rename,
     SYS_renameat, SYS_renameat2, SYS_unlink, SYS_rmdir, SYS_unlinkat, SYS_mkdir, SYS_mkdirat, SYS_fsync,
-    SYS_fdatasync, SYS_sync_file_range,
+    SYS_fdatasync, SYS_sync_file_range, SYS_symlink, SYS_symlinkat,
     /* These end the process. */
-    SYS_openat2, SYS_pwritev2, SYS_truncate, SYS_fallocate, SYS_link, SYS_linkat, SYS_symlink, SYS_symlinkat,
+    SYS_openat2, SYS_pwritev2, SYS_truncate, SYS_fallocate, SYS_link, SYS_linkat,
     SYS_mknod, SYS_mknodat, SYS_sync, SYS_syncfs, SYS_sendfile, SYS_copy_file_range, SYS_splice, SYS_io_uring_setup,
 };
 

@@ -144,7 +144,7 @@ fn remove(ctx: &mut Ctx<'_, '_>, key: &[u8], ends: Ends<'_>) -> Result<Reply, Co
         return Ok(Reply::Int(0));
     }
     let (from, to) = match ends {
-        Ends::Ranks(from, to) => ranks(from, to, set.len()),
+        Ends::Ranks(from, to) => parse::within(from, to, set.len()),
         Ends::Bounds(bounds) => set.ranks(ctx.tx, bounds)?,
     };
     if from == to {
@@ -163,10 +163,10 @@ fn select(
 ) -> Result<(u64, u64), CommandError> {
     let (from, to) = match asked.ends {
         Ends::Ranks(from, to) if asked.reverse => {
-            let (from, to) = ranks(from, to, set.len());
+            let (from, to) = parse::within(from, to, set.len());
             (set.len() - to, set.len() - from)
         }
-        Ends::Ranks(from, to) => ranks(from, to, set.len()),
+        Ends::Ranks(from, to) => parse::within(from, to, set.len()),
         Ends::Bounds(bounds) => set.ranks(ctx.tx, bounds)?,
     };
     if matches!(asked.ends, Ends::Ranks(..)) {
@@ -178,14 +178,6 @@ fn select(
     let count = u64::try_from(asked.count).unwrap_or(u64::MAX).min(all - passed);
     let first = if asked.reverse { (to - passed).saturating_sub(1) } else { from + passed };
     Ok((first, count))
-}
-
-/// A range of indexes, which may count from the end, within `len`: the first and the one behind the last.
-fn ranks(from: i64, to: i64, len: u64) -> (u64, u64) {
-    let len = i64::try_from(len).unwrap_or(i64::MAX);
-    let from = if from < 0 { from.saturating_add(len).max(0) } else { from };
-    let to = if to < 0 { to.saturating_add(len) } else { to }.min(len - 1);
-    if from > to || from >= len { (0, 0) } else { (from as u64, to as u64 + 1) }
 }
 
 fn parse_range(args: Args<'_>, form: Form) -> Result<Asked<'_>, CommandError> {

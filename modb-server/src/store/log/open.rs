@@ -4,6 +4,7 @@
 //! Invariant: until all is known to be well nothing in the folder is changed, not even what a crash left there. The tables are
 //! read through a [`View`] until then, since the tree tidies up when it is opened.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use super::view::View;
 use crate::store::StoreError;
 use crate::store::end::Depth;
 use crate::store::folder::Folder;
+use crate::store::group::words_of;
 use crate::store::options::{EngineKind, OpenOptions};
 
 /// Below the data folder.
@@ -43,7 +45,13 @@ pub(super) enum UseOfFiles {
 }
 
 pub(super) fn open_tables(folder: &Path, cache_bytes: u64) -> Result<LsmCold, StoreError> {
-    LsmCold::open(folder, cache_bytes).map_err(|error| match error {
+    // Nothing is shared yet: what a panic leaves half done is gone with it.
+    let opened = catch_unwind(AssertUnwindSafe(|| LsmCold::open(folder, cache_bytes)));
+    // The tree asserts some of what it reads of its own list of tables.
+    let opened = opened.unwrap_or_else(|panic| {
+        Err(StoreError::Corrupt { place: folder.display().to_string(), what: words_of(&*panic).to_owned() })
+    });
+    opened.map_err(|error| match error {
         StoreError::Io { what, source } => StoreError::io(format!("{what} in {}", folder.display()), source),
         other => other,
     })
