@@ -148,7 +148,7 @@ pub(crate) fn a_complaint_names_the_thing_and_says_what_to_do(platform: &Platfor
         (&["-p", &port, "--scan"], &[&addr, "NOAUTH", "; -a and --user say who asks"]),
         (
             &["-p", &mute, "-t", "0.1", "-3", "PING"],
-            &[&mute, "does not answer", "; -h and -p say which server, -t how long"],
+            &[&mute, "does not answer", "say which server, -t how long"],
         ),
         (&["-p", &port, "--user", "me", "PING"], &["a user needs a password: -a"]),
         (&["bench", "-p", &port], &[&addr, "NOAUTH", "; -a and --user say who asks"]),

@@ -152,15 +152,16 @@ pub(crate) fn the_log_says_start_stop_and_why(platform: &Platform) {
 pub(crate) fn a_service_manager_is_told_when_it_serves_and_when_it_ends(platform: &Platform) {
     let around = tempfile::tempdir().expect("a folder can be made");
     let path = around.path().join("notify");
-    let manager = sys::Mailbox::at(&path).expect("a socket can be made");
     let launch = Launch::new(platform).in_shell(&format!("NOTIFY_SOCKET='{}' exec \"$@\"", path.display()));
-    let mut server = launch.start();
-    assert_eq!(manager.next().expect("a message"), "READY=1");
-    assert_eq!(server.peer().ask("PING"), pong());
-    server.stop();
-    assert_eq!(manager.next().expect("a message"), "STOPPING=1");
+    {
+        let manager = sys::Mailbox::at(&path).expect("a socket can be made");
+        let mut server = launch.start();
+        assert_eq!(manager.next().expect("a message"), "READY=1");
+        assert_eq!(server.peer().ask("PING"), pong());
+        server.stop();
+        assert_eq!(manager.next().expect("a message"), "STOPPING=1");
+    }
     // One that has gone stops nothing.
-    drop(manager);
     assert_eq!(launch.start().peer().ask("PING"), pong());
 }
 

@@ -448,6 +448,11 @@ impl StoreError {
         }
     }
 
+    /// Whether all that was missing is a descriptor.
+    pub(crate) fn is_for_want_of_descriptors(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if crate::sys::is_for_want_of_descriptors(source))
+    }
+
     /// Nobody knows what `what` has changed.
     pub(crate) fn unknown(what: impl Into<String>, source: std::io::Error) -> Self {
         Self::OutcomeUnknown { what: what.into(), source }

@@ -9,6 +9,7 @@
 //! - `link_file(original, link)`: another name for a file, on whatever disk, that can be removed without it; where the system
 //!   has such names and allows them;
 //! - `scratch_folder()`: where large files may lie for a while, on a disk if the system has such a place;
+//! - `is_for_want_of_descriptors(error)`: whether a file could not be opened because too many are;
 //! - `max_descriptors()`: how many files and sockets the process may have open, if that is bounded;
 //! - `lower_thread_priority()`: lets the threads that serve go first; does nothing where the system cannot.
 //! - `model_tests!`: tests that loom runs, ignored where it cannot.
@@ -33,15 +34,15 @@ pub(crate) use self::process::{forks, prepare_listener};
 pub(crate) use self::unix::model_tests;
 #[cfg(unix)]
 pub(crate) use self::unix::{
-    foreign_owner, free_bytes, link_file, lower_thread_priority, make_private_folder, max_descriptors,
-    open_to_others, path_from, private, scratch_folder, sync_folder,
+    foreign_owner, free_bytes, is_for_want_of_descriptors, link_file, lower_thread_priority,
+    make_private_folder, max_descriptors, open_to_others, path_from, private, scratch_folder, sync_folder,
 };
 #[cfg(all(test, windows))]
 pub(crate) use self::windows::model_tests;
 #[cfg(windows)]
 pub(crate) use self::windows::{
-    foreign_owner, free_bytes, link_file, lower_thread_priority, make_private_folder, max_descriptors,
-    open_to_others, path_from, private, scratch_folder, sync_folder,
+    foreign_owner, free_bytes, is_for_want_of_descriptors, link_file, lower_thread_priority,
+    make_private_folder, max_descriptors, open_to_others, path_from, private, scratch_folder, sync_folder,
 };
 
 #[cfg(test)]

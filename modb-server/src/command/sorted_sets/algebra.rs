@@ -151,7 +151,8 @@ fn result(mut asked: Asked, operation: Operation) -> Vec<(f64, Bytes)> {
                 let theirs: HashMap<&Bytes, f64> =
                     other.members.iter().map(|(score, member)| (member, *score)).collect();
                 found.retain(|member, sum| {
-                    let score = theirs.get(member).map(|score| other.weighted(*score));
+                    // Here Redis leaves it to the sum to be no number.
+                    let score = theirs.get(member).map(|score| other.weight * score);
                     score.inspect(|score| *sum = aggregate.of(*sum, *score)).is_some()
                 });
             }

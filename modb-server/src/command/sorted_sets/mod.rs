@@ -326,6 +326,7 @@ mod tests {
             "ZRANGE z 0 0 REV" => "[d]", "ZRANGE z (1 3 BYSCORE" => "[b c]", "ZRANGE z 3 (1 BYSCORE REV LIMIT 1 5" => "[b]", "ZRANGEBYSCORE z -inf +inf LIMIT 1 2" => "[b c]",
             "ZREVRANGEBYSCORE z 10 2 WITHSCORES" => "[d 4 c 3 b 2]", "ZCOUNT z 2 (4" => ":2", "ZRANGE z 5 9" => "[]", "ZRANGE z -100 1" => "[a b]",
             "ZADD l 0 a 0 b 0 c" => ":3", "ZRANGEBYLEX l - [b" => "[a b]", "ZREVRANGEBYLEX l + (a" => "[c b]", "ZLEXCOUNT l (a +" => ":2", "ZRANGE l [b [c BYLEX" => "[b c]",
+            "ZRANGE z [b (d BYLEX" => "[b c]", "ZLEXCOUNT z - +" => ":4",
             "ZRANGE z 0 1 LIMIT 1 1" => "-ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
             "ZRANGEBYSCORE z x 1" => "-ERR min or max is not a float", "ZRANGEBYLEX l a b" => "-ERR min or max not valid string range item",
             "ZRANGESTORE to z 1 -1" => ":3", "ZRANGE to 0 -1" => "[b c d]", "ZRANGESTORE to z 8 9" => ":0", "EXISTS to" => ":0",
@@ -338,7 +339,7 @@ mod tests {
         }
         several_are_combined {
             "ZADD a 1 x 2 y" => ":2", "ZADD b 10 y 20 z" => ":2", "ZUNION 2 a b WITHSCORES" => "[x 1 y 12 z 20]", "ZINTER 2 a b WEIGHTS 2 3 WITHSCORES" => "[y 34]",
-            "ZDIFF 2 a b" => "[x]", "ZINTERCARD 2 a b LIMIT 1" => ":1", "ZUNIONSTORE c 2 a b AGGREGATE MAX" => ":3", "ZRANGE c 0 -1 WITHSCORES" => "[x 1 y 10 z 20]",
+            "ZDIFF 2 a b" => "[x]", "ZADD c -0.5 y" => ":1", "ZADD d 0 y" => ":1", "ZINTER 2 c d WEIGHTS 1 inf WITHSCORES" => "[y 0]", "ZINTERCARD 2 a b LIMIT 1" => ":1", "ZUNIONSTORE c 2 a b AGGREGATE MAX" => ":3", "ZRANGE c 0 -1 WITHSCORES" => "[x 1 y 10 z 20]",
             "ZINTERSTORE a 2 a b" => ":1", "ZDIFFSTORE c 1 none" => ":0", "EXISTS c" => ":0", "ZUNION 0 a" => "-ERR at least 1 input key is needed for 'zunion' command",
             "ZUNION 3 a b" => "-ERR syntax error"
         }

@@ -159,6 +159,11 @@ impl<'k> SortedSet<'k> {
             ),
             ScoreBounds::Members(from, to) => {
                 let Some((score, _)) = self.nth(tx, 0)? else { return Ok((0, 0)) };
+                let last = self.len() - 1;
+                if self.nth(tx, last)?.is_some_and(|(last, _)| last != score) {
+                    let from = self.members_before(tx, from)?;
+                    return Ok((from, self.members_before(tx, to)?.max(from)));
+                }
                 let bound = |place| match place {
                     Place::First => Bound::from_score(f64::NEG_INFINITY),
                     Place::Last => Bound::behind_score(f64::INFINITY),
@@ -171,6 +176,24 @@ impl<'k> SortedSet<'k> {
         let from = self.rank_at(tx, from)?;
         let to = self.rank_at(tx, to)?;
         Ok((from, to.max(from)))
+    }
+
+    /// How many members stand before a place, where they have several scores: as Redis, by the members alone, which makes sense if
+    /// they stand in the order of their bytes all the same.
+    fn members_before(&mut self, tx: &mut Tx<'_>, place: Place<'_>) -> Result<u64, DataError> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let member = self.nth(tx, middle)?.map(|(_, member)| member).unwrap_or_default();
+            let passed = match place {
+                Place::First => false,
+                Place::Before(bound) => member < bound,
+                Place::Behind(bound) => member <= bound,
+                Place::Last => true,
+            };
+            if passed { low = middle + 1 } else { high = middle }
+        }
+        Ok(low)
     }
 
     /// The member of a rank, with its score.

@@ -17,6 +17,7 @@ use lsm_tree::config::{BlockSizePolicy, RestartIntervalPolicy};
 use lsm_tree::{AbstractTree, AnyTree, Cache, Config, DescriptorTable, SeqNo, SequenceNumberCounter};
 
 use super::copy::{Lists, PinnedFile, PinnedTables};
+use super::list_file::{Doubt, LIST_FILE, ListFile};
 use super::merge::Merge;
 use super::read_view::CurrentView;
 use super::writer::Position;
@@ -28,8 +29,8 @@ const POSITION_KEY: &[u8] = &[0];
 const TABLE_BYTES: u64 = 32 << 20;
 /// The tree's name for the folder of its table files, which are named by number.
 const TABLES_FOLDER: &str = "tables";
-/// The tree's name for the file that says which version of its list of tables holds; the number of it comes first.
-const LIST_FILE: &str = "current";
+/// What failed where the tree's list on the disk could not be read, or put back.
+const CANNOT_READ_LIST: &str = "cannot read the list of table files";
 /// How long it takes at most, on a slow disk, to replace that list.
 const PUBLISHING: Duration = Duration::from_secs(20);
 /// Open table files, each of which is one descriptor: the part of what the process may have open, and the most.
@@ -126,8 +127,8 @@ pub(crate) struct LsmCold {
     files: PathBuf,
     /// Held for reading by whoever writes table files.
     writing: RwLock<()>,
-    /// The last writing failed, and it is not known yet whether it had published.
-    in_doubt: AtomicBool,
+    /// Says which of its lists holds on the disk.
+    list_file: ListFile,
 }
 
 impl LsmCold {
@@ -150,9 +151,9 @@ impl LsmCold {
         let holds_records = AtomicBool::new(tree.table_count() > 0);
         let strategy = Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES));
         let (files, writing) = (folder.join(TABLES_FOLDER), RwLock::default());
-        let in_doubt = AtomicBool::new(false);
+        let list_file = ListFile::new(folder);
         let view = CurrentView::new(&tree);
-        Ok(Self { tree, view, seqno, strategy, holds_records, files, writing, in_doubt })
+        Ok(Self { tree, view, seqno, strategy, holds_records, files, writing, list_file })
     }
 
     /// Does something that writes table files and publishes them. If it fails, most likely since the disk is full, those
@@ -163,11 +164,13 @@ impl LsmCold {
         self.resolve_doubt()?;
         let before = self.file_names();
         let writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
-        let result = write();
+        let noted = self.list_file.note(self.tree.current_version().id());
+        let result = noted.map_err(|e| StoreError::io(CANNOT_READ_LIST, e)).and_then(|()| write());
         self.view.renew(&self.tree);
         drop(writing);
-        if result.is_err() {
-            self.in_doubt.store(true, Ordering::Release);
+        if let Err(error) = &result {
+            let short = error.is_for_want_of_descriptors();
+            self.list_file.set_doubt(if short { Doubt::ShortOfDescriptors } else { Doubt::Failed });
             if let Ok(_alone) = self.writing.try_write() {
                 self.compare_lists()?;
                 self.remove_unlisted(&before);
@@ -178,7 +181,7 @@ impl LsmCold {
 
     /// Finds out what became of the last writing, if that failed; until then nothing more is written.
     fn resolve_doubt(&self) -> Result<(), StoreError> {
-        if !self.in_doubt.load(Ordering::Acquire) {
+        if self.list_file.doubt() == Doubt::None {
             return Ok(());
         }
         let busy =
@@ -187,15 +190,18 @@ impl LsmCold {
         self.compare_lists()
     }
 
-    /// Whether the tree's list on the disk is the one that it has in memory, while nobody writes.
+    /// Sees to it that the tree's list on the disk is the one that it has in memory, while nobody writes.
     fn compare_lists(&self) -> Result<(), StoreError> {
-        let listed =
-            self.listed_version().map_err(|e| StoreError::io("cannot read the list of table files", e))?;
-        if listed.is_some_and(|listed| listed != self.tree.current_version().id()) {
+        let own = self.tree.current_version().id();
+        let same = match self.list_file.doubt() {
+            Doubt::ShortOfDescriptors => self.list_file.put_back(own),
+            _ => self.list_file.version().map(|listed| listed.is_none_or(|listed| listed == own)),
+        };
+        if !same.map_err(|e| StoreError::io(CANNOT_READ_LIST, e))? {
             let what = "the list of table files was replaced, perhaps not durably";
             return Err(StoreError::unknown(what, std::io::ErrorKind::Other.into()));
         }
-        self.in_doubt.store(false, Ordering::Release);
+        self.list_file.set_doubt(Doubt::None);
         Ok(())
     }
 
@@ -207,15 +213,6 @@ impl LsmCold {
             if let Err(error) = std::fs::remove_file(self.files.join(name)) {
                 tracing::warn!(%name, %error, "part of a table file stays until the next start");
             }
-        }
-    }
-
-    /// The number of the version that the tree would be opened with now, if it was ever written.
-    fn listed_version(&self) -> std::io::Result<Option<u64>> {
-        match std::fs::read(self.files.with_file_name(LIST_FILE)) {
-            Ok(list) => Ok(list.first_chunk().map(|number| u64::from_le_bytes(*number))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
         }
     }
 

@@ -22,6 +22,7 @@ mod crash_tests;
 mod disk;
 mod engine;
 mod file_head;
+mod list_file;
 mod merge;
 mod open;
 mod pressure;

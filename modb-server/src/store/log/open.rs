@@ -220,6 +220,22 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_list_of_tables_is_an_error_and_no_panic() {
+        let dir = folder_after_a_kill();
+        let tables = dir.path().join("tables");
+        let current = fs::read(tables.join("current")).unwrap();
+        let version = u64::from_le_bytes(*current.first_chunk().unwrap());
+        let list = tables.join(format!("v{version}"));
+        let whole = fs::read(&list).unwrap();
+        for damaged in [vec![0; whole.len()], whole[..whole.len() / 2].to_vec()] {
+            fs::write(&list, damaged).unwrap();
+            assert!(LogStore::open(&OpenOptions::new(dir.path())).is_err());
+            fs::write(&list, &whole).unwrap();
+        }
+        assert!(LogStore::open(&OpenOptions::new(dir.path())).is_ok());
+    }
+
+    #[test]
     fn a_start_that_is_refused_changes_nothing_and_one_that_is_not_tidies_up() {
         let dir = folder_after_a_kill();
         let options = OpenOptions::new(dir.path());
