@@ -75,6 +75,31 @@ struct State {
     members: BTreeSet<String>,
 }
 
+impl State {
+    /// What differs, with what was found first.
+    fn difference(&self, other: &Self) -> Vec<String> {
+        fn of<V: std::fmt::Debug + PartialEq>(
+            what: &str,
+            found: &BTreeMap<String, V>,
+            other: &BTreeMap<String, V>,
+        ) -> Vec<String> {
+            let names: BTreeSet<&String> = found.keys().chain(other.keys()).collect();
+            let differ = names.into_iter().filter(|name| found.get(*name) != other.get(*name));
+            differ
+                .map(|name| format!("{what} {name}: {:?}, not {:?}", found.get(name), other.get(name)))
+                .collect()
+        }
+        let mut all = of("score", &self.scores, &other.scores);
+        all.extend(of("copied", &self.copied, &other.copied));
+        all.extend(of("field", &self.fields, &other.fields));
+        if self.list != other.list {
+            all.push(format!("list: {:?}, not {:?}", self.list, other.list));
+        }
+        all.extend(self.members.symmetric_difference(&other.members).map(|name| format!("member {name}")));
+        all
+    }
+}
+
 struct Client {
     name: usize,
     state: State,
@@ -172,9 +197,11 @@ impl Client {
     fn verify(&mut self, peer: &mut Peer) -> Result<(), String> {
         let found = self.read(peer);
         if found != self.state && Some(&found) != self.next.as_ref() {
+            let next = self.next.as_ref().map(|next| found.difference(next));
             return Err(format!(
-                "client {} has {found:?}\nand should have {:?}\nor {:?}",
-                self.name, self.state, self.next
+                "client {} differs from what was acknowledged: {:?}\nand from what was under way: {next:?}",
+                self.name,
+                found.difference(&self.state)
             ));
         }
         self.state = found;

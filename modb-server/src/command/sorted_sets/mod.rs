@@ -349,6 +349,24 @@ mod tests {
         }
     }
 
+    /// Leaves may be smaller than they were when it was written, in another version for one.
+    #[test]
+    fn one_that_is_larger_than_its_leaf_may_be_becomes_two_trees_whatever_is_done() {
+        for command in ["ZREM z m7", "ZREMRANGEBYRANK z 0 0", "ZADD z 99 m7", "ZPOPMIN z"] {
+            let bench = Bench::new();
+            for number in 0..60 {
+                bench.text(&format!("ZADD z {number} m{number}"));
+            }
+            bench.instance.data.keep_pages_small(true);
+            bench.text(command);
+            for number in 10..60 {
+                assert_eq!(bench.text(&format!("ZSCORE z m{number}")), number.to_string(), "after {command}");
+            }
+            let report = crate::data::check(&**bench.instance.data.store(), &mut |_, _| {}).unwrap();
+            assert_eq!(report.described, [""; 0], "after {command}");
+        }
+    }
+
     /// What is done is the same in trees of many levels, and what ends leaves nothing behind.
     #[test]
     fn large_ones_are_trees_that_are_copied_renamed_and_removed_as_a_whole() {

@@ -254,7 +254,8 @@ impl<'k> SortedSet<'k> {
         // The compact form of Redis keeps whole numbers as such, which have one zero.
         let score = if score == 0.0 && !self.plot.big { 0.0 } else { score };
         let entry = scored_entry(score, member);
-        self.make_room(tx, entry.len())?;
+        // With its length before it.
+        self.make_room(tx, entry.len() + 2)?;
         if let Some(was) = was {
             if was == score {
                 return Ok(());
@@ -275,6 +276,7 @@ impl<'k> SortedSet<'k> {
     pub fn remove(&mut self, tx: &mut Tx<'_>, member: &[u8]) -> Result<Option<f64>, DataError> {
         let was = self.score(tx, member)?;
         if let Some(score) = was {
+            self.make_room(tx, 0)?;
             self.remove_score(tx, score, member)?;
             self.put_member(tx, member, None)?;
         }
@@ -293,6 +295,7 @@ impl<'k> SortedSet<'k> {
         mut visit: impl FnMut(f64, Bytes),
     ) -> Result<(), DataError> {
         let mut left = to.min(self.len()).saturating_sub(from);
+        self.make_room(tx, 0)?;
         while left > 0 {
             let mut gone = Vec::new();
             self.plot.with(tx, &mut self.scores, |tree, ground| {
@@ -376,10 +379,10 @@ impl<'k> SortedSet<'k> {
         })
     }
 
-    /// Makes two trees of one leaf, if it does not hold so many bytes more.
+    /// Makes two trees of one leaf, if it does not hold so many bytes more. One that is larger than leaves are now (they were larger once)
+    /// would be cut by any change, and a cut one must have both.
     fn make_room(&mut self, tx: &mut Tx<'_>, bytes: usize) -> Result<(), DataError> {
-        if self.members.is_some() || self.scores.root.len() + bytes + 2 <= self.plot.root_bytes::<Scored>(tx)
-        {
+        if self.members.is_some() || self.scores.root.len() + bytes <= self.plot.root_bytes::<Scored>(tx) {
             return Ok(());
         }
         self.plot.number(tx)?;
