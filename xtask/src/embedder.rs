@@ -193,6 +193,17 @@ mod tests {
 
     #[test]
     fn a_minimal_embedder_is_as_small_as_promised() {
+        if std::env::consts::OS == "windows" {
+            // Whoever runs this reads the file, and counts it as skipped.
+            if let Some(log) = std::env::var_os("MODB_SKIP_LOG") {
+                use std::io::Write as _;
+                let note =
+                    "a_minimal_embedder_is_as_small_as_promised: Wine cannot start this system's cargo\n";
+                let file = std::fs::OpenOptions::new().create(true).append(true).open(log);
+                file.and_then(|mut file| file.write_all(note.as_bytes())).expect("it can be written");
+            }
+            return;
+        }
         assert_eq!(findings().expect("cargo tree works"), [""; 0]);
     }
 }
