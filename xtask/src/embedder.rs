@@ -199,7 +199,7 @@ mod tests {
                 use std::io::Write as _;
                 let note =
                     "a_minimal_embedder_is_as_small_as_promised: Wine cannot start this system's cargo\n";
-                let file = std::fs::OpenOptions::new().create(true).append(true).open(log);
+                let file = fs::OpenOptions::new().create(true).append(true).open(log);
                 file.and_then(|mut file| file.write_all(note.as_bytes())).expect("it can be written");
             }
             return;
