@@ -367,6 +367,22 @@ mod tests {
         }
     }
 
+    /// What changes nothing writes nothing: not the pages of a tree that nobody is told of either.
+    #[test]
+    fn a_score_that_is_given_again_leaves_no_page_behind() {
+        let bench = Bench::new();
+        let data = &bench.instance.data;
+        for number in 0..100 {
+            let member = format!("member {number}");
+            assert_eq!(bench.text(&format!("ZADD z 1 '{member}'")), ":1");
+            for command in ["ZADD z 1", "ZADD z CH 1", "ZINCRBY z 0", "ZADD z INCR 0"] {
+                bench.text(&format!("{command} '{member}'"));
+            }
+            let report = crate::data::check(&**data.store(), &mut |_, _| {}).unwrap();
+            assert_eq!(report.described, [""; 0], "with {number} members");
+        }
+    }
+
     /// What is done is the same in trees of many levels, and what ends leaves nothing behind.
     #[test]
     fn large_ones_are_trees_that_are_copied_renamed_and_removed_as_a_whole() {

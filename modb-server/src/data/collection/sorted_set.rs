@@ -249,6 +249,10 @@ impl<'k> SortedSet<'k> {
         was: Option<f64>,
         score: f64,
     ) -> Result<(), DataError> {
+        // Before anything is written: whoever changes nothing does not save it either, and pages would be left without an owner.
+        if was == Some(score) {
+            return Ok(());
+        }
         self.plot.big |=
             self.len() + u64::from(was.is_none()) > COMPACT_MEMBERS || member.len() > COMPACT_BYTES;
         // The compact form of Redis keeps whole numbers as such, which have one zero.
@@ -257,9 +261,6 @@ impl<'k> SortedSet<'k> {
         // With its length before it.
         self.make_room(tx, entry.len() + 2)?;
         if let Some(was) = was {
-            if was == score {
-                return Ok(());
-            }
             self.remove_score(tx, was, member)?;
         }
         self.plot.with(tx, &mut self.scores, |tree, ground| {
@@ -295,7 +296,9 @@ impl<'k> SortedSet<'k> {
         mut visit: impl FnMut(f64, Bytes),
     ) -> Result<(), DataError> {
         let mut left = to.min(self.len()).saturating_sub(from);
-        self.make_room(tx, 0)?;
+        if left > 0 {
+            self.make_room(tx, 0)?;
+        }
         while left > 0 {
             let mut gone = Vec::new();
             self.plot.with(tx, &mut self.scores, |tree, ground| {
