@@ -253,7 +253,7 @@ fn hscan(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     walk::cursor_at(args, 2)?;
     let mut items = Packed::new(Shape::Array);
     // Without a key nobody looks at the options.
-    let Some(mut hash) = find(ctx, &args[1])? else { return Ok(walk::walk_packed(0, items.reply()?)) };
+    let Some(mut hash) = find(ctx, &args[1])? else { return Ok(walk::walk(0, items.reply()?)) };
     let Walk { cursor, pattern, count } = Walk::parse(args, 2)?;
     let next = hash.scan(ctx.tx, cursor, count, |field, value| {
         if pattern.is_none_or(|pattern| glob_matches(pattern, field, false)) {
@@ -261,7 +261,7 @@ fn hscan(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
             items.push(value);
         }
     })?;
-    Ok(walk::walk_packed(next, items.reply()?))
+    Ok(walk::walk(next, items.reply()?))
 }
 
 #[cfg(test)]

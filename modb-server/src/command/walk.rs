@@ -49,12 +49,7 @@ pub(super) fn cursor(arg: &[u8]) -> Option<u64> {
 }
 
 /// The reply: where to go on, and what was found.
-pub(super) fn walk(next: u64, items: Vec<Reply>) -> Reply {
-    Reply::Array(vec![Reply::string(next.to_string()), Reply::Array(items)])
-}
-
-/// As [`walk`], with all that was found as one.
-pub(super) fn walk_packed(next: u64, found: Reply) -> Reply {
+pub(super) fn walk(next: u64, found: Reply) -> Reply {
     Reply::Array(vec![Reply::string(next.to_string()), found])
 }
 

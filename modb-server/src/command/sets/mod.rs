@@ -145,7 +145,7 @@ fn sscan(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     walk::cursor_at(args, 2)?;
     let mut items = Packed::new(Shape::Array);
     // Without a key nobody looks at the options.
-    let Some(mut set) = find(ctx, &args[1])? else { return Ok(walk::walk_packed(0, items.reply()?)) };
+    let Some(mut set) = find(ctx, &args[1])? else { return Ok(walk::walk(0, items.reply()?)) };
     let Walk { cursor, pattern, count } = Walk::parse(args, 2)?;
     let (members, next) = set.scan(ctx.tx, cursor, count)?;
     for member in members {
@@ -153,7 +153,7 @@ fn sscan(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
             items.push(&member);
         }
     }
-    Ok(walk::walk_packed(next, items.reply()?))
+    Ok(walk::walk(next, items.reply()?))
 }
 
 #[cfg(test)]

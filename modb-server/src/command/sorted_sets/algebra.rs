@@ -9,7 +9,7 @@ use modb_net::resp::Args;
 
 use super::ranges::store;
 use super::{CommandError, Ctx, Options, Pairs, Reply, double_or, is, parse};
-use crate::data::{Kind, Set, SortedSet};
+use crate::data::{DataError, Set, SortedSet};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Operation {
@@ -222,17 +222,17 @@ fn parse_sources(
 fn members(ctx: &mut Ctx<'_, '_>, key: &[u8]) -> Result<Vec<(f64, Bytes)>, CommandError> {
     let db = ctx.db();
     let mut members = Vec::new();
-    match ctx.tx.read(db, key)?.map(|record| record.head.kind) {
-        None => {}
-        Some(Kind::Set) => Set::open(ctx.tx, db, key)?.for_each(ctx.tx, |member| {
-            members.push((1.0, Bytes::copy_from_slice(member)));
-            true
-        })?,
-        Some(_) => {
-            let mut set = SortedSet::open(ctx.tx, db, key)?;
+    match SortedSet::find(ctx.tx, db, key) {
+        Ok(None) => {}
+        Ok(Some(mut set)) => {
             let len = set.len();
             set.for_each(ctx.tx, 0, len, false, |score, member| members.push((score, member)))?;
         }
+        Err(DataError::WrongType) => Set::open(ctx.tx, db, key)?.for_each(ctx.tx, |member| {
+            members.push((1.0, Bytes::copy_from_slice(member)));
+            true
+        })?,
+        Err(error) => return Err(error.into()),
     }
     Ok(members)
 }

@@ -131,12 +131,14 @@ pub(super) fn zrandmember(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply
 pub(super) fn zscan(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let Walk { cursor, pattern, count } = Walk::parse(args, 2)?;
     let db = ctx.db();
-    let Some(mut set) = SortedSet::find(ctx.tx, db, &args[1])? else { return Ok(walk(0, Vec::new())) };
+    let Some(mut set) = SortedSet::find(ctx.tx, db, &args[1])? else {
+        return Ok(walk(0, Reply::Array(Vec::new())));
+    };
     let mut items = Vec::new();
     let next = set.scan(ctx.tx, cursor, count, |score, member| {
         if pattern.is_none_or(|pattern| crate::data::glob_matches(pattern, &member, false)) {
             items.extend([Reply::Bulk(member), Reply::Score(score)]);
         }
     })?;
-    Ok(walk(next, items))
+    Ok(walk(next, Reply::Array(items)))
 }

@@ -66,23 +66,9 @@ impl<'k> List<'k> {
         tx: &mut Tx<'_>,
         index: u64,
         reverse: bool,
-        mut visit: impl FnMut(Bytes) -> bool,
+        visit: impl FnMut(Bytes) -> bool,
     ) -> Result<(), DataError> {
-        self.0.with(tx, |tree, ground| {
-            let mut cursor = tree.nth(ground, index)?;
-            tree.settle(ground, &mut cursor)?;
-            while let Some(element) = cursor.entry_bytes() {
-                if !visit(element) {
-                    break;
-                }
-                if !reverse {
-                    tree.advance(ground, &mut cursor)?;
-                } else if !tree.retreat(ground, &mut cursor)? {
-                    break;
-                }
-            }
-            Ok(())
-        })
+        self.0.with(tx, |tree, ground| tree.walk(ground, index, reverse, visit))
     }
 
     /// Visits `count` elements from the one at `index` on.
@@ -162,19 +148,9 @@ impl<'k> List<'k> {
     ) -> Result<(), DataError> {
         let mut left = to.min(self.len()).saturating_sub(from);
         while left > 0 {
-            let gone = self.0.with(tx, |tree, ground| {
-                let mut cursor = tree.nth(ground, from)?;
-                tree.settle(ground, &mut cursor)?;
-                let most = usize::try_from(left).unwrap_or(usize::MAX);
-                let gone =
-                    cursor.rest_of_leaf().take(most).map(Bytes::copy_from_slice).map(&mut visit).count();
-                tree.splice(ground, cursor, gone, &[])?;
-                Ok(gone)
-            })?;
-            if gone == 0 {
-                return Err(DataError::Corrupt("a list has fewer elements than it says"));
-            }
-            left -= gone as u64;
+            let gone = self.0.with(tx, |tree, ground| tree.take_some(ground, from, left))?;
+            left -= gone.len() as u64;
+            gone.into_iter().for_each(&mut visit);
         }
         Ok(())
     }

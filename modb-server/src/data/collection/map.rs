@@ -90,20 +90,17 @@ impl<'k> Map<'k> {
         reverse: bool,
         mut visit: impl FnMut(Bytes, Bytes),
     ) -> Result<(), DataError> {
+        let mut left = count;
+        if left == 0 {
+            return Ok(());
+        }
         self.0.with(tx, |tree, ground| {
-            let mut cursor = tree.nth(ground, rank)?;
-            tree.settle(ground, &mut cursor)?;
-            for _ in 0..count {
-                let Some(entry) = cursor.entry_bytes() else { break };
+            tree.walk(ground, rank, reverse, |entry| {
                 let (key, value) = read_sorted(&entry);
                 visit(entry.slice_ref(key), entry.slice_ref(value));
-                if !reverse {
-                    tree.advance(ground, &mut cursor)?;
-                } else if !tree.retreat(ground, &mut cursor)? {
-                    break;
-                }
-            }
-            Ok(())
+                left -= 1;
+                left > 0
+            })
         })
     }
 

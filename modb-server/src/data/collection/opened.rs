@@ -124,17 +124,8 @@ impl<'k, O: Order> Opened<'k, O> {
         kind: Kind,
         order: O,
     ) -> Result<Option<Self>, DataError> {
-        if key.len() > MAX_KEY_BYTES {
-            tx.tally().looked_up(false);
-            return Ok(None);
-        }
-        let opened = Self::open(tx, database, key, kind, order);
-        let found = match &opened {
-            Ok(opened) => opened.tree.len > 0,
-            Err(error) => matches!(error, DataError::WrongType),
-        };
-        tx.tally().looked_up(found);
-        Ok(Some(opened?).filter(|_| found))
+        let open = |tx: &mut Tx<'_>| Self::open(tx, database, key, kind, order);
+        find(tx, key, open, |opened| opened.tree.len == 0)
     }
 
     /// An empty one in the place of whatever the key of `entry` holds, without its expiry.
@@ -173,6 +164,26 @@ impl<'k, O: Order> Opened<'k, O> {
         let head = self.entry.collection_head(self.kind, self.keeps_expiry);
         save(tx, &self.entry, head, &self.plot, self.tree.len, vec![Roots::of(&self.tree)])
     }
+}
+
+/// Opens what a key holds in order to read it: counts as a hit, of whatever type, or as a miss, and is `None` if there is no key.
+pub(super) fn find<'a, T>(
+    tx: &mut Tx<'a>,
+    key: &[u8],
+    open: impl FnOnce(&mut Tx<'a>) -> Result<T, DataError>,
+    is_empty: impl FnOnce(&T) -> bool,
+) -> Result<Option<T>, DataError> {
+    if key.len() > MAX_KEY_BYTES {
+        tx.tally().looked_up(false);
+        return Ok(None);
+    }
+    let opened = open(tx);
+    let found = match &opened {
+        Ok(opened) => !is_empty(opened),
+        Err(error) => matches!(error, DataError::WrongType),
+    };
+    tx.tally().looked_up(found);
+    Ok(Some(opened?).filter(|_| found))
 }
 
 /// The payload of a key that must hold `kind`, if it holds anything.

@@ -6,9 +6,9 @@
 
 use bytes::Bytes;
 
-use super::opened::{Plot, payload_of, save};
+use super::opened::{Plot, find, payload_of, save};
 use super::payload::Roots;
-use crate::data::layout::{Kind, MAX_KEY_BYTES};
+use crate::data::layout::Kind;
 use crate::data::tree::{Among, Bound, Hashed, Scored, Tree, read_hashed, read_scored, scored_entry};
 use crate::data::{DataError, Entry, Tx};
 
@@ -83,13 +83,7 @@ impl<'k> SortedSet<'k> {
     /// # Errors
     /// [`DataError::WrongType`], and as [`Tx::read`].
     pub fn find(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Option<Self>, DataError> {
-        if key.len() > MAX_KEY_BYTES {
-            tx.tally().looked_up(false);
-            return Ok(None);
-        }
-        let set = Self::open(tx, database, key)?;
-        tx.tally().looked_up(!set.is_empty());
-        Ok(Some(set).filter(|set| !set.is_empty()))
+        find(tx, key, |tx| Self::open(tx, database, key), Self::is_empty)
     }
 
     /// An empty one in the place of whatever the key of `entry` holds; it does not keep the expiry.
@@ -99,11 +93,6 @@ impl<'k> SortedSet<'k> {
 
     fn empty(entry: Entry<'k>) -> Self {
         Self { entry, expires: true, plot: Plot::new(), scores: Tree::new(Scored), members: None }
-    }
-
-    /// Whether Redis would no longer keep it in its compact form.
-    pub fn is_big(&self) -> bool {
-        self.plot.big
     }
 
     /// How many members it has.
@@ -212,19 +201,17 @@ impl<'k> SortedSet<'k> {
         reverse: bool,
         mut visit: impl FnMut(f64, Bytes),
     ) -> Result<(), DataError> {
+        let mut left = count;
+        if left == 0 {
+            return Ok(());
+        }
         self.plot.with(tx, &mut self.scores, |tree, ground| {
-            let mut cursor = tree.nth(ground, rank)?;
-            tree.settle(ground, &mut cursor)?;
-            for _ in 0..count {
-                let Some(entry) = cursor.entry_bytes() else { break };
-                visit(read_scored(&entry).0, entry.slice(size_of::<f64>().min(entry.len())..));
-                if !reverse {
-                    tree.advance(ground, &mut cursor)?;
-                } else if !tree.retreat(ground, &mut cursor)? {
-                    break;
-                }
-            }
-            Ok(())
+            tree.walk(ground, rank, reverse, |entry| {
+                let (score, member) = pair_of(&entry);
+                visit(score, member);
+                left -= 1;
+                left > 0
+            })
         })
     }
 
@@ -300,21 +287,11 @@ impl<'k> SortedSet<'k> {
             self.make_room(tx, 0)?;
         }
         while left > 0 {
-            let mut gone = Vec::new();
-            self.plot.with(tx, &mut self.scores, |tree, ground| {
-                let mut cursor = tree.nth(ground, from)?;
-                tree.settle(ground, &mut cursor)?;
-                let most = usize::try_from(left).unwrap_or(usize::MAX);
-                gone.extend(cursor.rest_of_leaf().take(most).map(Bytes::copy_from_slice));
-                tree.splice(ground, cursor, gone.len(), &[])
-            })?;
-            if gone.is_empty() {
-                return Err(DataError::Corrupt("a sorted set has fewer members than it says"));
-            }
+            let scores = &mut self.scores;
+            let gone = self.plot.with(tx, scores, |tree, ground| tree.take_some(ground, from, left))?;
             left -= gone.len() as u64;
             for entry in gone {
-                let (score, member) =
-                    (read_scored(&entry).0, entry.slice(size_of::<f64>().min(entry.len())..));
+                let (score, member) = pair_of(&entry);
                 self.put_member(tx, &member, None)?;
                 visit(score, member);
             }
@@ -404,6 +381,12 @@ impl<'k> SortedSet<'k> {
         self.members = Some(members);
         Ok(())
     }
+}
+
+/// Score and member of an entry, in the memory of the entry.
+fn pair_of(entry: &Bytes) -> (f64, Bytes) {
+    let (score, member) = read_scored(entry);
+    (score, entry.slice_ref(member))
 }
 
 fn read_score(value: &[u8]) -> Result<f64, DataError> {

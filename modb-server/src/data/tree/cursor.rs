@@ -230,6 +230,29 @@ impl<O: Order> Tree<O> {
         Ok(true)
     }
 
+    /// Visits entries from the one at `index` on, or from there backwards, until `visit` says `false`; in a tree that counts.
+    pub(in crate::data) fn walk<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        index: u64,
+        reverse: bool,
+        mut visit: impl FnMut(Bytes) -> bool,
+    ) -> Result<(), P::Error> {
+        let mut cursor = self.nth(ground, index)?;
+        self.settle(ground, &mut cursor)?;
+        while let Some(entry) = cursor.entry_bytes() {
+            if !visit(entry) {
+                break;
+            }
+            if !reverse {
+                self.advance(ground, &mut cursor)?;
+            } else if !self.retreat(ground, &mut cursor)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// To the start of the next leaf, or to the end of the one before. `false`: there is none, and nothing changed.
     fn turn<P: Pages>(
         &self,

@@ -87,6 +87,27 @@ impl<O: Order> Tree<O> {
         self.change_root(ground, &step, &edit)
     }
 
+    /// Takes entries away from `index` on, at most `most`, as far as one leaf reaches, and returns them; in a tree that counts.
+    ///
+    /// # Errors
+    /// As [`Tree::splice`], and if there is none.
+    pub(in crate::data) fn take_some<P: Pages>(
+        &mut self,
+        ground: &mut Ground<'_, P>,
+        index: u64,
+        most: u64,
+    ) -> Result<Vec<Bytes>, P::Error> {
+        let mut cursor = self.nth(ground, index)?;
+        self.settle(ground, &mut cursor)?;
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let gone: Vec<Bytes> = cursor.rest_of_leaf().take(most).map(Bytes::copy_from_slice).collect();
+        if gone.is_empty() {
+            return Err(Fault::Damaged { node: 0, what: "it has fewer entries than it says" }.into());
+        }
+        self.splice(ground, cursor, gone.len(), &[])?;
+        Ok(gone)
+    }
+
     /// Adds to the counts of all nodes on the way, from `step` up.
     fn count<P: Pages>(
         &mut self,
