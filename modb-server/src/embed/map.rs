@@ -226,7 +226,21 @@ impl Entries {
         Ok(())
     }
 
+    /// After an error there is nothing more.
+    fn fail(&mut self, error: Error) -> Error {
+        self.ended = true;
+        (self.front, self.back) = (Vec::new().into_iter(), Vec::new().into_iter());
+        error
+    }
+
     fn step(&mut self, reverse: bool) -> Option<Result<(Value, Value), Error>> {
+        if self.ended && self.front.len() == 0 && self.back.len() == 0 {
+            return None;
+        }
+        // Also where the next entry is at hand: whether a call is allowed does not depend on that.
+        if let Err(error) = self.map.keyspace.shared.may_call() {
+            return Some(Err(self.fail(error)));
+        }
         loop {
             let own = if reverse { &mut self.back } else { &mut self.front };
             if let Some(entry) = own.next() {
@@ -237,9 +251,7 @@ impl Entries {
                 return if reverse { self.front.next_back() } else { self.back.next_back() }.map(Ok);
             }
             if let Err(error) = self.read(reverse) {
-                self.ended = true;
-                (self.front, self.back) = (Vec::new().into_iter(), Vec::new().into_iter());
-                return Some(Err(error));
+                return Some(Err(self.fail(error)));
             }
         }
     }
@@ -388,6 +400,26 @@ mod tests {
             }
             prop_assert_eq!(met, model.len().div_ceil(2));
         }
+    }
+
+    #[test]
+    fn an_iterator_obeys_the_rules_of_calls_also_between_two_reads() {
+        let database = Database::in_memory().unwrap();
+        let map = database.map("map");
+        for number in 0..10 {
+            map.insert(number.to_string(), "").unwrap();
+        }
+        let (mut inside, mut after) = (map.iter(), map.iter());
+        assert!(inside.next().is_some_and(|entry| entry.is_ok()) && after.next_back().is_some());
+        database
+            .update(&["other"], |_| {
+                assert!(matches!(inside.next(), Some(Err(Error::InsideUpdate))));
+                assert!(inside.next().is_none(), "after an error there is nothing more");
+                Ok::<_, Error>(())
+            })
+            .unwrap();
+        database.close().unwrap();
+        assert!(matches!(after.next_back(), Some(Err(Error::Closed))) && after.next().is_none());
     }
 
     #[test]

@@ -367,6 +367,35 @@ mod tests {
         }
     }
 
+    /// Expiry by the housekeeper and by whoever meets it, with its own index, and the pages of what expired.
+    #[test]
+    fn what_expires_takes_its_pages_along() {
+        for found_by_a_command in [false, true] {
+            let bench = Bench::new();
+            let data = &bench.instance.data;
+            data.keep_pages_small(true);
+            for number in 0..300 {
+                bench.text(&format!("ZADD z {number} m{number}"));
+            }
+            assert_eq!(bench.text("PEXPIRE z 1000"), ":1");
+            assert_eq!(bench.text("ZADD z 5 m5"), ":0");
+            bench.now_ms.set(bench.now_ms.get() + 2000);
+            if found_by_a_command {
+                assert_eq!(bench.text("ZADD z 1 new"), ":1");
+                assert_eq!(bench.text("ZRANGE z 0 -1"), "[new]");
+                assert_eq!(bench.text("TTL z"), ":-1");
+            } else {
+                data.remove_expired(bench.now_ms.get(), 100, &crate::data::Tally::default()).unwrap();
+                assert_eq!(bench.text("DBSIZE"), ":0");
+            }
+            let whole = || crate::data::check(&**data.store(), &mut |_, _| {}).unwrap().described;
+            assert_eq!(whole(), [""; 0]);
+            assert!(data.sweep_ended(&mut || Ok(())).unwrap());
+            assert_eq!(whole(), [""; 0]);
+            assert_eq!(data.store().scan(&[0x11], &[0x13], 10).unwrap().records.len(), 0);
+        }
+    }
+
     /// What changes nothing writes nothing: not the pages of a tree that nobody is told of either.
     #[test]
     fn a_score_that_is_given_again_leaves_no_page_behind() {

@@ -128,7 +128,7 @@ pub(crate) struct LsmCold {
     /// Held for reading by whoever writes table files.
     writing: RwLock<()>,
     /// Says which of its lists holds on the disk.
-    list_file: ListFile,
+    pub(super) list_file: ListFile,
 }
 
 impl LsmCold {
@@ -167,6 +167,8 @@ impl LsmCold {
         let noted = self.list_file.note(self.tree.current_version().id());
         let result = noted.map_err(|e| StoreError::io(CANNOT_READ_LIST, e)).and_then(|()| write());
         self.view.renew(&self.tree);
+        // If it cannot be read now, it is before the next writing; this is for who writes meanwhile.
+        let _ = result.is_ok().then(|| self.list_file.note(self.tree.current_version().id()));
         drop(writing);
         if let Err(error) = &result {
             let short = error.is_for_want_of_descriptors();

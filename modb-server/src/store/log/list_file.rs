@@ -55,8 +55,11 @@ impl ListFile {
         Ok(self.read()?.and_then(|list| list.first_chunk().map(|number| u64::from_le_bytes(*number))))
     }
 
-    /// Keeps what it is, if it says this version.
+    /// Keeps what it is, if it says this version and that is not known yet.
     pub(super) fn note(&self, version: u64) -> io::Result<()> {
+        if lock(&self.known).as_ref().is_some_and(|(known, _)| *known == version) {
+            return Ok(());
+        }
         if let Some(list) = self.read()?.filter(|list| list.starts_with(&version.to_le_bytes())) {
             *lock(&self.known) = Some((version, list));
         }
@@ -97,7 +100,50 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::store::log::cold::{Cold as _, LsmCold};
+    use crate::store::log::writer::Position;
+    use crate::store::{ErrorClass, StoreError};
+
+    fn ingest(cold: &LsmCold, seq: u64, key: &'static str) -> Result<(), StoreError> {
+        let position = Position { seq, counters: [].into() };
+        let mut records = [Ok((Bytes::from(key), Some(Bytes::from("value"))))].into_iter();
+        cold.ingest(&position, &mut records, &mut || Ok(()))
+    }
+
+    /// With the tree that writes the file: its next version is written over what the failed one left.
+    #[test]
+    fn a_version_that_was_published_for_want_of_a_descriptor_gives_way_to_the_one_in_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+        ingest(&cold, 1, "a").unwrap();
+        let path = dir.path().join(LIST_FILE);
+        let replace = || {
+            let mut list = fs::read(&path).unwrap();
+            let next = u64::from_le_bytes(*list.first_chunk().unwrap()) + 1;
+            list[..8].copy_from_slice(&next.to_le_bytes());
+            fs::write(&path, list).unwrap();
+            fs::write(dir.path().join(format!("v{next}")), "half a list").unwrap();
+        };
+        for (seq, key) in [(2, "b"), (3, "c")] {
+            replace();
+            cold.list_file.set_doubt(Doubt::ShortOfDescriptors);
+            ingest(&cold, seq, key).unwrap();
+            assert_eq!(cold.list_file.doubt(), Doubt::None);
+        }
+        drop(cold);
+        let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+        assert_eq!(cold.position().unwrap().seq, 3);
+        for key in ["a", "b", "c"] {
+            assert!(cold.get(key.as_bytes()).unwrap().is_some(), "{key}");
+        }
+        // A sync that failed is another matter.
+        replace();
+        cold.list_file.set_doubt(Doubt::Failed);
+        assert_eq!(ingest(&cold, 4, "d").unwrap_err().class(), ErrorClass::Poison);
+    }
 
     #[test]
     fn what_was_replaced_is_put_back_as_it_was_and_nothing_else_ever() {
