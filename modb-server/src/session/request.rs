@@ -11,7 +11,9 @@ use modb_net::resp::{Args, Encoder};
 use modb_net::{Address, Flow, Handle, Out, Seq, Turn, Workers};
 
 use super::{Message, Net, Session, Worker};
-use crate::command::{self, Client, CommandError, Env, Flags, Host, Outcome, Reply, Resolved, Then};
+use crate::command::{
+    self, Begun, Client, CommandError, Env, Flags, Host, Outcome, Reply, Resolved, Scratch, Then,
+};
 use crate::data::Wake;
 
 /// A request whose command was found.
@@ -19,6 +21,15 @@ struct Request<'r> {
     resolved: Resolved,
     args: Args<'r>,
     now_ms: u64,
+}
+
+/// What a session keeps of a request that is executed for it.
+struct Asker<'s> {
+    client: &'s mut Client,
+    /// The latest commit that a reply of its waits for.
+    awaited: &'s mut Seq,
+    /// A request that has to wait.
+    begun: &'s mut Option<Begun>,
 }
 
 /// A connection, as a command sees it that is executed for it.
@@ -113,26 +124,11 @@ impl Worker {
                 return None;
             }
         }
-        let network = Net { turn };
-        let host = Desk { out: RefCell::new(&mut *out), conn: &conn, workers: &self.workers };
-        let env = Env {
-            instance: &self.instance,
-            network: &network,
-            tally: &self.tally,
-            now_ms,
-            host: &host,
-            may_sleep: false,
-        };
-        match command::execute(resolved, args, client, &env, &mut self.scratch) {
-            Ok(ref outcome) => {
-                let request = Request { resolved, args, now_ms };
-                self.answer(request, client, awaited, outcome, out, started)
-            }
-            Err(waits) => {
-                *begun = Some(waits);
-                Some(Flow::Parked)
-            }
-        }
+        let request = Request { resolved, args, now_ms };
+        let ran = self.with_env(conn, out, turn, now_ms, |env, scratch| {
+            command::execute(resolved, args, client, env, scratch)
+        });
+        self.settle(request, ran, Asker { client, awaited, begun }, out, started)
     }
 
     /// Goes on with the request that the session has begun.
@@ -162,8 +158,25 @@ impl Worker {
                 return Some(Flow::AwaitRoom);
             }
         }
+        let request = Request { resolved, args, now_ms };
+        let ran = self.with_env(conn, out, turn, now_ms, |env, scratch| {
+            command::go_on(waits, args, client, env, scratch)
+        });
+        self.settle(request, ran, Asker { client, awaited, begun }, out, started)
+    }
+
+    /// Has `run` execute a command for a connection.
+    #[inline(always)]
+    fn with_env(
+        &mut self,
+        conn: Handle<'_>,
+        out: &mut Out<'_>,
+        turn: &Turn<'_, Self>,
+        now_ms: u64,
+        run: impl FnOnce(&Env<'_>, &mut Scratch) -> Result<Outcome, Begun>,
+    ) -> Result<Outcome, Begun> {
         let network = Net { turn };
-        let host = Desk { out: RefCell::new(&mut *out), conn: &conn, workers: &self.workers };
+        let host = Desk { out: RefCell::new(out), conn: &conn, workers: &self.workers };
         let env = Env {
             instance: &self.instance,
             network: &network,
@@ -172,13 +185,23 @@ impl Worker {
             host: &host,
             may_sleep: false,
         };
-        match command::go_on(waits, args, client, &env, &mut self.scratch) {
-            Ok(ref outcome) => {
-                let request = Request { resolved, args, now_ms };
-                self.answer(request, client, awaited, outcome, out, started)
-            }
+        run(&env, &mut self.scratch)
+    }
+
+    /// Appends the reply of a request that was executed, or keeps one that has to wait.
+    #[inline(always)]
+    fn settle(
+        &mut self,
+        request: Request<'_>,
+        ran: Result<Outcome, Begun>,
+        asker: Asker<'_>,
+        out: &mut Out<'_>,
+        started: &mut Option<Instant>,
+    ) -> Option<Flow> {
+        match ran {
+            Ok(ref outcome) => self.answer(request, asker.client, asker.awaited, outcome, out, started),
             Err(waits) => {
-                *begun = Some(waits);
+                *asker.begun = Some(waits);
                 Some(Flow::Parked)
             }
         }
