@@ -233,8 +233,11 @@ fn hrandfield(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandErr
     }
     let nested = with_values && ctx.client.protocol == Protocol::Resp3;
     let mut items = Packed::new(if nested { Shape::Pairs } else { Shape::Array });
-    let mut push = |field: &[u8], value: &[u8]| items.push(field) && (!with_values || items.push(value));
     let Some(mut hash) = find(ctx, &args[1])? else { return items.reply() };
+    if count < 0 {
+        items.check_room(count.unsigned_abs() * (1 + u64::from(with_values)))?;
+    }
+    let mut push = |field: &[u8], value: &[u8]| items.push(field) && (!with_values || items.push(value));
     if count >= 0 {
         let chosen = hash.choose_some(ctx.tx, count.unsigned_abs())?;
         chosen.iter().all(|(field, value)| push(field, value));
@@ -289,6 +292,7 @@ mod tests {
             "HRANDFIELD h" => "nil", "HRANDFIELD h 3" => "[]", "HRANDFIELD h -3 WITHVALUES" => "[]", "HSET h a 1" => ":1", "HRANDFIELD h" => "a", "HRANDFIELD h 0" => "[]",
             "HRANDFIELD h -2" => "[a a]", "HRANDFIELD h 5 WITHVALUES" => "[a 1]", "HRANDFIELD h -2 withvalues" => "[a 1 a 1]", "HRANDFIELD h 1 x" => "-ERR syntax error",
             "HRANDFIELD h 1 withvalues x" => "-ERR syntax error", "HRANDFIELD h x" => "-ERR value is not an integer or out of range",
+            "HRANDFIELD h -9223372036854775807" => "-ERR the reply would be too large",
             "HRANDFIELD h -9223372036854775808" => "-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
             "HRANDFIELD h 9223372036854775807 withvalues" => "-ERR value is out of range", "HRANDFIELD h 9223372036854775807" => "[a]"
         }

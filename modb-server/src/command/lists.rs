@@ -18,7 +18,7 @@ const GROW_FAST: &[Flags] = &[Flags::WRITE, Flags::DENYOOM, Flags::FAST];
 const ONE_READ: &[KeySpec] = &[key(Access::Read, 1)];
 const ONE_EXTENDED: &[KeySpec] = &[key(Access::Extend, 1)];
 const ONE_TAKEN: &[KeySpec] = &[key(Access::Take, 1)];
-const ONE_SHRUNK: &[KeySpec] = &[key(Access::Remove, 1)];
+const ONE_SHRUNK: &[KeySpec] = &[key(Access::Shrink, 1)];
 const MOVED: &[KeySpec] = &[key(Access::Take, 1), key(Access::Extend, 2)];
 const POSITIVE: &str = "ERR value is out of range, must be positive";
 

@@ -9,6 +9,8 @@ use super::reply::MAX_REPLY_BYTES;
 /// Bytes before each string: its length.
 const LENGTH_BYTES: usize = size_of::<u32>();
 
+const TOO_LARGE: &str = "ERR the reply would be too large";
+
 /// As what the strings are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
@@ -46,6 +48,13 @@ impl Packed {
         self.fits()
     }
 
+    /// Fails if so many strings more, of whatever length, would be too large: asked where their number is not that of the
+    /// elements that there are.
+    pub(super) fn check_room(&self, strings: u64) -> Result<(), CommandError> {
+        let more = usize::try_from(strings).unwrap_or(usize::MAX).saturating_mul(LENGTH_BYTES);
+        if self.bytes.len().saturating_add(more) > MAX_REPLY_BYTES { err(TOO_LARGE) } else { Ok(()) }
+    }
+
     fn fits(&self) -> bool {
         self.bytes.len() <= MAX_REPLY_BYTES
     }
@@ -53,7 +62,7 @@ impl Packed {
     /// The whole, unless it became too large.
     pub(super) fn reply(self) -> Result<super::Reply, CommandError> {
         if !self.fits() {
-            return err("ERR the reply would be too large");
+            return err(TOO_LARGE);
         }
         Ok(super::Reply::Packed(self))
     }

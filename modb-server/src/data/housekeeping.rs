@@ -118,10 +118,8 @@ fn run(data: &Data, tally: &Tally) {
             done = done.and(data.store.sync().map_err(DataError::from));
         }
         if asked.sweep {
-            let swept = data.sweep_dropped(&mut || expire(data, tally)).and_then(|()| {
-                data.sweep_ended(&mut || expire(data, tally))?;
-                Ok(())
-            });
+            let pause = &mut || expire(data, tally);
+            let swept = data.sweep_dropped(pause).and_then(|()| data.sweep_ended(pause).map(drop));
             owed_since = swept.is_err().then(Instant::now);
             done = done.and(swept);
         }

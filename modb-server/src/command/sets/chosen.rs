@@ -49,6 +49,7 @@ pub(super) fn srandmember(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply
     if count >= 0 {
         set.choose_some(ctx.tx, count.unsigned_abs())?.iter().all(|member| items.push(member));
     } else {
+        items.check_room(count.unsigned_abs())?;
         for _ in 0..count.unsigned_abs() {
             let Some(member) = set.choose(ctx.tx)? else { break };
             if !items.push(&member) {
@@ -73,7 +74,8 @@ mod tests {
             "SRANDMEMBER t" => "-WRONGTYPE Operation against a key holding the wrong kind of value"
         }
         one_member_is_always_the_one {
-            "SADD s a" => ":1", "SRANDMEMBER s" => "a", "SRANDMEMBER s -3" => "[a a a]", "SRANDMEMBER s 3" => "[a]", "SRANDMEMBER s 0" => "[]", "SPOP s 0" => "[]",
+            "SADD s a" => ":1", "SRANDMEMBER s" => "a", "SRANDMEMBER s -3" => "[a a a]", "SRANDMEMBER s 3" => "[a]", "SRANDMEMBER s 0" => "[]",
+            "SRANDMEMBER s -9223372036854775807" => "-ERR the reply would be too large", "SPOP s 0" => "[]",
             "SPOP s" => "a", "EXISTS s" => ":0", "SADD s b a" => ":2", "SPOP s 2" => "[b a]", "EXISTS s" => ":0", "DBSIZE" => ":0"
         }
     }

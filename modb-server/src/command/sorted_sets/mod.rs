@@ -10,6 +10,7 @@ use modb_net::resp::{Args, Protocol};
 
 use super::error::err;
 use super::parse::{self, Options, double_or, is};
+use super::reply::MAX_REPLY_BYTES;
 use super::spec::{Access, Find, Flags, KeySpec, Spec, key};
 use super::{CommandError, Ctx, Reply};
 use crate::data::SortedSet;
@@ -105,6 +106,8 @@ pub(super) static COMMANDS: [Spec; 32] = [
 struct Pairs {
     items: Vec<Reply>,
     scores: Shape,
+    /// What the items take, at least.
+    bytes: usize,
 }
 
 /// Where the scores are.
@@ -126,10 +129,11 @@ impl Pairs {
             (true, Protocol::Resp2) => Shape::Flat,
             (true, Protocol::Resp3) => Shape::Nested,
         };
-        Self { items: Vec::new(), scores }
+        Self { items: Vec::new(), scores, bytes: 0 }
     }
 
     fn push(&mut self, score: f64, member: Bytes) {
+        self.bytes += ITEM_BYTES + member.len();
         match self.scores {
             Shape::Without => self.items.push(Reply::Bulk(member)),
             Shape::Flat => self.items.extend([Reply::Bulk(member), Reply::Double(score)]),
@@ -137,10 +141,23 @@ impl Pairs {
         }
     }
 
+    /// Fails if `more` members more, of whatever length, would make the reply too large: asked where their number is not that of
+    /// the members that there are.
+    fn check_room(&self, more: u64) -> Result<(), CommandError> {
+        let more = usize::try_from(more).unwrap_or(usize::MAX).saturating_mul(ITEM_BYTES);
+        if self.bytes.saturating_add(more) > MAX_REPLY_BYTES {
+            return err("ERR the reply would be too large");
+        }
+        Ok(())
+    }
+
     fn reply(self) -> Reply {
         Reply::Array(self.items)
     }
 }
+
+/// What a member takes in a reply beside its bytes, at least.
+const ITEM_BYTES: usize = size_of::<Reply>();
 
 /// Which members `ZADD` touches, and how.
 #[derive(Clone, Copy, Default)]
@@ -335,7 +352,9 @@ mod tests {
         ends_are_taken {
             "ZADD z 1 a 2 b 3 c" => ":3", "ZPOPMIN z" => "[a 1]", "ZPOPMAX z 2" => "[c 3 b 2]", "EXISTS z" => ":0", "ZPOPMIN z" => "[]",
             "ZADD z 1 a" => ":1", "ZMPOP 2 x z MAX COUNT 3" => "[z [[a 1]]]", "ZMPOP 1 z MIN" => "nil", "ZMPOP 0 z MIN" => "-ERR numkeys should be greater than 0",
-            "ZADD z 1 a" => ":1", "ZRANDMEMBER z" => "a", "ZRANDMEMBER z -2 WITHSCORES" => "[a 1 a 1]", "ZRANDMEMBER z 5" => "[a]", "ZSCAN z 0" => "[0 [a 1]]"
+            "ZADD z 1 a" => ":1", "ZRANDMEMBER z" => "a", "ZRANDMEMBER z -2 WITHSCORES" => "[a 1 a 1]", "ZRANDMEMBER z 5" => "[a]",
+            "ZRANDMEMBER z -9223372036854775807" => "-ERR the reply would be too large", "ZRANDMEMBER none -9223372036854775807" => "[]",
+            "ZRANDMEMBER z -9223372036854775808" => "-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807", "ZSCAN z 0" => "[0 [a 1]]"
         }
         several_are_combined {
             "ZADD a 1 x 2 y" => ":2", "ZADD b 10 y 20 z" => ":2", "ZUNION 2 a b WITHSCORES" => "[x 1 y 12 z 20]", "ZINTER 2 a b WEIGHTS 2 3 WITHSCORES" => "[y 34]",

@@ -91,17 +91,12 @@ pub(super) fn zrandmember(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply
         let rank = ctx.tx.data().below(set.len());
         return Ok(set.nth(ctx.tx, rank)?.map_or(Reply::Null, |(_, member)| Reply::Bulk(member)));
     }
-    let count = parse::int(&args[2])?;
+    let count = parse::int_within(&args[2], -i64::MAX, i64::MAX)?;
     let scores = match args.len() {
         3 => false,
         4 if is(&args[3], "withscores") => true,
         _ => return Err(CommandError::Syntax),
     };
-    if count == i64::MIN {
-        return err(
-            "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
-        );
-    }
     if scores && !(-i64::MAX / 2..=i64::MAX / 2).contains(&count) {
         return err("ERR value is out of range");
     }
@@ -109,9 +104,11 @@ pub(super) fn zrandmember(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply
     let Some(mut set) = SortedSet::find(ctx.tx, db, &args[1])? else { return Ok(pairs.reply()) };
     let len = set.len();
     if count < 0 {
-        for _ in 0..count.unsigned_abs() {
+        pairs.check_room(count.unsigned_abs())?;
+        for left in (0..count.unsigned_abs()).rev() {
             let rank = ctx.tx.data().below(len);
             set.for_each(ctx.tx, rank, 1, false, |score, member| pairs.push(score, member))?;
+            pairs.check_room(left)?;
         }
     } else if count as u64 >= len {
         set.for_each(ctx.tx, 0, len, false, |score, member| pairs.push(score, member))?;
