@@ -83,7 +83,8 @@ pub(super) static COMMANDS: [Spec; 32] = [
         .keys(&[KeySpec { access: Access::Take, find: Find::Counted { count: 1 } }])
         .docs("numkeys key... MIN|MAX [COUNT count]", "7.0.0", "O(K)+O(M*log(N)) with K keys and M members", "Removes and returns members of the first of some sorted sets that is not empty."),
     Spec::new("sorted-set", "zrandmember", taking::zrandmember, -2).flags(READ).keys(ONE_READ)
-        .docs("key [count [WITHSCORES]]", "6.2.0", "O(M*log(N)) with M members", "Returns members chosen at random."),
+        .docs("key [count [WITHSCORES]]", "6.2.0", "O(M*log(N)) with M members", "Returns members chosen at random.")
+        .differs("a reply of more than 512 MiB is refused"),
     Spec::new("sorted-set", "zscan", taking::zscan, -3).flags(READ).keys(ONE_READ)
         .docs("key cursor [MATCH pattern] [COUNT count]", "2.8.0", "O(1) per call, O(N) for a walk over N members", "Walks over the members of a sorted set, some at each call. No member comes twice."),
     Spec::new("sorted-set", "zunion", algebra::zunion, -3).flags(&[Flags::READONLY, Flags::MANY_RECORDS, Flags::MOVABLEKEYS]).keys(COUNTED_READ)
