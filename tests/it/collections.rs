@@ -5,16 +5,20 @@
 //! without it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use modb_tests::random::Random;
-use modb_tests::{Launch, Peer, Platform, Reply, Server, binary, tool, wait};
+use modb_tests::{Launch, Peer, Platform, Reply, binary, tool, wait};
 
 use crate::crash::{Writer, load_until_killed};
 
 const CLIENTS: usize = 4;
 /// Names of members and fields: few enough that many are replaced, enough for trees of several levels.
 const NAMES: u64 = 300;
+/// How long trees grow before each copy of them.
+const GROWTH: Duration = Duration::from_millis(300);
 const CHECK_LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) fn collections_survive_12_kills(platform: &Platform) {
@@ -45,22 +49,56 @@ fn survive(platform: &Platform, rounds: u64) {
     println!("{commands} acknowledged commands survived {rounds} kills");
     assert!(commands > rounds, "too little load to show anything: {commands} commands");
     server.stop();
-    check(&server);
+    check(server.launch().folder());
     // What is dropped is swept in the end: nothing is left of any page.
     server = server.launch().clone().start();
     assert_eq!(server.peer().ask("FLUSHALL"), Reply::Simple(b"OK".to_vec()));
     wait::until("what was dropped is swept", || {
         server.stop();
-        let said = check(&server);
+        let said = check(server.launch().folder());
         server = server.launch().clone().start();
         (!said.contains("to be removed")).then_some(())
     });
 }
 
-/// What `check` says of the folder of a server that has ended.
-fn check(server: &Server) -> String {
+/// A copy that is made while trees are cut, joined and swept has each of them whole.
+pub(crate) fn a_backup_under_load_has_whole_collections(platform: &Platform) {
+    let launch = Launch::new(platform).with("--enable-debug-command", "yes");
+    let mut server = launch.start();
+    server.peer().ask("DEBUG SMALL-PAGES yes");
+    let mut clients: Vec<Client> = (0..CLIENTS).map(Client::new).collect();
+    let around = tempfile::tempdir().expect("a folder can be made");
+    let (addr, port) = (server.addr(), server.addr().port().to_string());
+    let mut outcomes = Vec::new();
+    thread::scope(|scope| {
+        for (seed, client) in (1..).zip(&mut clients) {
+            scope.spawn(move || {
+                let peer = Peer::try_connect(addr).expect("it serves");
+                client.write_until_cut_off(peer, &mut Random::new(seed));
+            });
+        }
+        for number in 0..3 {
+            // So that there is something in the first.
+            thread::sleep(GROWTH);
+            let mut backup = binary::server().command();
+            backup.args(["backup", "--port", &port, "--dir"]).arg(launch.folder());
+            backup.arg(around.path().join(number.to_string()));
+            outcomes.push(tool::run(&mut backup, b"", CHECK_LIMIT));
+        }
+        // What failed is said when nobody writes any more.
+        server.kill();
+    });
+    for (number, outcome) in outcomes.iter().enumerate() {
+        assert_eq!(outcome.status, Some(0), "{}{}", outcome.stdout, outcome.stderr);
+        check(&around.path().join(number.to_string()));
+    }
+    assert!(clients.iter().all(|client| client.acknowledged > 100), "all wrote meanwhile");
+}
+
+/// What `check` says of a folder that no server uses.
+fn check(folder: &Path) -> String {
     let mut check = binary::server().command();
-    let outcome = tool::run(check.arg("check").arg("--dir").arg(server.launch().folder()), b"", CHECK_LIMIT);
+    let outcome = tool::run(check.arg("check").arg("--dir").arg(folder), b"", CHECK_LIMIT);
     assert_eq!(outcome.status, Some(0), "{}{}", outcome.stdout, outcome.stderr);
     outcome.stdout
 }

@@ -328,6 +328,7 @@ scenarios! {
     versions::no_value_is_taken_for_a_piece_of_the_log, unless Redis: "the log is Modb's own";
 
     collections::collections_survive_12_kills;
+    collections::a_backup_under_load_has_whole_collections;
     #[ignore = "500 restarts"]
     collections::long_collections_survive_500_kills;
     crash::acknowledged_writes_survive_25_kills;
