@@ -97,10 +97,11 @@ pub(crate) fn a_backup_under_load_restored_holds_what_was_acknowledged(platform:
                 acknowledged.store(n + 1, Ordering::Release);
             }
         });
+        let over = wait::Over(&stop);
         wait::until("the load runs", || (acknowledged.load(Ordering::Acquire) > 100).then_some(()));
         let before = acknowledged.load(Ordering::Acquire);
         let outcome = care_served(&[&"backup", &copy], &server);
-        stop.store(true, Ordering::Release);
+        drop(over);
         assert_status(&outcome, 0, &["backed up"]);
         before
     });

@@ -60,13 +60,14 @@ fn torn_pairs(platform: &Platform, workers: usize, time: Duration) {
                 })
             })
             .collect();
+        let over = wait::Over(&done);
         let end = Instant::now() + time;
         while Instant::now() < end {
             rounds += 1;
             writer.send(&set_all(rounds));
             assert_eq!(writer.replies(1), [Reply::ok()]);
         }
-        done.store(true, Ordering::Relaxed);
+        drop(over);
         for reader in readers {
             let (more, bad, met) = reader.join().expect("the reader did not panic");
             (pairs, torn, between) = (pairs + more, torn + bad, between + met);
@@ -149,6 +150,7 @@ fn wait_until_held(server: &Server, key: &str) {
 /// Clients that hold stripes all the time, each for a moment: who needs many of them, or all, gets his turn.
 pub(crate) fn who_needs_many_gets_them_beside_those_who_hold_without_pause(platform: &Platform) {
     const HOLDING: usize = 50;
+    const TURNS: usize = 3;
     let server = start(platform, 2);
     let done = AtomicBool::new(false);
     let held = AtomicUsize::new(0);
@@ -165,24 +167,22 @@ pub(crate) fn who_needs_many_gets_them_beside_those_who_hold_without_pause(platf
                 }
             });
         }
+        let _over = wait::Over(&done);
         wait::until("all hold", || (held.load(Ordering::Relaxed) > 2 * HOLDING).then_some(()));
         let mut peer = server.peer();
         let words = (0..100).flat_map(|n| [format!("held:{n}"), "1".to_owned()]);
         let mset: Vec<String> = std::iter::once("MSET".to_owned()).chain(words).collect();
         for round in 0..3 {
             for command in [&["FLUSHALL".to_owned()][..], &mset] {
-                let begun = Instant::now();
+                let (begun, before) = (Instant::now(), held.load(Ordering::Relaxed));
                 assert_eq!(peer.call(command), Reply::ok());
-                println!("{round}: {} after {:?}", command[0], begun.elapsed());
-                assert!(
-                    begun.elapsed() < Duration::from_secs(1),
-                    "{} took {:?}",
-                    command[0],
-                    begun.elapsed()
-                );
+                let passed = held.load(Ordering::Relaxed) - before;
+                println!("{round}: {} after {:?}, {passed} holds", command[0], begun.elapsed());
+                // In turns of those who hold, however slow the machine is: those who were before it, and those
+                // of keys that it had not come to yet.
+                assert!(passed <= TURNS * HOLDING, "{} waited for {passed} holds", command[0]);
             }
         }
-        done.store(true, Ordering::Relaxed);
     });
 }
 

@@ -44,6 +44,7 @@ pub(crate) fn scan_returns_every_key_that_was_there_throughout(platform: &Platfo
                 other.call(command);
             }
         });
+        let _over = wait::Over(&done);
         for _ in 0..5 {
             let mut seen = HashSet::new();
             let mut cursor = "0".to_owned();
@@ -62,7 +63,6 @@ pub(crate) fn scan_returns_every_key_that_was_there_throughout(platform: &Platfo
             assert_eq!(kept, KEPT);
             assert!(!seen.iter().any(|key| key.starts_with("gone:")), "a removed key appeared");
         }
-        done.store(true, Ordering::Relaxed);
     });
 }
 
@@ -166,12 +166,12 @@ pub(crate) fn flushing_under_load_leaves_a_database_that_counts_right(platform: 
                 }
             });
         }
+        let _over = wait::Over(&done);
         let mut peer = server.peer();
         for _ in 0..20 {
             assert_eq!(peer.ask("FLUSHDB"), Reply::ok());
             fill(&mut peer, "between", 100);
         }
-        done.store(true, Ordering::Relaxed);
     });
     let mut peer = server.peer();
     let keys = peer.ask("KEYS *").items().len() as i64;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use modb_tests::peer::encode;
 use modb_tests::random::Random;
-use modb_tests::{Launch, Platform, Reply, Server, skip, sys};
+use modb_tests::{Launch, Platform, Reply, Server, skip, sys, wait};
 
 const MIB: u64 = 1 << 20;
 /// What a server takes beside `--cache-mb`, in bytes, as the README says.
@@ -125,8 +125,9 @@ impl Load {
                     scope.spawn(move || self.write(client as u64, server, written))
                 })
                 .collect();
+            let over = wait::Over(&done);
             writers.into_iter().for_each(|writer| writer.join().expect("it writes"));
-            done.store(true, Ordering::Relaxed);
+            drop(over);
             watcher.join().expect("it watches")
         })
     }
@@ -194,8 +195,9 @@ fn beside_busy_threads(server: &Server) -> Gets {
                 }
             });
         }
+        let over = wait::Over(&done);
         thread::sleep(Duration::from_secs(1));
-        done.store(true, Ordering::Relaxed);
+        drop(over);
         watcher.join().expect("it watches")
     })
 }
