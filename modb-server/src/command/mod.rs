@@ -4,65 +4,40 @@
 //! itself (the rule of docs/ARCHITECTURE.md is applied here, for all); its writes are one batch, applied
 //! before its stripes are given back; its reply is encoded only after that.
 
-mod admin;
-mod bitfield;
-mod bits;
-mod calls;
-mod care;
-#[cfg(test)]
-mod chance;
-mod client;
-mod client_commands;
-mod clients;
-mod config;
 mod connection;
-mod errands;
-mod error;
-mod expire;
 mod hashes;
-mod info;
-mod instance;
-mod introspect;
 mod keys;
-mod lcs;
+mod language;
 mod lists;
-mod numbers;
-mod packed;
-mod parse;
-mod reply;
+mod machine;
 mod server;
 mod sets;
-mod slowlog;
 mod sorted_sets;
-pub mod spec;
-mod strangers;
 mod strings;
-mod syntax;
-mod table;
-#[cfg(test)]
-pub(crate) mod testing;
-mod times;
-mod walk;
 
 use modb_net::Seq;
 use modb_net::resp::Args;
 
-pub use calls::{Calls, CommandSums, Rate, SAMPLE_INTERVAL, Sums};
-pub use care::Tasks;
-pub use client::{Client, ReplyMode, Then};
-pub use clients::{ClientInfo, Pause, Registry};
-pub use config::{warn_of_idle, warn_of_open_door};
-pub use errands::{Begun, Errands};
-use errands::{On, Waits, Work};
-pub use error::CommandError;
-use error::{ECHOED_BYTES, echo, echoed};
-pub use instance::{Instance, Network, NoNetwork};
-pub use reply::Reply;
-pub use slowlog::SlowLog;
-pub use spec::{Flags, Spec};
-pub use strangers::{Notices, spoken_by_strangers};
-pub use table::{COMMANDS, lookup};
-pub use times::Times;
+pub use language::error::{CommandError, Work};
+use language::error::{ECHOED_BYTES, echo, echoed};
+use language::parse;
+pub use language::reply::Reply;
+pub use machine::calls::{Calls, CommandSums, Rate, SAMPLE_INTERVAL, Sums};
+pub use machine::client::{Client, ReplyMode, Then};
+pub use machine::clients::{ClientInfo, Pause, Registry};
+pub use machine::errands::{Begun, Errands};
+use machine::errands::{On, Waits};
+pub use machine::instance::{Instance, Network, NoNetwork};
+pub use machine::slowlog::SlowLog;
+pub use machine::spec::{Flags, Spec};
+pub use machine::strangers::{Notices, spoken_by_strangers};
+use machine::table;
+pub use machine::table::{COMMANDS, lookup};
+pub use machine::tasks::Tasks;
+#[cfg(test)]
+pub(crate) use machine::testing;
+pub use machine::times::Times;
+pub use server::config::{warn_of_idle, warn_of_open_door};
 
 use crate::data::{Committed, Data, Held, Need, Parker, Tally, Ticket, Tx, Wake};
 

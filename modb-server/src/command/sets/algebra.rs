@@ -8,11 +8,11 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use modb_net::resp::{Args, parse_i64};
 
-use super::super::error::err;
-use super::super::packed::{Packed, Shape};
-use super::super::parse::{Options, at_least_one, is, positive};
-use super::super::{CommandError, Ctx, Reply};
 use super::find;
+use crate::command::language::error::err;
+use crate::command::language::packed::{Packed, Shape};
+use crate::command::language::parse::{Options, at_least_one, is, positive};
+use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{DataError, Set, Tx};
 
 /// Members that are read at a time, about.
@@ -135,7 +135,7 @@ impl Collected {
         }
         self.bytes += member.len();
         self.members.push(member.clone());
-        self.bytes <= super::super::reply::MAX_REPLY_BYTES
+        self.bytes <= crate::command::language::reply::MAX_REPLY_BYTES
     }
 
     /// Integers stand in their order until another member comes.
@@ -248,7 +248,7 @@ pub(super) fn sintercard(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply,
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::testing::run;
+    use crate::command::machine::testing::run;
 
     run! {
         sets_are_cut_joined_and_taken_away {

@@ -2,10 +2,10 @@
 
 use modb_net::resp::Args;
 
-use super::super::packed::{Packed, Shape};
-use super::super::parse::{int_within, positive};
-use super::super::{CommandError, Ctx, Reply};
 use super::{find, open};
+use crate::command::language::packed::{Packed, Shape};
+use crate::command::language::parse::{int_within, positive};
+use crate::command::{CommandError, Ctx, Reply};
 
 pub(super) fn spop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     if args.len() > 3 {
@@ -62,7 +62,7 @@ pub(super) fn srandmember(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::testing::run;
+    use crate::command::machine::testing::run;
 
     run! {
         counts_are_checked_before_the_key {

@@ -5,10 +5,10 @@ mod chosen;
 
 use modb_net::resp::Args;
 
-use super::packed::{Packed, Shape};
-use super::spec::{Access, Find, Flags, KeySpec, Spec, key, keys};
-use super::walk::{self, Walk};
-use super::{CommandError, Ctx, Reply};
+use crate::command::language::packed::{Packed, Shape};
+use crate::command::language::walk::{self, Walk};
+use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key, keys};
+use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{DataError, Set, glob_matches};
 
 const READ: &[Flags] = &[Flags::READONLY, Flags::MANY_RECORDS];
@@ -158,7 +158,7 @@ fn sscan(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Bench, run};
+    use crate::command::machine::testing::{Bench, run};
 
     // The expected replies are those of Redis.
     run! {

@@ -8,11 +8,11 @@ mod taking;
 use bytes::Bytes;
 use modb_net::resp::{Args, Protocol};
 
-use super::error::err;
-use super::parse::{self, Options, double_or, is};
-use super::reply::MAX_REPLY_BYTES;
-use super::spec::{Access, Find, Flags, KeySpec, Spec, key};
-use super::{CommandError, Ctx, Reply};
+use crate::command::language::error::err;
+use crate::command::language::parse::{self, Options, double_or, is};
+use crate::command::language::reply::MAX_REPLY_BYTES;
+use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key};
+use crate::command::{CommandError, Ctx, Reply};
 use crate::data::SortedSet;
 
 const NOT_A_FLOAT: &str = "ERR value is not a valid float";
@@ -322,7 +322,7 @@ fn rank(ctx: &mut Ctx<'_, '_>, args: Args<'_>, reverse: bool) -> Result<Reply, C
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Bench, run};
+    use crate::command::machine::testing::{Bench, run};
 
     run! {
         members_are_added_and_scored {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use modb_net::resp::Args;
 
 use super::{CommandError, Ctx, Options, Pairs, Reply, err, is, parse};
-use crate::command::walk::{Walk, walk};
+use crate::command::language::walk::{Walk, walk};
 use crate::data::SortedSet;
 
 pub(super) fn zpopmin(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {

@@ -1,0 +1,399 @@
+//! Lists: elements in the order in which they were put.
+
+use bytes::Bytes;
+use modb_net::resp::Args;
+
+use crate::command::language::error::err;
+use crate::command::language::parse::{self, Options, int, is};
+use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key};
+use crate::command::{CommandError, Ctx, Reply};
+use crate::data::{DataError, End, List};
+
+const READ: &[Flags] = &[Flags::READONLY, Flags::MANY_RECORDS];
+const READ_FAST: &[Flags] = &[Flags::READONLY, Flags::FAST];
+const WRITE: &[Flags] = &[Flags::WRITE];
+const WRITE_FAST: &[Flags] = &[Flags::WRITE, Flags::FAST];
+const GROW: &[Flags] = &[Flags::WRITE, Flags::DENYOOM];
+const GROW_FAST: &[Flags] = &[Flags::WRITE, Flags::DENYOOM, Flags::FAST];
+const ONE_READ: &[KeySpec] = &[key(Access::Read, 1)];
+const ONE_EXTENDED: &[KeySpec] = &[key(Access::Extend, 1)];
+const ONE_TAKEN: &[KeySpec] = &[key(Access::Take, 1)];
+const ONE_SHRUNK: &[KeySpec] = &[key(Access::Shrink, 1)];
+const MOVED: &[KeySpec] = &[key(Access::Take, 1), key(Access::Extend, 2)];
+const POSITIVE: &str = "ERR value is out of range, must be positive";
+
+#[rustfmt::skip]
+pub(super) static COMMANDS: [Spec; 17] = [
+    Spec::new("list", "lpush", lpush, -3).flags(GROW_FAST).keys(ONE_EXTENDED)
+        .docs("key element...", "1.0.0", "O(N) with N elements", "Puts elements at the left end of a list."),
+    Spec::new("list", "rpush", rpush, -3).flags(GROW_FAST).keys(ONE_EXTENDED)
+        .docs("key element...", "1.0.0", "O(N) with N elements", "Puts elements at the right end of a list."),
+    Spec::new("list", "lpushx", lpushx, -3).flags(GROW_FAST).keys(ONE_EXTENDED)
+        .docs("key element...", "2.2.0", "O(N) with N elements", "Puts elements at the left end of a list, if there is one."),
+    Spec::new("list", "rpushx", rpushx, -3).flags(GROW_FAST).keys(ONE_EXTENDED)
+        .docs("key element...", "2.2.0", "O(N) with N elements", "Puts elements at the right end of a list, if there is one."),
+    Spec::new("list", "lpop", lpop, -2).flags(WRITE_FAST).keys(ONE_TAKEN)
+        .docs("key [count]", "1.0.0", "O(N) with N elements", "Removes and returns elements at the left end of a list."),
+    Spec::new("list", "rpop", rpop, -2).flags(WRITE_FAST).keys(ONE_TAKEN)
+        .docs("key [count]", "1.0.0", "O(N) with N elements", "Removes and returns elements at the right end of a list."),
+    Spec::new("list", "lmpop", lmpop, -4).flags(&[Flags::WRITE, Flags::MOVABLEKEYS])
+        .keys(&[KeySpec { access: Access::Take, find: Find::Counted { count: 1 } }])
+        .docs("numkeys key... LEFT|RIGHT [COUNT count]", "7.0.0", "O(N+M) with N keys and M elements", "Removes and returns elements of the first of some lists that is not empty."),
+    Spec::new("list", "llen", llen, 2).flags(READ_FAST).keys(&[key(Access::Inspect, 1)])
+        .docs("key", "1.0.0", "O(1)", "Returns how many elements a list has."),
+    Spec::new("list", "lindex", lindex, 3).flags(READ).keys(ONE_READ)
+        .docs("key index", "1.0.0", "O(log(N))", "Returns the element at an index."),
+    Spec::new("list", "lset", lset, 4).flags(GROW).keys(&[key(Access::Change, 1)])
+        .docs("key index element", "1.0.0", "O(log(N))", "Replaces the element at an index."),
+    Spec::new("list", "linsert", linsert, 5).flags(GROW).keys(ONE_EXTENDED)
+        .docs("key BEFORE|AFTER pivot element", "2.2.0", "O(N) with N elements before the pivot", "Puts an element beside another one."),
+    Spec::new("list", "lrange", lrange, 4).flags(READ).keys(ONE_READ)
+        .docs("key start stop", "1.0.0", "O(log(N)+M) with M elements returned", "Returns the elements in a range of indexes."),
+    Spec::new("list", "ltrim", ltrim, 4).flags(WRITE).keys(ONE_SHRUNK)
+        .docs("key start stop", "1.0.0", "O(N) with N elements removed", "Removes all elements but those in a range of indexes."),
+    Spec::new("list", "lrem", lrem, 4).flags(WRITE).keys(ONE_SHRUNK)
+        .docs("key count element", "1.0.0", "O(N+M*log(N)) with M elements removed", "Removes elements that are the same as one."),
+    Spec::new("list", "lpos", lpos, -3).flags(READ).keys(ONE_READ)
+        .docs("key element [RANK rank] [COUNT num-matches] [MAXLEN len]", "6.0.6", "O(N) with N elements looked at", "Returns the indexes of elements that are the same as one."),
+    Spec::new("list", "lmove", lmove, 5).flags(GROW).keys(MOVED)
+        .docs("source destination LEFT|RIGHT LEFT|RIGHT", "6.2.0", "O(1)", "Moves an element from an end of a list to an end of another, and returns it."),
+    Spec::new("list", "rpoplpush", rpoplpush, 3).flags(GROW).keys(MOVED)
+        .docs("source destination", "1.2.0", "O(1)", "Moves the element at the right end of a list to the left end of another, and returns it."),
+];
+
+fn lpush(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    push(ctx, args, End::Left, false)
+}
+
+fn rpush(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    push(ctx, args, End::Right, false)
+}
+
+fn lpushx(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    push(ctx, args, End::Left, true)
+}
+
+fn rpushx(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    push(ctx, args, End::Right, true)
+}
+
+fn push(ctx: &mut Ctx<'_, '_>, args: Args<'_>, end: End, only_known: bool) -> Result<Reply, CommandError> {
+    let db = ctx.db();
+    let mut list = List::open(ctx.tx, db, &args[1])?;
+    if !(only_known && list.is_empty()) {
+        for element in args.iter().skip(2) {
+            list.push(ctx.tx, end, element)?;
+        }
+        list.save(ctx.tx)?;
+    }
+    Ok(Reply::Int(list.len() as i64))
+}
+
+fn lpop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    pop(ctx, args, End::Left, "lpop")
+}
+
+fn rpop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    pop(ctx, args, End::Right, "rpop")
+}
+
+fn pop(ctx: &mut Ctx<'_, '_>, args: Args<'_>, end: End, name: &str) -> Result<Reply, CommandError> {
+    let count = match args.len() {
+        2 => None,
+        3 => Some(parse::positive(&args[2], POSITIVE)?),
+        _ => return Err(super::wrong_arity(name)),
+    };
+    let db = ctx.db();
+    let mut list = List::open(ctx.tx, db, &args[1])?;
+    if list.is_empty() {
+        return Ok(if count.is_some() { Reply::NullArray } else { Reply::Null });
+    }
+    let mut taken = take(ctx, &mut list, end, count.unwrap_or(1))?;
+    match count {
+        None => Ok(taken.pop().unwrap_or(Reply::Null)),
+        Some(_) => Ok(Reply::Array(taken)),
+    }
+}
+
+/// Takes elements off an end, the outermost first.
+fn take(
+    ctx: &mut Ctx<'_, '_>,
+    list: &mut List<'_>,
+    end: End,
+    count: u64,
+) -> Result<Vec<Reply>, CommandError> {
+    let count = count.min(list.len());
+    let from = if end == End::Left { 0 } else { list.len() - count };
+    let mut taken = Vec::new();
+    if count > 0 {
+        list.remove(ctx.tx, from, from + count, |element| taken.push(Reply::Bulk(element)))?;
+        list.save(ctx.tx)?;
+    }
+    if end == End::Right {
+        taken.reverse();
+    }
+    Ok(taken)
+}
+
+fn lmpop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    let keys = parse::at_least_one(&args[1], "ERR numkeys should be greater than 0")?;
+    let end_at =
+        usize::try_from(keys).ok().and_then(|keys| keys.checked_add(2)).filter(|at| *at < args.len());
+    let Some(end_at) = end_at else { return Err(CommandError::Syntax) };
+    let end = end_named(&args[end_at])?;
+    let mut count = None;
+    let mut options = Options::from(args, end_at + 1);
+    while let Some(word) = options.next() {
+        if count.is_some() || !is(word, "count") {
+            return Err(CommandError::Syntax);
+        }
+        count = Some(parse::at_least_one(options.value()?, "ERR count should be greater than 0")?);
+    }
+    let db = ctx.db();
+    for key in args.iter().take(end_at).skip(2) {
+        let mut list = List::open(ctx.tx, db, key)?;
+        if !list.is_empty() {
+            let taken = take(ctx, &mut list, end, count.unwrap_or(1))?;
+            return Ok(Reply::Array(vec![Reply::copied(key), Reply::Array(taken)]));
+        }
+    }
+    Ok(Reply::NullArray)
+}
+
+fn end_named(word: &[u8]) -> Result<End, CommandError> {
+    match word {
+        word if is(word, "left") => Ok(End::Left),
+        word if is(word, "right") => Ok(End::Right),
+        _ => Err(CommandError::Syntax),
+    }
+}
+
+fn llen(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    let db = ctx.db();
+    let list = List::find(ctx.tx, db, &args[1])?;
+    Ok(Reply::Int(list.map_or(0, |list| list.len() as i64)))
+}
+
+fn lindex(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    let db = ctx.db();
+    let Some(mut list) = List::find(ctx.tx, db, &args[1])? else { return Ok(Reply::Null) };
+    let Some(index) = list.index(int(&args[2])?) else { return Ok(Reply::Null) };
+    Ok(Reply::bulk_or_null(list.get(ctx.tx, index)?))
+}
+
+fn lset(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    let db = ctx.db();
+    let mut list = List::open(ctx.tx, db, &args[1])?;
+    if list.is_empty() {
+        return Err(CommandError::NoSuchKey);
+    }
+    let Some(index) = list.index(int(&args[2])?) else { return err("ERR index out of range") };
+    list.set(ctx.tx, index, &args[3])?;
+    list.save(ctx.tx)?;
+    Ok(Reply::Ok)
+}
+
+fn linsert(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    let behind = match &args[2] {
+        word if is(word, "before") => 0,
+        word if is(word, "after") => 1,
+        _ => return Err(CommandError::Syntax),
+    };
+    let db = ctx.db();
+    let mut list = List::open(ctx.tx, db, &args[1])?;
+    if list.is_empty() {
+        return Ok(Reply::Int(0));
+    }
+    let pivot = &args[3];
+    let (mut index, mut found) = (0, false);
+    list.walk(ctx.tx, 0, false, |element| {
+        found = element == pivot;
+        index += u64::from(!found);
+        !found
+    })?;
+    if !found {
+        return Ok(Reply::Int(-1));
+    }
+    list.insert(ctx.tx, index + behind, &args[4])?;
+    list.save(ctx.tx)?;
+    Ok(Reply::Int(list.len() as i64))
+}
+
+fn lrange(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    let (from, to) = (int(&args[2])?, int(&args[3])?);
+    let db = ctx.db();
+    let mut elements = Vec::new();
+    if let Some(mut list) = List::find(ctx.tx, db, &args[1])? {
+        let (from, to) = parse::within(from, to, list.len());
+        list.for_each(ctx.tx, from, to - from, |element| elements.push(Reply::Bulk(element)))?;
+    }
+    Ok(Reply::Array(elements))
+}
+
+fn ltrim(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    let (from, to) = (int(&args[2])?, int(&args[3])?);
+    let db = ctx.db();
+    let mut list = List::open(ctx.tx, db, &args[1])?;
+    if !list.is_empty() {
+        let (from, to) = parse::within(from, to, list.len());
+        if to - from < list.len() {
+            list.trim(ctx.tx, from, to)?;
+            list.save(ctx.tx)?;
+        }
+    }
+    Ok(Reply::Ok)
+}
+
+fn lrem(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    let count = int(&args[2])?;
+    let db = ctx.db();
+    let mut list = List::open(ctx.tx, db, &args[1])?;
+    let most = if count == 0 { u64::MAX } else { count.unsigned_abs() };
+    let mut found = Vec::new();
+    walk_with_index(ctx, &mut list, count < 0, |index, element| {
+        if element == args[3] {
+            found.push(index);
+        }
+        (found.len() as u64) < most
+    })?;
+    let removed = found.len();
+    // From the right, so that what is left of one keeps its index.
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    for index in found {
+        list.remove(ctx.tx, index, index + 1, |_| {})?;
+    }
+    if removed > 0 {
+        list.save(ctx.tx)?;
+    }
+    Ok(Reply::count(removed))
+}
+
+const OUT_OF_RANGE: &str =
+    "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
+
+/// Visits all elements with their indexes, from the left or the right, until `visit` says `false`.
+fn walk_with_index(
+    ctx: &mut Ctx<'_, '_>,
+    list: &mut List<'_>,
+    reverse: bool,
+    mut visit: impl FnMut(u64, Bytes) -> bool,
+) -> Result<(), DataError> {
+    let Some(last) = list.len().checked_sub(1) else { return Ok(()) };
+    let mut index = if reverse { last } else { 0 };
+    list.walk(ctx.tx, index, reverse, |element| {
+        let goes_on = visit(index, element);
+        index = if reverse { index.wrapping_sub(1) } else { index + 1 };
+        goes_on
+    })
+}
+
+fn lpos(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    let (mut rank, mut count, mut most_looked_at) = (1, None, 0);
+    let mut options = Options::from(args, 3);
+    while let Some(word) = options.next() {
+        if is(word, "rank") && options.left() > 0 {
+            rank = int(options.value()?)?;
+            if rank == i64::MIN {
+                return err(OUT_OF_RANGE);
+            }
+            if rank == 0 {
+                return err(
+                    "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start \
+                     from the end of the list",
+                );
+            }
+        } else if is(word, "count") && options.left() > 0 {
+            count = Some(parse::positive(options.value()?, "ERR COUNT can't be negative")?);
+        } else if is(word, "maxlen") && options.left() > 0 {
+            most_looked_at = parse::positive(options.value()?, "ERR MAXLEN can't be negative")?;
+        } else {
+            return Err(CommandError::Syntax);
+        }
+    }
+    let db = ctx.db();
+    let list = List::find(ctx.tx, db, &args[1])?;
+    let Some(mut list) = list else {
+        return Ok(if count.is_some() { Reply::Array(Vec::new()) } else { Reply::Null });
+    };
+    let most = match count {
+        None => 1,
+        Some(0) => u64::MAX,
+        Some(count) => count,
+    };
+    let mut passed = rank.unsigned_abs() - 1;
+    let mut looked_at = 0;
+    let mut found = Vec::new();
+    let reverse = rank < 0;
+    walk_with_index(ctx, &mut list, reverse, |index, element| {
+        looked_at += 1;
+        if element == args[2] {
+            if passed > 0 {
+                passed -= 1;
+            } else {
+                found.push(Reply::Int(index as i64));
+            }
+        }
+        (found.len() as u64) < most && (most_looked_at == 0 || looked_at < most_looked_at)
+    })?;
+    Ok(if count.is_some() { Reply::Array(found) } else { found.pop().unwrap_or(Reply::Null) })
+}
+
+fn lmove(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    let (from, to) = (end_named(&args[3])?, end_named(&args[4])?);
+    move_one(ctx, args, from, to)
+}
+
+fn rpoplpush(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    move_one(ctx, args, End::Right, End::Left)
+}
+
+fn move_one(ctx: &mut Ctx<'_, '_>, args: Args<'_>, from: End, to: End) -> Result<Reply, CommandError> {
+    let db = ctx.db();
+    let mut source = List::open(ctx.tx, db, &args[1])?;
+    if source.is_empty() {
+        return Ok(Reply::Null);
+    }
+    let taken = |list: &mut List<'_>, tx: &mut _| {
+        let index = if from == End::Left { 0 } else { list.len() - 1 };
+        let mut element = Bytes::new();
+        list.remove(tx, index, index + 1, |one| element = one)?;
+        Ok::<_, DataError>(element)
+    };
+    let element;
+    if args[1] == args[2] {
+        element = taken(&mut source, ctx.tx)?;
+        source.push(ctx.tx, to, &element)?;
+    } else {
+        let mut target = List::open(ctx.tx, db, &args[2])?;
+        element = taken(&mut source, ctx.tx)?;
+        target.push(ctx.tx, to, &element)?;
+        target.save(ctx.tx)?;
+    }
+    source.save(ctx.tx)?;
+    Ok(Reply::Bulk(element))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::machine::testing::run;
+
+    run! {
+        elements_are_put_and_taken_at_both_ends {
+            "RPUSH l a b c" => ":3", "LPUSH l x y" => ":5", "LRANGE l 0 -1" => "[y x a b c]", "LPOP l" => "y", "RPOP l 2" => "[c b]", "LLEN l" => ":2",
+            "LPUSHX none a" => ":0", "RPUSHX l d" => ":3", "LPOP l 0" => "[]", "LPOP none" => "nil", "LPOP none 1" => "nil", "LPOP l -1" => "-ERR value is out of range, must be positive",
+            "TYPE l" => "+list", "OBJECT ENCODING l" => "listpack", "LPOP l 9" => "[x a d]", "EXISTS l" => ":0", "SET s 1" => "+OK",
+            "LPUSH s a" => "-WRONGTYPE Operation against a key holding the wrong kind of value", "LMPOP 2 none l LEFT" => "nil", "RPUSH l a b c" => ":3", "LMPOP 2 none l RIGHT COUNT 2" => "[l [c b]]"
+        }
+        elements_are_found_and_replaced {
+            "RPUSH l a b c b a" => ":5", "LINDEX l 0" => "a", "LINDEX l -2" => "b", "LINDEX l 9" => "nil", "LSET l 1 B" => "+OK", "LSET l 9 x" => "-ERR index out of range",
+            "LSET none 0 x" => "-ERR no such key", "LINSERT l BEFORE c x" => ":6", "LINSERT l AFTER a y" => ":7", "LINSERT l BEFORE none x" => ":-1", "LRANGE l 0 -1" => "[a y B x c b a]",
+            "LPOS l a" => ":0", "LPOS l a RANK -1" => ":6", "LPOS l a COUNT 0" => "[:0 :6]", "LPOS l a MAXLEN 1 RANK 2" => "nil", "LPOS l z" => "nil",
+            "LRANGE l 2 1" => "[]", "LRANGE l -100 1" => "[a y]"
+        }
+        elements_are_removed_and_moved {
+            "RPUSH l a b a c a" => ":5", "LREM l -1 a" => ":1", "LREM l 0 a" => ":2", "LRANGE l 0 -1" => "[b c]", "LMOVE l m RIGHT LEFT" => "c", "RPOPLPUSH l m" => "b",
+            "LRANGE m 0 -1" => "[b c]", "EXISTS l" => ":0", "LMOVE m m LEFT RIGHT" => "b", "LRANGE m 0 -1" => "[c b]", "LMOVE none m LEFT LEFT" => "nil", "LTRIM m 1 -1" => "+OK",
+            "LRANGE m 0 -1" => "[b]", "LTRIM m 5 9" => "+OK", "EXISTS m" => ":0"
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The registry of clients: what `CLIENT LIST` shows, and the pause that holds all of them.
+//!
+//! A worker touches only its own clients' entries, with relaxed stores; the list itself is locked when a client
+//! comes, goes, or is asked for.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use modb_net::resp::Protocol;
+use modb_net::{Address, Peer};
+
+use crate::command::Spec;
+
+/// What others see of a client.
+#[derive(Debug)]
+pub struct ClientInfo {
+    /// Never used twice while the process lives.
+    pub id: u64,
+    /// Who it is and where its connection is; none for a client in the same process.
+    connection: Option<(Peer, Address)>,
+    /// When it came, in milliseconds since 1970.
+    pub created_ms: u64,
+    last_ms: AtomicU64,
+    database: AtomicU32,
+    worker: AtomicU32,
+    resp3: AtomicBool,
+    no_evict: AtomicBool,
+    no_touch: AtomicBool,
+    /// The command it sent last, as a number of [`crate::command::machine::table::by_number`].
+    last_command: AtomicU32,
+    /// Names, for those that have set one.
+    names: OnceLock<Box<Mutex<Names>>>,
+}
+
+/// What a client says about itself.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    name: String,
+    library: String,
+    library_version: String,
+}
+
+impl ClientInfo {
+    fn new(id: u64, connection: Option<(Peer, Address)>, now_ms: u64) -> Self {
+        Self {
+            id,
+            connection,
+            created_ms: now_ms,
+            last_ms: AtomicU64::new(now_ms),
+            database: AtomicU32::new(0),
+            worker: AtomicU32::new(0),
+            resp3: AtomicBool::new(false),
+            no_evict: AtomicBool::new(false),
+            no_touch: AtomicBool::new(false),
+            last_command: AtomicU32::new(u32::MAX),
+            names: OnceLock::new(),
+        }
+    }
+
+    /// Says which worker serves it.
+    pub fn set_worker(&self, worker: usize) {
+        self.worker.store(worker as u32, Ordering::Relaxed);
+    }
+
+    /// Where its connection is, if it has one.
+    pub fn connection(&self) -> Option<&Address> {
+        self.connection.as_ref().map(|(_, address)| address)
+    }
+
+    /// Who is at the other end, unless it is this process.
+    pub fn peer(&self) -> Option<&Peer> {
+        self.connection.as_ref().map(|(peer, _)| peer)
+    }
+
+    /// Whether it asked not to be closed for its memory.
+    pub fn is_no_evict(&self) -> bool {
+        self.no_evict.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_database(&self, database: u32) {
+        self.database.store(database, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_protocol(&self, protocol: Protocol) {
+        self.resp3.store(protocol == Protocol::Resp3, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_no_evict(&self, on: bool) {
+        self.no_evict.store(on, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_no_touch(&self, on: bool) {
+        self.no_touch.store(on, Ordering::Relaxed);
+    }
+
+    pub(crate) fn touch(&self, command: u32, now_ms: u64) {
+        self.last_ms.store(now_ms, Ordering::Relaxed);
+        self.last_command.store(command, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_name(&self, name: &[u8]) {
+        if name.is_empty() && self.names.get().is_none() {
+            return;
+        }
+        self.with_names(|names| names.name = crate::command::language::parse::lossy(name));
+    }
+
+    pub(crate) fn name(&self) -> String {
+        self.names().name
+    }
+
+    pub(crate) fn set_library(&self, name: Option<&[u8]>, version: Option<&[u8]>) {
+        self.with_names(|names| {
+            if let Some(name) = name {
+                names.library = crate::command::language::parse::lossy(name);
+            }
+            if let Some(version) = version {
+                names.library_version = crate::command::language::parse::lossy(version);
+            }
+        });
+    }
+
+    fn with_names(&self, change: impl FnOnce(&mut Names)) {
+        let names = self.names.get_or_init(Box::default);
+        change(&mut names.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn names(&self) -> Names {
+        let copy = |names: &Mutex<Names>| names.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.names.get().map(|names| copy(names)).unwrap_or_default()
+    }
+
+    /// Whether it is on this machine, as far as its address tells, or in this process.
+    pub fn is_local(&self) -> bool {
+        self.peer().is_none_or(Peer::is_local)
+    }
+
+    /// Its address as clients write it.
+    pub fn address(&self) -> String {
+        match self.peer() {
+            None => "embedded:0".to_owned(),
+            Some(Peer::Tcp { remote, .. }) => remote.to_string(),
+            Some(Peer::Unix { path }) => format!("{}:0", path.display()),
+        }
+    }
+
+    /// The address it connected to, as clients write it.
+    pub fn local_address(&self) -> String {
+        match self.peer() {
+            Some(Peer::Tcp { local, .. }) => local.to_string(),
+            _ => self.address(),
+        }
+    }
+
+    /// Its line of `CLIENT LIST`, without a line end. What Redis counts in its own buffers is 0.
+    pub fn line(&self, now_ms: u64) -> String {
+        let names = self.names();
+        let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
+        let mut flags = String::new();
+        if self.no_evict.load(Ordering::Relaxed) {
+            flags.push('e');
+        }
+        if self.no_touch.load(Ordering::Relaxed) {
+            flags.push('T');
+        }
+        if flags.is_empty() {
+            flags.push('N');
+        }
+        let mut line = String::with_capacity(320);
+        // Writing to a string cannot fail.
+        let _ = write!(
+            line,
+            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 \
+             multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 \
+             events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={} worker={}",
+            self.id,
+            self.address(),
+            self.local_address(),
+            names.name,
+            seconds(self.created_ms),
+            seconds(self.last_ms.load(Ordering::Relaxed)),
+            self.database.load(Ordering::Relaxed),
+            crate::command::machine::table::by_number(self.last_command.load(Ordering::Relaxed))
+                .unwrap_or_else(|| "NULL".into()),
+            if self.resp3.load(Ordering::Relaxed) { 3 } else { 2 },
+            names.library,
+            names.library_version,
+            self.worker.load(Ordering::Relaxed),
+        );
+        line
+    }
+}
+
+/// What `CLIENT PAUSE` holds back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// Every command.
+    All,
+    /// Commands that may write.
+    Writes,
+}
+
+/// All clients.
+#[derive(Debug, Default)]
+pub struct Registry {
+    clients: Mutex<BTreeMap<u64, Arc<ClientInfo>>>,
+    last_id: AtomicU64,
+    total: AtomicU64,
+    rejected: AtomicU64,
+    /// Until when clients are paused, in milliseconds since 1970.
+    paused_until_ms: AtomicU64,
+    pause_all: AtomicBool,
+}
+
+impl Registry {
+    /// A client has come.
+    pub fn add(&self, connection: Option<(Peer, Address)>, now_ms: u64) -> Arc<ClientInfo> {
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let info = Arc::new(ClientInfo::new(id, connection, now_ms));
+        if info.connection.is_some() {
+            self.total.fetch_add(1, Ordering::Relaxed);
+            self.lock().insert(id, Arc::clone(&info));
+        }
+        info
+    }
+
+    /// A client has gone.
+    pub fn remove(&self, id: u64) {
+        self.lock().remove(&id);
+    }
+
+    /// All clients, oldest first.
+    pub fn list(&self) -> Vec<Arc<ClientInfo>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// One of them.
+    pub fn get(&self, id: u64) -> Option<Arc<ClientInfo>> {
+        self.lock().get(&id).cloned()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many have come in all, and how many were refused.
+    pub fn totals(&self) -> (u64, u64) {
+        (self.total.load(Ordering::Relaxed), self.rejected.load(Ordering::Relaxed))
+    }
+
+    /// Forgets how many have come and were refused.
+    pub fn reset_totals(&self) {
+        self.total.store(0, Ordering::Relaxed);
+        self.rejected.store(0, Ordering::Relaxed);
+    }
+
+    /// A connection was refused.
+    pub fn count_rejected(&self) {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Holds commands back until then.
+    pub fn pause(&self, until_ms: u64, what: Pause) {
+        self.pause_all.store(what == Pause::All, Ordering::Relaxed);
+        self.paused_until_ms.store(until_ms, Ordering::Release);
+    }
+
+    /// Until when a command of `spec` has to wait, in milliseconds since 1970.
+    pub fn paused_until(&self, spec: &Spec, now_ms: u64) -> Option<u64> {
+        let until = self.paused_until_ms.load(Ordering::Acquire);
+        if until <= now_ms {
+            return None;
+        }
+        let held = self.pause_all.load(Ordering::Relaxed)
+            || spec.flags.has(crate::command::Flags::WRITE)
+            || spec.flags.has(crate::command::Flags::MAY_REPLICATE);
+        // Whoever paused must be able to go on.
+        (held && spec.group != "connection").then_some(until)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<ClientInfo>>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

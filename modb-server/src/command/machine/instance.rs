@@ -1,0 +1,216 @@
+//! What all clients of one database share.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use modb_net::{AcceptorStats, CloseReason, WorkerStats};
+
+use crate::command::{Calls, ClientInfo, Errands, Notices, Rate, Registry, SlowLog, Sums, Tasks};
+use crate::config::Settings;
+use crate::data::{Data, Tally};
+
+/// The network below, as far as commands concern it.
+pub trait Network {
+    /// Closes another client's connection; `false` if its worker could not be told.
+    fn kill(&self, client: &ClientInfo) -> bool;
+    /// Lets paused clients go on.
+    fn resume(&self);
+    /// Begins the shutdown of the server.
+    fn shutdown(&self);
+    /// Goes by these settings from now on.
+    fn apply(&self, settings: &Settings);
+    /// What the acceptor has counted.
+    fn acceptor(&self) -> AcceptorStats;
+    /// Connections that have ended for this reason.
+    fn closed(&self, reason: CloseReason) -> u64;
+    /// What connections hold together, in bytes.
+    fn memory_bytes(&self) -> usize;
+    /// What each worker has counted.
+    fn workers(&self) -> Vec<WorkerStats>;
+}
+
+/// No network: the database is used inside a program.
+#[derive(Debug)]
+pub struct NoNetwork;
+
+impl Network for NoNetwork {
+    fn kill(&self, _: &ClientInfo) -> bool {
+        false
+    }
+    fn resume(&self) {}
+    fn shutdown(&self) {}
+    fn apply(&self, _: &Settings) {}
+    fn acceptor(&self) -> AcceptorStats {
+        AcceptorStats::default()
+    }
+    fn closed(&self, _: CloseReason) -> u64 {
+        0
+    }
+    fn memory_bytes(&self) -> usize {
+        0
+    }
+    fn workers(&self) -> Vec<WorkerStats> {
+        Vec::new()
+    }
+}
+
+/// What all clients share.
+pub struct Instance {
+    /// The data.
+    pub data: Arc<Data>,
+    /// The configuration.
+    pub settings: Settings,
+    /// The clients.
+    pub clients: Registry,
+    /// The slow commands.
+    pub slowlog: SlowLog,
+    /// The backup or compaction in the background.
+    pub tasks: Tasks,
+    /// What threads do for commands that take long.
+    pub errands: Errands,
+    /// What is logged about clients, and seldom.
+    pub notices: Notices,
+    /// When it was opened, in milliseconds since 1970.
+    pub started_ms: u64,
+    /// 40 random hexadecimal digits, as Redis's `run_id`.
+    pub run_id: String,
+    /// The port it is served on, once it is.
+    pub port: OnceLock<u16>,
+    /// The file that `CONFIG REWRITE` writes.
+    pub config_file: OnceLock<PathBuf>,
+    /// The counts of the program that embeds the database.
+    pub embedded: Arc<Tally>,
+    tallies: Mutex<Vec<Arc<Tally>>>,
+    calls: Mutex<Vec<Arc<Calls>>>,
+    /// What had been counted when the counts were last set to 0.
+    before: Mutex<Before>,
+}
+
+/// Counts that are never set back, as they were at a `CONFIG RESETSTAT`.
+#[derive(Default)]
+struct Before {
+    calls: Option<Sums>,
+    network: WorkerStats,
+    refused: u64,
+}
+
+impl Instance {
+    /// Shares `data`, opened at `started_ms`.
+    pub fn new(data: Arc<Data>, settings: Settings, started_ms: u64) -> Self {
+        let embedded = Arc::new(Tally::default());
+        Self {
+            data,
+            settings,
+            clients: Registry::default(),
+            slowlog: SlowLog::default(),
+            tasks: Tasks::default(),
+            errands: Errands::default(),
+            notices: Notices::default(),
+            started_ms,
+            run_id: random_hex(),
+            port: OnceLock::new(),
+            config_file: OnceLock::new(),
+            tallies: Mutex::new(vec![Arc::clone(&embedded)]),
+            calls: Mutex::default(),
+            before: Mutex::default(),
+            embedded,
+        }
+    }
+
+    /// Counts for one more worker, which the sums include.
+    pub fn new_tally(&self) -> Arc<Tally> {
+        let tally = Arc::new(Tally::default());
+        lock(&self.tallies).push(Arc::clone(&tally));
+        tally
+    }
+
+    /// Counts of calls for one more worker.
+    pub fn new_calls(&self) -> Arc<Calls> {
+        let calls = Arc::new(Calls::default());
+        lock(&self.calls).push(Arc::clone(&calls));
+        calls
+    }
+
+    /// What clients have called, over all workers, since the counts were last set to 0.
+    pub fn calls(&self) -> Sums {
+        Sums::of(lock(&self.calls).iter().map(|calls| &**calls), lock(&self.before).calls.as_ref())
+    }
+
+    /// What clients call per second now, and the bytes that takes.
+    pub fn rate(&self, workers: &[WorkerStats]) -> Rate {
+        let now = Instant::now();
+        let mut sum = Rate::default();
+        for rate in lock(&self.calls).iter().map(|calls| calls.rate(now, workers)) {
+            sum.commands += rate.commands;
+            sum.bytes_in += rate.bytes_in;
+            sum.bytes_out += rate.bytes_out;
+        }
+        sum
+    }
+
+    /// What the network has moved since the counts were last set to 0.
+    pub fn moved(&self, workers: &[WorkerStats]) -> WorkerStats {
+        let (now, before) = (moved(workers), lock(&self.before).network);
+        WorkerStats {
+            reads: now.reads.saturating_sub(before.reads),
+            writes: now.writes.saturating_sub(before.writes),
+            bytes_in: now.bytes_in.saturating_sub(before.bytes_in),
+            bytes_out: now.bytes_out.saturating_sub(before.bytes_out),
+            ..WorkerStats::default()
+        }
+    }
+
+    /// Of the connections that the acceptor has refused, those since the counts were last set to 0.
+    pub fn refused(&self, refused: u64) -> u64 {
+        refused.saturating_sub(lock(&self.before).refused)
+    }
+
+    /// The sum of one count over all workers.
+    pub fn sum(&self, count: impl Fn(&Tally) -> u64) -> u64 {
+        lock(&self.tallies).iter().map(|tally| count(tally)).sum()
+    }
+
+    /// Sets all counts to 0. `network`: what it has counted.
+    pub fn reset_counts(&self, network: &dyn Network) {
+        let calls = Sums::of(lock(&self.calls).iter().map(|calls| &**calls), None);
+        *lock(&self.before) = Before {
+            calls: Some(calls),
+            network: moved(&network.workers()),
+            refused: network.acceptor().refused,
+        };
+        self.clients.reset_totals();
+        for tally in lock(&self.tallies).iter() {
+            for total in [&tally.hits, &tally.misses, &tally.expired, &tally.commands, &tally.errors] {
+                total.reset();
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What all workers together have moved.
+fn moved(workers: &[WorkerStats]) -> WorkerStats {
+    let mut sum = WorkerStats::default();
+    for worker in workers {
+        sum.reads += worker.reads;
+        sum.writes += worker.writes;
+        sum.bytes_in += worker.bytes_in;
+        sum.bytes_out += worker.bytes_out;
+    }
+    sum
+}
+
+/// 160 bits from the randomness of the operating system, by way of the standard library's hash maps.
+fn random_hex() -> String {
+    use std::hash::{BuildHasher, Hasher};
+    let mut text = String::new();
+    while text.len() < 40 {
+        text += &format!("{:016x}", std::hash::RandomState::new().build_hasher().finish());
+    }
+    text.truncate(40);
+    text
+}

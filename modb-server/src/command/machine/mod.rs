@@ -1,0 +1,19 @@
+//! What executes commands and knows none of them: how one is described and found, who asks, what all share and what is
+//! counted.
+
+pub(crate) mod calls;
+#[cfg(test)]
+mod chance;
+pub(crate) mod client;
+pub(crate) mod clients;
+pub(crate) mod errands;
+pub(crate) mod help;
+pub(crate) mod instance;
+pub(crate) mod slowlog;
+pub(crate) mod spec;
+pub(crate) mod strangers;
+pub(crate) mod table;
+pub(crate) mod tasks;
+#[cfg(test)]
+pub(crate) mod testing;
+pub(crate) mod times;

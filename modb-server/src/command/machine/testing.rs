@@ -1,0 +1,116 @@
+//! Executing commands in tests: text in, text out, an engine in memory.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use modb_net::resp::{Decoded, Encoder, Limits, ReplyDecoder, RequestDecoder, Value};
+
+use crate::command::{Client, Env, Instance, NoNetwork, Scratch, execute_sleeping, resolve};
+use crate::config::Settings;
+use crate::data::{Data, Parker, Tally};
+use crate::store::{EngineKind, OpenOptions, Store, open};
+
+/// A database in memory with one client, and a clock that stands still unless moved.
+pub(crate) struct Bench {
+    pub(crate) instance: Instance,
+    client: RefCell<Client>,
+    scratch: RefCell<Scratch>,
+    tally: Tally,
+    parker: Parker,
+    pub(crate) now_ms: Cell<u64>,
+}
+
+/// When the clock of a [`Bench`] starts, in milliseconds since 1970.
+pub(crate) const START_MS: u64 = 1_700_000_000_000;
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let options = OpenOptions { engine: EngineKind::Memory, ..OpenOptions::new("") };
+        Self::on(open(&options).unwrap())
+    }
+
+    pub(crate) fn on(store: Arc<dyn Store>) -> Self {
+        let settings = Settings::default();
+        let data = Arc::new(Data::open(store, 16, false).unwrap());
+        let instance = Instance::new(data, settings, START_MS);
+        let client = Client::new(instance.clients.add(None, START_MS), true);
+        Self {
+            instance,
+            client: RefCell::new(client),
+            scratch: RefCell::default(),
+            tally: Tally::default(),
+            parker: Parker::default(),
+            now_ms: Cell::new(START_MS),
+        }
+    }
+
+    /// Executes an inline command.
+    pub(crate) fn run(&self, line: &str) -> Value {
+        let mut decoder = RequestDecoder::new();
+        let input = format!("{line}\r\n");
+        let Ok(Decoded::Request { .. }) = decoder.decode(input.as_bytes(), &Limits::default()) else {
+            panic!("not a command: {line}");
+        };
+        let args = decoder.args(input.as_bytes());
+        let mut client = self.client.borrow_mut();
+        let env = Env {
+            instance: &self.instance,
+            network: &NoNetwork,
+            tally: &self.tally,
+            now_ms: self.now_ms.get(),
+            host: &self.parker,
+            may_sleep: true,
+        };
+        let reply = resolve(args).and_then(|resolved| {
+            let scratch = &mut self.scratch.borrow_mut();
+            execute_sleeping(resolved, args, &mut client, &env, scratch, &self.parker).reply
+        });
+        let mut out = Vec::new();
+        let mut encoder = Encoder::new(&mut out, client.protocol);
+        match reply {
+            Ok(reply) => reply.encode(&mut encoder),
+            Err(error) => encoder.error(error.text()),
+        }
+        if out.is_empty() {
+            return Value::Null;
+        }
+        ReplyDecoder::default().decode(&mut &out[..]).unwrap().unwrap()
+    }
+
+    /// Executes an inline command; the reply as [`show`] writes it.
+    pub(crate) fn text(&self, line: &str) -> String {
+        show(&self.run(line))
+    }
+}
+
+/// A reply in one line: `nil`, `:1`, `+OK`, `-ERR ..`, `[a b]`, strings as they are.
+pub(crate) fn show(value: &Value) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let list = |items: &[Value]| items.iter().map(show).collect::<Vec<_>>().join(" ");
+    match value {
+        Value::Null => "nil".into(),
+        Value::Integer(n) => format!(":{n}"),
+        Value::Simple(bytes) => format!("+{}", text(bytes)),
+        Value::Error(bytes) => format!("-{}", text(bytes)),
+        Value::Bulk(bytes) => text(bytes),
+        Value::Array(items) => format!("[{}]", list(items)),
+        Value::Set(items) => format!("~[{}]", list(items)),
+        Value::Map(pairs) => {
+            let pairs: Vec<String> = pairs.iter().map(|(k, v)| format!("{}:{}", show(k), show(v))).collect();
+            format!("{{{}}}", pairs.join(" "))
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// Tests that each run commands in sequence on a new database and compare the replies, as [`show`] writes them.
+macro_rules! run {
+    ($($name:ident { $($line:literal => $expected:literal),* $(,)? })*) => {$(
+        #[test]
+        fn $name() {
+            let bench = $crate::command::testing::Bench::new();
+            $(assert_eq!(bench.text($line), $expected, "{}", $line);)*
+        }
+    )*};
+}
+pub(crate) use run;

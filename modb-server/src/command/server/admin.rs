@@ -1,0 +1,287 @@
+//! Commands that tools and administrators ask: memory, latency, modules, users, and a greeting.
+
+use std::time::Duration;
+
+use modb_net::resp::Args;
+
+use crate::command::connection::REDIS_VERSION;
+use crate::command::language::error::err;
+use crate::command::language::parse::{Options, int, is, lossy};
+use crate::command::machine::help::{help_for, unreachable_parent};
+use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec};
+use crate::command::machine::table::name_at;
+use crate::command::{COMMANDS as ALL, CommandError, Ctx, Reply, in_thread, lookup};
+
+const ANY: &[Flags] = &[Flags::LOADING, Flags::STALE];
+const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
+const HELD_KEY: &[KeySpec] =
+    &[KeySpec { access: Access::Update, find: Find::Range { first: 2, last: 2, step: 1 } }];
+const USAGE_KEY: &[KeySpec] =
+    &[KeySpec { access: Access::Inspect, find: Find::Range { first: 2, last: 2, step: 1 } }];
+
+#[rustfmt::skip]
+pub(crate) static COMMANDS: [Spec; 7] = [
+    Spec::new("server", "memory", unreachable_parent, -2).docs("", "4.0.0", "Depends on subcommand.", "What takes how much memory.")
+        .with(&[
+            Spec::new("server", "usage", memory_usage, -3).flags(&[Flags::READONLY]).keys(USAGE_KEY)
+                .docs("key [SAMPLES count]", "4.0.0", "O(1)", "Estimates the memory of a key.")
+                .differs("the bytes of the record, its key and its place in the index; it may be on disk only"),
+            Spec::new("server", "doctor", memory_doctor, 2).docs("", "4.0.0", "O(1)", "Says what is wrong with the memory.").differs("a fixed text"),
+            Spec::new("server", "purge", memory_purge, 2).docs("", "4.0.0", "O(1)", "Gives unused memory back.").differs("does nothing"),
+            Spec::new("server", "stats", memory_stats, 2).docs("", "4.0.0", "O(1)", "Returns what takes how much memory.").differs("the total and the number of keys"),
+            Spec::new("server", "help", memory_help, 2).flags(ANY).docs("", "4.0.0", "O(1)", "Says what the subcommands do."),
+        ]),
+    Spec::new("server", "latency", unreachable_parent, -2).docs("", "2.8.13", "Depends on subcommand.", "What made clients wait.")
+        .with(&[
+            Spec::new("server", "latest", nothing, 2).flags(ADMIN).docs("", "2.8.13", "O(1)", "Returns the last wait of each kind.").differs("waits are not recorded: always empty"),
+            Spec::new("server", "history", nothing, 3).flags(ADMIN).docs("event", "2.8.13", "O(1)", "Returns the waits of one kind.").differs("waits are not recorded: always empty"),
+            Spec::new("server", "reset", latency_reset, -2).flags(ADMIN).docs("[event...]", "2.8.13", "O(1)", "Forgets the waits.").differs("waits are not recorded: always 0"),
+            Spec::new("server", "doctor", latency_doctor, 2).flags(ADMIN).docs("", "2.8.13", "O(1)", "Says what makes clients wait.").differs("a fixed text"),
+            Spec::new("server", "histogram", latency_histogram, -2).flags(ADMIN).docs("[command...]", "7.0.0", "O(N) with N commands", "Returns how long commands took.").differs("bounds are powers of two of 1024 ns"),
+            Spec::new("server", "help", latency_help, 2).flags(ANY).docs("", "2.8.13", "O(1)", "Says what the subcommands do."),
+        ]),
+    Spec::new("server", "module", unreachable_parent, -2).docs("", "4.0.0", "Depends on subcommand.", "Modules: there are none.")
+        .with(&[
+            Spec::new("server", "list", nothing, 2).flags(&[Flags::ADMIN, Flags::NOSCRIPT]).docs("", "4.0.0", "O(1)", "Returns the modules.").differs("there are no modules: always empty"),
+            Spec::new("server", "help", module_help, 2).flags(ANY).docs("", "5.0.0", "O(1)", "Says what the subcommands do."),
+        ]),
+    Spec::new("server", "acl", unreachable_parent, -2).docs("", "6.0.0", "Depends on subcommand.", "Users: there is one, `default`.")
+        .with(&[
+            Spec::new("server", "whoami", acl_whoami, 2).flags(&[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE]).docs("", "6.0.0", "O(1)", "Returns the user of this connection.").differs("always `default`"),
+            Spec::new("server", "users", acl_users, 2).flags(ADMIN).docs("", "6.0.0", "O(1)", "Returns the users.").differs("always `default`"),
+            Spec::new("server", "list", acl_list, 2).flags(ADMIN).docs("", "6.0.0", "O(1)", "Returns the rules of the users.").differs("always the rule of `default`"),
+            Spec::new("server", "cat", acl_cat, -2).flags(&[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE])
+                .docs("[category]", "6.0.0", "O(N) with N commands", "Returns the categories, or the commands of one."),
+            Spec::new("server", "help", acl_help, 2).flags(ANY).docs("", "6.0.0", "O(1)", "Says what the subcommands do."),
+        ]),
+    Spec::new("server", "debug", unreachable_parent, -2).docs("", "1.0.0", "Depends on subcommand.", "For tests of clients.")
+        .with(&[
+            Spec::new("server", "sleep", debug_sleep, 3).flags(ADMIN).docs("seconds", "1.0.0", "O(1)", "Lets this connection's worker sleep.")
+                .differs("one worker sleeps, not the server; at most 60 seconds"),
+            Spec::new("server", "hold", debug_hold, 4).flags(ADMIN).keys(HELD_KEY).docs("key milliseconds", "7.2.0", "O(1)", "Keeps others from writing the key for a while, as a slow command does.")
+                .differs("Redis has none: there a slow command stops everybody"),
+            Spec::new("server", "error", debug_error, 3).flags(ADMIN).docs("text", "1.0.0", "O(1)", "Answers with this error."),
+            Spec::new("server", "small-pages", debug_small_pages, 3).flags(ADMIN)
+                .docs("yes|no", "1.0.0", "O(1)", "Has collections become trees of many levels after a few elements.").differs("only here"),
+            Spec::new("server", "help", debug_help, 2).flags(ANY).docs("", "1.0.0", "O(1)", "Says what the subcommands do."),
+        ]),
+    Spec::new("server", "lolwut", lolwut, -1).flags(&[Flags::READONLY, Flags::FAST])
+        .docs("[VERSION version]", "5.0.0", "O(1)", "Shows a picture and the version.").differs("another picture"),
+    Spec::new("server", "role", role, 1).flags(&[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE, Flags::FAST])
+        .docs("", "2.8.12", "O(1)", "Returns the role in replication.").differs("always a master without replicas"),
+];
+
+fn help(name: &[u8]) -> Result<Reply, CommandError> {
+    Ok(lookup(name).map_or(Reply::Null, help_for))
+}
+
+fn memory_help(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    help(b"memory")
+}
+
+fn latency_help(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    help(b"latency")
+}
+
+fn module_help(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    help(b"module")
+}
+
+fn acl_help(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    help(b"acl")
+}
+
+fn debug_help(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    help(b"debug")
+}
+
+fn nothing(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    Ok(Reply::Array(Vec::new()))
+}
+
+fn memory_usage(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    /// What a record takes beside its bytes: the prefix of its key, its tag, and its place in the index.
+    const RECORD_BYTES: usize = 64;
+    let mut options = Options::from(args, 3);
+    while let Some(word) = options.next() {
+        if !is(word, "samples") || int(options.value()?)? < 0 {
+            return Err(CommandError::Syntax);
+        }
+    }
+    let db = ctx.db();
+    let record = ctx.tx.read(db, &args[2])?;
+    Ok(record.map_or(Reply::Null, |record| Reply::count(RECORD_BYTES + args[2].len() + record.payload.len())))
+}
+
+fn memory_doctor(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    Ok(Reply::Verbatim(
+        "Modb keeps its data on disk; its memory is bounded by cache-mb. See INFO memory.".into(),
+    ))
+}
+
+fn memory_purge(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    Ok(Reply::Ok)
+}
+
+fn memory_stats(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    let data = ctx.tx.data();
+    let keys: u64 = (0..data.databases()).map(|database| data.sizes(database).0).sum();
+    let total = crate::sys::memory_bytes().unwrap_or(0);
+    Ok(Reply::Map(vec![
+        (Reply::text("total.allocated"), Reply::Int(total as i64)),
+        (Reply::text("keys.count"), Reply::Int(keys as i64)),
+    ]))
+}
+
+fn latency_reset(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    Ok(Reply::Int(0))
+}
+
+fn latency_doctor(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    Ok(Reply::Verbatim(
+        "Modb does not record latency events. SLOWLOG has the commands that took long.".into(),
+    ))
+}
+
+fn latency_histogram(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    let asked = |name: &str| {
+        // A command's name stands for its subcommands, too.
+        let parent = name.split('|').next().unwrap_or(name);
+        args.len() == 2 || args.iter().skip(2).any(|word| is(word, name) || is(word, parent))
+    };
+    let mut commands = Vec::new();
+    for (place, command) in ctx.instance.calls().commands {
+        let name = name_at(place);
+        if command.times.count() > 0 && asked(&name) {
+            let pairs = command.times.doubling_us().into_iter();
+            let pairs =
+                pairs.map(|(bound, count)| (Reply::Int(bound as i64), Reply::Int(count as i64))).collect();
+            let about = Reply::Map(vec![
+                (Reply::text("calls"), Reply::Int(command.calls as i64)),
+                (Reply::text("histogram_usec"), Reply::Map(pairs)),
+            ]);
+            commands.push((Reply::string(name), about));
+        }
+    }
+    Ok(Reply::Map(commands))
+}
+
+fn acl_whoami(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    Ok(Reply::text("default"))
+}
+
+fn acl_users(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    Ok(Reply::Array(vec![Reply::text("default")]))
+}
+
+fn acl_list(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    // The password is not shown, nor a hash of it that could be guessed at.
+    let password = if ctx.instance.settings.has_password() { "" } else { "nopass " };
+    Ok(Reply::Array(vec![Reply::string(format!("user default on {password}~* &* +@all"))]))
+}
+
+fn acl_cat(_: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    let mut names = Vec::new();
+    for spec in ALL {
+        match args.get(2) {
+            None => names.extend(spec.categories().iter().map(|category| &category[1..])),
+            Some(wanted) => {
+                let has = spec.categories().iter().any(|category| is(wanted, &category[1..]));
+                names.extend(has.then_some(spec.name));
+            }
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    match args.get(2) {
+        Some(unknown) if names.is_empty() => Err(format!("ERR Unknown category '{}'", lossy(unknown)).into()),
+        _ => Ok(Reply::Array(names.into_iter().map(Reply::text).collect())),
+    }
+}
+
+fn debug_sleep(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    /// Longer is a mistake, and would hold up a shutdown.
+    const MAX_SECONDS: f64 = 60.0;
+    ctx.check_enabled("debug", "DEBUG")?;
+    let seconds = std::str::from_utf8(&args[2]).ok().and_then(|text| text.parse::<f64>().ok());
+    match seconds {
+        Some(seconds) if (0.0..=MAX_SECONDS).contains(&seconds) => {
+            std::thread::sleep(Duration::from_secs_f64(seconds));
+            Ok(Reply::Ok)
+        }
+        _ => err("ERR the time to sleep must be from 0 to 60 seconds"),
+    }
+}
+
+fn debug_hold(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    /// Longer is a mistake, and would hold up a shutdown.
+    const MAX_MS: i64 = 60_000;
+    ctx.check_enabled("debug", "DEBUG")?;
+    match int(&args[3])? {
+        ms @ 0..=MAX_MS => in_thread(move || {
+            std::thread::sleep(Duration::from_millis(ms.unsigned_abs()));
+            Ok(Reply::Ok)
+        }),
+        _ => err("ERR the time to hold must be from 0 to 60000 milliseconds"),
+    }
+}
+
+fn debug_error(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    ctx.check_enabled("debug", "DEBUG")?;
+    // An error is one line.
+    Err(lossy(&args[2]).replace(['\r', '\n'], " ").into())
+}
+
+fn debug_small_pages(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    ctx.check_enabled("debug", "DEBUG")?;
+    let small = match &args[2] {
+        word if is(word, "yes") => true,
+        word if is(word, "no") => false,
+        _ => return Err(CommandError::Syntax),
+    };
+    ctx.tx.data().keep_pages_small(small);
+    Ok(Reply::Ok)
+}
+
+fn lolwut(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    Ok(Reply::Verbatim(format!(
+        "   _____\n  /    /|\n /____/ |   Modb {}\n |    | /   speaks Redis {REDIS_VERSION}\n |____|/\n\nRedis ver. {REDIS_VERSION}\n",
+        env!("CARGO_PKG_VERSION")
+    )))
+}
+
+fn role(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    Ok(Reply::Array(vec![Reply::text("master"), Reply::Int(0), Reply::Array(Vec::new())]))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::machine::testing::{Bench, run};
+
+    run! {
+        what_tools_ask {
+            "SET a 12345" => "+OK", "MEMORY USAGE a" => ":70", "MEMORY USAGE none" => "nil", "MEMORY USAGE a SAMPLES x" => "-ERR value is not an integer or out of range",
+            "MODULE LIST" => "[]", "ACL WHOAMI" => "default", "ACL USERS" => "[default]", "ACL CAT nope" => "-ERR Unknown category 'nope'",
+            "LATENCY LATEST" => "[]", "LATENCY RESET" => ":0",             "ROLE" => "[master :0 []]", "MEMORY PURGE" => "+OK", "SLOWLOG LEN" => ":0", "SLOWLOG GET" => "[]", "SLOWLOG GET -2" => "-ERR count should be greater than or equal to -1",
+            "SLOWLOG RESET" => "+OK", "ACL CAT bitmap" => "[bitcount bitfield bitfield_ro bitop bitpos getbit setbit]"
+        }
+    }
+
+    #[test]
+    fn debug_is_for_those_to_whom_it_was_opened() {
+        let bench = Bench::new();
+        let refused = bench.text("DEBUG SLEEP 0");
+        assert!(
+            refused.starts_with("-ERR DEBUG command not allowed. If the enable-debug-command"),
+            "{refused}"
+        );
+        bench.instance.settings.set("enable-debug-command", "local").unwrap();
+        for (line, reply) in [
+            ("DEBUG SLEEP 0", "+OK"),
+            ("DEBUG SLEEP 99", "-ERR the time to sleep must be from 0 to 60 seconds"),
+            ("DEBUG ERROR \"MINE all mine\"", "-MINE all mine"),
+        ] {
+            assert_eq!(bench.text(line), reply, "a client in this process is local");
+        }
+    }
+}
