@@ -1,9 +1,10 @@
-//! The commands: one table, one file per group, and how one of them is executed.
+//! The commands: how one of them is executed; what executes them is in `machine`, what they do in a folder for each group.
 //!
 //! This floor parses arguments and makes replies; it knows no socket. Invariants: a command takes no stripe
 //! itself (the rule of docs/ARCHITECTURE.md is applied here, for all); its writes are one batch, applied
 //! before its stripes are given back; its reply is encoded only after that.
 
+mod catalog;
 mod connection;
 mod hashes;
 mod keys;
@@ -18,21 +19,21 @@ mod strings;
 use modb_net::Seq;
 use modb_net::resp::Args;
 
+pub use catalog::TABLE;
 pub use language::error::{CommandError, Work};
-use language::error::{ECHOED_BYTES, echo, echoed};
-use language::parse;
 pub use language::reply::Reply;
 pub use machine::calls::{Calls, CommandSums, Rate, SAMPLE_INTERVAL, Sums};
 pub use machine::client::{Client, ReplyMode, Then};
 pub use machine::clients::{ClientInfo, Pause, Registry};
+pub use machine::context::Ctx;
+use machine::context::in_thread;
 pub use machine::errands::{Begun, Errands};
 use machine::errands::{On, Waits};
 pub use machine::instance::{Instance, Network, NoNetwork};
 pub use machine::slowlog::SlowLog;
 pub use machine::spec::{Flags, Spec};
 pub use machine::strangers::{Notices, spoken_by_strangers};
-use machine::table;
-pub use machine::table::{COMMANDS, lookup};
+pub use machine::table::{Resolved, Table};
 pub use machine::tasks::Tasks;
 #[cfg(test)]
 pub(crate) use machine::testing;
@@ -40,47 +41,6 @@ pub use machine::times::Times;
 pub use server::config::{warn_of_idle, warn_of_open_door};
 
 use crate::data::{Committed, Data, Held, Need, Parker, Tally, Ticket, Tx, Wake};
-
-/// What a command works with.
-pub struct Ctx<'c, 'd> {
-    /// The data, as this command sees it.
-    pub tx: &'c mut Tx<'d>,
-    /// Who asks.
-    pub client: &'c mut Client,
-    /// What all connections share.
-    pub instance: &'c Instance,
-    /// The other connections.
-    pub network: &'c dyn Network,
-}
-
-impl Ctx<'_, '_> {
-    /// Fails unless the option `enable-WHAT-command` allows this client to use `command`.
-    fn check_enabled(&self, what: &str, command: &str) -> Result<(), CommandError> {
-        let option = format!("enable-{what}-command");
-        let enabled = self.instance.settings.get(&option);
-        if enabled == "yes" || (enabled == "local" && self.client.info.is_local()) {
-            return Ok(());
-        }
-        Err(format!(
-            "ERR {command} command not allowed. If the {option} option is set to \"local\", you can run it from a \
-             local connection, otherwise you need to set this option in the configuration file, and then restart \
-             the server."
-        )
-        .into())
-    }
-
-    /// The database that the client has selected.
-    pub fn db(&self) -> u32 {
-        self.client.database
-    }
-}
-
-/// For what takes long: see [`CommandError::InThread`].
-fn in_thread(
-    work: impl FnOnce() -> Result<Reply, CommandError> + Send + 'static,
-) -> Result<Reply, CommandError> {
-    Err(CommandError::InThread(Work::new(work)))
-}
 
 /// Space that is used again for every command of a worker.
 #[derive(Debug, Default)]
@@ -97,37 +57,12 @@ pub struct Outcome {
     pub committed: Committed,
 }
 
-/// A request whose command was found.
-#[derive(Clone, Copy, Debug)]
-pub struct Resolved {
-    /// The command or subcommand.
-    pub spec: &'static Spec,
-    /// Its number, for [`ClientInfo`].
-    number: u32,
-}
-
 /// Finds the command of a request, or says why it cannot be executed.
 ///
 /// # Errors
 /// The error reply for an unknown command or a wrong number of arguments.
 pub fn resolve(args: Args<'_>) -> Result<Resolved, CommandError> {
-    let Some(index) = table::index_of(&args[0]) else { return Err(unknown(args)) };
-    let spec = COMMANDS[index];
-    if spec.subcommands.is_empty() || args.len() < 2 {
-        if !spec.takes(args.len()) {
-            return Err(wrong_arity(spec.name));
-        }
-        return Ok(Resolved { spec, number: table::number(index, None) });
-    }
-    let Some(sub) = spec.subcommands.iter().position(|sub| parse::is(&args[1], sub.name)) else {
-        let command = spec.name.to_ascii_uppercase();
-        return Err(echo("ERR unknown subcommand '", &args[1], &format!("'. Try {command} HELP.")));
-    };
-    let subcommand = &spec.subcommands[sub];
-    if !subcommand.takes(args.len()) {
-        return Err(wrong_arity(&format!("{}|{}", spec.name, subcommand.name)));
-    }
-    Ok(Resolved { spec: subcommand, number: table::number(index, Some(sub)) })
+    TABLE.resolve(args)
 }
 
 /// Who has a command executed.
@@ -340,23 +275,4 @@ fn need_several(spec: &Spec, args: Args<'_>, data: &Data) -> Need {
     let mut places = Vec::new();
     spec.for_each_key(args, |index, _| places.push(index));
     data.need_many(places.into_iter().map(|index| &args[index]))
-}
-
-fn wrong_arity(name: &str) -> CommandError {
-    format!("ERR wrong number of arguments for '{name}' command").into()
-}
-
-fn unknown(args: Args<'_>) -> CommandError {
-    let mut text = [b"ERR unknown command '", echoed(&args[0]), b"', with args beginning with: "].concat();
-    let mut written = 0;
-    for arg in args.iter().skip(1) {
-        if written >= ECHOED_BYTES {
-            break;
-        }
-        let arg = echoed(arg);
-        let word = [b"'", &arg[..arg.len().min(ECHOED_BYTES - written)], b"' "].concat();
-        written += word.len();
-        text.extend(word);
-    }
-    CommandError::Echo(text)
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub use self::options::{OpenError, Options};
 
 use self::options::Place;
-use crate::command::{Instance, warn_of_idle};
+use crate::command::{Instance, TABLE, warn_of_idle};
 use crate::data::{Data, Housekeeper};
 use crate::embed::{Keyspace, LocalClient};
 use crate::error::Error;
@@ -113,7 +113,7 @@ impl Database {
         let databases = u32::try_from(settings.number("databases")).unwrap_or(crate::data::DEFAULT_DATABASES);
         warn_of_idle(&settings);
         let data = Arc::new(Data::open(store, databases, settings.get("durability") == "always")?);
-        let instance = Arc::new(Instance::new(data, settings, now_ms()));
+        let instance = Arc::new(Instance::new(&TABLE, data, settings, now_ms()));
         let settled = Arc::new(Settled::default());
         let told = Arc::clone(&settled);
         instance.data.store().on_settled(Arc::new(move || told.announce()));

@@ -4,7 +4,7 @@ use modb_net::resp::Args;
 
 use crate::command::language::error::{echo, err};
 use crate::command::language::parse::{Options, int, int_or, is, lossy};
-use crate::command::machine::help::help_for;
+use crate::command::machine::help::help_of;
 use crate::command::machine::spec::{Flags, Spec};
 use crate::command::{ClientInfo, CommandError, Ctx, Pause, Reply, ReplyMode, Then};
 
@@ -43,8 +43,8 @@ pub(crate) static SUBCOMMANDS: [Spec; 17] = [
     Spec::new("connection", "help", help, 2).flags(&[Flags::LOADING, Flags::STALE]).docs("", "5.0.0", "O(1)", "Says what the subcommands do."),
 ];
 
-fn help(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    Ok(crate::command::lookup(b"client").map_or(Reply::Null, help_for))
+fn help(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    help_of(ctx, b"client")
 }
 
 fn id(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
@@ -87,7 +87,7 @@ fn setinfo(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError>
 }
 
 fn info(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    Ok(Reply::Verbatim(ctx.client.info.line(ctx.tx.now_ms()) + "\n"))
+    Ok(Reply::Verbatim(ctx.client.info.line(ctx.instance.table, ctx.tx.now_ms()) + "\n"))
 }
 
 /// Whether a kind of client exists here: all of them are normal.
@@ -117,7 +117,7 @@ fn list(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
         Some(_) => return Err(CommandError::Syntax),
     }
     let now_ms = ctx.tx.now_ms();
-    Ok(Reply::Verbatim(wanted.iter().map(|client| client.line(now_ms) + "\n").collect()))
+    Ok(Reply::Verbatim(wanted.iter().map(|client| client.line(ctx.instance.table, now_ms) + "\n").collect()))
 }
 
 fn client_id(arg: &[u8]) -> Result<u64, CommandError> {

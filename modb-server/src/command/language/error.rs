@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use modb_net::resp::Args;
+
 use super::reply::Reply;
 use crate::data::DataError;
 use crate::store::StoreError;
@@ -69,12 +71,39 @@ pub(crate) fn echo(before: &str, arg: &[u8], after: &str) -> CommandError {
 }
 
 /// Longest part of an argument that an error repeats, in bytes, as in Redis.
-pub(crate) const ECHOED_BYTES: usize = 128;
+const ECHOED_BYTES: usize = 128;
 
 /// What an error repeats of an argument: any bytes, but no more after a zero, since Redis prints C strings.
-pub(crate) fn echoed(arg: &[u8]) -> &[u8] {
+fn echoed(arg: &[u8]) -> &[u8] {
     let arg = &arg[..arg.len().min(ECHOED_BYTES)];
     arg.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// The number of arguments does not fit.
+pub(crate) fn wrong_arity(name: &str) -> CommandError {
+    format!("ERR wrong number of arguments for '{name}' command").into()
+}
+
+/// There is no such subcommand.
+pub(crate) fn unknown_subcommand(command: &str, sub: &[u8]) -> CommandError {
+    let command = command.to_ascii_uppercase();
+    echo("ERR unknown subcommand '", sub, &format!("'. Try {command} HELP."))
+}
+
+/// There is no such command.
+pub(crate) fn unknown_command(args: Args<'_>) -> CommandError {
+    let mut text = [b"ERR unknown command '", echoed(&args[0]), b"', with args beginning with: "].concat();
+    let mut written = 0;
+    for arg in args.iter().skip(1) {
+        if written >= ECHOED_BYTES {
+            break;
+        }
+        let arg = echoed(arg);
+        let word = [b"'", &arg[..arg.len().min(ECHOED_BYTES - written)], b"' "].concat();
+        written += word.len();
+        text.extend(word);
+    }
+    CommandError::Echo(text)
 }
 
 impl From<String> for CommandError {

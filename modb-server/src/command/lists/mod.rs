@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use modb_net::resp::Args;
 
-use crate::command::language::error::err;
+use crate::command::language::error::{err, wrong_arity};
 use crate::command::language::parse::{self, Options, int, is};
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key};
 use crate::command::{CommandError, Ctx, Reply};
@@ -101,7 +101,7 @@ fn pop(ctx: &mut Ctx<'_, '_>, args: Args<'_>, end: End, name: &str) -> Result<Re
     let count = match args.len() {
         2 => None,
         3 => Some(parse::positive(&args[2], POSITIVE)?),
-        _ => return Err(super::wrong_arity(name)),
+        _ => return Err(wrong_arity(name)),
     };
     let db = ctx.db();
     let mut list = List::open(ctx.tx, db, &args[1])?;

@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 use modb_net::WorkerStats;
 use modb_net::resp::Args;
 
-use super::table;
-use crate::command::Resolved;
+use super::table::{Resolved, Table};
 use crate::command::machine::times::{BUCKETS, Times, bucket};
 
 /// How many kinds of errors are told apart; Redis has the same limit.
@@ -47,6 +46,7 @@ struct Command {
 /// The counts of one worker.
 #[derive(Debug)]
 pub struct Calls {
+    table: &'static Table,
     /// By place in the table.
     commands: Box<[Command]>,
     /// How often each kind of error was answered. Errors are rare, and nobody else takes this lock often.
@@ -54,10 +54,12 @@ pub struct Calls {
     samples: Mutex<Option<Samples>>,
 }
 
-impl Default for Calls {
-    fn default() -> Self {
+impl Calls {
+    /// For the commands of `table`.
+    pub fn new(table: &'static Table) -> Self {
         Self {
-            commands: (0..table::places()).map(|_| Command::default()).collect(),
+            table,
+            commands: (0..table.places()).map(|_| Command::default()).collect(),
             errors: Mutex::default(),
             samples: Mutex::default(),
         }
@@ -67,7 +69,7 @@ impl Default for Calls {
 impl Calls {
     /// A command was executed. `took`: for how long, if that was measured.
     pub fn add(&self, resolved: Resolved, took: Option<Duration>, failed: bool) {
-        let command = &self.commands[table::place(resolved.number)];
+        let command = &self.commands[self.table.place(resolved.number)];
         command.calls.add(1);
         command.failed.add(u64::from(failed));
         if let Some(took) = took {
@@ -81,8 +83,8 @@ impl Calls {
     /// A request was refused before it came to its command.
     #[cold]
     pub fn add_rejected(&self, args: Args<'_>) {
-        if let Some(number) = table::number_of(args) {
-            self.commands[table::place(number)].rejected.add(1);
+        if let Some(number) = self.table.number_of(args) {
+            self.commands[self.table.place(number)].rejected.add(1);
         }
     }
 
@@ -269,7 +271,7 @@ mod tests {
 
     #[test]
     fn rates_are_of_the_last_second_or_two_and_fall_to_nothing() {
-        let calls = Calls::default();
+        let calls = Calls::new(&crate::command::TABLE);
         let start = Instant::now();
         let at = |seconds: f64| start + Duration::from_secs_f64(seconds);
         calls.sample(0, at(0.0), &stats(0));
@@ -285,7 +287,7 @@ mod tests {
 
     #[test]
     fn kinds_of_errors_are_bounded() {
-        let calls = Calls::default();
+        let calls = Calls::new(&crate::command::TABLE);
         for n in 0..1000 {
             calls.add_error(format!("KIND{n} and more").as_bytes());
             calls.add_error(b"ERR");

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use modb_net::resp::Protocol;
 use modb_net::{Address, Peer};
 
+use super::table::Table;
 use crate::command::Spec;
 
 /// What others see of a client.
@@ -28,7 +29,7 @@ pub struct ClientInfo {
     resp3: AtomicBool,
     no_evict: AtomicBool,
     no_touch: AtomicBool,
-    /// The command it sent last, as a number of [`crate::command::machine::table::by_number`].
+    /// The command it sent last, as a number of [`Table::by_number`].
     last_command: AtomicU32,
     /// Names, for those that have set one.
     names: OnceLock<Box<Mutex<Names>>>,
@@ -155,7 +156,7 @@ impl ClientInfo {
     }
 
     /// Its line of `CLIENT LIST`, without a line end. What Redis counts in its own buffers is 0.
-    pub fn line(&self, now_ms: u64) -> String {
+    pub fn line(&self, table: &Table, now_ms: u64) -> String {
         let names = self.names();
         let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
         let mut flags = String::new();
@@ -182,8 +183,7 @@ impl ClientInfo {
             seconds(self.created_ms),
             seconds(self.last_ms.load(Ordering::Relaxed)),
             self.database.load(Ordering::Relaxed),
-            crate::command::machine::table::by_number(self.last_command.load(Ordering::Relaxed))
-                .unwrap_or_else(|| "NULL".into()),
+            table.by_number(self.last_command.load(Ordering::Relaxed)).unwrap_or_else(|| "NULL".into()),
             if self.resp3.load(Ordering::Relaxed) { 3 } else { 2 },
             names.library,
             names.library_version,

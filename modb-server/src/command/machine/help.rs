@@ -21,3 +21,8 @@ pub(crate) fn help_for(spec: &Spec) -> Reply {
     }
     Reply::Array(lines.into_iter().map(Reply::string).collect())
 }
+
+/// The reply of the `HELP` subcommand of a command.
+pub(crate) fn help_of(ctx: &Ctx<'_, '_>, name: &[u8]) -> Result<Reply, CommandError> {
+    Ok(ctx.instance.table.lookup(name).map_or(Reply::Null, help_for))
+}

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use modb_net::{AcceptorStats, CloseReason, WorkerStats};
 
+use super::table::Table;
 use crate::command::{Calls, ClientInfo, Errands, Notices, Rate, Registry, SlowLog, Sums, Tasks};
 use crate::config::Settings;
 use crate::data::{Data, Tally};
@@ -57,6 +58,8 @@ impl Network for NoNetwork {
 
 /// What all clients share.
 pub struct Instance {
+    /// The commands.
+    pub table: &'static Table,
     /// The data.
     pub data: Arc<Data>,
     /// The configuration.
@@ -97,9 +100,10 @@ struct Before {
 
 impl Instance {
     /// Shares `data`, opened at `started_ms`.
-    pub fn new(data: Arc<Data>, settings: Settings, started_ms: u64) -> Self {
+    pub fn new(table: &'static Table, data: Arc<Data>, settings: Settings, started_ms: u64) -> Self {
         let embedded = Arc::new(Tally::default());
         Self {
+            table,
             data,
             settings,
             clients: Registry::default(),
@@ -127,7 +131,7 @@ impl Instance {
 
     /// Counts of calls for one more worker.
     pub fn new_calls(&self) -> Arc<Calls> {
-        let calls = Arc::new(Calls::default());
+        let calls = Arc::new(Calls::new(self.table));
         lock(&self.calls).push(Arc::clone(&calls));
         calls
     }

@@ -6,6 +6,7 @@ pub(crate) mod calls;
 mod chance;
 pub(crate) mod client;
 pub(crate) mod clients;
+pub(crate) mod context;
 pub(crate) mod errands;
 pub(crate) mod help;
 pub(crate) mod instance;

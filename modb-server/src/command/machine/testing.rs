@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use modb_net::resp::{Decoded, Encoder, Limits, ReplyDecoder, RequestDecoder, Value};
 
-use crate::command::{Client, Env, Instance, NoNetwork, Scratch, execute_sleeping, resolve};
+use crate::command::{Client, Env, Instance, NoNetwork, Scratch, TABLE, execute_sleeping, resolve};
 use crate::config::Settings;
 use crate::data::{Data, Parker, Tally};
 use crate::store::{EngineKind, OpenOptions, Store, open};
@@ -32,7 +32,7 @@ impl Bench {
     pub(crate) fn on(store: Arc<dyn Store>) -> Self {
         let settings = Settings::default();
         let data = Arc::new(Data::open(store, 16, false).unwrap());
-        let instance = Instance::new(data, settings, START_MS);
+        let instance = Instance::new(&TABLE, data, settings, START_MS);
         let client = Client::new(instance.clients.add(None, START_MS), true);
         Self {
             instance,

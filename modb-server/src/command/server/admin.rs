@@ -7,10 +7,9 @@ use modb_net::resp::Args;
 use crate::command::connection::REDIS_VERSION;
 use crate::command::language::error::err;
 use crate::command::language::parse::{Options, int, is, lossy};
-use crate::command::machine::help::{help_for, unreachable_parent};
+use crate::command::machine::help::{help_of, unreachable_parent};
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec};
-use crate::command::machine::table::name_at;
-use crate::command::{COMMANDS as ALL, CommandError, Ctx, Reply, in_thread, lookup};
+use crate::command::{CommandError, Ctx, Reply, in_thread};
 
 const ANY: &[Flags] = &[Flags::LOADING, Flags::STALE];
 const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
@@ -71,28 +70,24 @@ pub(crate) static COMMANDS: [Spec; 7] = [
         .docs("", "2.8.12", "O(1)", "Returns the role in replication.").differs("always a master without replicas"),
 ];
 
-fn help(name: &[u8]) -> Result<Reply, CommandError> {
-    Ok(lookup(name).map_or(Reply::Null, help_for))
+fn memory_help(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    help_of(ctx, b"memory")
 }
 
-fn memory_help(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    help(b"memory")
+fn latency_help(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    help_of(ctx, b"latency")
 }
 
-fn latency_help(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    help(b"latency")
+fn module_help(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    help_of(ctx, b"module")
 }
 
-fn module_help(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    help(b"module")
+fn acl_help(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    help_of(ctx, b"acl")
 }
 
-fn acl_help(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    help(b"acl")
-}
-
-fn debug_help(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    help(b"debug")
+fn debug_help(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    help_of(ctx, b"debug")
 }
 
 fn nothing(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
@@ -151,7 +146,7 @@ fn latency_histogram(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Com
     };
     let mut commands = Vec::new();
     for (place, command) in ctx.instance.calls().commands {
-        let name = name_at(place);
+        let name = ctx.instance.table.name_at(place);
         if command.times.count() > 0 && asked(&name) {
             let pairs = command.times.doubling_us().into_iter();
             let pairs =
@@ -180,9 +175,9 @@ fn acl_list(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Array(vec![Reply::string(format!("user default on {password}~* &* +@all"))]))
 }
 
-fn acl_cat(_: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+fn acl_cat(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let mut names = Vec::new();
-    for spec in ALL {
+    for spec in ctx.instance.table.commands() {
         match args.get(2) {
             None => names.extend(spec.categories().iter().map(|category| &category[1..])),
             Some(wanted) => {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use modb_net::resp::Args;
 
-use crate::command::machine::help::{help_for, unreachable_parent};
+use crate::command::machine::help::{help_of, unreachable_parent};
 use crate::command::machine::spec::{Flags, Spec};
-use crate::command::{CommandError, Ctx, Reply, lookup};
+use crate::command::{CommandError, Ctx, Reply};
 use crate::config::Settings;
 use crate::store::BackupKind;
 
@@ -26,8 +26,8 @@ pub(crate) static COMMANDS: [Spec; 1] = [
         ]),
 ];
 
-fn help(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    Ok(lookup(b"modb").map_or(Reply::Null, help_for))
+fn help(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    help_of(ctx, b"modb")
 }
 
 fn backup(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {

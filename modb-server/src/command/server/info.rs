@@ -7,7 +7,6 @@ use modb_net::resp::Args;
 
 use crate::command::connection::REDIS_VERSION;
 use crate::command::language::parse::is;
-use crate::command::machine::table::name_at;
 use crate::command::{CommandError, Ctx, Reply};
 
 /// A section: its name, whether it is shown when none is named, and what writes it.
@@ -173,7 +172,7 @@ fn command_stats(ctx: &Ctx<'_, '_>, text: &mut String) {
             "calls={},usec={micros},usec_per_call={each:.2},rejected_calls={},failed_calls={}",
             command.calls, command.rejected, command.failed
         );
-        line(text, &format!("cmdstat_{}", name_at(place)), value);
+        line(text, &format!("cmdstat_{}", ctx.instance.table.name_at(place)), value);
     }
 }
 
@@ -196,7 +195,11 @@ fn latency_stats(ctx: &Ctx<'_, '_>, text: &mut String) {
                 format!("p{word}={micros:.3}")
             };
             let values: Vec<String> = percentiles.split(' ').map(value).collect();
-            line(text, &format!("latency_percentiles_usec_{}", name_at(place)), values.join(","));
+            line(
+                text,
+                &format!("latency_percentiles_usec_{}", ctx.instance.table.name_at(place)),
+                values.join(","),
+            );
         }
     }
 }

@@ -7,7 +7,8 @@ use crate::command::language::parse::is;
 use crate::command::language::syntax::{self, Arg, Shape};
 use crate::command::machine::help::help_for;
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec};
-use crate::command::{COMMANDS as ALL, CommandError, Ctx, Reply, lookup, resolve};
+use crate::command::machine::table::Table;
+use crate::command::{CommandError, Ctx, Reply};
 use crate::data::glob_matches;
 
 const ANY: &[Flags] = &[Flags::LOADING, Flags::STALE];
@@ -33,18 +34,18 @@ fn help(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
     Ok(help_for(&COMMANDS[0]))
 }
 
-fn command(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    Ok(Reply::Array(ALL.iter().map(|spec| describe(spec, None)).collect()))
+fn command(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    Ok(Reply::Array(ctx.instance.table.commands().iter().map(|spec| describe(spec, None)).collect()))
 }
 
-fn count(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    Ok(Reply::count(ALL.len()))
+fn count(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    Ok(Reply::count(ctx.instance.table.commands().len()))
 }
 
 /// Finds `client` or `client|list`.
-fn by_full_name(name: &[u8]) -> Option<(&'static Spec, Option<&'static Spec>)> {
+fn by_full_name(table: &Table, name: &[u8]) -> Option<(&'static Spec, Option<&'static Spec>)> {
     let mut parts = name.splitn(2, |byte| *byte == b'|');
-    let spec = lookup(parts.next()?)?;
+    let spec = table.lookup(parts.next()?)?;
     match parts.next() {
         None => Some((spec, None)),
         Some(sub) => Some((spec, Some(spec.subcommands.iter().find(|each| is(sub, each.name))?))),
@@ -55,7 +56,7 @@ fn info(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     if args.len() == 2 {
         return command(ctx, args);
     }
-    let one = |name| match by_full_name(name) {
+    let one = |name| match by_full_name(ctx.instance.table, name) {
         None => Reply::NullArray,
         Some((spec, None)) => describe(spec, None),
         Some((spec, Some(sub))) => describe(sub, Some(spec)),
@@ -134,13 +135,13 @@ fn describe_keys(keys: &KeySpec) -> Reply {
     ])
 }
 
-fn docs(_: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+fn docs(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let mut pairs = Vec::new();
     if args.len() == 2 {
-        pairs.extend(ALL.iter().map(|spec| document(spec, None)));
+        pairs.extend(ctx.instance.table.commands().iter().map(|spec| document(spec, None)));
     }
     for name in args.iter().skip(2) {
-        pairs.extend(by_full_name(name).map(|(spec, sub)| match sub {
+        pairs.extend(by_full_name(ctx.instance.table, name).map(|(spec, sub)| match sub {
             None => document(spec, None),
             Some(sub) => document(sub, Some(spec)),
         }));
@@ -193,7 +194,7 @@ fn argument(arg: &Arg) -> Reply {
     Reply::Map(map)
 }
 
-fn list(_: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+fn list(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let mut wanted: Box<dyn Fn(&Spec) -> bool> = Box::new(|_| true);
     match args.len() {
         2 => {}
@@ -213,7 +214,7 @@ fn list(_: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
         _ => return Err(CommandError::Syntax),
     }
     let mut names = Vec::new();
-    for spec in ALL {
+    for spec in ctx.instance.table.commands() {
         names.extend(wanted(spec).then(|| Reply::text(spec.name)));
         let subcommands = spec.subcommands.iter().filter(|sub| args.len() > 2 && wanted(sub));
         names.extend(subcommands.map(|sub| Reply::string(full_name(sub, Some(spec)))));
@@ -221,12 +222,12 @@ fn list(_: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Array(names))
 }
 
-fn keys_of(args: Args<'_>) -> Result<Vec<(&[u8], Access)>, CommandError> {
+fn keys_of<'a>(table: &Table, args: Args<'a>) -> Result<Vec<(&'a [u8], Access)>, CommandError> {
     let inner = args.skip(2);
-    if lookup(&inner[0]).is_none() {
+    if table.lookup(&inner[0]).is_none() {
         return err("ERR Invalid command specified");
     }
-    let Ok(resolved) = resolve(inner) else {
+    let Ok(resolved) = table.resolve(inner) else {
         return err("ERR Invalid number of arguments specified for command");
     };
     if resolved.spec.keys.is_empty() {
@@ -238,16 +239,18 @@ fn keys_of(args: Args<'_>) -> Result<Vec<(&[u8], Access)>, CommandError> {
     if valid { Ok(keys) } else { err("ERR Invalid arguments specified for command") }
 }
 
-fn getkeys(_: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    Ok(Reply::Array(keys_of(args)?.into_iter().map(|(key, _)| Reply::copied(key)).collect()))
+fn getkeys(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    Ok(Reply::Array(
+        keys_of(ctx.instance.table, args)?.into_iter().map(|(key, _)| Reply::copied(key)).collect(),
+    ))
 }
 
-fn getkeysandflags(_: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+fn getkeysandflags(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let one = |(key, access): (&[u8], Access)| {
         let flags = access.flags().iter().map(|flag| Reply::Status(flag)).collect();
         Reply::Array(vec![Reply::copied(key), Reply::Set(flags)])
     };
-    Ok(Reply::Array(keys_of(args)?.into_iter().map(one).collect()))
+    Ok(Reply::Array(keys_of(ctx.instance.table, args)?.into_iter().map(one).collect()))
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ use modb_net::resp::Args;
 
 use crate::command::language::error::err;
 use crate::command::language::parse::{self, is};
-use crate::command::machine::help::{help_for, unreachable_parent};
+use crate::command::machine::help::{help_of, unreachable_parent};
 use crate::command::machine::spec::{Flags, Spec};
-use crate::command::{CommandError, Ctx, Reply, Then, in_thread, lookup};
+use crate::command::{CommandError, Ctx, Reply, Then, in_thread};
 
 const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
 const SAVING: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::NO_ASYNC_LOADING];
@@ -51,8 +51,8 @@ pub(super) static COMMANDS: [Spec; 11] = [
         ]),
 ];
 
-fn config_help(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    Ok(lookup(b"config").map_or(Reply::Null, help_for))
+fn config_help(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    help_of(ctx, b"config")
 }
 
 fn dbsize(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {

@@ -8,7 +8,7 @@ mod taking;
 use bytes::Bytes;
 use modb_net::resp::{Args, Protocol};
 
-use crate::command::language::error::err;
+use crate::command::language::error::{err, wrong_arity};
 use crate::command::language::parse::{self, Options, double_or, is};
 use crate::command::language::reply::MAX_REPLY_BYTES;
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key};
@@ -309,7 +309,7 @@ fn rank(ctx: &mut Ctx<'_, '_>, args: Args<'_>, reverse: bool) -> Result<Reply, C
         3 => false,
         4 if is(&args[3], "withscore") => true,
         4 => return Err(CommandError::Syntax),
-        _ => return Err(super::wrong_arity(if reverse { "zrevrank" } else { "zrank" })),
+        _ => return Err(wrong_arity(if reverse { "zrevrank" } else { "zrank" })),
     };
     let none = if with_score { Reply::NullArray } else { Reply::Null };
     let db = ctx.db();

@@ -1,0 +1,33 @@
+//! All commands, as their groups list them.
+
+use super::machine::spec::Spec;
+use super::machine::table::{self, SLOTS, Table};
+use super::{connection, hashes, keys, lists, server, sets, sorted_sets, strings};
+
+/// The lists of the groups.
+static GROUPS: [&[Spec]; 15] = [
+    &strings::COMMANDS,
+    &strings::numbers::COMMANDS,
+    &strings::bits::COMMANDS,
+    &hashes::COMMANDS,
+    &lists::COMMANDS,
+    &sets::COMMANDS,
+    &sorted_sets::COMMANDS,
+    &keys::COMMANDS,
+    &keys::expire::COMMANDS,
+    &connection::COMMANDS,
+    &server::COMMANDS,
+    &server::introspect::COMMANDS,
+    &server::slowlog::COMMANDS,
+    &server::admin::COMMANDS,
+    &server::care::COMMANDS,
+];
+
+const COUNT: usize = table::count(&GROUPS);
+
+static COMMANDS: [&Spec; COUNT] = table::all(&GROUPS);
+static BY_NAME: [u16; SLOTS] = table::by_name(&COMMANDS);
+static FIRST_PLACES: [u16; COUNT + 1] = table::first_places(&COMMANDS);
+
+/// Every command.
+pub static TABLE: Table = Table { commands: &COMMANDS, by_name: &BY_NAME, first_places: &FIRST_PLACES };
