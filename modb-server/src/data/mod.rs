@@ -14,6 +14,7 @@ mod expiry;
 mod glob;
 mod hash;
 mod housekeeping;
+mod interests;
 pub mod layout;
 pub mod long_double;
 mod random_key;
@@ -35,6 +36,7 @@ pub use collection::{
 };
 pub use glob::matches as glob_matches;
 pub use housekeeping::Housekeeper;
+pub use interests::{Told, Watch};
 pub use layout::{Form, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record};
 pub use scan::KeyPage;
 pub use stripes::{Access, Held, Kept, Need, Parker, Ticket, Wake};
@@ -45,6 +47,7 @@ pub use tx::{Committed, Entry, Missed, Tx};
 use crate::store::{Batch, Counter, ErrorClass, Store, StoreError, Write};
 use catalog::Catalog;
 use hash::Seed;
+use interests::Interests;
 use stripes::Stripes;
 
 /// What a data operation can fail with.
@@ -97,6 +100,7 @@ pub struct Data {
     store: Arc<dyn Store>,
     seed: Seed,
     stripes: Stripes,
+    interests: Interests,
     catalog: Catalog,
     expiry_floor: expiry::Floor,
     /// Mixed by the seed into the choices of `RANDOMKEY`.
@@ -125,6 +129,7 @@ impl Data {
             store,
             seed,
             stripes: Stripes::default(),
+            interests: Interests::default(),
             catalog,
             expiry_floor: expiry::Floor::default(),
             dice: AtomicU64::new(0),

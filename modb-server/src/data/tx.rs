@@ -40,6 +40,16 @@ impl<'k> Entry<'k> {
         if self.expired { None } else { self.stored }
     }
 
+    /// Whether it is stored, and as good as absent.
+    pub(super) fn has_expired(&self) -> bool {
+        self.expired
+    }
+
+    /// Where it is.
+    pub(super) fn place(&self) -> &Place<'k> {
+        &self.place
+    }
+
     /// The expiry of what is stored, expired or not.
     pub(super) fn expires_at_ms(&self) -> Option<u64> {
         self.stored.as_ref()?.head.expires_at_ms
@@ -80,12 +90,14 @@ pub struct Tx<'a> {
     tally: &'a Tally,
     key_buf: &'a mut Vec<u8>,
     now_ms: u64,
-    writes: Vec<Write>,
+    pub(super) writes: Vec<Write>,
     /// Where each key is in `writes`, once there are more than [`SEARCHED_WRITES`].
     places: HashMap<Bytes, usize, std::hash::BuildHasherDefault<std::hash::DefaultHasher>>,
     added: Vec<(Counter, i64)>,
     /// Databases that get another namespace at the commit.
-    remapped: Vec<(u32, u32)>,
+    pub(super) remapped: Vec<(u32, u32)>,
+    /// The key records of which only a page is written, as far as somebody may be interested.
+    pub(super) touched_inside: Vec<Bytes>,
     drops: bool,
     /// The earliest expiry that was set, in milliseconds since 1970.
     soonest: u64,
@@ -124,6 +136,7 @@ impl<'a> Tx<'a> {
             places: HashMap::default(),
             added: Vec::new(),
             remapped: Vec::new(),
+            touched_inside: Vec::new(),
             drops: false,
             soonest: u64::MAX,
             read: Seq::ZERO,
@@ -168,6 +181,11 @@ impl<'a> Tx<'a> {
     /// The data that this is a view of.
     pub fn data(&self) -> &'a Data {
         self.data
+    }
+
+    /// Whether the stripe of the key with that hash is held.
+    pub(super) fn holds(&self, hash: u64) -> bool {
+        self.held.has(hash)
     }
 
     /// The counts of the worker that executes this.
@@ -408,7 +426,7 @@ impl<'a> Tx<'a> {
     pub fn commit(&mut self) -> Result<Committed, DataError> {
         let mut written = Seq::ZERO;
         if !self.writes.is_empty() {
-            let several = self.changes_several();
+            let (several, touched) = (self.changes_several(), self.touches());
             let mut writes = std::mem::take(&mut self.writes);
             writes.extend(
                 self.added.drain(..).filter(|(_, by)| *by != 0).map(|(counter, by)| Write::Add(counter, by)),
@@ -431,6 +449,9 @@ impl<'a> Tx<'a> {
             self.data.expiry_floor.lower(self.soonest, self.now_ms);
             self.soonest = u64::MAX;
             self.sites.clear();
+            if let Some(touched) = touched {
+                touched.tell(data);
+            }
             if std::mem::take(&mut self.drops) {
                 self.data.chores.sweep_soon();
             }
@@ -526,7 +547,7 @@ impl<'a> Tx<'a> {
     }
 }
 
-fn key_of(write: &Write) -> Option<&Bytes> {
+pub(super) fn key_of(write: &Write) -> Option<&Bytes> {
     match write {
         Write::Put(key, _) | Write::Delete(key) => Some(key),
         Write::Add(..) => None,

@@ -211,6 +211,7 @@ pub(super) fn save(
     let payload = Payload { big, integers, id, numbers, len, roots }.encode();
     // Where only a page was changed the key record is as it was.
     if entry.live().is_some_and(|stored| stored.head == head && stored.payload == payload) {
+        tx.touch_inside(entry.place());
         return Ok(());
     }
     tx.put(entry, head, &[&payload])

@@ -91,7 +91,7 @@ mod sync {
 
 /// How many stripes there are: few enough to take them all for `FLUSHALL` (some 10 µs), enough that two workers
 /// rarely meet on one. A power of two.
-const STRIPES: u16 = 1024;
+pub(super) const STRIPES: u16 = 1024;
 
 /// How a stripe is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -330,6 +330,19 @@ impl Held<'_> {
         }
     }
 
+    /// Whether the stripe of that key is held.
+    pub(super) fn has(&self, hash: u64) -> bool {
+        let stripe = index(hash);
+        match &self.need.0 {
+            Set::Nothing => false,
+            Set::One(held) => *held == stripe,
+            Set::Several(several) => match &several.stripes {
+                Range::These(stripes) => stripes.binary_search(&stripe).is_ok(),
+                Range::All => true,
+            },
+        }
+    }
+
     /// What has to be held in order to have the stripe of that key, too. This is given back.
     pub(super) fn and(self, hash: u64) -> Need {
         let mut stripes = self.need.to_list().into_vec();
@@ -374,6 +387,6 @@ impl Drop for Kept {
 
 /// By the lowest bits: engines shard by the highest.
 #[inline]
-fn index(hash: u64) -> u16 {
+pub(super) fn index(hash: u64) -> u16 {
     hash as u16 & (STRIPES - 1)
 }

@@ -1,0 +1,90 @@
+//! Watching keys: a flag that is set by whoever changes one of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{Interests, Spot};
+use crate::data::{DataError, Tx};
+
+/// Whether any of the keys that somebody watches was changed. Looked at under their stripes it is exact.
+#[derive(Debug, Default)]
+pub struct Told(AtomicBool);
+
+impl Told {
+    /// Whether one was changed.
+    pub fn is_told(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(super) fn tell(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// One who watches a key.
+pub(super) struct Watcher {
+    pub(super) told: Arc<Told>,
+    /// The key had expired when he began to watch it: that it is removed then changes nothing.
+    pub(super) expired: bool,
+}
+
+/// A key that is watched until this is dropped.
+pub struct Watch {
+    interests: Interests,
+    spot: Spot,
+    /// It had expired when this began.
+    expired: bool,
+}
+
+impl Watch {
+    /// The database of the key.
+    pub fn database(&self) -> u32 {
+        self.spot.database
+    }
+
+    /// The key.
+    pub fn key(&self) -> &[u8] {
+        &self.spot.key
+    }
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Watch").field(&self.spot).finish()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.interests.leave(&self.spot, |at_key, number| {
+            at_key.watchers.remove(&number);
+        });
+    }
+}
+
+impl Tx<'_> {
+    /// Has `told` told when a key is changed, until the [`Watch`] is dropped. Its stripe is held, alone or shared.
+    ///
+    /// # Errors
+    /// As [`Tx::entry`].
+    pub fn watch(&mut self, database: u32, key: &[u8], told: &Arc<Told>) -> Result<Watch, DataError> {
+        let entry = self.entry(database, key)?;
+        let expired = entry.has_expired();
+        let (interests, hash) = (self.data().interests.clone(), self.data().hash(key));
+        debug_assert!(self.holds(hash), "whoever enters an interest holds its stripe");
+        let watcher = Watcher { told: Arc::clone(told), expired };
+        let spot = interests.enter(hash, database, key, |at_key, number| {
+            at_key.watchers.insert(number, watcher);
+        });
+        Ok(Watch { interests, spot, expired })
+    }
+
+    /// Whether a key that is watched has expired since, be it removed or not: nobody is told of what only time does. Its stripe is
+    /// held.
+    ///
+    /// # Errors
+    /// As [`Tx::entry`].
+    pub fn has_expired_since(&mut self, watch: &Watch) -> Result<bool, DataError> {
+        Ok(!watch.expired && self.entry(watch.database(), watch.key())?.has_expired())
+    }
+}
