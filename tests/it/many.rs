@@ -32,7 +32,7 @@ fn open(server: &Server, count: usize) -> Vec<Peer> {
 pub(crate) fn idle_connections_cost_little_memory(platform: &Platform) {
     // On Windows the poller keeps its request for a socket in the process, not in the kernel; and few connections share
     // what the first ones cost.
-    let bytes_each = if platform.windows_server { 3072 } else { 1024 };
+    let bytes_each = if platform.windows_server { 3072 } else { 704 };
     let connections = for_this(platform, 10_000);
     let allowed = sys::raise_descriptor_limit(connections as u64 + 2000);
     if allowed < connections as u64 + 500 {

@@ -15,7 +15,8 @@ use modb_net::{
     Release, Seq, Service, Token, Turn, WorkerStats, Workers,
 };
 
-use crate::command::{Begun, Calls, Client, ClientInfo, Instance, Network, SAMPLE_INTERVAL, Scratch};
+use self::request::Whole;
+use crate::command::{Calls, Client, ClientInfo, Instance, Network, SAMPLE_INTERVAL, Scratch};
 use crate::config::Settings;
 use crate::data::Tally;
 use crate::farewell::Bring;
@@ -32,15 +33,14 @@ pub enum Message {
     Resume,
 }
 
-/// One connection.
+/// One connection. While it is idle it takes little: what few have is behind a pointer of `client`.
 #[derive(Debug)]
 pub struct Session {
     client: Client,
-    decoder: RequestDecoder,
+    /// How far a request was read of which only a part has come. Others need none: they use the worker's.
+    partial: Option<Box<RequestDecoder>>,
     /// The last commit that its replies wait for.
     awaited: Seq,
-    /// What its first request waits for, if it was begun: gone with the session.
-    begun: Option<Begun>,
 }
 
 /// The service of one worker.
@@ -51,6 +51,8 @@ pub struct Worker {
     /// When to note next how much there was, for the rates that `INFO` shows.
     next_sample: Option<Instant>,
     scratch: Scratch,
+    /// Reads requests that come whole. Gone while one is read.
+    decoder: Option<Box<RequestDecoder>>,
     clock: Clock,
     /// The last commit that any reply of this worker waits for.
     awaited: Seq,
@@ -107,6 +109,7 @@ impl Worker {
             next_sample: None,
             instance,
             scratch: Scratch::default(),
+            decoder: None,
             clock: Clock { turn: None, now_ms: 0 },
             awaited: Seq::ZERO,
             listener,
@@ -125,6 +128,55 @@ impl Worker {
             max_bulk_bytes: self.instance.settings.max_bulk_bytes(),
             authenticated: client.authenticated,
             ..Limits::default()
+        }
+    }
+
+    /// Executes the requests of `input` in order, until something stops the connection for now.
+    fn requests(
+        &mut self,
+        conn: Handle<'_>,
+        session: &mut Session,
+        decoder: &mut RequestDecoder,
+        input: &mut In<'_>,
+        out: &mut Out<'_>,
+        turn: &Turn<'_, Self>,
+    ) -> Flow {
+        let mut started = self.instance.settings.times_commands().then(Instant::now);
+        let mut limits = self.limits(&session.client);
+        loop {
+            let bytes = input.bytes();
+            if bytes.is_empty() {
+                return Flow::NeedInput;
+            }
+            // Looked at once more than the layer does: a reply may be as large as a value, and the next one would be, too.
+            if out.is_full() {
+                return Flow::Yield;
+            }
+            match decoder.decode(bytes, &limits) {
+                Ok(Decoded::Incomplete { wanted_bytes }) => {
+                    input.want(wanted_bytes);
+                    return Flow::NeedInput;
+                }
+                Ok(Decoded::Nothing { consumed }) => input.consume(consumed),
+                Ok(Decoded::Request { consumed }) => {
+                    let whole = Whole::new(decoder, &bytes[..consumed]);
+                    let flow = self.request(conn, session, whole, out, turn, &mut started);
+                    // Executed when it goes on.
+                    if let Some(flow @ (Flow::Blocked | Flow::Parked | Flow::AwaitRoom)) = flow {
+                        return flow;
+                    }
+                    input.consume(consumed);
+                    decoder.release();
+                    limits.authenticated = session.client.authenticated;
+                    if let Some(flow) = flow {
+                        return flow;
+                    }
+                }
+                Err(error) => {
+                    protocol_error(&session.client, out, error);
+                    return Flow::Close;
+                }
+            }
         }
     }
 
@@ -195,7 +247,7 @@ impl Service for Worker {
         info.set_worker(turn.worker);
         tracing::debug!(client = info.id, %peer, "a client came");
         let client = Client::new(info, !self.instance.settings.has_password());
-        Opening::Serve(Session { client, decoder: RequestDecoder::new(), awaited: Seq::ZERO, begun: None })
+        Opening::Serve(Session { client, partial: None, awaited: Seq::ZERO })
     }
 
     fn on_input(
@@ -206,42 +258,16 @@ impl Service for Worker {
         out: &mut Out<'_>,
         turn: &Turn<'_, Self>,
     ) -> Flow {
-        let mut started = self.instance.settings.times_commands().then(Instant::now);
-        let mut limits = self.limits(&session.client);
-        loop {
-            let bytes = input.bytes();
-            if bytes.is_empty() {
-                return Flow::NeedInput;
-            }
-            // Looked at once more than the layer does: a reply may be as large as a value, and the next one would be, too.
-            if out.is_full() {
-                return Flow::Yield;
-            }
-            match session.decoder.decode(bytes, &limits) {
-                Ok(Decoded::Incomplete { wanted_bytes }) => {
-                    input.want(wanted_bytes);
-                    return Flow::NeedInput;
-                }
-                Ok(Decoded::Nothing { consumed }) => input.consume(consumed),
-                Ok(Decoded::Request { consumed }) => {
-                    let flow = self.request(conn, session, &bytes[..consumed], out, turn, &mut started);
-                    // Executed when it goes on.
-                    if let Some(flow @ (Flow::Blocked | Flow::Parked | Flow::AwaitRoom)) = flow {
-                        return flow;
-                    }
-                    input.consume(consumed);
-                    session.decoder.release();
-                    limits.authenticated = session.client.authenticated;
-                    if let Some(flow) = flow {
-                        return flow;
-                    }
-                }
-                Err(error) => {
-                    protocol_error(&session.client, out, error);
-                    return Flow::Close;
-                }
-            }
+        let mut decoder = session.partial.take().or_else(|| self.decoder.take()).unwrap_or_default();
+        let flow = self.requests(conn, session, &mut decoder, input, out, turn);
+        if decoder.is_mid_request() {
+            session.partial = Some(decoder);
+        } else {
+            // Where a request waits, it is read again when it goes on.
+            decoder.release();
+            self.decoder = Some(decoder);
         }
+        flow
     }
 
     fn on_message(
@@ -287,7 +313,7 @@ impl Service for Worker {
     }
 
     fn session_bytes(&self, session: &Session) -> usize {
-        session.decoder.memory_bytes()
+        session.partial.as_ref().map_or(0, |decoder| size_of::<RequestDecoder>() + decoder.memory_bytes())
     }
 
     fn may_be_evicted(&self, session: &Session) -> bool {
@@ -376,5 +402,16 @@ impl Network for Net<'_, '_> {
 
     fn workers(&self) -> Vec<WorkerStats> {
         (0..self.turn.workers.count()).map(|worker| self.turn.workers.stats(worker)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_session_is_small() {
+        let bytes = size_of::<Session>();
+        assert!(bytes <= 40, "{bytes} bytes per session");
     }
 }

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use modb_net::resp::{Args, Encoder};
+use modb_net::resp::{Args, Encoder, RequestDecoder};
 use modb_net::{Address, Flow, Handle, Out, Seq, Turn, Workers};
 
 use super::{Message, Net, Session, Worker};
@@ -15,6 +15,22 @@ use crate::command::{
     self, Begun, Client, CommandError, Env, Flags, Host, Outcome, Reply, Resolved, Scratch, Then,
 };
 use crate::data::Wake;
+
+/// A request that has come whole.
+#[derive(Clone, Copy)]
+pub(super) struct Whole<'r> {
+    args: Args<'r>,
+    is_inline: bool,
+    bytes: usize,
+}
+
+impl<'r> Whole<'r> {
+    /// What `decoder` has just found, which is all of `bytes`.
+    #[inline]
+    pub(super) fn new(decoder: &'r RequestDecoder, bytes: &'r [u8]) -> Self {
+        Self { args: decoder.args(bytes), is_inline: decoder.is_inline(), bytes: bytes.len() }
+    }
+}
 
 /// A request whose command was found.
 struct Request<'r> {
@@ -28,8 +44,6 @@ struct Asker<'s> {
     client: &'s mut Client,
     /// The latest commit that a reply of its waits for.
     awaited: &'s mut Seq,
-    /// A request that has to wait.
-    begun: &'s mut Option<Begun>,
 }
 
 /// A connection, as a command sees it that is executed for it.
@@ -82,18 +96,18 @@ impl Worker {
         &mut self,
         conn: Handle<'_>,
         session: &mut Session,
-        bytes: &[u8],
+        whole: Whole<'_>,
         out: &mut Out<'_>,
         turn: &Turn<'_, Self>,
         started: &mut Option<Instant>,
     ) -> Option<Flow> {
-        if session.begun.is_some() {
-            return self.go_on(conn, session, bytes, out, turn, started);
+        if session.client.has_begun() {
+            return self.go_on(conn, session, whole, out, turn, started);
         }
-        let Session { client, decoder, awaited, begun } = session;
-        let args = decoder.args(bytes);
+        let Session { client, awaited, .. } = session;
+        let Whole { args, is_inline, bytes } = whole;
         let now_ms = self.clock.now_ms(turn.now);
-        if decoder.is_inline() && self.is_stranger(args, true, client, now_ms) {
+        if is_inline && self.is_stranger(args, true, client, now_ms) {
             return Some(Flow::Close);
         }
         let resolved = match command::resolve(args) {
@@ -116,7 +130,7 @@ impl Worker {
         if self.is_crowded(conn, resolved.spec) {
             return Some(Flow::Parked);
         }
-        match self.room_for_batch(resolved.spec, args, bytes.len(), out) {
+        match self.room_for_batch(resolved.spec, args, bytes, out) {
             Room::Free => {}
             Room::Short => return Some(Flow::AwaitRoom),
             Room::Never(text) => {
@@ -128,7 +142,7 @@ impl Worker {
         let ran = self.with_env(conn, out, turn, now_ms, |env, scratch| {
             command::execute(resolved, args, client, env, scratch)
         });
-        self.settle(request, ran, Asker { client, awaited, begun }, out, started)
+        self.settle(request, ran, Asker { client, awaited }, out, started)
     }
 
     /// Goes on with the request that the session has begun.
@@ -137,14 +151,14 @@ impl Worker {
         &mut self,
         conn: Handle<'_>,
         session: &mut Session,
-        bytes: &[u8],
+        whole: Whole<'_>,
         out: &mut Out<'_>,
         turn: &Turn<'_, Self>,
         started: &mut Option<Instant>,
     ) -> Option<Flow> {
-        let Session { client, decoder, awaited, begun } = session;
-        let waits = begun.take()?;
-        let (args, resolved) = (decoder.args(bytes), waits.resolved());
+        let Session { client, awaited, .. } = session;
+        let waits = client.take_begun()?;
+        let (Whole { args, bytes, .. }, resolved) = (whole, waits.resolved());
         let now_ms = self.clock.now_ms(turn.now);
         // What was done waits for nothing else; who is paused, or waits for memory, stands in no queue meanwhile.
         if !waits.has_run() {
@@ -154,7 +168,7 @@ impl Worker {
             if self.is_crowded(conn, resolved.spec) {
                 return Some(Flow::Parked);
             }
-            if !matches!(self.room_for_batch(resolved.spec, args, bytes.len(), out), Room::Free) {
+            if !matches!(self.room_for_batch(resolved.spec, args, bytes, out), Room::Free) {
                 return Some(Flow::AwaitRoom);
             }
         }
@@ -162,7 +176,7 @@ impl Worker {
         let ran = self.with_env(conn, out, turn, now_ms, |env, scratch| {
             command::go_on(waits, args, client, env, scratch)
         });
-        self.settle(request, ran, Asker { client, awaited, begun }, out, started)
+        self.settle(request, ran, Asker { client, awaited }, out, started)
     }
 
     /// Has `run` execute a command for a connection.
@@ -201,7 +215,7 @@ impl Worker {
         match ran {
             Ok(ref outcome) => self.answer(request, asker.client, asker.awaited, outcome, out, started),
             Err(waits) => {
-                *asker.begun = Some(waits);
+                asker.client.change_rare(|rare| rare.begun = Some(waits));
                 Some(Flow::Parked)
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use modb_net::resp::Protocol;
 
-use crate::command::ClientInfo;
+use crate::command::{Begun, ClientInfo};
 
 /// Which replies a client wants (`CLIENT REPLY`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +47,22 @@ pub struct Client {
     pub then: Then,
     /// What others see of it.
     pub info: Arc<ClientInfo>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few clients have at a time. Behind a pointer, which is none while all of it is nothing: who is idle pays eight bytes,
+/// however much stands here.
+#[derive(Debug, Default)]
+pub struct Rare {
+    /// What its first request waits for, if it was begun.
+    pub begun: Option<Begun>,
+}
+
+impl Rare {
+    fn is_nothing(&self) -> bool {
+        let Self { begun } = self;
+        begun.is_none()
+    }
 }
 
 impl Client {
@@ -59,7 +75,33 @@ impl Client {
             reply_mode: ReplyMode::On,
             then: Then::GoOn,
             info,
+            rare: None,
         }
+    }
+
+    /// What it has of what few have.
+    pub fn rare(&self) -> Option<&Rare> {
+        self.rare.as_deref()
+    }
+
+    /// Changes what it has of what few have.
+    pub fn change_rare<R>(&mut self, change: impl FnOnce(&mut Rare) -> R) -> R {
+        let rare = self.rare.get_or_insert_default();
+        let changed = change(rare);
+        if rare.is_nothing() {
+            self.rare = None;
+        }
+        changed
+    }
+
+    /// Whether its first request was begun and waits.
+    pub fn has_begun(&self) -> bool {
+        self.rare().is_some_and(|rare| rare.begun.is_some())
+    }
+
+    /// Takes what was begun for it.
+    pub fn take_begun(&mut self) -> Option<Begun> {
+        self.change_rare(|rare| rare.begun.take())
     }
 
     /// Selects a database.
@@ -92,5 +134,25 @@ impl Client {
                 false
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_few_clients_have_costs_the_others_a_pointer() {
+        let (client, info) = (size_of::<Client>(), size_of::<ClientInfo>());
+        assert!(
+            client <= 24 && info <= 128,
+            "a client takes {client} bytes, and what others see of it {info}"
+        );
+    }
+
+    #[test]
+    fn who_has_nothing_of_it_any_more_keeps_nothing_for_it() {
+        let mut client = Client::new(crate::command::Registry::default().add(None, 0), true);
+        assert!(client.take_begun().is_none() && client.rare().is_none());
     }
 }
