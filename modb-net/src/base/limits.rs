@@ -42,8 +42,11 @@ pub struct Limits {
     pub read_bytes_per_turn: usize,
     /// Connections accepted in a turn of the acceptor (default 64, at least 1).
     pub accepts_per_turn: usize,
-    /// Letters taken from a worker's mailbox in a turn (default 1,024, at least 1).
+    /// Letters taken from a worker's mailbox in a turn, and messages from its lane (of those no more than are read from one
+    /// connection, in bytes) (default 1,024, at least 1).
     pub mail_per_turn: usize,
+    /// Bytes of mail that wait for one worker ([`crate::Messages::reserve`]; default 16 MiB, at least 1), in the budget of memory.
+    pub mail_bytes: usize,
     /// Letters a mailbox holds (default 4,096, at least 1); when every mailbox is full the acceptor pauses.
     pub mailbox_capacity: usize,
     /// A connection on which no byte has come or gone for this long is closed (default `None`: never; Redis: `timeout`,
@@ -84,6 +87,7 @@ impl Limits {
         at_least_one("read_bytes_per_turn", &mut self.read_bytes_per_turn);
         at_least_one("accepts_per_turn", &mut self.accepts_per_turn);
         at_least_one("mail_per_turn", &mut self.mail_per_turn);
+        at_least_one("mail_bytes", &mut self.mail_bytes);
         at_least_one("mailbox_capacity", &mut self.mailbox_capacity);
         let mut requests = self.requests_per_turn as usize;
         at_least_one("requests_per_turn", &mut requests);
@@ -107,6 +111,7 @@ impl Default for Limits {
             read_bytes_per_turn: 256 << 10,
             accepts_per_turn: 64,
             mail_per_turn: 1024,
+            mail_bytes: 16 << 20,
             mailbox_capacity: 4096,
             idle_timeout: None,
             keep_alive: Some(Duration::from_secs(300)),
@@ -138,6 +143,7 @@ mod tests {
             read_bytes_per_turn: 0,
             accepts_per_turn: 0,
             mail_per_turn: 0,
+            mail_bytes: 0,
             mailbox_capacity: 0,
             ..Limits::default()
         };
@@ -145,7 +151,7 @@ mod tests {
         assert_eq!((limits.output_high_water_bytes, limits.requests_per_turn), (1, 1));
         assert_eq!((limits.read_bytes_per_turn, limits.accepts_per_turn), (1, 1));
         assert_eq!((limits.mail_per_turn, limits.mailbox_capacity), (1, 1));
-        assert_eq!(said.len(), 6);
+        assert_eq!(said.len(), 7);
         assert!(said.iter().any(|text| text.contains("requests_per_turn")));
         assert_eq!(Limits::default().clamped(), (Limits::default(), vec![]));
     }

@@ -72,6 +72,9 @@ pub(crate) enum Waits {
     Input,
     /// For its next turn: there is more to do, without new input.
     Turn,
+    /// As [`Waits::Turn`], after [`Waits::Parked`]: others may wait for what it was given, so it executes one request
+    /// although its output is full.
+    Resumed,
     /// For a resume that may never come: it ends with its peer.
     Blocked,
     /// For a resume that will come: it is executed whatever happens to the peer's side.
@@ -229,7 +232,7 @@ impl<X> Serving<X> {
             return false;
         }
         match self.waits {
-            Waits::Input | Waits::Turn => true,
+            Waits::Input | Waits::Turn | Waits::Resumed => true,
             Waits::Blocked | Waits::Parked => self.input.len() < WAITING_INPUT_BYTES,
             Waits::Room => false,
         }

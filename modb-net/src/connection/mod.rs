@@ -5,6 +5,7 @@ pub(crate) mod budget;
 pub(crate) mod conn;
 pub(crate) mod counts;
 pub(crate) mod io;
+pub(crate) mod lane;
 pub(crate) mod place;
 pub(crate) mod reason;
 pub(crate) mod seat;

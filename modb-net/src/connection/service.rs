@@ -6,7 +6,7 @@
 //! released `seq`, and bytes of one connection leave in the order in which they were written.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::base::seq::Seq;
 use crate::base::token::Token;
@@ -30,7 +30,8 @@ pub enum Flow {
     /// and the next has begun. So whoever is called looks whether what it waits for has come, and answers the same again if not.
     Blocked,
     /// Its request waits for its turn at something that others hold, and will be executed. Not called until it is
-    /// resumed (perhaps in vain, as [`Flow::Blocked`] says). It is answered although the peer has closed its side, and during a shutdown; only a reset ends it.
+    /// resumed (perhaps in vain, as [`Flow::Blocked`] says), and then called whatever its output: what was kept for it, others
+    /// wait for. It is answered although the peer has closed its side, and during a shutdown; only a reset ends it.
     Parked,
     /// [`Out::reserve`] said no: call again, with the same input, when there may be room.
     AwaitRoom,
@@ -71,6 +72,29 @@ pub struct HandedOut<S> {
     pub socket: socket2::Socket,
     /// Input that came and was not consumed.
     pub unread: Vec<u8>,
+}
+
+/// How much unsent output a connection may have: the answer of [`Service::output_limits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputLimits {
+    /// With more it is closed, in bytes.
+    pub hard_bytes: usize,
+    /// With more for longer than `soft_timeout` it is closed, in bytes.
+    pub soft_bytes: usize,
+    /// How long it may have more than `soft_bytes`.
+    pub soft_timeout: Duration,
+}
+
+impl Default for OutputLimits {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+impl OutputLimits {
+    /// No limits but [`crate::Limits::max_output_bytes`].
+    pub const NONE: Self =
+        Self { hard_bytes: usize::MAX, soft_bytes: usize::MAX, soft_timeout: Duration::MAX };
 }
 
 /// The connections of this worker, for what concerns others than the one that has input.
@@ -260,6 +284,13 @@ pub trait Service: Sized + 'static {
     fn may_time_out(&self, session: &Self::Session) -> bool {
         let _ = session;
         true
+    }
+
+    /// How much unsent output the connection may have now, beside [`crate::Limits::max_output_bytes`]: for those to which others
+    /// write, since back-pressure ends only what they ask for themselves. Asked while there is some that could not be sent.
+    fn output_limits(&self, session: &Self::Session) -> OutputLimits {
+        let _ = session;
+        OutputLimits::NONE
     }
 
     /// Whether the connection may be closed for the memory it holds, while others wait for it.

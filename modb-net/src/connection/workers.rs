@@ -7,6 +7,7 @@ use std::time::Duration;
 use socket2::Socket;
 
 use crate::connection::counts::{AcceptorStats, WorkerStats};
+use crate::connection::lane::{Room, Tell};
 use crate::connection::reason::CloseReason;
 use crate::connection::seat::Address;
 use crate::system::peer::Peer;
@@ -33,6 +34,19 @@ pub trait Messages<M>: Send + Sync {
     /// # Errors
     /// Gives the message back if the connection has ended or the mailbox of its worker is full.
     fn post_to(&self, to: &Address, message: M, from: Option<usize>) -> Result<(), Undelivered<M>>;
+    /// Room for a message that holds so many `bytes`, in the lane of `worker`: for whoever must not be refused, and waits
+    /// instead. If it [is not there](Room::is_there) it will be, in the order of asking: `tell` is asked at once for what to
+    /// call then, once, from any thread (say, one that calls [`Messages::resume`]). Ask before what the message tells of is done,
+    /// for all messages that tell of it in the same order as others do (under a lock of yours, say).
+    ///
+    /// A lane holds [`crate::Limits::mail_bytes`]; what is larger goes alone. What lies in it counts in the budget of memory.
+    fn reserve(&self, worker: usize, bytes: usize, tell: &dyn Fn() -> Tell) -> Room;
+    /// As [`Messages::post`], into `room`, and never refused for lack of it: where it is not there yet, the lane holds more
+    /// than it should. All that is sent so to one worker arrives in the order of sending.
+    ///
+    /// # Errors
+    /// Gives the message back if the worker has ended.
+    fn post_in(&self, room: Room, message: M) -> Result<(), Undelivered<M>>;
     /// Lets a connection that is blocked or parked go on, wherever it is. Never refused and never lost: if the
     /// connection is just about to wait (within the call that answers so), it does not; if it does not wait at all, nothing
     /// happens (one that waits for input is reached by [`Messages::post_to`]). Several that come before the connection goes on are one. One that comes late can end a later wait: see

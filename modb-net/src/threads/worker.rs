@@ -19,7 +19,7 @@ use crate::connection::service::{HandedOut, Service, Turn};
 use crate::connection::workers::Messages;
 use crate::many::core::{Action, Core, Leaving};
 use crate::many::handoff::aside::Thing;
-use crate::many::handoff::{Arrival, Letter, Live, Way};
+use crate::many::handoff::{Arrival, Letter, Live, Mail, Way};
 use crate::many::hub::Hub;
 use crate::system::notify::Notifier;
 use crate::system::poll::{Events, Interest, Poller};
@@ -53,7 +53,7 @@ pub(crate) struct Worker<S: Service> {
     poller: Poller,
     core: Core<S, Arc<Socket>>,
     mail: VecDeque<Letter<S>>,
-    messages: VecDeque<(S::Message, Option<Destination>)>,
+    messages: VecDeque<Posted<S::Message>>,
     /// The mailbox was empty when it was last looked at.
     mail_emptied: bool,
     /// Connections to be given away in this turn.
@@ -70,18 +70,24 @@ pub(crate) struct Worker<S: Service> {
 /// If it panicked: what it has taken of its mail and not come to is left to others.
 impl<S: Service> Drop for Worker<S> {
     fn drop(&mut self) {
-        let messages = self.messages.drain(..).map(|(message, destination)| match destination {
-            None => Letter::Message(message),
-            Some(Destination { to, from }) => Letter::MessageTo { to, message, from },
+        let messages = self.messages.drain(..).map(|posted| match posted {
+            Posted::Here(message) | Posted::Mail(Mail { message, .. }) => Letter::Message(message),
+            Posted::To { to, message, from } => Letter::MessageTo { to, message, from },
         });
         self.hub.leave_to_others(self.index, messages.chain(self.mail.drain(..)));
     }
 }
 
-/// To which connection a message goes, and which worker sent it.
-struct Destination {
-    to: Address,
-    from: Option<usize>,
+/// A message that is to be delivered in this turn.
+enum Posted<M> {
+    Here(M),
+    /// To a connection; `from`: the worker that sent it.
+    To {
+        to: Address,
+        message: M,
+        from: Option<usize>,
+    },
+    Mail(Mail<M>),
 }
 
 impl<S: Service> Worker<S> {
@@ -174,6 +180,9 @@ impl<S: Service> Worker<S> {
                 self.stopping = true;
                 self.mail.extend(mailbox.close());
                 self.mail_emptied = true;
+                let desk = &self.hub.desks[self.index];
+                desk.lane.close();
+                self.messages.extend(desk.mail.close().into_iter().map(Posted::Mail));
                 if let Some(shared) = &self.hub.shared {
                     self.mail.extend(shared.close().into_iter().map(Letter::Arrived));
                 }
@@ -185,19 +194,35 @@ impl<S: Service> Worker<S> {
             if taken.room_awaited {
                 self.hub.room_made();
             }
+            self.take_lane();
         }
         while let Some(letter) = self.mail.pop_front() {
             match letter {
                 Letter::Arrived(arrival) if self.stopping => self.turn_away(arrival, turn),
                 Letter::Arrived(arrival) => self.open(arrival, turn),
                 Letter::Moved(moved) => self.adopt(*moved, turn),
-                Letter::Message(message) => self.messages.push_back((message, None)),
+                Letter::Message(message) => self.messages.push_back(Posted::Here(message)),
                 Letter::MessageTo { to, message, from } => {
-                    self.messages.push_back((message, Some(Destination { to, from })));
+                    self.messages.push_back(Posted::To { to, message, from });
                 }
                 Letter::MoveAway { at_most } => self.to_move = self.to_move.saturating_add(at_most),
             }
         }
+    }
+
+    /// Of the mail no more than so many bytes, since all of it may go to each connection, and at least one message.
+    fn take_lane(&mut self) {
+        let (limits, desk) = (&self.hub.limits, &self.hub.desks[self.index]);
+        let mut bytes = 0;
+        let wanted = |mail: &Mail<_>| {
+            let first = bytes == 0;
+            bytes += mail.room.bytes();
+            first || bytes <= limits.read_bytes_per_turn
+        };
+        let mut mail = Vec::new();
+        let taken = desk.mail.take_while(limits.mail_per_turn, wanted, &mut mail);
+        self.mail_emptied &= taken.emptied;
+        self.messages.extend(mail.into_iter().map(Posted::Mail));
     }
 
     /// It came too late. Its seat counts it as not served.
@@ -236,10 +261,19 @@ impl<S: Service> Worker<S> {
     }
 
     fn deliver(&mut self, turn: &Turn<'_, S>) {
-        while let Some((message, destination)) = self.messages.pop_front() {
-            let Some(Destination { to, from }) = destination else {
-                self.core.message(message, None, turn);
-                continue;
+        while let Some(posted) = self.messages.pop_front() {
+            let (to, message, from) = match posted {
+                Posted::Here(message) => {
+                    self.core.message(message, None, turn);
+                    continue;
+                }
+                Posted::Mail(Mail { message, room }) => {
+                    self.core.message(message, None, turn);
+                    // Not before: what it held is now in outputs, where it counts.
+                    drop(room);
+                    continue;
+                }
+                Posted::To { to, message, from } => (to, message, from),
             };
             match to.token_at(self.index) {
                 Some(token) if self.core.serves(token) => self.core.message(message, Some(token), turn),

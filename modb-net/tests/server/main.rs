@@ -6,6 +6,7 @@ mod cost;
 mod descriptors;
 mod ends;
 mod lines;
+mod mail;
 mod moving;
 mod pressure;
 mod spread;

@@ -149,7 +149,8 @@ impl Worker {
                 return Flow::NeedInput;
             }
             // Looked at once more than the layer does: a reply may be as large as a value, and the next one would be, too.
-            if out.is_full() {
+            // What was begun goes on: others may wait for what it holds.
+            if !session.client.has_begun() && out.is_full() {
                 return Flow::Yield;
             }
             match decoder.decode(bytes, &limits) {

@@ -38,6 +38,7 @@ const CRATES: &[Crate] = &[
                 "connection/place",
                 "connection/seat",
                 "connection/budget",
+                "connection/lane",
                 "connection/io",
                 "connection/reason",
                 "connection/counts",

@@ -3,6 +3,7 @@
 //! Invariant: output leaves in the order in which it was written, and never past a mark that is not released.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use crate::base::buf::tail::Tail;
 use crate::base::seq::Seq;
@@ -32,6 +33,8 @@ struct Rare {
     holds: VecDeque<(u64, Seq)>,
     /// Whoever writes was told that it is full, and is to be told when it no longer is.
     said_full: bool,
+    /// Since when it has been more than it may be for long, and until when it may be.
+    over: Option<(Instant, Instant)>,
 }
 
 impl OutBuf {
@@ -142,6 +145,20 @@ impl OutBuf {
         if let Some(rare) = &mut self.rare {
             rare.said_full = false;
         }
+    }
+
+    /// Since when it has been more than it may be for long.
+    pub(crate) fn over_since(&self) -> Option<Instant> {
+        self.rare.as_ref()?.over.map(|(since, _)| since)
+    }
+
+    /// Notes since when it has been more than it may be for long, and until when it may be. Answers until when it might
+    /// have been before.
+    pub(crate) fn set_over(&mut self, over: Option<(Instant, Instant)>) -> Option<Instant> {
+        if over.is_none() && self.rare.is_none() {
+            return None;
+        }
+        std::mem::replace(&mut self.rare.get_or_insert_default().over, over).map(|(_, until)| until)
     }
 
     fn end(&self) -> u64 {

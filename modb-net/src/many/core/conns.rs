@@ -6,14 +6,15 @@
 //! settled at its end.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
 
 use crate::base::alarms::Alarms;
 use crate::base::buf::Pool;
-use crate::base::limits::Limits;
+use crate::base::limits::{Limits, after};
 use crate::base::token::{MAX_SLOTS, Token};
 use crate::connection::budget::{Account, Budget};
 use crate::connection::conn::{Conn, Doom, Lists, NOT_HELD, Phase, Serving, Stream, Then, Waits};
@@ -56,6 +57,8 @@ pub(crate) struct Conns<X, T> {
     pub(crate) ready: Vec<u32>,
     /// Wait for memory.
     pub(crate) starved: Vec<u32>,
+    /// Have had much unsent output for a while, by when they are closed for it.
+    pub(crate) slow: BTreeSet<(Instant, Token)>,
     /// Output waits for a commit.
     held: Vec<u32>,
     pub(crate) actions: Vec<Action<X, T>>,
@@ -76,6 +79,7 @@ impl<X, T: Stream> Conns<X, T> {
             touched: Vec::new(),
             ready: Vec::new(),
             starved: Vec::new(),
+            slow: BTreeSet::new(),
             held: Vec::new(),
             actions: Vec::new(),
             generation: 0,
@@ -174,6 +178,33 @@ impl<X, T: Stream> Conns<X, T> {
         }
     }
 
+    /// The connection in `slot` has more unsent output than it may have for long: it is closed after `timeout`, measured from
+    /// when that began.
+    pub(crate) fn is_slow(&mut self, slot: u32, timeout: Duration, now: Instant) {
+        let conn = &mut self.slab[slot as usize];
+        let token = Token { slot, generation: conn.generation };
+        let since = conn.output.over_since().unwrap_or(now);
+        if let Some(before) = conn.output.set_over(Some((since, after(since, timeout)))) {
+            self.slow.remove(&(before, token));
+        }
+        self.slow.insert((after(since, timeout), token));
+    }
+
+    /// The connection in `slot` has no more than it may have.
+    pub(crate) fn is_quick(&mut self, slot: u32) {
+        let conn = &mut self.slab[slot as usize];
+        if conn.output.over_since().is_some()
+            && let Some(at) = conn.output.set_over(None)
+        {
+            self.slow.remove(&(at, Token { slot, generation: conn.generation }));
+        }
+    }
+
+    /// A connection that has had too much unsent output for too long.
+    pub(crate) fn overdue(&self, now: Instant) -> Option<Token> {
+        self.slow.first().filter(|(at, _)| *at <= now).map(|(_, token)| *token)
+    }
+
     /// How many connections wait for a commit.
     #[cfg(test)]
     pub(crate) fn held(&self) -> usize {
@@ -183,6 +214,7 @@ impl<X, T: Stream> Conns<X, T> {
     /// Takes the connection out; its slot is free.
     pub(crate) fn detach(&mut self, slot: u32) -> (Token, Conn<X, T>) {
         self.unhold(slot);
+        self.is_quick(slot);
         let mut conn = self.slab.remove(slot as usize);
         conn.lists = Lists::NONE;
         (Token { slot, generation: conn.generation }, conn)
@@ -252,7 +284,8 @@ impl<X, T: Stream> Connections<X> for Conns<X, T> {
             && let Some(serving) = conn.serving_mut()
             && serving.waits_for_resume()
         {
-            serving.waits = Waits::Turn;
+            let parked = serving.waits == Waits::Parked;
+            serving.waits = if parked { Waits::Resumed } else { Waits::Turn };
             self.touch(token.slot);
         }
     }

@@ -201,6 +201,9 @@ impl<S: Service, T: Stream> Core<S, T> {
         }
         self.due = due;
         self.check_stalls(turn);
+        while let Some(token) = self.conns.overdue(now) {
+            self.abort(token.slot, CloseReason::OutputLimit, turn);
+        }
         if self.shutdown_at.is_some_and(|at| at <= now) {
             for slot in self.slots() {
                 self.abort(slot, CloseReason::Shutdown, turn);
@@ -272,6 +275,7 @@ impl<S: Service, T: Stream> Core<S, T> {
             self.closing.next(),
             self.linger.next(),
             self.stalls.next(),
+            self.conns.slow.first().map(|(at, _)| *at),
             self.shutdown_at,
         ]
         .into_iter()

@@ -30,9 +30,12 @@ impl<S: Service, T: Stream> Core<S, T> {
         let mut starves = false;
         pool.lend(output);
         // Where the loop ends with the socket still readable, level mode reports it again.
-        while !serving.paused {
+        // Whoever was resumed executes one request whatever its output.
+        let (mut once, never) = (1, Cell::new(false));
+        while !serving.paused || serving.waits == Waits::Resumed {
+            let resumed = serving.waits == Waits::Resumed;
             let mut fresh: &[u8] = &[];
-            if serving.waits != Waits::Turn {
+            if !resumed && serving.waits != Waits::Turn {
                 if !readable || bytes_left == 0 || requests == 0 || !serving.may_read(account.waits()) {
                     break;
                 }
@@ -65,9 +68,10 @@ impl<S: Service, T: Stream> Core<S, T> {
                 continue;
             }
             let mut out = Out::new(output, account, desk);
-            match show(service, handle, serving, fresh, &mut requests, &mut out, pool, turn) {
+            let (left, full) = if resumed { (&mut once, &never) } else { (&mut requests, out.full()) };
+            match show(service, handle, serving, fresh, (left, full), &mut out, pool, turn) {
                 // What it was not shown, since a budget of the turn was spent, is shown in the next one.
-                Flow::NeedInput if (requests == 0 || out.note_full()) && !serving.input.is_empty() => {
+                Flow::NeedInput if (*left == 0 || out.note_full()) && !serving.input.is_empty() => {
                     serving.waits = Waits::Turn;
                     break;
                 }
@@ -171,14 +175,14 @@ fn show<S: Service>(
     handle: Handle<'_>,
     serving: &mut Serving<S::Session>,
     fresh: &[u8],
-    requests: &mut u32,
+    (requests, full): (&mut u32, &Cell<bool>),
     out: &mut Out<'_>,
     pool: &mut Pool,
     turn: &Turn<'_, S>,
 ) -> Flow {
     let Serving { session, input, waits, .. } = serving;
     if input.is_empty() {
-        let mut shown = In::new(fresh, requests, out.full());
+        let mut shown = In::new(fresh, requests, full);
         let flow = service.on_input(handle, session, &mut shown, out, turn);
         let (consumed, wanted) = (shown.consumed(), shown.wanted());
         input.append(&fresh[consumed..], wanted, pool);
@@ -188,7 +192,7 @@ fn show<S: Service>(
     if *waits == Waits::Input && input.is_short() {
         return Flow::NeedInput;
     }
-    let mut shown = In::new(input.bytes(), requests, out.full());
+    let mut shown = In::new(input.bytes(), requests, full);
     let flow = service.on_input(handle, session, &mut shown, out, turn);
     let (consumed, wanted) = (shown.consumed(), shown.wanted());
     input.consume(consumed, wanted);

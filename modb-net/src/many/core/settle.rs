@@ -7,6 +7,7 @@
 use std::time::Instant;
 
 use super::{Action, Conns, Core, Leaving};
+use crate::base::limits::Limits;
 use crate::base::seq::Seq;
 use crate::base::token::Token;
 use crate::connection::conn::{Conn, Doom, Phase, Stream, Then, Waits};
@@ -22,7 +23,7 @@ impl<S: Service, T: Stream> Core<S, T> {
         let doom = match (serving.doom, serving.waits) {
             (Some(doom), _) => doom,
             // It has something to do yet, and does it whatever its peer's side or the server does.
-            (None, Waits::Turn | Waits::Parked | Waits::Room) => return,
+            (None, Waits::Turn | Waits::Resumed | Waits::Parked | Waits::Room) => return,
             (None, Waits::Input) if serving.ended => {
                 self.end_of_input(slot, turn);
                 let Some(serving) = self.conns.slab[slot as usize].serving() else { return };
@@ -95,9 +96,10 @@ impl<S: Service, T: Stream> Core<S, T> {
             Some(Err(reason)) => return self.abort(slot, reason, turn),
         }
         let unsent = conn.output.len();
-        if unsent > self.conns.limits.max_output_bytes {
+        if unsent > self.conns.limits.max_output_bytes || (unsent > 0 && self.is_too_slow(slot, turn)) {
             return self.abort(slot, CloseReason::OutputLimit, turn);
         }
+        let conn = &mut self.conns.slab[slot as usize];
         if conn.output.said_full() {
             self.tell_drained(slot, turn);
         }
@@ -111,7 +113,11 @@ impl<S: Service, T: Stream> Core<S, T> {
             Phase::Serving(serving) => {
                 serving.update_pause(unsent, self.conns.desk.high_water_bytes);
                 rests = serving.waits == Waits::Input;
-                executes_next = serving.waits == Waits::Turn && !serving.paused;
+                executes_next = match serving.waits {
+                    Waits::Turn => !serving.paused,
+                    Waits::Resumed => true,
+                    Waits::Input | Waits::Blocked | Waits::Parked | Waits::Room => false,
+                };
                 bytes = serving.input.heap_bytes() + self.service.session_bytes(&serving.session);
             }
             Phase::Sending { ended, then, .. } if unsent == 0 => match then {
@@ -133,6 +139,10 @@ impl<S: Service, T: Stream> Core<S, T> {
         // Gives back what is empty, and counts what is not.
         self.conns.pool.reclaim_output(&mut conn.output);
         conn.account.recount(bytes + conn.output.heap_bytes());
+        if unsent > Limits::SMALL_REPLY_BYTES {
+            // Others may have written it: it counts as large all the same, and is closed before others wait for its memory.
+            conn.account.begin_large(turn.worker, turn.now);
+        }
         if rests {
             conn.account.rest();
         }
@@ -151,6 +161,19 @@ impl<S: Service, T: Stream> Core<S, T> {
         if let Some(settled) = &mut self.settled {
             settled.push(slot);
         }
+    }
+
+    /// Whether a connection has more unsent output than its session may have, or has had it for too long.
+    fn is_too_slow(&mut self, slot: u32, turn: &Turn<'_, S>) -> bool {
+        let conn = &self.conns.slab[slot as usize];
+        let Some(serving) = conn.serving() else { return false };
+        let (limits, unsent) = (self.service.output_limits(&serving.session), conn.output.len());
+        if unsent > limits.soft_bytes {
+            self.conns.is_slow(slot, limits.soft_timeout, turn.now);
+        } else {
+            self.conns.is_quick(slot);
+        }
+        unsent > limits.hard_bytes
     }
 
     /// Tells a session that found its output full that half of it has left.

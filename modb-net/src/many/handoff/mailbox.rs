@@ -44,11 +44,21 @@ impl<T> Mailbox<T> {
 
     /// Moves up to `at_most` items to `into`.
     pub(crate) fn take(&self, at_most: usize, into: &mut impl Extend<T>) -> Taken {
+        self.take_while(at_most, |_| true, into)
+    }
+
+    /// As [`Mailbox::take`], up to the first item that is `wanted` no longer.
+    pub(crate) fn take_while(
+        &self,
+        at_most: usize,
+        wanted: impl FnMut(&T) -> bool,
+        into: &mut impl Extend<T>,
+    ) -> Taken {
         if !self.any.load(Ordering::Acquire) {
             return Taken { emptied: true, room_awaited: false };
         }
         let mut state = self.queue.lock();
-        let taken = state.take(at_most, into);
+        let taken = state.take_while(at_most, wanted, into);
         self.any.store(!taken.emptied, Ordering::Relaxed);
         taken
     }

@@ -8,7 +8,7 @@ pub(crate) mod aside;
 pub(crate) mod mailbox;
 #[cfg(test)]
 mod model;
-mod queue;
+pub(crate) mod queue;
 pub(crate) mod shared;
 
 use std::fmt;
@@ -19,6 +19,7 @@ use std::time::Instant;
 
 use socket2::Socket;
 
+use crate::connection::lane::Room;
 use crate::connection::seat::{Address, Seat};
 use crate::connection::service::Service;
 use crate::many::core::Moved;
@@ -95,6 +96,13 @@ pub(crate) enum Way<M> {
 
 /// A live connection of a service `S`.
 pub(crate) type Live<S> = Moved<<S as Service>::Session, Arc<Socket>>;
+
+/// A message for which there was room.
+pub(crate) struct Mail<M> {
+    pub(crate) message: M,
+    /// Given back once the message is delivered.
+    pub(crate) room: Room,
+}
 
 /// What comes in a worker's mailbox.
 pub(crate) enum Letter<S: Service> {

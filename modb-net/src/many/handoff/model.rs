@@ -54,7 +54,7 @@ impl Desk {
 type Take = fn(&mut State<u32>, &mut Vec<u32>) -> Taken;
 
 fn correctly(state: &mut State<u32>, into: &mut Vec<u32>) -> Taken {
-    state.take(1, into)
+    state.take_while(1, |_| true, into)
 }
 
 fn explore(model: impl Fn() + Send + Sync + 'static) {
@@ -116,7 +116,7 @@ model_tests! {
     fn telling_only_when_the_mailbox_stays_full_loses_the_acceptor() {
         // The wrong side of the counter: it looks whether there is still no room, after making some.
         all_arrive::<1>(3, |state, into| {
-            let taken = state.take(1, into);
+            let taken = state.take_while(1, |_| true, into);
             Taken { room_awaited: taken.room_awaited && !taken.emptied, ..taken }
         });
     }
@@ -131,7 +131,7 @@ model_tests! {
                 })
                 .collect();
             let mut mail = Vec::new();
-            desk.mailbox.lock().unwrap().take(1, &mut mail);
+            desk.mailbox.lock().unwrap().take_while(1, |_| true, &mut mail);
             let left = desk.mailbox.lock().unwrap().close();
             let given_back =
                 senders.into_iter().map(|sender| usize::from(sender.join().unwrap())).sum::<usize>();

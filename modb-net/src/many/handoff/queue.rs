@@ -22,7 +22,7 @@ impl<T> Refused<T> {
     }
 }
 
-/// What remained after [`State::take`].
+/// What remained after [`State::take_while`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Taken {
     /// Nothing is left.
@@ -95,8 +95,14 @@ impl<T> State<T> {
         self.room_awaited = true;
     }
 
-    pub(super) fn take(&mut self, at_most: usize, into: &mut impl Extend<T>) -> Taken {
-        let n = at_most.min(self.queue.len());
+    /// Moves up to `at_most` items to `into`, up to the first that is `wanted` no longer.
+    pub(super) fn take_while(
+        &mut self,
+        at_most: usize,
+        mut wanted: impl FnMut(&T) -> bool,
+        into: &mut impl Extend<T>,
+    ) -> Taken {
+        let n = self.queue.iter().take(at_most).take_while(|item| wanted(item)).count();
         into.extend(self.queue.drain(..n));
         let room_awaited = n > 0 && std::mem::take(&mut self.room_awaited);
         Taken { emptied: self.queue.is_empty(), room_awaited }

@@ -64,6 +64,10 @@ impl<S: Service> Hub<S> {
         let things = self.close_aside(worker);
         let shared = self.shared.iter().flat_map(|shared| shared.close()).map(Letter::Arrived);
         self.leave_to_others(worker, self.desks[worker].mailbox.close().into_iter().chain(shared));
+        self.desks[worker].lane.close();
+        for mail in self.desks[worker].mail.close() {
+            self.give_back(mail.message, None, worker);
+        }
         for thing in things {
             self.put_aside_somewhere(worker, worker, thing);
         }

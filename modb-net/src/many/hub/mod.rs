@@ -23,13 +23,14 @@ use timeout::Timeout;
 use crate::base::limits::Limits;
 use crate::connection::budget::Budget;
 use crate::connection::counts::WorkerStats;
+use crate::connection::lane::Lane;
 use crate::connection::reason::CloseReason;
 use crate::connection::seat::Admission;
 use crate::connection::service::Service;
 use crate::many::handoff::aside::Aside;
 use crate::many::handoff::mailbox::Mailbox;
 use crate::many::handoff::shared::SharedQueue;
-use crate::many::handoff::{Handoff, Letter};
+use crate::many::handoff::{Handoff, Letter, Mail};
 use crate::system::notify::Waker;
 
 pub(crate) struct Hub<S: Service> {
@@ -56,6 +57,9 @@ pub(crate) struct Hub<S: Service> {
 pub(crate) struct Desk<S: Service> {
     pub(crate) mailbox: Mailbox<Letter<S>>,
     aside: Aside<S::Message>,
+    /// The room that mail has, and the mail that has it: beside the mailbox, whose places are for connections.
+    pub(crate) lane: Arc<Lane>,
+    pub(crate) mail: Mailbox<Mail<S::Message>>,
     /// Gets no connections, and gives away those it has.
     draining: AtomicBool,
     stats: StatsCell,
@@ -69,9 +73,12 @@ impl<S: Service> Hub<S> {
         acceptor: Waker,
         shared: Option<SharedQueue<S::Message>>,
     ) -> Self {
+        let budget = Arc::new(Budget::new(limits.max_memory_bytes, wakers.iter().cloned()));
         let desk = |waker: &Waker| Desk {
             mailbox: Mailbox::new(limits.mailbox_capacity, waker.clone()),
             aside: Aside::new(),
+            lane: Arc::new(Lane::new(limits.mail_bytes, budget.clone())),
+            mail: Mailbox::new(usize::MAX, waker.clone()),
             draining: AtomicBool::new(false),
             stats: StatsCell::default(),
         };
@@ -80,7 +87,7 @@ impl<S: Service> Hub<S> {
             shared,
             acceptor,
             admission: Arc::new(Admission::new(limits.max_connections, wakers.len())),
-            budget: Arc::new(Budget::new(limits.max_memory_bytes, wakers)),
+            budget,
             handoff,
             next: AtomicUsize::new(0),
             moves: AtomicU64::new(0),

@@ -9,11 +9,13 @@ use socket2::Socket;
 use super::Hub;
 use crate::base::limits::after;
 use crate::connection::counts::{AcceptorStats, WorkerStats};
+use crate::connection::lane::{Room, Tell};
 use crate::connection::reason::CloseReason;
 use crate::connection::seat::Address;
 use crate::connection::service::Service;
 use crate::connection::workers::{Control, Counts, JoinError, Joining, Messages, Undelivered};
-use crate::many::handoff::{Arrival, Letter, Way};
+use crate::many::handoff::queue::Refused;
+use crate::many::handoff::{Arrival, Letter, Mail, Way};
 use crate::system::peer::Peer;
 use crate::system::sys;
 
@@ -42,6 +44,20 @@ impl<S: Service> Messages<S::Message> for Hub<S> {
                 _ => unreachable!("what is refused is given back"),
             }
         })
+    }
+
+    fn reserve(&self, worker: usize, bytes: usize, tell: &dyn Fn() -> Tell) -> Room {
+        match self.desks.get(worker) {
+            Some(desk) => desk.lane.reserve(worker, bytes, tell),
+            None => Room::nowhere(worker),
+        }
+    }
+
+    fn post_in(&self, mut room: Room, message: S::Message) -> Result<(), Undelivered<S::Message>> {
+        let Some(desk) = self.desks.get(room.worker()) else { return Err(Undelivered(message)) };
+        room.overdraw();
+        let refused = |refused: Refused<Mail<_>>| Undelivered(refused.into_inner().message);
+        desk.mail.try_send(Mail { message, room }, false, |_| ()).map_err(refused)
     }
 
     fn resume(&self, connection: &Address) {

@@ -8,6 +8,7 @@ mod flow;
 mod holds;
 mod hooks;
 mod memory;
+mod slow;
 mod times;
 
 use std::cell::Cell;
@@ -21,8 +22,9 @@ use super::*;
 use crate::connection::conn::{Conn, Then};
 use crate::connection::counts::AcceptorStats;
 use crate::connection::io::{Handle, In, Out};
+use crate::connection::lane::{Room, Tell};
 use crate::connection::seat::{Address, Admission, Seat};
-use crate::connection::service::{Flow, Opening};
+use crate::connection::service::{Flow, Opening, OutputLimits};
 use crate::connection::workers::{Control, Counts, JoinError, Joining, Messages, Undelivered};
 use crate::system::peer::Peer;
 use crate::system::poll::{Event, Interest};
@@ -40,6 +42,7 @@ struct Lines {
     last: Option<Token>,
     /// Connections that could not be opened: for what, and why.
     failed: Rc<std::cell::RefCell<Vec<(&'static str, ErrorKind)>>>,
+    limits: Rc<Cell<OutputLimits>>,
 }
 
 /// What is left of a large reply.
@@ -252,6 +255,10 @@ impl Service for Lines {
         self.release.get().unwrap_or(Release::Upto(Seq::ZERO))
     }
 
+    fn output_limits(&self, _: &Reply) -> OutputLimits {
+        self.limits.get()
+    }
+
     fn session_bytes(&self, reply: &Reply) -> usize {
         reply.kept
     }
@@ -271,6 +278,12 @@ impl Messages<Post> for Alone {
         Err(Undelivered(message))
     }
     fn post_to(&self, _: &Address, message: Post, _: Option<usize>) -> Result<(), Undelivered<Post>> {
+        Err(Undelivered(message))
+    }
+    fn reserve(&self, worker: usize, _: usize, _: &dyn Fn() -> Tell) -> Room {
+        Room::nowhere(worker)
+    }
+    fn post_in(&self, _: Room, message: Post) -> Result<(), Undelivered<Post>> {
         Err(Undelivered(message))
     }
     fn resume(&self, _: &Address) {}
@@ -333,6 +346,7 @@ struct Bench {
     closed: Rc<std::cell::RefCell<Vec<CloseReason>>>,
     refuse: Rc<Cell<bool>>,
     timer: Rc<Cell<Option<Instant>>>,
+    limits: Rc<Cell<OutputLimits>>,
     failed: Rc<std::cell::RefCell<Vec<(&'static str, ErrorKind)>>>,
     end_turns: Rc<Cell<u64>>,
     /// What the poller was told, in order.
@@ -386,6 +400,7 @@ impl Bench {
             closed: service.closed.clone(),
             refuse: service.refuse.clone(),
             timer: service.timer.clone(),
+            limits: service.limits.clone(),
             failed: service.failed.clone(),
             end_turns: service.end_turns.clone(),
             core: Core::new(service, limits, budget.clone(), worker, now),
