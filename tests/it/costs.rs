@@ -15,6 +15,8 @@ const FEW_DELETED: usize = 2_000;
 const DOUBT: f64 = 8.0;
 /// The best of so many rounds counts.
 const ROUNDS: usize = 7;
+/// A cost counts as worse if it is so each of so many times.
+const LOOKS: usize = 3;
 
 /// A request whose cost is looked at, and how often a round makes it.
 const REQUESTS: &[(&str, usize)] = &[
@@ -42,6 +44,12 @@ enum State {
 }
 
 pub(crate) fn costs_grow_as_the_table_of_commands_says(platform: &Platform) {
+    let looks: Vec<_> = (0..LOOKS).map_while(|_| worse_than_the_table(platform)).collect();
+    assert!(looks.len() < LOOKS, "worse than the table says, each time:\n{}", looks.join("\nor\n"));
+}
+
+/// The costs that seem to grow more than the table says, if there are any.
+fn worse_than_the_table(platform: &Platform) -> Option<String> {
     let [few, few_deleted, many] = [FEW, FEW_DELETED, MANY].map(|keys| measure(platform, keys));
     let few = few.into_iter().filter(|cost| matches!(cost.state, State::Fresh | State::Compacted));
     let few_deleted =
@@ -59,7 +67,7 @@ pub(crate) fn costs_grow_as_the_table_of_commands_says(platform: &Platform) {
             worse.push(said);
         }
     }
-    assert!(worse.is_empty(), "worse than the table says:\n{}", worse.join("\n"));
+    (!worse.is_empty()).then(|| worse.join("\n"))
 }
 
 struct Cost {

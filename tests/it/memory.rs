@@ -23,6 +23,9 @@ const GET_INTERVAL: Duration = Duration::from_millis(2);
 /// How long one in a hundred of its GETs may take, or twice as long as beside threads that are only busy.
 const GETS_P99: Duration = Duration::from_millis(100);
 
+/// A delay counts if it is there each of so many times: once it may be that of a machine that does something else.
+const LOOKS: usize = 3;
+
 /// What a client sends at once, again and again.
 #[derive(Clone, Copy)]
 enum Request {
@@ -101,6 +104,12 @@ impl Load {
 
     /// Runs it and holds the server to the promise.
     fn stays_within_the_promise(&self, platform: &Platform) {
+        let delays: Vec<_> = (0..LOOKS).map_while(|_| self.delays_of_others(platform)).collect();
+        assert!(delays.len() < LOOKS, "each time:\n{}", delays.join("\n"));
+    }
+
+    /// Holds a server to the promise of memory, and says what others met if they had to wait for long.
+    fn delays_of_others(&self, platform: &Platform) -> Option<String> {
         let server = self.launch(platform).start();
         let gets = self.run(&server);
         let peak_bytes = sys::peak_rss_bytes(server.pid()).unwrap_or(0);
@@ -112,7 +121,7 @@ impl Load {
         let control = beside_busy_threads(&server);
         println!("beside busy threads: {control}");
         let bound = (2 * control.p99()).max(GETS_P99);
-        assert!(gets.p99() <= bound, "{gets}; beside busy threads: {control}");
+        (gets.p99() > bound).then(|| format!("{gets}; beside busy threads: {control}"))
     }
 
     fn run(&self, server: &Server) -> Gets {

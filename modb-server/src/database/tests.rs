@@ -132,13 +132,16 @@ fn a_database_that_is_only_read_changes_nothing_and_has_company() {
     let files = files(around.path());
     let (first, second) = (look().unwrap(), look().unwrap());
     assert!(open(around.path()).is_err(), "nor the other way round");
+    // With the expired one, unless it was removed before the database was closed.
+    let kept = first.len().unwrap();
+    assert!((1..=2).contains(&kept), "{kept}");
     for database in [&first, &second] {
         assert_eq!(database.get("a").unwrap(), Some("1".into()));
         assert_eq!(database.keys().count(), 1, "the other has expired, though nobody removes it");
         assert!(matches!(database.set("a", "2"), Err(Error::ReadOnly(_))), "{:?}", database.set("a", "2"));
         assert!(matches!(database.clear(), Err(Error::ReadOnly(_))));
         assert!(database.update(&["a"], |keys| keys.delete("a")).is_err());
-        assert_eq!(database.len().unwrap(), 2);
+        assert_eq!(database.len().unwrap(), kept);
     }
     drop((first, second));
     assert_eq!(self::files(around.path()), files);
