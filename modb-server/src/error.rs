@@ -23,6 +23,12 @@ pub enum Error {
     /// The sum would leave the range of a 64-bit integer.
     #[error("the sum would leave the range of a 64-bit integer")]
     Overflow,
+    /// The score is no number (NaN), or would become none.
+    #[error("the score is not a number")]
+    NotANumber,
+    /// There is no element of that index.
+    #[error("there is no element of that index")]
+    OutOfRange,
     /// There is no keyspace of that index; [`Options::databases`](crate::Options::databases) says how many there are.
     #[error("there is no keyspace {index}, they are numbered from 0 to {}", .count - 1)]
     NoSuchKeyspace {

@@ -38,6 +38,10 @@
 //! | write | [`set`](Keyspace::set), [`set_for`](Keyspace::set_for), [`append`](Keyspace::append), [`delete`](Keyspace::delete), [`expire`](Keyspace::expire), [`clear`](Keyspace::clear) |
 //! | write only if | [`set_if_absent`](Keyspace::set_if_absent), [`compare_and_set`](Keyspace::compare_and_set) |
 //! | count | [`increment`](Keyspace::increment) |
+//! | keep fields with values under one key | [`hash`](Keyspace::hash) |
+//! | have a queue, a stack, the latest of something | [`list`](Keyspace::list) |
+//! | know who belongs to something | [`set_at`](Keyspace::set_at) |
+//! | rank by a score, find what is due | [`sorted_set`](Keyspace::sorted_set) |
 //! | keep many keys in order under one, with ranges and ranks | [`map`](Keyspace::map) |
 //! | read and change several keys as one | [`update`](Keyspace::update) |
 //! | go through all keys, count them | [`keys`](Keyspace::keys), [`len`](Keyspace::len) |
@@ -112,7 +116,10 @@ mod value;
 pub use config::ConfigError;
 pub use data::Kind;
 pub use database::{Database, OpenError, Options};
-pub use embed::{Entries, Keys, Keyspace, LocalClient, Map, MapInUpdate, Ttl, Update};
+pub use embed::{
+    Access, Elements, Entries, Fields, Hash, InUpdate, Keys, Keyspace, List, LocalClient, Map, Members,
+    Scored, Set, SortedSet, Ttl, Update,
+};
 pub use error::Error;
 pub use farewell::Farewell;
 pub use modb_net::resp::Value as Reply;

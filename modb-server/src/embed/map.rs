@@ -3,13 +3,11 @@
 use std::ops::{Bound, RangeBounds};
 
 use super::Keyspace;
-use super::ops::Ops;
-use crate::data::{Among, DataError, Map as Tree};
+use super::access::Access;
+use super::walk::{STEP_ELEMENTS, Walk};
+use crate::data::{Among, DataError, Map as Tree, Tx};
 use crate::error::Error;
 use crate::value::Value;
-
-/// Keys and values read at once by an iterator.
-const LEAF_ENTRIES: u64 = 64;
 
 /// A map in the order of its keys, which lies at one key of a [`Keyspace`]: see [`Keyspace::map`]. A handle, to be cloned and sent to
 /// other threads as one likes; each call is a commit of its own. What is done to the key is done to the whole map: it expires, is
@@ -33,18 +31,34 @@ const LEAF_ENTRIES: u64 = 64;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Map {
-    keyspace: Keyspace,
+pub struct Map<A = Keyspace> {
+    access: A,
     key: Value,
 }
 
-impl Map {
-    pub(super) fn new(keyspace: Keyspace, key: Value) -> Self {
-        Self { keyspace, key }
+impl<A: Access> Map<A> {
+    pub(super) fn new(access: A, key: Value) -> Self {
+        Self { access, key }
     }
 
-    fn with<R>(&self, work: impl FnOnce(&mut Ops<'_>, &[u8]) -> Result<R, DataError>) -> Result<R, Error> {
-        self.keyspace.change_one(&self.key, work)
+    fn read<R: Default>(
+        &self,
+        work: impl FnOnce(&mut Tree<'_>, &mut Tx<'_>) -> Result<R, DataError>,
+    ) -> Result<R, Error> {
+        self.access.read(&self.key, |ops, key| match Tree::find(&mut ops.tx, ops.index, key)? {
+            Some(mut map) => Ok(work(&mut map, &mut ops.tx)?),
+            None => Ok(R::default()),
+        })
+    }
+
+    /// Gives a key a value, or takes it away.
+    fn put(&self, key: &[u8], value: Option<&[u8]>) -> Result<Option<Value>, Error> {
+        self.access.write(&self.key, |ops, map| {
+            let mut map = Tree::open(&mut ops.tx, ops.index, map)?;
+            let was = map.put(&mut ops.tx, key, value)?;
+            map.save(&mut ops.tx)?;
+            Ok(was.map(Value::from))
+        })
     }
 
     /// The value of a key.
@@ -52,15 +66,15 @@ impl Map {
     /// # Errors
     /// [`Error::WrongType`] if what lies there is no map, and as [`Keyspace::set`].
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>, Error> {
-        self.with(|ops, map| ops.map_get(map, key.as_ref()))
+        self.read(|map, tx| Ok(map.get(tx, key.as_ref())?.map(Value::from)))
     }
 
     /// Gives a key a value; returns the one that it had.
     ///
     /// # Errors
-    /// As [`Map::get`].
+    /// As [`Map::get`], and [`Error::ValueTooLong`].
     pub fn insert(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Option<Value>, Error> {
-        self.with(|ops, map| ops.map_put(map, key.as_ref(), Some(value.as_ref())))
+        self.put(key.as_ref(), Some(value.as_ref()))
     }
 
     /// Takes a key away; returns its value.
@@ -68,7 +82,7 @@ impl Map {
     /// # Errors
     /// As [`Map::get`].
     pub fn remove(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>, Error> {
-        self.with(|ops, map| ops.map_put(map, key.as_ref(), None))
+        self.put(key.as_ref(), None)
     }
 
     /// How many keys it has.
@@ -76,7 +90,7 @@ impl Map {
     /// # Errors
     /// As [`Map::get`].
     pub fn len(&self) -> Result<u64, Error> {
-        self.with(|ops, map| ops.map_len(map))
+        self.read(|map, _| Ok(map.len()))
     }
 
     /// Whether it has none.
@@ -92,7 +106,7 @@ impl Map {
     /// # Errors
     /// As [`Map::get`].
     pub fn rank(&self, key: impl AsRef<[u8]>) -> Result<u64, Error> {
-        self.with(|ops, map| ops.map(map)?.rank(&mut ops.tx, Among::Before(key.as_ref())))
+        self.read(|map, tx| map.rank(tx, Among::Before(key.as_ref())))
     }
 
     /// The key of a rank with its value, counted from 0; in a time that does not grow with their number.
@@ -100,12 +114,7 @@ impl Map {
     /// # Errors
     /// As [`Map::get`].
     pub fn nth(&self, rank: u64) -> Result<Option<(Value, Value)>, Error> {
-        self.with(|ops, map| {
-            let mut found = None;
-            let take = |key, value| found = Some((Value::from(key), Value::from(value)));
-            ops.map(map)?.for_each(&mut ops.tx, rank, 1, false, take)?;
-            Ok(found)
-        })
+        self.read(|map, tx| nth(map, tx, rank))
     }
 
     /// The first key with its value.
@@ -113,7 +122,7 @@ impl Map {
     /// # Errors
     /// As [`Map::get`].
     pub fn first(&self) -> Result<Option<(Value, Value)>, Error> {
-        self.iter().next().transpose()
+        self.nth(0)
     }
 
     /// The last key with its value.
@@ -121,9 +130,22 @@ impl Map {
     /// # Errors
     /// As [`Map::get`].
     pub fn last(&self) -> Result<Option<(Value, Value)>, Error> {
-        self.iter().next_back().transpose()
+        self.read(|map, tx| match map.len().checked_sub(1) {
+            Some(rank) => nth(map, tx, rank),
+            None => Ok(None),
+        })
     }
+}
 
+fn nth(map: &mut Tree<'_>, tx: &mut Tx<'_>, rank: u64) -> Result<Option<(Value, Value)>, DataError> {
+    let mut found = None;
+    if rank < map.len() {
+        map.for_each(tx, rank, 1, false, |key, value| found = Some((key.into(), value.into())))?;
+    }
+    Ok(found)
+}
+
+impl Map {
     /// All keys with their values, in order, from both ends. It holds nothing between two steps: what is there throughout comes exactly
     /// once, what comes and goes meanwhile may or may not.
     pub fn iter(&self) -> Entries {
@@ -159,11 +181,7 @@ pub struct Entries {
     map: Map,
     start: Start,
     end: End,
-    /// Read from the front and from the back, and not given out yet; each in the order in which it is.
-    front: std::vec::IntoIter<(Value, Value)>,
-    back: std::vec::IntoIter<(Value, Value)>,
-    /// All was read, or something failed.
-    ended: bool,
+    walk: Walk<(Value, Value)>,
 }
 
 #[derive(Clone, Debug)]
@@ -183,77 +201,46 @@ enum End {
 
 impl Entries {
     fn new(map: Map, start: Start, end: End) -> Self {
-        let (front, back) = (Vec::new().into_iter(), Vec::new().into_iter());
-        Self { map, start, end, front, back, ended: false }
-    }
-
-    /// Reads some more from one end, and moves it behind them.
-    fn read(&mut self, reverse: bool) -> Result<(), Error> {
-        let (start, end) = (self.start.clone(), self.end.clone());
-        let read = self.map.with(|ops, key| {
-            let mut map = ops.map(key)?;
-            let from = map.rank(
-                &mut ops.tx,
-                match &start {
-                    Start::First => Among::First,
-                    Start::At(key) => Among::Before(key),
-                    Start::Behind(key) => Among::Behind(key),
-                },
-            )?;
-            let to = map.rank(
-                &mut ops.tx,
-                match &end {
-                    End::Before(key) => Among::Before(key),
-                    End::Behind(key) => Among::Behind(key),
-                    End::BehindPrefix(key) => Among::BehindPrefix(key),
-                    End::Last => Among::Last,
-                },
-            )?;
-            let count = to.saturating_sub(from).min(LEAF_ENTRIES);
-            let mut entries = Vec::new();
-            let first = if reverse { to.saturating_sub(1) } else { from };
-            map.for_each(&mut ops.tx, first, count, reverse, |key, value| {
-                entries.push((Value::from(key), Value::from(value)));
-            })?;
-            Ok(entries)
-        })?;
-        match read.last() {
-            None => self.ended = true,
-            Some((key, _)) if reverse => self.end = End::Before(key.clone()),
-            Some((key, _)) => self.start = Start::Behind(key.clone()),
-        }
-        *(if reverse { &mut self.back } else { &mut self.front }) = read.into_iter();
-        Ok(())
-    }
-
-    /// After an error there is nothing more.
-    fn fail(&mut self, error: Error) -> Error {
-        self.ended = true;
-        (self.front, self.back) = (Vec::new().into_iter(), Vec::new().into_iter());
-        error
+        Self { map, start, end, walk: Walk::default() }
     }
 
     fn step(&mut self, reverse: bool) -> Option<Result<(Value, Value), Error>> {
-        if self.ended && self.front.len() == 0 && self.back.len() == 0 {
-            return None;
-        }
-        // Also where the next entry is at hand: whether a call is allowed does not depend on that.
-        if let Err(error) = self.map.keyspace.shared.may_call() {
-            return Some(Err(self.fail(error)));
-        }
-        loop {
-            let own = if reverse { &mut self.back } else { &mut self.front };
-            if let Some(entry) = own.next() {
-                return Some(Ok(entry));
+        let Self { map, start, end, walk } = self;
+        walk.step(&map.access.shared, reverse, |reverse| {
+            let read = map.read(|map, tx| {
+                let from = map.rank(
+                    tx,
+                    match &start {
+                        Start::First => Among::First,
+                        Start::At(key) => Among::Before(key),
+                        Start::Behind(key) => Among::Behind(key),
+                    },
+                )?;
+                let to = map.rank(
+                    tx,
+                    match &end {
+                        End::Before(key) => Among::Before(key),
+                        End::Behind(key) => Among::Behind(key),
+                        End::BehindPrefix(key) => Among::BehindPrefix(key),
+                        End::Last => Among::Last,
+                    },
+                )?;
+                let count = to.saturating_sub(from).min(STEP_ELEMENTS as u64);
+                let first = if reverse { to.saturating_sub(1) } else { from };
+                let mut read = Vec::new();
+                map.for_each(tx, first, count, reverse, |key, value| {
+                    read.push((Value::from(key), Value::from(value)));
+                })?;
+                Ok(read)
+            })?;
+            // And moves that end behind them.
+            match read.last() {
+                None => return Ok(None),
+                Some((key, _)) if reverse => *end = End::Before(key.clone()),
+                Some((key, _)) => *start = Start::Behind(key.clone()),
             }
-            if self.ended {
-                // What is left was read from the other end.
-                return if reverse { self.front.next_back() } else { self.back.next_back() }.map(Ok);
-            }
-            if let Err(error) = self.read(reverse) {
-                return Some(Err(self.fail(error)));
-            }
-        }
+            Ok(Some(read))
+        })
     }
 }
 
@@ -272,81 +259,6 @@ impl DoubleEndedIterator for Entries {
 }
 
 impl std::iter::FusedIterator for Entries {}
-
-/// A map inside a closure of [`update`](Keyspace::update): see [`Update::map`](super::Update::map).
-pub struct MapInUpdate<'u, 'a> {
-    pub(super) ops: &'u mut Ops<'a>,
-    pub(super) key: Value,
-}
-
-impl MapInUpdate<'_, '_> {
-    /// The value of a key.
-    ///
-    /// # Errors
-    /// As [`Map::get`]; so in all that follow.
-    pub fn get(&mut self, key: impl AsRef<[u8]>) -> Result<Option<Value>, Error> {
-        Ok(self.ops.map_get(&self.key, key.as_ref())?)
-    }
-
-    /// Gives a key a value; returns the one that it had.
-    ///
-    /// # Errors
-    /// As [`Map::get`].
-    pub fn insert(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Option<Value>, Error> {
-        Ok(self.ops.map_put(&self.key, key.as_ref(), Some(value.as_ref()))?)
-    }
-
-    /// Takes a key away; returns its value.
-    ///
-    /// # Errors
-    /// As [`Map::get`].
-    pub fn remove(&mut self, key: impl AsRef<[u8]>) -> Result<Option<Value>, Error> {
-        Ok(self.ops.map_put(&self.key, key.as_ref(), None)?)
-    }
-
-    /// How many keys it has.
-    ///
-    /// # Errors
-    /// As [`Map::get`].
-    pub fn len(&mut self) -> Result<u64, Error> {
-        Ok(self.ops.map_len(&self.key)?)
-    }
-
-    /// Whether it has none.
-    ///
-    /// # Errors
-    /// As [`Map::get`].
-    pub fn is_empty(&mut self) -> Result<bool, Error> {
-        Ok(self.len()? == 0)
-    }
-}
-
-impl std::fmt::Debug for MapInUpdate<'_, '_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("MapInUpdate").field(&self.key).finish()
-    }
-}
-
-impl<'a> Ops<'a> {
-    fn map<'k>(&mut self, key: &'k [u8]) -> Result<Tree<'k>, DataError> {
-        Tree::open(&mut self.tx, self.index, key)
-    }
-
-    fn map_get(&mut self, map: &[u8], key: &[u8]) -> Result<Option<Value>, DataError> {
-        Ok(self.map(map)?.get(&mut self.tx, key)?.map(Value::from))
-    }
-
-    fn map_put(&mut self, map: &[u8], key: &[u8], value: Option<&[u8]>) -> Result<Option<Value>, DataError> {
-        let mut map = self.map(map)?;
-        let was = map.put(&mut self.tx, key, value)?;
-        map.save(&mut self.tx)?;
-        Ok(was.map(Value::from))
-    }
-
-    fn map_len(&mut self, map: &[u8]) -> Result<u64, DataError> {
-        Ok(self.map(map)?.len())
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -4,35 +4,41 @@
 //! between two calls: a closure names its keys beforehand, works with no others, and holds their stripes only while it
 //! runs, so a program cannot stall the server that serves the same database; what a call does is written once, in `ops`.
 
+mod access;
+mod calls;
 mod client;
+mod hash;
 mod keys;
+mod list;
 mod map;
 mod ops;
+mod set;
+mod sorted_set;
 #[cfg(test)]
 mod tests;
 mod update;
+mod walk;
 
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::access::{Access, InUpdate};
 pub use self::client::LocalClient;
+pub use self::hash::{Fields, Hash};
 pub use self::keys::Keys;
-pub use self::map::{Entries, Map, MapInUpdate};
+pub use self::list::{Elements, List};
+pub use self::map::{Entries, Map};
 pub use self::ops::Ttl;
+pub use self::set::{Members, Set};
+pub use self::sorted_set::{Scored, SortedSet};
 pub use self::update::Update;
 
-use self::ops::Ops;
-use crate::data::{Kind, Need, Tx};
+use self::calls::Way;
+use crate::data::{Kind, MAX_VALUE_BYTES, Need, Tx};
 use crate::error::Error;
-use crate::handle::{Open, Shared};
+use crate::handle::Shared;
 use crate::session::now_ms;
 use crate::value::Value;
-
-thread_local! {
-    /// Space for keys, used again by every call of a thread.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 /// One of the databases of a [`Database`](crate::Database), as a client selects it: keys of its own. It is a handle, to be cloned
 /// and sent to other threads as one likes. A [`Database`](crate::Database) has the same calls, which go to keyspace 0.
@@ -57,6 +63,7 @@ thread_local! {
 /// | `get`, `exists`, `kind`, `ttl`, `len`, `keys` | nothing but the disk, and the instant in which a change of several keys becomes visible |
 /// | `set`, `increment` and whatever else writes | commands and closures of [`Keyspace::update`] that use a key of the same stripe (there are 1,024, chosen by the key's hash), and the disk where writes come faster than it takes them |
 /// | `get_many`, `update` | the same, for any of their keys |
+/// | reads of a [`Hash`], [`List`], [`Set`], [`SortedSet`] or [`Map`], each step of an iterator among them | who writes a key of the same stripe; not for each other |
 /// | `clear` | the same, for all keys |
 /// | [`Database::close`](crate::Database::close) | calls, closures and backups under way |
 ///
@@ -115,7 +122,7 @@ impl Keyspace {
     /// # Errors
     /// As [`Keyspace::get`], and [`Error::UpdateTooSlow`].
     pub fn get_many(&self, keys: &[impl AsRef<[u8]>]) -> Result<Vec<Option<Value>>, Error> {
-        self.change(keys, |ops| keys.iter().map(|key| ops.get(key.as_ref())).collect())
+        self.with_ops(keys, Way::Read, |ops| keys.iter().map(|key| ops.get(key.as_ref())).collect())
     }
 
     /// Whether the key is there.
@@ -492,7 +499,7 @@ impl Keyspace {
         keys: &[impl AsRef<[u8]>],
         change: impl FnOnce(&mut Update<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
-        self.with_tx(keys, |open, tx, keys| {
+        self.with_tx(keys, Way::Write, |open, tx, keys| {
             let named: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
             let stripes = open.instance.data.need_many(named.iter().copied()).to_list();
             let running = open.closures.begin(named.iter().map(|&key| key.into()).collect(), stripes);
@@ -500,8 +507,52 @@ impl Keyspace {
             let mut update = Update::new(tx, self.index, named);
             let done = change(&mut update);
             drop((inside, running));
-            Ok((done?, update.into_tx()))
+            Ok((done?, update.into_tx()?))
         })
+    }
+
+    /// The hash at a key, which is made by the first insertion: fields with values.
+    ///
+    /// ```
+    /// # let database = modb_server::Database::in_memory()?;
+    /// database.hash("user:ann").insert("town", "Bergen")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn hash(&self, key: impl AsRef<[u8]>) -> Hash {
+        Hash::new(self.clone(), key.as_ref().into())
+    }
+
+    /// The list at a key, which is made by the first element: a queue, a stack, the latest of something.
+    ///
+    /// ```
+    /// # let database = modb_server::Database::in_memory()?;
+    /// database.list("jobs").push_back("wash")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn list(&self, key: impl AsRef<[u8]>) -> List {
+        List::new(self.clone(), key.as_ref().into())
+    }
+
+    /// The set at a key, which is made by the first member.
+    ///
+    /// ```
+    /// # let database = modb_server::Database::in_memory()?;
+    /// database.set_at("online").insert("ann")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_at(&self, key: impl AsRef<[u8]>) -> Set {
+        Set::new(self.clone(), key.as_ref().into())
+    }
+
+    /// The sorted set at a key, which is made by the first member: members in the order of their scores.
+    ///
+    /// ```
+    /// # let database = modb_server::Database::in_memory()?;
+    /// database.sorted_set("players").insert("ann", 310.0)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn sorted_set(&self, key: impl AsRef<[u8]>) -> SortedSet {
+        SortedSet::new(self.clone(), key.as_ref().into())
     }
 
     /// The map at a key, which is made by the first insertion: many keys in the order of their bytes.
@@ -518,63 +569,11 @@ impl Keyspace {
     pub fn map(&self, key: impl AsRef<[u8]>) -> Map {
         Map::new(self.clone(), key.as_ref().into())
     }
+}
 
-    /// One key is written.
-    fn change_one<R>(
-        &self,
-        key: &[u8],
-        work: impl FnOnce(&mut Ops<'_>, &[u8]) -> Result<R, crate::data::DataError>,
-    ) -> Result<R, Error> {
-        self.change(&[key], |ops| work(ops, key))
-    }
-
-    /// One record is read, for which no stripe is needed.
-    fn look<R>(
-        &self,
-        work: impl FnOnce(&mut Ops<'_>) -> Result<R, crate::data::DataError>,
-    ) -> Result<R, Error> {
-        self.change(&[] as &[&[u8]], work)
-    }
-
-    fn change<R>(
-        &self,
-        keys: &[impl AsRef<[u8]>],
-        work: impl FnOnce(&mut Ops<'_>) -> Result<R, crate::data::DataError>,
-    ) -> Result<R, Error> {
-        self.with_tx(keys, |_, tx, _| {
-            let mut ops = Ops { tx, index: self.index };
-            let result = work(&mut ops)?;
-            Ok((result, ops.tx))
-        })
-    }
-
-    /// Holds the stripes of `keys` while `work` reads, and what it wrote is applied; then waits until that is safe.
-    fn with_tx<K: AsRef<[u8]>, R, E: From<Error>>(
-        &self,
-        keys: &[K],
-        work: impl for<'t> FnOnce(&Open, Tx<'t>, &'t [K]) -> Result<(R, Tx<'t>), E>,
-    ) -> Result<R, E> {
-        self.shared.run(|open| {
-            let instance = &*open.instance;
-            // Taken out, so that a closure may use another database.
-            let mut key_buf = SCRATCH.take();
-            if !keys.is_empty() {
-                instance.data.store().wait_for_room();
-            }
-            let need = instance.data.need_many(keys.iter().map(AsRef::as_ref));
-            let held = open.hold(need)?;
-            let tx = Tx::new(&instance.data, &held, &instance.embedded, &mut key_buf, now_ms());
-            let done = work(open, tx.waiting(), keys).and_then(|(result, mut tx)| {
-                let committed = tx.commit().map_err(Error::from)?;
-                Ok((result, committed))
-            });
-            drop(held);
-            SCRATCH.set(key_buf);
-            let (result, committed) = done?;
-            open.wait_for(committed.awaited(instance.data.reads_wait())).map_err(Error::from)?;
-            Ok(result)
-        })
-    }
+/// Whether elements of so many bytes may be written, before one of them is.
+fn fit(mut bytes: impl Iterator<Item = usize>) -> Result<(), Error> {
+    if bytes.any(|bytes| bytes > MAX_VALUE_BYTES) { Err(Error::ValueTooLong) } else { Ok(()) }
 }
 
 impl std::fmt::Debug for Keyspace {

@@ -17,12 +17,18 @@ pub enum Ttl {
 }
 
 /// One command's view of one keyspace.
-pub(super) struct Ops<'a> {
+pub struct Ops<'a> {
     pub(super) tx: Tx<'a>,
     pub(super) index: u32,
+    /// A call of a closure failed half way: what was written is not to be seen.
+    pub(super) torn: bool,
 }
 
-impl Ops<'_> {
+impl<'a> Ops<'a> {
+    pub(super) fn new(tx: Tx<'a>, index: u32) -> Self {
+        Self { tx, index, torn: false }
+    }
+
     pub(super) fn get(&mut self, key: &[u8]) -> Result<Option<Value>, DataError> {
         Ok(self.tx.get(self.index, key)?.map(Value::from))
     }

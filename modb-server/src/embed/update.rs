@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::map::MapInUpdate;
 use super::ops::{Ops, Ttl};
+use super::{Hash, InUpdate, List, Map, Set, SortedSet};
 use crate::data::{Kind, Tx};
 use crate::error::Error;
 use crate::value::Value;
@@ -24,11 +24,15 @@ impl<'a> Update<'a> {
         if named.len() > SEARCHED_KEYS {
             named.sort_unstable();
         }
-        Self { ops: Ops { tx, index }, named }
+        Self { ops: Ops::new(tx, index), named }
     }
 
-    pub(super) fn into_tx(self) -> Tx<'a> {
-        self.ops.tx
+    /// What is to be committed.
+    pub(super) fn into_tx(self) -> Result<Tx<'a>, Error> {
+        if self.ops.torn {
+            return Err(Error::Other("a call failed half way in a closure that went on".into()));
+        }
+        Ok(self.ops.tx)
     }
 
     fn on(&mut self, key: &[u8]) -> Result<&mut Ops<'a>, Error> {
@@ -140,13 +144,49 @@ impl<'a> Update<'a> {
         Ok(self.on(key)?.increment(key, by)?)
     }
 
-    /// The map at a key, which is made by the first insertion.
+    /// The hash at a key, as [`Keyspace::hash`](crate::Keyspace::hash); its calls are a part of this closure's commit.
     ///
     /// # Errors
     /// [`Error::KeyNotNamed`].
-    pub fn map(&mut self, key: impl AsRef<[u8]>) -> Result<MapInUpdate<'_, 'a>, Error> {
+    pub fn hash(&mut self, key: impl AsRef<[u8]>) -> Result<Hash<InUpdate<'_, 'a>>, Error> {
         let key = Value::from(key.as_ref());
-        Ok(MapInUpdate { ops: self.on(&key)?, key })
+        Ok(Hash::new(InUpdate::new(self.on(&key)?), key))
+    }
+
+    /// The list at a key, as [`Keyspace::list`](crate::Keyspace::list); its calls are a part of this closure's commit.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotNamed`].
+    pub fn list(&mut self, key: impl AsRef<[u8]>) -> Result<List<InUpdate<'_, 'a>>, Error> {
+        let key = Value::from(key.as_ref());
+        Ok(List::new(InUpdate::new(self.on(&key)?), key))
+    }
+
+    /// The set at a key, as [`Keyspace::set_at`](crate::Keyspace::set_at); its calls are a part of this closure's commit.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotNamed`].
+    pub fn set_at(&mut self, key: impl AsRef<[u8]>) -> Result<Set<InUpdate<'_, 'a>>, Error> {
+        let key = Value::from(key.as_ref());
+        Ok(Set::new(InUpdate::new(self.on(&key)?), key))
+    }
+
+    /// The sorted set at a key, as [`Keyspace::sorted_set`](crate::Keyspace::sorted_set); its calls are a part of this closure's commit.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotNamed`].
+    pub fn sorted_set(&mut self, key: impl AsRef<[u8]>) -> Result<SortedSet<InUpdate<'_, 'a>>, Error> {
+        let key = Value::from(key.as_ref());
+        Ok(SortedSet::new(InUpdate::new(self.on(&key)?), key))
+    }
+
+    /// The map at a key, as [`Keyspace::map`](crate::Keyspace::map); its calls are a part of this closure's commit.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotNamed`].
+    pub fn map(&mut self, key: impl AsRef<[u8]>) -> Result<Map<InUpdate<'_, 'a>>, Error> {
+        let key = Value::from(key.as_ref());
+        Ok(Map::new(InUpdate::new(self.on(&key)?), key))
     }
 
     /// Removes a key; says whether it was there.

@@ -1,7 +1,7 @@
 //! Hashes: fields with values.
 
 use bytes::Bytes;
-use modb_net::resp::{Args, Protocol, parse_i64, push_i64};
+use modb_net::resp::{Args, Protocol};
 
 use crate::command::language::error::err;
 use crate::command::language::packed::{Packed, Shape};
@@ -161,7 +161,7 @@ fn hdel(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let mut hash = open(ctx, &args[1])?;
     let mut removed = 0;
     for field in args.iter().skip(2) {
-        removed += usize::from(hash.remove(ctx.tx, field)?);
+        removed += usize::from(hash.remove(ctx.tx, field)?.is_some());
     }
     hash.save(ctx.tx)?;
     Ok(Reply::count(removed))
@@ -182,17 +182,10 @@ fn hexists(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError>
 fn hincrby(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let by = int(&args[3])?;
     let mut hash = open(ctx, &args[1])?;
-    let now = match hash.get(ctx.tx, &args[2])? {
-        None => 0,
-        Some(value) => match parse_i64(&value) {
-            Some(number) => number,
-            None => return err("ERR hash value is not an integer"),
-        },
+    let sum = match hash.increment(ctx.tx, &args[2], by) {
+        Err(DataError::NotAnInteger) => return err("ERR hash value is not an integer"),
+        sum => sum?,
     };
-    let sum = now.checked_add(by).ok_or(DataError::Overflow)?;
-    let mut digits = Vec::with_capacity(20);
-    push_i64(&mut digits, sum);
-    hash.set(ctx.tx, &args[2], &digits)?;
     hash.save(ctx.tx)?;
     Ok(Reply::Int(sum))
 }

@@ -122,17 +122,11 @@ fn take(
     end: End,
     count: u64,
 ) -> Result<Vec<Reply>, CommandError> {
-    let count = count.min(list.len());
-    let from = if end == End::Left { 0 } else { list.len() - count };
-    let mut taken = Vec::new();
-    if count > 0 {
-        list.remove(ctx.tx, from, from + count, |element| taken.push(Reply::Bulk(element)))?;
+    let taken = list.take(ctx.tx, end, count)?;
+    if !taken.is_empty() {
         list.save(ctx.tx)?;
     }
-    if end == End::Right {
-        taken.reverse();
-    }
-    Ok(taken)
+    Ok(taken.into_iter().map(Reply::Bulk).collect())
 }
 
 fn lmpop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
@@ -250,7 +244,8 @@ fn lrem(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let mut list = List::open(ctx.tx, db, &args[1])?;
     let most = if count == 0 { u64::MAX } else { count.unsigned_abs() };
     let mut found = Vec::new();
-    walk_with_index(ctx, &mut list, count < 0, |index, element| {
+    let end = if count < 0 { End::Right } else { End::Left };
+    list.walk_from(ctx.tx, end, |index, element| {
         if element == args[3] {
             found.push(index);
         }
@@ -270,22 +265,6 @@ fn lrem(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
 
 const OUT_OF_RANGE: &str =
     "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
-
-/// Visits all elements with their indexes, from the left or the right, until `visit` says `false`.
-fn walk_with_index(
-    ctx: &mut Ctx<'_, '_>,
-    list: &mut List<'_>,
-    reverse: bool,
-    mut visit: impl FnMut(u64, Bytes) -> bool,
-) -> Result<(), DataError> {
-    let Some(last) = list.len().checked_sub(1) else { return Ok(()) };
-    let mut index = if reverse { last } else { 0 };
-    list.walk(ctx.tx, index, reverse, |element| {
-        let goes_on = visit(index, element);
-        index = if reverse { index.wrapping_sub(1) } else { index + 1 };
-        goes_on
-    })
-}
 
 fn lpos(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let (mut rank, mut count, mut most_looked_at) = (1, None, 0);
@@ -323,8 +302,8 @@ fn lpos(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let mut passed = rank.unsigned_abs() - 1;
     let mut looked_at = 0;
     let mut found = Vec::new();
-    let reverse = rank < 0;
-    walk_with_index(ctx, &mut list, reverse, |index, element| {
+    let end = if rank < 0 { End::Right } else { End::Left };
+    list.walk_from(ctx.tx, end, |index, element| {
         looked_at += 1;
         if element == args[2] {
             if passed > 0 {

@@ -13,8 +13,7 @@ pub(super) fn spop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comma
     }
     let Some(count) = args.get(2) else {
         let mut set = open(ctx, &args[1])?;
-        let Some(member) = set.choose(ctx.tx)? else { return Ok(Reply::Null) };
-        set.remove(ctx.tx, &member)?;
+        let Some(member) = set.pop(ctx.tx)? else { return Ok(Reply::Null) };
         set.save(ctx.tx)?;
         return Ok(Reply::Bulk(member));
     };

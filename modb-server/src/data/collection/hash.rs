@@ -3,6 +3,7 @@
 //! A small one has its fields in the order in which they came, as in Redis; a larger one by hash.
 
 use bytes::Bytes;
+use modb_net::resp::{parse_i64, push_i64};
 
 use super::hashed::{ByHash, key_of};
 use crate::data::layout::Kind;
@@ -65,11 +66,40 @@ impl<'k> Hash<'k> {
     /// # Errors
     /// As [`Hash::get`], [`DataError::ValueTooLong`], and if no number is left.
     pub fn set(&mut self, tx: &mut Tx<'_>, field: &[u8], value: &[u8]) -> Result<bool, DataError> {
-        let new = self.0.put(tx, field, value)?;
+        Ok(self.insert(tx, field, value)?.is_none())
+    }
+
+    /// Sets a field; returns the value that it had.
+    ///
+    /// # Errors
+    /// As [`Hash::set`].
+    pub fn insert(
+        &mut self,
+        tx: &mut Tx<'_>,
+        field: &[u8],
+        value: &[u8],
+    ) -> Result<Option<Bytes>, DataError> {
+        let was = self.0.put(tx, field, value)?;
         if self.len() > COMPACT_FIELDS || field.len().max(value.len()) > COMPACT_BYTES {
             self.outgrow();
         }
-        Ok(new)
+        Ok(was)
+    }
+
+    /// Adds to the integer in a field, which is 0 if there is none; returns the sum.
+    ///
+    /// # Errors
+    /// As [`Hash::set`], [`DataError::NotAnInteger`] of the value that is there, and [`DataError::Overflow`].
+    pub fn increment(&mut self, tx: &mut Tx<'_>, field: &[u8], by: i64) -> Result<i64, DataError> {
+        let now = match self.get(tx, field)? {
+            None => 0,
+            Some(value) => parse_i64(&value).ok_or(DataError::NotAnInteger)?,
+        };
+        let sum = now.checked_add(by).ok_or(DataError::Overflow)?;
+        let mut digits = Vec::with_capacity(20);
+        push_i64(&mut digits, sum);
+        self.set(tx, field, &digits)?;
+        Ok(sum)
     }
 
     fn outgrow(&mut self) {
@@ -77,11 +107,11 @@ impl<'k> Hash<'k> {
         self.0.plot.big = true;
     }
 
-    /// Removes a field; says whether it was there.
+    /// Removes a field; returns the value that it had.
     ///
     /// # Errors
     /// As [`Hash::get`].
-    pub fn remove(&mut self, tx: &mut Tx<'_>, field: &[u8]) -> Result<bool, DataError> {
+    pub fn remove(&mut self, tx: &mut Tx<'_>, field: &[u8]) -> Result<Option<Bytes>, DataError> {
         self.0.take(tx, field)
     }
 
@@ -118,6 +148,20 @@ impl<'k> Hash<'k> {
             visit(field, value);
         }
         Ok(next)
+    }
+
+    /// As [`Hash::scan`], for those who never want all at once, be it compact or not.
+    ///
+    /// # Errors
+    /// As [`Hash::get`].
+    pub fn steps(
+        &mut self,
+        tx: &mut Tx<'_>,
+        cursor: u64,
+        count: usize,
+    ) -> Result<(Vec<(Bytes, Bytes)>, u64), DataError> {
+        let (entries, next) = self.0.steps(tx, cursor, count)?;
+        Ok((entries.into_iter().map(field_and_value).collect(), next))
     }
 
     /// A field chosen at random, with its value.

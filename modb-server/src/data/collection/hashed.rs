@@ -6,8 +6,8 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
-use super::opened::Opened;
-use crate::data::layout::{Kind, MAX_VALUE_BYTES};
+use super::opened::{Opened, fits};
+use crate::data::layout::Kind;
 use crate::data::tree::{Hashed, read_hashed};
 use crate::data::{DataError, Tx};
 
@@ -45,36 +45,38 @@ impl<'k> ByHash<'k> {
         self.with(tx, |tree, ground| Ok(tree.find(ground, &tree.order.key(key))?.1))
     }
 
-    /// Gives a key a value; says whether it is new. One that is there keeps its place.
-    pub(super) fn put(&mut self, tx: &mut Tx<'_>, key: &[u8], value: &[u8]) -> Result<bool, DataError> {
-        let (new, changed) = self.with(tx, |tree, ground| {
+    /// Gives a key a value; returns the one that it had. One that is there keeps its place.
+    pub(super) fn put(
+        &mut self,
+        tx: &mut Tx<'_>,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<Option<Bytes>, DataError> {
+        fits(key.len() + value.len())?;
+        let (was, changed) = self.with(tx, |tree, ground| {
             let key = tree.order.key(key);
             let (cursor, was) = tree.find(ground, &key)?;
             if was.as_deref() == Some(value) {
-                return Ok((false, false));
+                return Ok((was, false));
             }
-            let entry = key.entry(value);
-            if entry.len() > MAX_VALUE_BYTES {
-                return Err(DataError::ValueTooLong);
-            }
-            tree.splice(ground, cursor, usize::from(was.is_some()), &[&entry])?;
-            Ok((was.is_none(), true))
+            tree.splice(ground, cursor, usize::from(was.is_some()), &[&key.entry(value)])?;
+            Ok((was, true))
         })?;
         self.changed |= changed;
-        Ok(new)
+        Ok(was)
     }
 
-    /// Removes a key; says whether it was there.
-    pub(super) fn take(&mut self, tx: &mut Tx<'_>, key: &[u8]) -> Result<bool, DataError> {
-        let was_there = self.with(tx, |tree, ground| {
+    /// Removes a key; returns the value that it had.
+    pub(super) fn take(&mut self, tx: &mut Tx<'_>, key: &[u8]) -> Result<Option<Bytes>, DataError> {
+        let was = self.with(tx, |tree, ground| {
             let (cursor, was) = tree.find(ground, &tree.order.key(key))?;
             if was.is_some() {
                 tree.splice(ground, cursor, 1, &[])?;
             }
-            Ok(was.is_some())
+            Ok(was)
         })?;
-        self.changed |= was_there;
-        Ok(was_there)
+        self.changed |= was.is_some();
+        Ok(was)
     }
 
     /// Visits the entries, leaf by leaf, until `visit` says `false`.
@@ -119,6 +121,17 @@ impl<'k> ByHash<'k> {
         if !self.plot.big {
             return Ok((self.entries(tx)?, 0));
         }
+        self.steps(tx, cursor, count)
+    }
+
+    /// As [`ByHash::walk`], and a compact collection is gone through by hash as well: so each comes once also where one becomes the
+    /// other on the way.
+    pub(super) fn steps(
+        &mut self,
+        tx: &mut Tx<'_>,
+        cursor: u64,
+        count: usize,
+    ) -> Result<(Vec<Bytes>, u64), DataError> {
         self.with(tx, |tree, ground| tree.scan_some(ground, cursor, count))
     }
 

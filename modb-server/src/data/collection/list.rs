@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::opened::Opened;
+use super::opened::{Opened, fits};
 use crate::data::layout::Kind;
 use crate::data::tree::Listed;
 use crate::data::{DataError, Tx};
@@ -71,6 +71,26 @@ impl<'k> List<'k> {
         self.0.with(tx, |tree, ground| tree.walk(ground, index, reverse, visit))
     }
 
+    /// As [`List::walk`], from an end and with their indexes.
+    ///
+    /// # Errors
+    /// As [`List::walk`].
+    pub fn walk_from(
+        &mut self,
+        tx: &mut Tx<'_>,
+        end: End,
+        mut visit: impl FnMut(u64, Bytes) -> bool,
+    ) -> Result<(), DataError> {
+        let Some(last) = self.len().checked_sub(1) else { return Ok(()) };
+        let reverse = end == End::Right;
+        let mut index = if reverse { last } else { 0 };
+        self.walk(tx, index, reverse, |element| {
+            let goes_on = visit(index, element);
+            index = if reverse { index.wrapping_sub(1) } else { index + 1 };
+            goes_on
+        })
+    }
+
     /// Visits `count` elements from the one at `index` on.
     ///
     /// # Errors
@@ -106,8 +126,9 @@ impl<'k> List<'k> {
     /// Puts an element in front of the one at `index`, or at the right end.
     ///
     /// # Errors
-    /// As [`List::walk`], and if no number is left.
+    /// As [`List::walk`], [`DataError::ValueTooLong`], and if no number is left.
     pub fn insert(&mut self, tx: &mut Tx<'_>, index: u64, element: &[u8]) -> Result<(), DataError> {
+        fits(element.len())?;
         self.0.with(tx, |tree, ground| {
             let place = if index >= tree.len { tree.end(ground)? } else { tree.nth(ground, index)? };
             tree.splice(ground, place, 0, &[element])
@@ -128,6 +149,7 @@ impl<'k> List<'k> {
     /// # Errors
     /// As [`List::insert`].
     pub fn set(&mut self, tx: &mut Tx<'_>, index: u64, element: &[u8]) -> Result<(), DataError> {
+        fits(element.len())?;
         self.0.with(tx, |tree, ground| {
             let mut place = tree.nth(ground, index)?;
             tree.settle(ground, &mut place)?;
@@ -153,6 +175,21 @@ impl<'k> List<'k> {
             gone.into_iter().for_each(&mut visit);
         }
         Ok(())
+    }
+
+    /// Takes at most `count` elements off an end, the outermost first.
+    ///
+    /// # Errors
+    /// As [`List::walk`].
+    pub fn take(&mut self, tx: &mut Tx<'_>, end: End, count: u64) -> Result<Vec<Bytes>, DataError> {
+        let count = count.min(self.len());
+        let from = if end == End::Left { 0 } else { self.len() - count };
+        let mut taken = Vec::new();
+        self.remove(tx, from, from + count, |element| taken.push(element))?;
+        if end == End::Right {
+            taken.reverse();
+        }
+        Ok(taken)
     }
 
     /// Keeps the elements at `from..to` only.

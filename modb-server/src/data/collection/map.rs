@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::opened::Opened;
+use super::opened::{Opened, fits};
 use crate::data::layout::Kind;
 use crate::data::tree::{Among, Bound, Sorted, read_sorted, sorted_entry};
 use crate::data::{DataError, Tx};
@@ -18,6 +18,14 @@ impl<'k> Map<'k> {
     /// [`DataError::WrongType`], and as [`Tx::entry`].
     pub fn open(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Self, DataError> {
         Opened::open(tx, database, key, Kind::Map, Sorted).map(Self)
+    }
+
+    /// As [`Map::open`], in order to read: counts as a hit or a miss, and is `None` if there is no key.
+    ///
+    /// # Errors
+    /// As [`Map::open`].
+    pub fn find(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Option<Self>, DataError> {
+        Ok(Opened::find(tx, database, key, Kind::Map, Sorted)?.map(Self))
     }
 
     /// How many keys it has.
@@ -46,13 +54,14 @@ impl<'k> Map<'k> {
     /// Gives a key a value, or takes the key away; returns the value that it had.
     ///
     /// # Errors
-    /// As [`Map::get`], and if no number is left.
+    /// As [`Map::get`], [`DataError::ValueTooLong`], and if no number is left.
     pub fn put(
         &mut self,
         tx: &mut Tx<'_>,
         key: &[u8],
         value: Option<&[u8]>,
     ) -> Result<Option<Bytes>, DataError> {
+        fits(key.len() + value.map_or(0, <[u8]>::len))?;
         let was = self.get(tx, key)?;
         let entry = value.map(|value| sorted_entry(key, value));
         let insert: Vec<&[u8]> = entry.iter().map(|entry| &entry[..]).collect();

@@ -1,6 +1,6 @@
 //! A collection while a command works on it: its key, its number and its pages.
 
-use crate::data::layout::{CollectionId, Head, Kind, MAX_KEY_BYTES};
+use crate::data::layout::{CollectionId, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::data::tree::{Limits, Numbers, Order, Tree};
 use crate::data::{DataError, Entry, Tx, tree};
 
@@ -184,6 +184,11 @@ pub(super) fn find<'a, T>(
     };
     tx.tally().looked_up(found);
     Ok(Some(opened?).filter(|_| found))
+}
+
+/// Whether an element may have so many bytes; asked before anything is changed.
+pub(super) fn fits(bytes: usize) -> Result<(), DataError> {
+    if bytes > MAX_VALUE_BYTES { Err(DataError::ValueTooLong) } else { Ok(()) }
 }
 
 /// The payload of a key that must hold `kind`, if it holds anything.

@@ -86,7 +86,7 @@ impl<'k> Set<'k> {
         if self.0.plot.integers && parse_i64(member).is_none() {
             self.arrange(tx)?;
         }
-        let new = self.0.put(tx, member, b"")?;
+        let new = self.0.put(tx, member, b"")?.is_none();
         if new {
             self.0.plot.admit(member, self.len());
         }
@@ -120,7 +120,7 @@ impl<'k> Set<'k> {
     /// # Errors
     /// As [`Set::contains`].
     pub fn remove(&mut self, tx: &mut Tx<'_>, member: &[u8]) -> Result<bool, DataError> {
-        self.0.take(tx, member)
+        Ok(self.0.take(tx, member)?.is_some())
     }
 
     /// Removes the key with all members, in the same time however many they are.
@@ -160,6 +160,32 @@ impl<'k> Set<'k> {
         }
         let (entries, next) = self.0.walk(tx, cursor, count)?;
         Ok((entries.iter().map(key_of).collect(), next))
+    }
+
+    /// As [`Set::scan`], for those who never want all at once, be it compact or not.
+    ///
+    /// # Errors
+    /// As [`Set::contains`].
+    pub fn steps(
+        &mut self,
+        tx: &mut Tx<'_>,
+        cursor: u64,
+        count: usize,
+    ) -> Result<(Vec<Bytes>, u64), DataError> {
+        let (entries, next) = self.0.steps(tx, cursor, count)?;
+        Ok((entries.iter().map(key_of).collect(), next))
+    }
+
+    /// Removes a member chosen at random, and returns it.
+    ///
+    /// # Errors
+    /// As [`Set::contains`].
+    pub fn pop(&mut self, tx: &mut Tx<'_>) -> Result<Option<Bytes>, DataError> {
+        let member = self.choose(tx)?;
+        if let Some(member) = &member {
+            self.remove(tx, member)?;
+        }
+        Ok(member)
     }
 
     /// A member chosen at random.

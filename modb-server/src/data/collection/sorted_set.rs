@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use super::opened::{Plot, find, payload_of, save};
+use super::opened::{Plot, find, fits, payload_of, save};
 use super::payload::Roots;
 use crate::data::layout::Kind;
 use crate::data::tree::{Among, Bound, Hashed, Scored, Tree, read_hashed, read_scored, scored_entry};
@@ -129,6 +129,14 @@ impl<'k> SortedSet<'k> {
         self.rank_at(tx, Bound::at_member(score, member))
     }
 
+    /// How many members stand before what would follow this one, be it there or not.
+    ///
+    /// # Errors
+    /// As [`SortedSet::score`].
+    pub fn rank_behind(&mut self, tx: &mut Tx<'_>, score: f64, member: &[u8]) -> Result<u64, DataError> {
+        self.rank_at(tx, Bound { score, among: Among::Behind(member) })
+    }
+
     fn rank_at(&mut self, tx: &mut Tx<'_>, bound: Bound<'_, f64>) -> Result<u64, DataError> {
         self.plot.with(tx, &mut self.scores, |tree, ground| Ok(tree.seek(ground, &bound)?.rank()))
     }
@@ -220,6 +228,7 @@ impl<'k> SortedSet<'k> {
     /// # Errors
     /// As [`SortedSet::score`], and if no number is left.
     pub fn set(&mut self, tx: &mut Tx<'_>, member: &[u8], score: f64) -> Result<Option<f64>, DataError> {
+        fits(member.len())?;
         let was = self.score(tx, member)?;
         self.set_known(tx, member, was, score)?;
         Ok(was)

@@ -1,5 +1,7 @@
 //! The traps of an embedding API, each with its outcome, and what the calls do.
 
+mod collections;
+
 use std::io::{Read as _, Write as _};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -177,6 +179,21 @@ fn calls(database: &Database) -> Vec<(&'static str, Result<(), Error>)> {
         ("map nth", keyspace.map("map").nth(0).map(drop)),
         ("map rank", keyspace.map("map").rank("a").map(drop)),
         ("map iter", keyspace.map("map").iter().next().map_or(Ok(()), |entry| entry.map(drop))),
+        ("hash get", keyspace.hash("hash").get("a").map(drop)),
+        ("hash insert", keyspace.hash("hash").insert("a", "1").map(drop)),
+        ("hash iter", keyspace.hash("hash").iter().next().map_or(Ok(()), |entry| entry.map(drop))),
+        ("list get", keyspace.list("list").get(0).map(drop)),
+        ("list push_back", keyspace.list("list").push_back("a").map(drop)),
+        ("list iter", keyspace.list("list").iter().next().map_or(Ok(()), |element| element.map(drop))),
+        ("set contains", keyspace.set_at("set").contains("a").map(drop)),
+        ("set insert", keyspace.set_at("set").insert("a").map(drop)),
+        ("set iter", keyspace.set_at("set").iter().next().map_or(Ok(()), |member| member.map(drop))),
+        ("sorted set score", keyspace.sorted_set("sorted").score("a").map(drop)),
+        ("sorted set insert", keyspace.sorted_set("sorted").insert("a", 1.0).map(drop)),
+        (
+            "sorted set iter",
+            keyspace.sorted_set("sorted").iter().next().map_or(Ok(()), |entry| entry.map(drop)),
+        ),
         ("update", keyspace.update(&["a"], |_| Ok(()))),
         ("keyspace", database.keyspace(1).map(drop)),
         ("client", client.map(drop)),
