@@ -18,12 +18,15 @@ mod interests;
 pub mod layout;
 pub mod long_double;
 mod random_key;
+#[cfg(test)]
+mod savepoint_tests;
 mod scan;
 pub mod strings;
 mod stripes;
 mod tally;
 mod tree;
 mod tx;
+mod writes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -39,7 +42,7 @@ pub use housekeeping::Housekeeper;
 pub use interests::{Told, Watch};
 pub use layout::{Form, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record};
 pub use scan::KeyPage;
-pub use stripes::{Access, Held, Kept, Need, Parker, Ticket, Wake};
+pub use stripes::{Access, Held, Kept, Need, Parker, Ticket, Union, Wake};
 pub use tally::Tally;
 pub use tree::Among;
 pub use tx::{Committed, Entry, Missed, Tx};
@@ -165,6 +168,11 @@ impl Data {
     /// What a command on several keys needs.
     pub fn need_many<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> Need {
         Need::many(keys.map(|key| self.hash(key)))
+    }
+
+    /// Adds the stripe of a key to what several commands need together.
+    pub fn add_key(&self, union: &mut Union, key: &[u8]) {
+        union.add(self.hash(key));
     }
 
     /// What a walk over a database has to have had: then it finds the rest of every batch of which something was seen

@@ -6,14 +6,16 @@
 //!
 //! Invariant: `None` means that the database had no key; it is never said for want of patience.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
 use super::layout::{self, Place, Record};
 use super::scan::CURSOR_SHIFT;
-use super::{Data, DataError, keys_counter};
+use super::writes::key_of;
+use super::{Data, DataError, Tx, keys_counter};
+use crate::store::Write;
 
 /// Records, deleted ones included, that one attempt looks at: some ten microseconds.
 const MOST_LOOKED_AT: usize = 64;
@@ -21,6 +23,9 @@ const MOST_LOOKED_AT: usize = 64;
 const KNOWN_KEYS: usize = 64;
 /// Databases of which something is remembered: those that had to be, lately.
 const KNOWN_DATABASES: usize = 64;
+
+/// How often a key is drawn that the transaction has written itself, before all are looked through.
+const TRIES: usize = 16;
 
 /// What is remembered, by namespace.
 #[derive(Default)]
@@ -88,13 +93,54 @@ impl Sparse {
     }
 }
 
-impl Data {
+impl Tx<'_> {
     /// A key chosen at random, if there is one. Keys behind a wide gap between hashes come more often.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn random_key(&self, database: u32, now_ms: u64) -> Result<Option<Bytes>, DataError> {
-        let namespace = self.catalog.namespace(database);
+    pub fn random_key(&self, database: u32) -> Result<Option<Bytes>, DataError> {
+        let (data, namespace) = (self.data(), self.namespace(database));
+        // What this has written, and is a key or was one.
+        let mut written = BTreeMap::new();
+        for write in self.writes() {
+            if let Some((key, place)) =
+                key_of(write).and_then(|key| Some((key, Place::from_record_key(key)?)))
+                && place.namespace == namespace
+            {
+                let is_live = match write {
+                    Write::Put(_, value) => is_live(value.clone(), self.now_ms())?,
+                    Write::Delete(_) | Write::Add(..) => false,
+                };
+                written.insert(key.slice_ref(place.key), is_live);
+            }
+        }
+        if written.is_empty() {
+            return data.random_key(namespace, self.now_ms());
+        }
+        let new: Vec<&Bytes> = written.iter().filter(|(_, is_live)| **is_live).map(|(key, _)| key).collect();
+        if data.below(self.size(database)) < new.len() as u64 {
+            return Ok(Some(new[data.below(new.len() as u64) as usize].clone()));
+        }
+        for _ in 0..TRIES {
+            match data.random_key(namespace, self.now_ms())? {
+                Some(key) if !written.contains_key(&key) => return Ok(Some(key)),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        // Almost all that is there was written here.
+        let mut first = None;
+        self.for_each_key(database, |key, _| {
+            first = Some(key);
+            false
+        })?;
+        Ok(first)
+    }
+}
+
+impl Data {
+    /// A key chosen at random among those that the store has.
+    fn random_key(&self, namespace: u32, now_ms: u64) -> Result<Option<Bytes>, DataError> {
         if self.store.counter(keys_counter(namespace)) <= 0 {
             return Ok(None);
         }
@@ -188,7 +234,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::data::{Head, Tally, Tx};
+    use crate::data::{Head, Tally};
     use crate::store::{OpenOptions, open};
 
     fn write(data: &Data, keys: &[String], set: bool) {

@@ -3,11 +3,17 @@
 //! The cursor of `SCAN` is the upper 53 bits of a hash: it needs no memory in the server, survives restarts, and
 //! fits a JavaScript number and a signed 64-bit integer, which clients keep it in. Invariant: keys that share
 //! these bits are returned together, so a key that is there throughout always appears, and appears once.
+//!
+//! Within a transaction a walk sees what the commands before it have written: it is laid over each page that is read.
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
 use super::layout::{self, Place, Record};
-use super::{Data, DataError};
+use super::writes::key_of;
+use super::{DataError, Tx};
+use crate::store::Write;
 
 /// The bits of a hash that a cursor leaves out.
 pub(super) const CURSOR_SHIFT: u32 = 11;
@@ -28,14 +34,17 @@ pub struct KeyPage {
     pub cursor: u64,
 }
 
-impl Data {
+/// A store key and the value of its record.
+type Found = (Bytes, Bytes);
+
+impl Tx<'_> {
     /// Reads about `count` keys from `cursor` on (0: from the beginning); fewer, or none, where many were deleted. Takes no
     /// lock: see [`KeyPage`] for what is promised to a walk while others write.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn scan(&self, database: u32, cursor: u64, count: usize, now_ms: u64) -> Result<KeyPage, DataError> {
-        let namespace = self.catalog.namespace(database);
+    pub fn scan(&self, database: u32, cursor: u64, count: usize) -> Result<KeyPage, DataError> {
+        let (namespace, now_ms) = (self.namespace(database), self.now_ms());
         let Some(hash) = cursor.checked_mul(1 << CURSOR_SHIFT) else { return Ok(KeyPage::default()) };
         let to = layout::records_to(namespace);
         let mut from = layout::records_from(namespace, hash);
@@ -44,7 +53,12 @@ impl Data {
         loop {
             // One more than asked for: the first key of the next group ends this one.
             let most_looked_at = count.saturating_add(MOST_PASSED);
-            let records = self.store.scan_some(&from, &to, count.saturating_add(1), most_looked_at)?;
+            let store = self.data().store();
+            let mut records = store.scan_some(&from, &to, count.saturating_add(1), most_looked_at)?;
+            if self.has_writes() {
+                let upto = records.next.as_deref().unwrap_or(&to);
+                records.records = self.laid_over(records.records, &from, upto);
+            }
             for (key, value) in records.records {
                 let (user_key, hash) = split(&key)?;
                 let at = hash >> CURSOR_SHIFT;
@@ -75,12 +89,11 @@ impl Data {
     pub fn for_each_key(
         &self,
         database: u32,
-        now_ms: u64,
         mut visit: impl FnMut(Bytes, Record) -> bool,
     ) -> Result<(), DataError> {
         let mut cursor = 0;
         loop {
-            let page = self.scan(database, cursor, PAGE_RECORDS, now_ms)?;
+            let page = self.scan(database, cursor, PAGE_RECORDS)?;
             for (key, record) in page.keys {
                 if !visit(key, record) {
                     return Ok(());
@@ -91,6 +104,19 @@ impl Data {
             }
             cursor = page.cursor;
         }
+    }
+
+    /// What there is in a part of the store, with what this has written there.
+    fn laid_over(&self, found: Vec<Found>, from: &[u8], upto: &[u8]) -> Vec<Found> {
+        let mut all: BTreeMap<Bytes, Bytes> = found.into_iter().collect();
+        for write in self.writes() {
+            let Some(key) = key_of(write).filter(|key| from <= &key[..] && &key[..] < upto) else { continue };
+            match write {
+                Write::Put(_, value) => all.insert(key.clone(), value.clone()),
+                Write::Delete(_) | Write::Add(..) => all.remove(key),
+            };
+        }
+        all.into_iter().collect()
     }
 }
 

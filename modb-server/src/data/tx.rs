@@ -6,20 +6,13 @@
 //! Invariants: a `Tx` sees its own writes; a key is written at most once per
 //! batch (the last write counts); dropped without a commit, it has changed nothing.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use modb_net::Seq;
 
 use super::layout::{self, CollectionId, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Place, Record};
+use super::writes::{Writes, key_of};
 use super::{Data, DataError, Held, Tally, collection, expiring_counter, keys_counter};
 use crate::store::{Batch, Counter, Write};
-
-/// Up to this many pending writes are searched one by one; above, through a map.
-const SEARCHED_WRITES: usize = 8;
-
-/// So many pending writes are full.
-const FULL_WRITES: usize = 512;
 
 /// A key as a `Tx` found it. Stale once the same key was written.
 #[derive(Debug)]
@@ -90,9 +83,7 @@ pub struct Tx<'a> {
     tally: &'a Tally,
     key_buf: &'a mut Vec<u8>,
     now_ms: u64,
-    pub(super) writes: Vec<Write>,
-    /// Where each key is in `writes`, once there are more than [`SEARCHED_WRITES`].
-    places: HashMap<Bytes, usize, std::hash::BuildHasherDefault<std::hash::DefaultHasher>>,
+    writes: Writes,
     added: Vec<(Counter, i64)>,
     /// Databases that get another namespace at the commit.
     pub(super) remapped: Vec<(u32, u32)>,
@@ -105,12 +96,25 @@ pub struct Tx<'a> {
     missed: Option<Missed>,
     /// What is being built beside the data for this.
     sites: Vec<collection::Site>,
+    /// Where the last of several commands began.
+    saved: Option<Box<Saved>>,
     /// What cannot be run again waits at a mark: whoever set it waits for nothing.
     waits: bool,
     /// Less is kept after it.
     frees: bool,
     /// Whoever commits it may not sleep until the store has room.
     at_once: bool,
+}
+
+/// What there was at a savepoint, besides the writes.
+#[derive(Default)]
+struct Saved {
+    added: Vec<(Counter, i64)>,
+    remapped: usize,
+    drops: bool,
+    soonest: u64,
+    sites: usize,
+    touched_inside: usize,
 }
 
 /// The stripe of a key that was read without it, while a batch becomes visible there.
@@ -132,8 +136,7 @@ impl<'a> Tx<'a> {
             tally,
             key_buf,
             now_ms,
-            writes: Vec::new(),
-            places: HashMap::default(),
+            writes: Writes::default(),
             added: Vec::new(),
             remapped: Vec::new(),
             touched_inside: Vec::new(),
@@ -142,6 +145,7 @@ impl<'a> Tx<'a> {
             read: Seq::ZERO,
             missed: None,
             sites: Vec::new(),
+            saved: None,
             waits: false,
             frees: false,
             at_once: false,
@@ -203,6 +207,11 @@ impl<'a> Tx<'a> {
         !self.writes.is_empty()
     }
 
+    /// What is to be written.
+    pub(super) fn writes(&self) -> impl Iterator<Item = &Write> {
+        self.writes.iter()
+    }
+
     /// Looks a key up in order to read it; counts as a hit or a miss.
     ///
     /// # Errors
@@ -248,7 +257,7 @@ impl<'a> Tx<'a> {
 
     pub(super) fn entry_at<'k>(&mut self, place: Place<'k>) -> Result<Entry<'k>, DataError> {
         place.record_key(self.key_buf);
-        let value = match self.pending(self.key_buf) {
+        let value = match self.writes.pending(self.key_buf) {
             Some(pending) => pending,
             None => {
                 let got = self.data.store.get(self.key_buf)?;
@@ -266,19 +275,12 @@ impl<'a> Tx<'a> {
 
     /// Whether so much is to be written that what nobody sees yet had better be written before.
     pub(super) fn is_full(&self) -> bool {
-        self.writes.len() >= FULL_WRITES
+        self.writes.is_full()
     }
 
-    /// Takes out the pages of a collection that are to be written.
+    /// Takes out the pages of a collection that are to be written, and which came to be with this command.
     pub(super) fn take_pages(&mut self, id: CollectionId) -> Vec<Write> {
-        let is_page = |write: &Write| {
-            let page = key_of(write).and_then(|key| CollectionId::from_page_key(key));
-            page.is_some_and(|(owner, _)| owner == id)
-        };
-        let (pages, others) = std::mem::take(&mut self.writes).into_iter().partition(is_page);
-        self.writes = others;
-        self.places.clear();
-        pages
+        self.writes.take_pages(id)
     }
 
     /// Keeps what is being built until this is applied, or dropped.
@@ -289,7 +291,7 @@ impl<'a> Tx<'a> {
     /// Reads a page of a collection.
     pub(super) fn read_page(&mut self, id: CollectionId, node: u32) -> Result<Option<Bytes>, DataError> {
         id.page_key(node, self.key_buf);
-        if let Some(pending) = self.pending(self.key_buf) {
+        if let Some(pending) = self.writes.pending(self.key_buf) {
             return Ok(pending);
         }
         let got = self.data.store.get(self.key_buf)?;
@@ -385,7 +387,15 @@ impl<'a> Tx<'a> {
 
     /// How many keys the database has, with what this `Tx` adds.
     pub fn size(&self, database: u32) -> u64 {
-        let counter = keys_counter(self.namespace(database));
+        self.sum(keys_counter(self.namespace(database)))
+    }
+
+    /// As [`Tx::size`], and how many of them have an expiry. Expired keys count until they are removed.
+    pub fn sizes(&self, database: u32) -> (u64, u64) {
+        (self.size(database), self.sum(expiring_counter(self.namespace(database))))
+    }
+
+    fn sum(&self, counter: Counter) -> u64 {
         let pending: i64 = self.added.iter().filter(|(at, _)| *at == counter).map(|(_, by)| by).sum();
         u64::try_from(self.data.store.counter(counter) + pending).unwrap_or(0)
     }
@@ -396,7 +406,7 @@ impl<'a> Tx<'a> {
     /// [`DataError::NoNamespaceLeft`].
     pub fn flush_database(&mut self, database: u32) -> Result<(), DataError> {
         let old = self.namespace(database);
-        if self.data.store.counter(keys_counter(old)) == 0 && !self.has_writes() {
+        if self.size(database) == 0 {
             return Ok(());
         }
         let new = self.data.catalog.generation().ok_or(DataError::NoNamespaceLeft)?;
@@ -419,6 +429,30 @@ impl<'a> Tx<'a> {
         }
     }
 
+    /// The next of several commands begins: it can be [taken back](Tx::roll_back) alone.
+    pub fn save(&mut self) {
+        self.writes.save();
+        let saved = self.saved.get_or_insert_default();
+        saved.added.clone_from(&self.added);
+        saved.remapped = self.remapped.len();
+        saved.drops = self.drops;
+        saved.soonest = self.soonest;
+        saved.sites = self.sites.len();
+        saved.touched_inside = self.touched_inside.len();
+    }
+
+    /// Nothing that was done since [`Tx::save`] will have been done.
+    pub fn roll_back(&mut self) {
+        let Some(saved) = &self.saved else { return };
+        self.writes.roll_back();
+        self.added.clone_from(&saved.added);
+        self.remapped.truncate(saved.remapped);
+        self.drops = saved.drops;
+        self.soonest = saved.soonest;
+        self.sites.truncate(saved.sites);
+        self.touched_inside.truncate(saved.touched_inside);
+    }
+
     /// Applies what was written, as one batch, of which nobody sees a part.
     ///
     /// # Errors
@@ -427,11 +461,10 @@ impl<'a> Tx<'a> {
         let mut written = Seq::ZERO;
         if !self.writes.is_empty() {
             let (several, touched) = (self.changes_several(), self.touches());
-            let mut writes = std::mem::take(&mut self.writes);
+            let mut writes = self.writes.take();
             writes.extend(
                 self.added.drain(..).filter(|(_, by)| *by != 0).map(|(counter, by)| Write::Add(counter, by)),
             );
-            self.places.clear();
             let (data, remapped) = (self.data, &mut self.remapped);
             let (frees, at_once) = (self.frees, self.at_once);
             written = self.held.publish(several, || {
@@ -513,44 +546,7 @@ impl<'a> Tx<'a> {
     }
 
     pub(super) fn write(&mut self, write: Write) {
-        let Some(key) = key_of(&write) else { return };
-        match self.find(key) {
-            Some(at) => self.writes[at] = write,
-            None => {
-                if self.writes.len() >= SEARCHED_WRITES {
-                    if self.places.is_empty() {
-                        let keys = self.writes.iter().enumerate();
-                        self.places.extend(keys.filter_map(|(at, write)| Some((key_of(write)?.clone(), at))));
-                    }
-                    self.places.insert(key.clone(), self.writes.len());
-                }
-                self.writes.push(write);
-            }
-        }
-    }
-
-    /// What this `Tx` has written for a store key: `None` nothing, `Some(None)` it removed it.
-    fn pending(&self, key: &[u8]) -> Option<Option<Bytes>> {
-        match &self.writes[self.find(key)?] {
-            Write::Put(_, value) => Some(Some(value.clone())),
-            Write::Delete(_) => Some(None),
-            Write::Add(..) => None,
-        }
-    }
-
-    fn find(&self, key: &[u8]) -> Option<usize> {
-        if self.places.is_empty() {
-            self.writes.iter().position(|write| key_of(write).is_some_and(|at| at == key))
-        } else {
-            self.places.get(key).copied()
-        }
-    }
-}
-
-pub(super) fn key_of(write: &Write) -> Option<&Bytes> {
-    match write {
-        Write::Put(key, _) | Write::Delete(key) => Some(key),
-        Write::Add(..) => None,
+        self.writes.write(write);
     }
 }
 

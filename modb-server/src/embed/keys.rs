@@ -4,6 +4,7 @@
 
 use super::Keyspace;
 use super::walk::Walk;
+use crate::data::{Need, Tx};
 use crate::error::Error;
 use crate::session::now_ms;
 use crate::value::Value;
@@ -38,7 +39,9 @@ impl Iterator for Keys {
                 if cursor == 0 {
                     drop(open.hold(data.need_to_walk())?);
                 }
-                Ok::<_, Error>(data.scan(*index, cursor, LEAF_KEYS, now_ms())?)
+                let (held, mut key_buf) = (open.hold(Need::NOTHING)?, Vec::new());
+                let tx = Tx::new(data, &held, &open.instance.embedded, &mut key_buf, now_ms());
+                Ok::<_, Error>(tx.scan(*index, cursor, LEAF_KEYS)?)
             })?;
             *from = Some(page.cursor).filter(|next| *next != 0);
             Ok(Some(page.keys.into_iter().map(|(key, _)| key.into()).collect()))

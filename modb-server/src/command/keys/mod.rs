@@ -96,7 +96,7 @@ fn kind(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
 fn all_keys(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let (mut found, mut bytes) = (Vec::new(), 0);
     let pattern = &args[1];
-    ctx.tx.data().for_each_key(ctx.db(), ctx.tx.now_ms(), |key, _| {
+    ctx.tx.for_each_key(ctx.db(), |key, _| {
         if glob_matches(pattern, &key, false) {
             bytes += key.len();
             found.push(Reply::Bulk(key));
@@ -127,7 +127,7 @@ fn scan(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
             return Err(CommandError::Syntax);
         }
     }
-    let page = ctx.tx.data().scan(ctx.db(), cursor, count.min(MAX_SCAN_KEYS), ctx.tx.now_ms())?;
+    let page = ctx.tx.scan(ctx.db(), cursor, count.min(MAX_SCAN_KEYS))?;
     let wanted = page.keys.into_iter().filter(|(key, record)| {
         pattern.is_none_or(|pattern| glob_matches(pattern, key, false))
             && only.is_none_or(|kind| is(kind, record.head.kind.name()))
@@ -137,7 +137,7 @@ fn scan(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
 }
 
 fn random_key(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    Ok(Reply::bulk_or_null(ctx.tx.data().random_key(ctx.db(), ctx.tx.now_ms())?))
+    Ok(Reply::bulk_or_null(ctx.tx.random_key(ctx.db())?))
 }
 
 fn rename(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {

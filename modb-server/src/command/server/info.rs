@@ -247,7 +247,7 @@ fn workers(ctx: &Ctx<'_, '_>, text: &mut String) {
 
 fn keyspace(ctx: &Ctx<'_, '_>, text: &mut String) {
     for database in 0..ctx.instance.data.databases() {
-        let (keys, expires) = ctx.instance.data.sizes(database);
+        let (keys, expires) = ctx.tx.sizes(database);
         if keys > 0 {
             line(text, &format!("db{database}"), format_args!("keys={keys},expires={expires},avg_ttl=0"));
         }

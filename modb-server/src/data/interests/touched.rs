@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::AtKey;
 use super::watch::Watcher;
 use crate::data::layout::{Place, Record};
-use crate::data::tx::key_of;
+use crate::data::writes::key_of;
 use crate::data::{Data, Tx};
 use crate::store::Write;
 
@@ -46,7 +46,7 @@ impl Tx<'_> {
         let is_met = |record_key: &Bytes| {
             Place::from_record_key(record_key).is_some_and(|place| interests.are_in(place.hash, place.key))
         };
-        let written = self.writes.iter().filter_map(|write| {
+        let written = self.writes().filter_map(|write| {
             let record_key = key_of(write).filter(|key| is_met(key))?.clone();
             Some(Key { record_key, removed: matches!(write, Write::Delete(_)) })
         });

@@ -224,6 +224,38 @@ impl Need {
     }
 }
 
+/// The stripes that several commands need together, in a place of the same size however many they are.
+#[derive(Clone, Debug)]
+pub struct Union(Box<[u64; STRIPES as usize / u64::BITS as usize]>);
+
+impl Default for Union {
+    fn default() -> Self {
+        Self(Box::new([0; _]))
+    }
+}
+
+impl Union {
+    /// What it takes, in bytes.
+    pub const BYTES: usize = STRIPES as usize / 8;
+
+    /// Also the stripe of the key with this hash.
+    pub(super) fn add(&mut self, hash: u64) {
+        let stripe = index(hash);
+        self.0[usize::from(stripe) / 64] |= 1 << (stripe % 64);
+    }
+
+    /// Also what the other needs.
+    pub fn add_all(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&*other.0).for_each(|(mine, its)| *mine |= its);
+    }
+
+    /// All of them, to be held alone.
+    pub fn need(&self) -> Need {
+        let has = |stripe: &u16| self.0[usize::from(*stripe) / 64] >> (stripe % 64) & 1 == 1;
+        Need::of((0..STRIPES).filter(has).collect(), Access::Alone)
+    }
+}
+
 /// All stripes of a database, and their marks.
 pub(super) struct Stripes {
     locks: Locks,

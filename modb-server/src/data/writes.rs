@@ -1,0 +1,242 @@
+//! What a view of the data is going to write: each store key once, the last write counts. Pure.
+//!
+//! Where several commands share one batch, each begins with a [savepoint](Writes::save), to which those that fail are
+//! [taken back](Writes::roll_back). Invariant: what lies before the savepoint is then as it was, in its old places.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::layout::CollectionId;
+use crate::store::Write;
+
+/// Up to this many pending writes are searched one by one; above, through a map.
+const SEARCHED_WRITES: usize = 8;
+
+/// So many pending writes of one command are full.
+const FULL_WRITES: usize = 512;
+
+#[derive(Default)]
+pub(super) struct Writes {
+    list: Vec<Write>,
+    /// Where each key is in `list`, once there are more than [`SEARCHED_WRITES`].
+    places: HashMap<Bytes, usize, std::hash::BuildHasherDefault<std::hash::DefaultHasher>>,
+    /// None where a batch is one command's: that is dropped as a whole.
+    saved: Option<Box<Saved>>,
+}
+
+/// The last savepoint.
+#[derive(Default)]
+struct Saved {
+    /// How many there were.
+    len: usize,
+    /// Those of them that were overwritten since, in the order in which that was done.
+    overwritten: Vec<(usize, Write)>,
+}
+
+impl Writes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Write> {
+        self.list.iter()
+    }
+
+    pub(super) fn write(&mut self, write: Write) {
+        let Some(key) = key_of(&write) else { return };
+        match self.find(key) {
+            Some(at) => {
+                let before = std::mem::replace(&mut self.list[at], write);
+                if let Some(saved) = &mut self.saved
+                    && at < saved.len
+                {
+                    saved.overwritten.push((at, before));
+                }
+            }
+            None => {
+                if self.list.len() >= SEARCHED_WRITES {
+                    if self.places.is_empty() {
+                        self.note_places();
+                    }
+                    self.places.insert(key.clone(), self.list.len());
+                }
+                self.list.push(write);
+            }
+        }
+    }
+
+    /// What is to become of a store key: `None` nothing, `Some(None)` it is removed.
+    pub(super) fn pending(&self, key: &[u8]) -> Option<Option<Bytes>> {
+        match &self.list[self.find(key)?] {
+            Write::Put(_, value) => Some(Some(value.clone())),
+            Write::Delete(_) => Some(None),
+            Write::Add(..) => None,
+        }
+    }
+
+    /// Whether so much is to be written since the savepoint that what nobody sees yet had better be written before.
+    pub(super) fn is_full(&self) -> bool {
+        self.list.len() - self.saved_len() >= FULL_WRITES
+    }
+
+    /// Takes out the pages of a collection, which came to be after the savepoint.
+    pub(super) fn take_pages(&mut self, id: CollectionId) -> Vec<Write> {
+        let is_page = |write: &Write| {
+            let page = key_of(write).and_then(|key| CollectionId::from_page_key(key));
+            page.is_some_and(|(owner, _)| owner == id)
+        };
+        let since = self.list.split_off(self.saved_len());
+        self.forget_places(&since);
+        let (pages, others): (_, Vec<Write>) = since.into_iter().partition(is_page);
+        others.into_iter().for_each(|write| self.write(write));
+        pages
+    }
+
+    /// Takes all of it.
+    pub(super) fn take(&mut self) -> Vec<Write> {
+        self.places.clear();
+        self.saved = None;
+        std::mem::take(&mut self.list)
+    }
+
+    /// From here on it can be taken back.
+    pub(super) fn save(&mut self) {
+        let saved = self.saved.get_or_insert_default();
+        saved.len = self.list.len();
+        saved.overwritten.clear();
+    }
+
+    /// Takes back what was written since the savepoint.
+    pub(super) fn roll_back(&mut self) {
+        let since = self.list.split_off(self.saved_len());
+        self.forget_places(&since);
+        if let Some(saved) = &mut self.saved {
+            for (at, before) in saved.overwritten.drain(..).rev() {
+                self.list[at] = before;
+            }
+        }
+    }
+
+    fn saved_len(&self) -> usize {
+        self.saved.as_ref().map_or(0, |saved| saved.len)
+    }
+
+    fn find(&self, key: &[u8]) -> Option<usize> {
+        if self.places.is_empty() {
+            self.list.iter().position(|write| key_of(write).is_some_and(|at| at == key))
+        } else {
+            self.places.get(key).copied()
+        }
+    }
+
+    fn note_places(&mut self) {
+        let keys = self.list.iter().enumerate();
+        self.places.extend(keys.filter_map(|(at, write)| Some((key_of(write)?.clone(), at))));
+    }
+
+    /// These are not in the list any more.
+    fn forget_places(&mut self, gone: &[Write]) {
+        if self.list.len() < SEARCHED_WRITES {
+            self.places.clear();
+        } else if !self.places.is_empty() {
+            gone.iter().filter_map(key_of).for_each(|key| {
+                self.places.remove(key);
+            });
+        }
+    }
+}
+
+pub(super) fn key_of(write: &Write) -> Option<&Bytes> {
+    match write {
+        Write::Put(key, _) | Write::Delete(key) => Some(key),
+        Write::Add(..) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn key(n: u32) -> Bytes {
+        Bytes::from(format!("key {n}"))
+    }
+
+    fn put(n: u32, value: u32) -> Write {
+        Write::Put(key(n), Bytes::from(value.to_string()))
+    }
+
+    fn contents(writes: &Writes) -> BTreeMap<Bytes, Option<Bytes>> {
+        let all = writes.iter().filter_map(key_of).map(|key| (key.clone(), writes.pending(key).unwrap()));
+        all.collect()
+    }
+
+    #[test]
+    fn what_is_taken_back_is_as_if_it_had_never_been_written() {
+        // On both sides of the bound from which places are kept in a map.
+        for before in [0, 1, SEARCHED_WRITES as u32, 40] {
+            for since in [0, 3, 40] {
+                let mut writes = Writes::default();
+                (0..before).for_each(|n| writes.write(put(n, 1)));
+                writes.save();
+                let expected = contents(&writes);
+                for n in 0..since {
+                    writes.write(put(n, 2));
+                    writes.write(Write::Delete(key(n + since / 2)));
+                    writes.write(put(n, 3));
+                }
+                writes.roll_back();
+                assert_eq!(contents(&writes), expected, "{before} {since}");
+                // Also where it is looked for, and a second time.
+                for n in 0..before + since {
+                    let wanted = (n < before).then(|| Some(Bytes::from("1")));
+                    assert_eq!(writes.pending(&key(n)), wanted, "{before} {since} {n}");
+                }
+                writes.write(put(0, 4));
+                writes.roll_back();
+                assert_eq!(contents(&writes), expected);
+                writes.write(put(99, 5));
+                writes.save();
+                writes.write(put(99, 6));
+                writes.roll_back();
+                assert_eq!(writes.pending(&key(99)), Some(Some(Bytes::from("5"))));
+            }
+        }
+    }
+
+    #[test]
+    fn one_command_is_full_whatever_was_written_before_it() {
+        let mut writes = Writes::default();
+        (0..FULL_WRITES as u32).for_each(|n| writes.write(put(n, 1)));
+        assert!(writes.is_full());
+        writes.save();
+        assert!(!writes.is_full());
+        (0..FULL_WRITES as u32).for_each(|n| writes.write(put(1000 + n, 1)));
+        assert!(writes.is_full());
+    }
+
+    #[test]
+    fn pages_are_taken_out_from_among_others() {
+        let page = |id, node| {
+            let mut key = Vec::new();
+            CollectionId(id).page_key(node, &mut key);
+            Write::Put(key.into(), Bytes::from("page"))
+        };
+        let mut writes = Writes::default();
+        (0..20).for_each(|n| writes.write(put(n, 1)));
+        writes.save();
+        for n in 0..20 {
+            writes.write(page(7, n + 1));
+            writes.write(page(8, n + 1));
+            writes.write(put(n + 10, 2));
+        }
+        assert_eq!(writes.take_pages(CollectionId(7)).len(), 20);
+        assert_eq!(writes.iter().count(), 20 + 20 + 10);
+        assert_eq!(writes.pending(&key(29)), Some(Some(Bytes::from("2"))));
+        writes.roll_back();
+        assert_eq!(writes.iter().count(), 20);
+        assert_eq!(writes.pending(&key(15)), Some(Some(Bytes::from("1"))));
+    }
+}
