@@ -368,6 +368,9 @@ pub(crate) fn check_and_backup_need_no_disk_that_can_be_written(platform: &Platf
             assert_filled(&Launch::new(platform).in_folder(&copy).start());
         }
         assert!(files(disk.path()) == writable, "nothing was changed");
+        if platform.wine {
+            skip!("Wine makes no links from one disk to another; where the disk can be written it ran");
+        }
         if let Err(why) = disk.make_read_only() {
             skip!("{why}");
         }

@@ -106,7 +106,7 @@ fn see_tables(
 ) -> Result<(Arc<dyn Cold>, Option<View>), StoreError> {
     check_files(folder, Depth::Sizes, options.accept_data_loss)?;
     let tables = folder.path().join(TABLES_FOLDER);
-    let view = View::of(&tables).inspect_err(|error| {
+    let view = View::of(&tables, folder.path()).inspect_err(|error| {
         tracing::debug!(%error, "the tables are opened as they are");
     });
     let view = view.ok();
