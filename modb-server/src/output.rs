@@ -3,9 +3,10 @@
 //! Invariant: no printing macro, since those panic when nobody listens or the disk is full. What is said to a log or as an
 //! error is said as well as possible; what the program was asked for says whether it arrived.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 
 pub use modb_client::terminal::output::in_plain_words;
+use modb_client::terminal::output::is_reader_gone;
 
 /// Says what the program was asked for. A reader that has heard enough is no error.
 ///
@@ -14,7 +15,7 @@ pub use modb_client::terminal::output::in_plain_words;
 pub fn say(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if is_reader_gone(&error) => Ok(()),
         said => said,
     }
 }

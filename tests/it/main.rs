@@ -74,13 +74,14 @@ scenarios! {
     folders::a_fresh_file_system_is_an_empty_folder, unless Redis: "Redis fills any folder";
     folders::a_folder_of_somebody_else_is_left_as_it_was, unless Redis: "Redis fills any folder";
     folders::the_folder_of_another_user_is_named_with_its_owner_and_what_to_do, unless Redis: "Redis words it differently",
-        unless Windows: "rights are lists there, not bits", unless WindowsHost: "rights are lists there, not bits";
+        unless Windows: "no other user is at hand there; what is asked of the system has tests of its own",
+        unless WindowsHost: "as above";
     folders::what_stands_in_place_of_the_folder_is_named, unless Redis: "Redis words it differently";
 
     options::what_is_wrong_on_the_command_line_is_named_with_status_2, unless Redis: "Modb's own";
     options::what_is_wrong_in_the_file_is_shown_where_it_stands, unless Redis: "the file is Modb's own";
     options::arguments_that_are_no_text_are_paths_or_refused, unless Redis: "Modb's own",
-        unless Crossed: "Wine makes text of them";
+        unless Crossed: "Wine has turned them into UTF-16, and lost the byte, before the program sees them";
     options::options_that_promise_what_is_not_there_are_refused_with_the_reason, unless Redis: "Redis has them";
     options::options_without_effect_are_warned_about_once, unless Redis: "Redis has them";
     options::the_same_option_twice_and_contradictions_are_errors;
@@ -93,14 +94,12 @@ scenarios! {
     process::a_terminal_that_goes_away_does_not_end_it, unless Windows: "there is nothing to hang up with",
         unless Redis: "Redis ends";
     process::a_start_waits_for_the_folder_and_says_for_whom, unless Redis: "Redis does not lock its folder";
-    process::being_asked_to_end_during_the_start_is_obeyed, unless Redis: "Redis does not lock its folder",
-        unless Crossed: "the status is Wine's own";
+    process::being_asked_to_end_during_the_start_is_obeyed, unless Redis: "Redis does not lock its folder";
     process::the_first_process_of_a_container_obeys_during_its_start_and_after,
         unless Windows: "containers of Linux", unless Redis: "Redis does not lock its folder";
     process::an_output_that_is_full_or_closed_stops_nothing, unless Windows: "the scenario starts it with a shell",
         unless Redis: "its log is its output";
-    process::a_reader_that_has_heard_enough_changes_no_status, unless Redis: "the tasks are Modb's own",
-        unless Crossed: "a pipe of Linux is none of Windows";
+    process::a_reader_that_has_heard_enough_changes_no_status, unless Redis: "the tasks are Modb's own";
     process::the_log_says_start_stop_and_why, unless Redis: "Redis words it differently";
     process::a_service_manager_is_told_when_it_serves_and_when_it_ends, unless Redis: "it must be told to",
         unless Windows: "services are told of by other means", unless WindowsHost: "services are told of by other means";

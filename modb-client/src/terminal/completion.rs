@@ -241,4 +241,60 @@ mod tests {
             assert!(!script.contains("-?"), "hidden options are not told of:\n{script}");
         }
     }
+
+    /// What is left of a script of PowerShell without its strings; each must end, and every bracket be closed by its like.
+    fn outside_of_strings(script: &str) -> String {
+        let (mut left, mut open, mut chars) = (String::new(), Vec::new(), script.chars());
+        while let Some(char) = chars.next() {
+            match char {
+                '\'' | '"' => assert!(chars.any(|other| other == char), "a string has no end:\n{script}"),
+                '(' | '{' | '[' => open.push(char),
+                ')' | '}' | ']' => {
+                    let expected = match char {
+                        ')' => '(',
+                        '}' => '{',
+                        _ => '[',
+                    };
+                    assert_eq!(open.pop(), Some(expected), "{char:?} closes nothing of its kind:\n{script}");
+                }
+                _ => {}
+            }
+            if !matches!(char, '\'' | '"') {
+                left.push(char);
+            }
+        }
+        assert!(open.is_empty(), "{open:?} stay open:\n{script}");
+        left
+    }
+
+    #[test]
+    fn the_script_for_powershell_has_the_shape_of_one() {
+        let script = program().completion(Shell::PowerShell);
+        let outside = outside_of_strings(&script);
+        let code: Vec<&str> = outside.lines().map(str::trim).collect();
+        assert_eq!(
+            code,
+            [
+                "Register-ArgumentCompleter -Native -CommandName tool -ScriptBlock {",
+                "param($word, $line, $cursor)",
+                "$second = if ($line.CommandElements.Count -gt 1) {  } else {  }",
+                "$known = switch -CaseSensitive ($second) {",
+                "{  }",
+                "default {  }",
+                "}",
+                "$known -split  | Where-Object { $_.StartsWith($word) } |",
+                "ForEach-Object { [System.Management.Automation.CompletionResult]::new($_) }",
+                "}",
+            ]
+        );
+        let words = |page: &str| {
+            let list = script.split_once(page).and_then(|(_, rest)| rest.split('\'').nth(1)).unwrap();
+            list.split(' ').map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            words("'bench' {"),
+            words("default {").into_iter().filter(|word| word != "bench").collect::<Vec<_>>()
+        );
+        assert!(words("default {").iter().any(|word| word == "bench"), "{script}");
+    }
 }

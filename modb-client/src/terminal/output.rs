@@ -5,6 +5,8 @@
 
 use std::io::{self, Write};
 
+use crate::terminal::sys;
+
 /// Writes to standard output, at once.
 ///
 /// # Errors
@@ -23,6 +25,7 @@ pub fn complain(text: &str) {
 /// Whether the output failed because whoever read it has gone: no reason to complain.
 pub fn is_reader_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
+        || error.raw_os_error().is_some_and(|number| Some(number) == sys::READER_GONE)
 }
 
 /// `text` without what Rust puts around what the system says: numbers such as `(os error 111)`, and what it was about to do.

@@ -19,7 +19,7 @@ pub(super) fn explained(error: StoreError, folder: &Path) -> StoreError {
                 return StoreError::Io { what, source };
             };
             let or = if path.starts_with(folder) {
-                format!("let root give the folder away with 'chown -R {user} {}'", folder.display())
+                crate::sys::let_in(folder, &user)
             } else {
                 "name a folder elsewhere".to_owned()
             };

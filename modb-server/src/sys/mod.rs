@@ -5,6 +5,7 @@
 //! - `make_private_folder(path)`, `private(options)`: a new folder or file that its owner alone may read, whatever the umask;
 //! - `open_to_others(path)`: the mode of a folder that others may enter or change;
 //! - `foreign_owner(path)`: the user whose it is and the user of this process, if they differ and the system tells;
+//! - `let_in(folder, user)`: what an administrator has to do so that `user` may use a folder of somebody else;
 //! - `path_from(bytes)`: the path that a client names; `None` if it cannot be one;
 //! - `link_file(original, link)`: another name for a file, on whatever disk, that can be removed without it; where the system
 //!   has such names and allows them;
@@ -34,14 +35,14 @@ pub(crate) use self::process::{forks, prepare_listener};
 pub(crate) use self::unix::model_tests;
 #[cfg(unix)]
 pub(crate) use self::unix::{
-    foreign_owner, free_bytes, is_for_want_of_descriptors, link_file, lower_thread_priority,
+    foreign_owner, free_bytes, is_for_want_of_descriptors, let_in, link_file, lower_thread_priority,
     make_private_folder, max_descriptors, open_to_others, path_from, private, scratch_folder, sync_folder,
 };
 #[cfg(all(test, windows))]
 pub(crate) use self::windows::model_tests;
 #[cfg(windows)]
 pub(crate) use self::windows::{
-    foreign_owner, free_bytes, is_for_want_of_descriptors, link_file, lower_thread_priority,
+    foreign_owner, free_bytes, is_for_want_of_descriptors, let_in, link_file, lower_thread_priority,
     make_private_folder, max_descriptors, open_to_others, path_from, private, scratch_folder, sync_folder,
 };
 

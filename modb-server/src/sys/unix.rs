@@ -50,6 +50,10 @@ pub(crate) fn foreign_owner(path: &Path) -> Option<(String, String)> {
     (owner != user).then(|| (user_name(owner), user_name(user)))
 }
 
+pub(crate) fn let_in(folder: &Path, user: &str) -> String {
+    format!("let root give the folder away with 'chown -R {user} {}'", folder.display())
+}
+
 /// The name of a user, or the number where the system's own list has none.
 fn user_name(id: u32) -> String {
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();

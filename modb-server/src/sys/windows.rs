@@ -1,10 +1,13 @@
 //! Windows: `GetDiskFreeSpaceExW`; NTFS journals names itself and has no call to sync a folder.
 
+mod owner;
+
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::windows::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+pub(crate) use owner::foreign_owner;
 use windows_sys::Win32::Storage::FileSystem::GetDiskFreeSpaceExW;
 use windows_sys::Win32::System::Threading::{
     GetCurrentThread, SetThreadPriority, THREAD_PRIORITY_BELOW_NORMAL,
@@ -45,9 +48,9 @@ pub(crate) fn open_to_others(_path: &Path) -> Option<u32> {
     None
 }
 
-/// Owners are in lists of rights here, and an owner without rights is rare.
-pub(crate) fn foreign_owner(_path: &Path) -> Option<(String, String)> {
-    None
+pub(crate) fn let_in(folder: &Path, user: &str) -> String {
+    let folder = folder.display();
+    format!("let an administrator give it access with 'icacls \"{folder}\" /grant \"{user}:(OI)(CI)F\" /T'")
 }
 
 pub(crate) fn path_from(bytes: &[u8]) -> Option<PathBuf> {

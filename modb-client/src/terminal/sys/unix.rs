@@ -6,6 +6,8 @@ use rustix::termios::tcgetwinsize;
 
 use crate::terminal::window::Stream;
 
+pub(in crate::terminal) const READER_GONE: Option<i32> = None;
+
 /// The locale decides.
 pub(in crate::terminal) const SHOWS_UNICODE: bool = false;
 

@@ -6,12 +6,16 @@ use std::os::windows::io::{AsRawHandle as _, RawHandle};
 use std::os::windows::process::CommandExt as _;
 use std::process::Command;
 
+use windows_sys::Win32::Foundation::ERROR_PIPE_NOT_CONNECTED;
 use windows_sys::Win32::System::Console::{
     CONSOLE_SCREEN_BUFFER_INFO, COORD, ENABLE_VIRTUAL_TERMINAL_PROCESSING, GetConsoleMode,
     GetConsoleScreenBufferInfo, SMALL_RECT, SetConsoleMode,
 };
 
 use crate::terminal::window::Stream;
+
+/// That nobody is at its other end; Rust knows two others.
+pub(in crate::terminal) const READER_GONE: Option<i32> = Some(ERROR_PIPE_NOT_CONNECTED as i32);
 
 /// Rust writes UTF-16 to a console.
 pub(in crate::terminal) const SHOWS_UNICODE: bool = true;
