@@ -59,6 +59,11 @@ impl<'a> Encoder<'a> {
         self.protocol
     }
 
+    /// Goes on in another protocol, as after `HELLO`.
+    pub fn speak(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
     /// Bytes in the buffer, what was there before included.
     pub fn len(&self) -> usize {
         self.out.len()

@@ -2,10 +2,10 @@
 
 use super::machine::spec::Spec;
 use super::machine::table::{self, SLOTS, Table};
-use super::{connection, hashes, keys, lists, server, sets, sorted_sets, strings};
+use super::{connection, hashes, keys, lists, server, sets, sorted_sets, strings, transactions};
 
 /// The lists of the groups.
-static GROUPS: [&[Spec]; 15] = [
+static GROUPS: [&[Spec]; 16] = [
     &strings::COMMANDS,
     &strings::numbers::COMMANDS,
     &strings::bits::COMMANDS,
@@ -21,6 +21,7 @@ static GROUPS: [&[Spec]; 15] = [
     &server::slowlog::COMMANDS,
     &server::admin::COMMANDS,
     &server::care::COMMANDS,
+    &transactions::COMMANDS,
 ];
 
 const COUNT: usize = table::count(&GROUPS);

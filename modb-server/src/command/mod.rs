@@ -15,6 +15,7 @@ mod server;
 mod sets;
 mod sorted_sets;
 mod strings;
+mod transactions;
 
 use modb_net::Seq;
 use modb_net::resp::Args;
@@ -38,6 +39,7 @@ pub use machine::tasks::Tasks;
 #[cfg(test)]
 pub(crate) use machine::testing;
 pub use machine::times::Times;
+pub use machine::transaction::{Load, Transaction, Watches};
 pub use server::config::{warn_of_idle, warn_of_open_door};
 
 use crate::data::{Committed, Data, Held, Need, Parker, Tally, Ticket, Tx, Wake};
@@ -57,12 +59,26 @@ pub struct Outcome {
     pub committed: Committed,
 }
 
-/// Finds the command of a request, or says why it cannot be executed.
+/// Finds the command of a request of a client, or says why it cannot be executed: then nothing of what the client has queued
+/// will be.
 ///
 /// # Errors
 /// The error reply for an unknown command or a wrong number of arguments.
-pub fn resolve(args: Args<'_>) -> Result<Resolved, CommandError> {
-    TABLE.resolve(args)
+pub fn resolve(args: Args<'_>, client: &mut Client) -> Result<Resolved, CommandError> {
+    TABLE.resolve(args).map_err(|error| refuse(args, client, error))
+}
+
+/// What a request is answered with that is not executed for this reason. Nothing of what the client has queued will be.
+#[cold]
+pub fn refuse(args: Args<'_>, client: &mut Client, error: CommandError) -> CommandError {
+    transactions::refuse(args, client, error)
+}
+
+/// What a request is weighed by before it may run.
+#[inline(always)]
+pub fn load(resolved: Resolved, args: Args<'_>, bytes: usize, client: &Client) -> Load {
+    let load = Load { flags: resolved.spec.flags, words: args.len(), bytes };
+    if load.flags.has(Flags::EXECUTES) { client.queued_load().unwrap_or(load) } else { load }
 }
 
 /// Who has a command executed.
@@ -117,7 +133,14 @@ pub fn execute(
     let data = &env.instance.data;
     env.tally.commands.bump();
     client.info.touch(resolved.number, env.now_ms);
-    match data.try_hold(need(resolved.spec, args, data)) {
+    if client.is_in_multi() && !resolved.spec.flags.has(Flags::AT_ONCE) {
+        return Ok(outcome(
+            transactions::queue(resolved, args, client, env.instance),
+            Committed::default(),
+            env.tally,
+        ));
+    }
+    match data.try_hold(need(resolved.spec, args, client, data)) {
         Ok(held) => run(resolved, args, client, env, scratch, held),
         Err(need) => {
             let held = data.hold_or_queue(need, env.host.waker());
@@ -161,7 +184,7 @@ pub fn execute_sleeping(
     scratch: &mut Scratch,
     parker: &Parker,
 ) -> Outcome {
-    let env = Env { host: parker, may_sleep: true, ..*env };
+    let env = Env { may_sleep: true, ..*env };
     if resolved.spec.flags.has(Flags::WRITE) {
         // Before it holds what others want.
         env.instance.data.store().wait_for_room();
@@ -218,6 +241,7 @@ fn run<'d>(
     if let Some(missed) = tx.missed() {
         // It has changed nothing, and is run again.
         drop(tx);
+        client.take_back();
         let held = data.hold(data.need_more(held, missed), || host.waker());
         return run_if_held(resolved, args, client, env, scratch, held);
     }
@@ -238,9 +262,13 @@ fn run<'d>(
         return Err(Begun::new(resolved, On::Thread(done)));
     }
     held.end();
-    if spec.keys.is_empty() && spec.flags.has(Flags::READONLY) {
-        // It has seen a whole database.
-        committed.read = data.store().committed();
+    if spec.keys.is_empty() {
+        if spec.flags.has(Flags::READONLY) {
+            // It has seen a whole database.
+            committed.read = data.store().committed();
+        } else if spec.flags.has(Flags::EXECUTES) {
+            transactions::has_run(client, &mut reply);
+        }
     }
     Ok(outcome(reply, committed, tally))
 }
@@ -254,7 +282,7 @@ fn outcome(reply: Result<Reply, CommandError>, committed: Committed, tally: &Tal
 
 /// The stripes that the rule asks for.
 #[inline]
-fn need(spec: &Spec, args: Args<'_>, data: &Data) -> Need {
+fn need(spec: &Spec, args: Args<'_>, client: &Client, data: &Data) -> Need {
     if spec.flags.has(Flags::ALL_KEYS) {
         return Need::everything();
     }
@@ -265,7 +293,11 @@ fn need(spec: &Spec, args: Args<'_>, data: &Data) -> Need {
         return if one_record { Need::NOTHING } else { data.need_one(&args[index]) };
     }
     if spec.keys.is_empty() {
-        return if spec.walks() { data.need_to_walk() } else { Need::NOTHING };
+        return match () {
+            () if spec.walks() => data.need_to_walk(),
+            () if spec.flags.has(Flags::EXECUTES) => client.needs_to_execute(),
+            () => Need::NOTHING,
+        };
     }
     need_several(spec, args, data)
 }

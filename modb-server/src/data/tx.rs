@@ -157,6 +157,16 @@ impl<'a> Tx<'a> {
         Self { frees, ..self }
     }
 
+    /// As [`Tx::freeing`], for several commands together.
+    pub fn set_freeing(&mut self, frees: bool) {
+        self.frees = frees;
+    }
+
+    /// What was read includes all that there is: every stripe is held.
+    pub fn has_seen_all(&mut self) {
+        self.read = self.data.store.committed();
+    }
+
     /// For those who may not sleep: they have asked [`Store::crowded_until`](crate::store::Store::crowded_until) before.
     pub fn at_once(self, at_once: bool) -> Self {
         Self { at_once, ..self }

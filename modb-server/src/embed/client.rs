@@ -74,8 +74,8 @@ impl LocalClient {
                 may_sleep: true,
             };
             let (mut awaited, mut gave_up) = (Seq::ZERO, None);
-            let reply = command::resolve(args).and_then(|resolved| {
-                if resolved.spec.flags.has(Flags::BLOCKING) {
+            let reply = command::resolve(args, client).and_then(|resolved| {
+                if resolved.spec.flags.has(Flags::BLOCKING) && !client.is_in_multi() {
                     return Err("ERR this command waits, which a client in the same process cannot"
                         .to_owned()
                         .into());

@@ -314,7 +314,11 @@ impl Service for Worker {
     }
 
     fn session_bytes(&self, session: &Session) -> usize {
-        session.partial.as_ref().map_or(0, |decoder| size_of::<RequestDecoder>() + decoder.memory_bytes())
+        let decoder = session
+            .partial
+            .as_ref()
+            .map_or(0, |decoder| size_of::<RequestDecoder>() + decoder.memory_bytes());
+        decoder + session.client.transaction_bytes()
     }
 
     fn may_be_evicted(&self, session: &Session) -> bool {

@@ -12,7 +12,7 @@ use modb_net::{Address, Flow, Handle, Out, Seq, Turn, Workers};
 
 use super::{Message, Net, Session, Worker};
 use crate::command::{
-    self, Begun, Client, CommandError, Env, Flags, Host, Outcome, Reply, Resolved, Scratch, Then,
+    self, Begun, Client, CommandError, Env, Flags, Host, Load, Outcome, Reply, Resolved, Scratch, Then,
 };
 use crate::data::Wake;
 
@@ -75,8 +75,6 @@ impl Wake for Resume {
     }
 }
 
-/// What an argument takes beside its bytes while its command gathers what it writes, about.
-const BATCHED_ARG_BYTES: usize = 128;
 /// How often what a command writes is there until it is written: in its batch, whose values then become those of the records,
 /// and in the log's buffer.
 const BATCH_COPIES: usize = 2;
@@ -110,11 +108,13 @@ impl Worker {
         if is_inline && self.is_stranger(args, true, client, now_ms) {
             return Some(Flow::Close);
         }
-        let resolved = match command::resolve(args) {
+        let resolved = match command::resolve(args, client) {
             Ok(resolved) if client.authenticated || resolved.spec.flags.has(Flags::NO_AUTH) => resolved,
             Ok(_) => {
                 self.calls.add_rejected(args);
-                self.error(client, out, b"NOAUTH Authentication required.");
+                let error = CommandError::Text("NOAUTH Authentication required.".into());
+                let error = command::refuse(args, client, error);
+                self.error(client, out, &error.text());
                 return None;
             }
             Err(_) if self.is_stranger(args, false, client, now_ms) => return Some(Flow::Close),
@@ -124,17 +124,19 @@ impl Worker {
                 return None;
             }
         };
-        if self.is_paused(conn, resolved.spec, now_ms, turn) {
+        let load = command::load(resolved, args, bytes, client);
+        if self.is_paused(conn, resolved.spec, &load, now_ms, turn) {
             return Some(Flow::Blocked);
         }
-        if self.is_crowded(conn, resolved.spec) {
+        if self.is_crowded(conn, &load) {
             return Some(Flow::Parked);
         }
-        match self.room_for_batch(resolved.spec, args, bytes, out) {
+        match self.room_for_batch(&load, out) {
             Room::Free => {}
             Room::Short => return Some(Flow::AwaitRoom),
             Room::Never(text) => {
-                self.error(client, out, text.as_bytes());
+                let error = command::refuse(args, client, CommandError::Text(text.into()));
+                self.error(client, out, &error.text());
                 return None;
             }
         }
@@ -162,13 +164,14 @@ impl Worker {
         let now_ms = self.clock.now_ms(turn.now);
         // What was done waits for nothing else; who is paused, or waits for memory, stands in no queue meanwhile.
         if !waits.has_run() {
-            if self.is_paused(conn, resolved.spec, now_ms, turn) {
+            let load = command::load(resolved, args, bytes, client);
+            if self.is_paused(conn, resolved.spec, &load, now_ms, turn) {
                 return Some(Flow::Blocked);
             }
-            if self.is_crowded(conn, resolved.spec) {
+            if self.is_crowded(conn, &load) {
                 return Some(Flow::Parked);
             }
-            if !matches!(self.room_for_batch(resolved.spec, args, bytes, out), Room::Free) {
+            if !matches!(self.room_for_batch(&load, out), Room::Free) {
                 return Some(Flow::AwaitRoom);
             }
         }
@@ -227,10 +230,13 @@ impl Worker {
         &mut self,
         conn: Handle<'_>,
         spec: &command::Spec,
+        load: &Load,
         now_ms: u64,
         turn: &Turn<'_, Self>,
     ) -> bool {
-        let Some(until_ms) = self.instance.clients.paused_until(spec, now_ms) else { return false };
+        let Some(until_ms) = self.instance.clients.paused_until(spec, load.flags, now_ms) else {
+            return false;
+        };
         let at = turn.now + Duration::from_millis(until_ms - now_ms);
         self.resume_at = Some(self.resume_at.map_or(at, |first| first.min(at)));
         self.paused.push(conn.token());
@@ -239,8 +245,8 @@ impl Worker {
 
     /// Whether a write has to wait until the store has room.
     #[inline]
-    fn is_crowded(&mut self, conn: Handle<'_>, spec: &command::Spec) -> bool {
-        if !spec.flags.has(Flags::WRITE) {
+    fn is_crowded(&mut self, conn: Handle<'_>, load: &Load) -> bool {
+        if !load.flags.has(Flags::WRITE) {
             return false;
         }
         let Some(until) = self.instance.data.store().crowded_until() else { return false };
@@ -295,24 +301,18 @@ impl Worker {
         }
     }
 
-    /// Whether there is memory for what a command of so many `request_bytes` gathers before it is applied.
-    fn room_for_batch(
-        &self,
-        spec: &command::Spec,
-        args: Args<'_>,
-        request_bytes: usize,
-        out: &mut Out<'_>,
-    ) -> Room {
-        if !spec.flags.has(Flags::WRITE) {
+    /// Whether there is memory for what a request gathers before it is applied.
+    fn room_for_batch(&self, load: &Load, out: &mut Out<'_>) -> Room {
+        if !load.flags.has(Flags::WRITE) {
             return Room::Free;
         }
-        let bytes = request_bytes.saturating_add(args.len().saturating_mul(BATCHED_ARG_BYTES));
+        let bytes = load.batch_bytes();
         if bytes <= modb_net::Limits::SMALL_REPLY_BYTES {
             return Room::Free;
         }
         let most = self.instance.settings.number("client-query-buffer-limit");
         if bytes > usize::try_from(most).unwrap_or(usize::MAX) {
-            let (count, mib) = (args.len(), bytes >> 20);
+            let (count, mib) = (load.words, bytes >> 20);
             return Room::Never(format!(
                 "ERR a command with {count} arguments takes {mib} MiB while it runs, more than client-query-buffer-limit \
                  allows; split it"

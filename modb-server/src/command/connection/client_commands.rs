@@ -21,13 +21,13 @@ pub(crate) static SUBCOMMANDS: [Spec; 17] = [
     Spec::new("connection", "info", info, 2).flags(ANY).docs("", "6.2.0", "O(1)", "Describes this connection."),
     Spec::new("connection", "list", list, -2).flags(ADMIN)
         .docs("[TYPE normal|master|replica|pubsub] [ID client-id...]", "2.4.0", "O(N) with N connections", "Describes connections."),
-    Spec::new("connection", "kill", kill, -3).flags(ADMIN)
+    Spec::new("connection", "kill", kill, -3).flags(ADMIN).flags(&[Flags::OUTSIDE])
         .docs("<ip:port|([ID client-id]|[TYPE normal|master|replica|pubsub]|[USER username]|[ADDR ip:port]|[LADDR ip:port]|[SKIPME yes-no])...>",
             "2.4.0", "O(N) with N connections", "Closes connections."),
-    Spec::new("connection", "pause", pause, -3).flags(ADMIN)
+    Spec::new("connection", "pause", pause, -3).flags(ADMIN).flags(&[Flags::OUTSIDE])
         .docs("timeout [WRITE|ALL]", "3.0.0", "O(1)", "Lets commands wait for so many milliseconds."),
-    Spec::new("connection", "unpause", unpause, 2).flags(ADMIN).docs("", "6.2.0", "O(N) with N waiting connections", "Ends the pause."),
-    Spec::new("connection", "reply", reply, 3).flags(ANY).docs("<ON|OFF|SKIP>", "3.2.0", "O(1)", "Chooses which replies this connection gets."),
+    Spec::new("connection", "unpause", unpause, 2).flags(ADMIN).flags(&[Flags::OUTSIDE]).docs("", "6.2.0", "O(N) with N waiting connections", "Ends the pause."),
+    Spec::new("connection", "reply", reply, 3).flags(ANY).flags(&[Flags::NO_MULTI]).docs("<ON|OFF|SKIP>", "3.2.0", "O(1)", "Chooses which replies this connection gets."),
     Spec::new("connection", "unblock", unblock, -3).flags(ADMIN)
         .docs("client-id [TIMEOUT|ERROR]", "5.0.0", "O(1)", "Ends the waiting of a connection that waits."),
     Spec::new("connection", "no-evict", no_evict, 3).flags(ADMIN).docs("<ON|OFF>", "7.0.0", "O(1)", "Spares this connection when memory runs out.")

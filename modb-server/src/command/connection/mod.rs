@@ -30,9 +30,9 @@ pub(super) static COMMANDS: [Spec; 8] = [
         .differs("there is one user, `default`"),
     Spec::new("connection", "select", select, 2).flags(&[Flags::LOADING, Flags::STALE, Flags::FAST])
         .docs("index", "1.0.0", "O(1)", "Selects a database."),
-    Spec::new("connection", "quit", quit, -1).flags(OPEN)
+    Spec::new("connection", "quit", quit, -1).flags(OPEN).flags(&[Flags::AT_ONCE])
         .docs("", "1.0.0", "O(1)", "Closes the connection."),
-    Spec::new("connection", "reset", reset, 1).flags(OPEN)
+    Spec::new("connection", "reset", reset, 1).flags(OPEN).flags(&[Flags::AT_ONCE])
         .docs("", "6.2.0", "O(1)", "Sets the connection back to how it began."),
     Spec::new("connection", "client", unreachable_parent, -2)
         .docs("", "2.4.0", "Depends on subcommand.", "The connections of the server.")

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use modb_net::Limits;
-use modb_net::resp::Encoder;
+use modb_net::resp::{Encoder, Protocol};
 
 use crate::command::language::packed::Packed;
 
@@ -53,7 +53,9 @@ pub enum Reply {
     /// Many strings.
     Packed(Packed),
     /// An error inside an array; begins with its code.
-    Error(String),
+    Error(Vec<u8>),
+    /// What was answered before the protocol changed, inside an array.
+    Spoken(Protocol, Box<Reply>),
 }
 
 impl Reply {
@@ -106,7 +108,9 @@ impl Reply {
             Self::Bulk(bytes) => bytes.len(),
             Self::Text(text) => text.len(),
             Self::Packed(strings) => strings.bytes(),
-            Self::Verbatim(text) | Self::Error(text) => text.len(),
+            Self::Verbatim(text) => text.len(),
+            Self::Error(text) => text.len(),
+            Self::Spoken(_, reply) => reply.bytes(),
             Self::Array(items) | Self::Set(items) => items.iter().map(|item| HEAD_BYTES + item.bytes()).sum(),
             Self::Map(pairs) => {
                 pairs.iter().map(|(key, value)| 2 * HEAD_BYTES + key.bytes() + value.bytes()).sum()
@@ -139,6 +143,12 @@ impl Reply {
             Self::Null => out.null(),
             Self::NullArray => out.null_array(),
             Self::Error(text) => out.error(text),
+            Self::Spoken(protocol, reply) => {
+                let now = out.protocol();
+                out.speak(*protocol);
+                reply.encode(out);
+                out.speak(now);
+            }
             Self::Array(items) => {
                 out.array(items.len());
                 items.iter().for_each(|item| item.encode(out));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use modb_net::resp::Protocol;
 
+use super::transaction::{Transaction, Watches};
 use crate::command::{Begun, ClientInfo};
 
 /// Which replies a client wants (`CLIENT REPLY`).
@@ -56,12 +57,16 @@ pub struct Client {
 pub struct Rare {
     /// What its first request waits for, if it was begun.
     pub begun: Option<Begun>,
+    /// What it has queued since `MULTI`.
+    pub transaction: Option<Transaction>,
+    /// The keys that it watches.
+    pub watches: Option<Watches>,
 }
 
 impl Rare {
     fn is_nothing(&self) -> bool {
-        let Self { begun } = self;
-        begun.is_none()
+        let Self { begun, transaction, watches } = self;
+        begun.is_none() && transaction.is_none() && watches.is_none()
     }
 }
 
@@ -118,6 +123,7 @@ impl Client {
         self.authenticated = authenticated;
         self.reply_mode = ReplyMode::On;
         self.info.set_name(b"");
+        self.end_transaction();
     }
 
     /// Whether the reply of the command just executed is wanted.

@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use modb_net::resp::Protocol;
 use modb_net::{Address, Peer};
 
 use super::table::Table;
-use crate::command::Spec;
+use crate::command::{Flags, Spec};
 
 /// What others see of a client.
 #[derive(Debug)]
@@ -24,15 +24,27 @@ pub struct ClientInfo {
     /// When it came, in milliseconds since 1970.
     pub created_ms: u64,
     last_ms: AtomicU64,
-    database: AtomicU32,
-    worker: AtomicU32,
+    database: AtomicU16,
+    worker: AtomicU16,
     resp3: AtomicBool,
     no_evict: AtomicBool,
     no_touch: AtomicBool,
+    /// One more than the commands that it has queued; 0: it queues none.
+    queued: AtomicU32,
     /// The command it sent last, as a number of [`Table::by_number`].
     last_command: AtomicU32,
     /// Names, for those that have set one.
     names: OnceLock<Box<Mutex<Names>>>,
+}
+
+/// What others see of a client and its commands change.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    database: u32,
+    resp3: bool,
+    no_evict: bool,
+    no_touch: bool,
+    names: Names,
 }
 
 /// What a client says about itself.
@@ -50,11 +62,12 @@ impl ClientInfo {
             connection,
             created_ms: now_ms,
             last_ms: AtomicU64::new(now_ms),
-            database: AtomicU32::new(0),
-            worker: AtomicU32::new(0),
+            database: AtomicU16::new(0),
+            worker: AtomicU16::new(0),
             resp3: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
+            queued: AtomicU32::new(0),
             last_command: AtomicU32::new(u32::MAX),
             names: OnceLock::new(),
         }
@@ -62,7 +75,7 @@ impl ClientInfo {
 
     /// Says which worker serves it.
     pub fn set_worker(&self, worker: usize) {
-        self.worker.store(worker as u32, Ordering::Relaxed);
+        self.worker.store(worker as u16, Ordering::Relaxed);
     }
 
     /// Where its connection is, if it has one.
@@ -81,7 +94,8 @@ impl ClientInfo {
     }
 
     pub(crate) fn set_database(&self, database: u32) {
-        self.database.store(database, Ordering::Relaxed);
+        // There are at most 2^16 of them.
+        self.database.store(database as u16, Ordering::Relaxed);
     }
 
     pub(crate) fn set_protocol(&self, protocol: Protocol) {
@@ -94,6 +108,33 @@ impl ClientInfo {
 
     pub(crate) fn set_no_touch(&self, on: bool) {
         self.no_touch.store(on, Ordering::Relaxed);
+    }
+
+    /// How many commands it has queued, if it does queue them.
+    pub(crate) fn set_queued(&self, queued: Option<u32>) {
+        self.queued.store(queued.map_or(0, |queued| queued.saturating_add(1)), Ordering::Relaxed);
+    }
+
+    /// What commands change of this.
+    pub(crate) fn shown(&self) -> Shown {
+        Shown {
+            database: self.database.load(Ordering::Relaxed).into(),
+            resp3: self.resp3.load(Ordering::Relaxed),
+            no_evict: self.no_evict.load(Ordering::Relaxed),
+            no_touch: self.no_touch.load(Ordering::Relaxed),
+            names: self.names(),
+        }
+    }
+
+    /// Shows what it did before.
+    pub(crate) fn show(&self, shown: Shown) {
+        self.set_database(shown.database);
+        self.resp3.store(shown.resp3, Ordering::Relaxed);
+        self.set_no_evict(shown.no_evict);
+        self.set_no_touch(shown.no_touch);
+        if self.names.get().is_some() {
+            self.with_names(|names| *names = shown.names);
+        }
     }
 
     pub(crate) fn touch(&self, command: u32, now_ms: u64) {
@@ -160,6 +201,10 @@ impl ClientInfo {
         let names = self.names();
         let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
         let mut flags = String::new();
+        let queued = i64::from(self.queued.load(Ordering::Relaxed)) - 1;
+        if queued >= 0 {
+            flags.push('x');
+        }
         if self.no_evict.load(Ordering::Relaxed) {
             flags.push('e');
         }
@@ -174,7 +219,7 @@ impl ClientInfo {
         let _ = write!(
             line,
             "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 \
-             multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 \
+             multi={queued} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 \
              events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={} worker={}",
             self.id,
             self.address(),
@@ -273,15 +318,15 @@ impl Registry {
         self.paused_until_ms.store(until_ms, Ordering::Release);
     }
 
-    /// Until when a command of `spec` has to wait, in milliseconds since 1970.
-    pub fn paused_until(&self, spec: &Spec, now_ms: u64) -> Option<u64> {
+    /// Until when a command of `spec` has to wait, which does what `flags` say, in milliseconds since 1970.
+    pub fn paused_until(&self, spec: &Spec, flags: Flags, now_ms: u64) -> Option<u64> {
         let until = self.paused_until_ms.load(Ordering::Acquire);
         if until <= now_ms {
             return None;
         }
         let held = self.pause_all.load(Ordering::Relaxed)
-            || spec.flags.has(crate::command::Flags::WRITE)
-            || spec.flags.has(crate::command::Flags::MAY_REPLICATE);
+            || flags.has(Flags::WRITE)
+            || flags.has(Flags::MAY_REPLICATE);
         // Whoever paused must be able to go on.
         (held && spec.group != "connection").then_some(until)
     }

@@ -18,3 +18,4 @@ pub(crate) mod tasks;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod times;
+pub(crate) mod transaction;

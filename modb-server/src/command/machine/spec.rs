@@ -54,6 +54,13 @@ impl Flags {
     /// Its key is kept in several records, so that even one key is read under its stripe. Not shown.
     pub const MANY_RECORDS: Self = Self(1 << 17);
 
+    /// Executed at once also after `MULTI`. Not shown.
+    pub const AT_ONCE: Self = Self(1 << 29);
+    /// It executes what was queued. Not shown.
+    pub const EXECUTES: Self = Self(1 << 30);
+    /// It acts outside of the data and of its client, so that it must not be done twice. Not shown.
+    pub const OUTSIDE: Self = Self(1 << 31);
+
     /// The names that `COMMAND INFO` shows, in its order.
     const SHOWN: [(Self, &'static str); 16] = [
         (Self::WRITE, "write"),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use modb_net::resp::{Decoded, Encoder, Limits, ReplyDecoder, RequestDecoder, Value};
 
-use crate::command::{Client, Env, Instance, NoNetwork, Scratch, TABLE, execute_sleeping, resolve};
+use crate::command::{Client, Env, Host, Instance, NoNetwork, Scratch, TABLE, execute_sleeping, resolve};
 use crate::config::Settings;
-use crate::data::{Data, Parker, Tally};
+use crate::data::{Data, Parker, Tally, Wake};
 use crate::store::{EngineKind, OpenOptions, Store, open};
 
 /// A database in memory with one client, and a clock that stands still unless moved.
@@ -17,11 +17,23 @@ pub(crate) struct Bench {
     scratch: RefCell<Scratch>,
     tally: Tally,
     parker: Parker,
+    /// There is no room for a large reply.
+    pub(crate) is_short: Cell<bool>,
     pub(crate) now_ms: Cell<u64>,
 }
 
 /// When the clock of a [`Bench`] starts, in milliseconds since 1970.
 pub(crate) const START_MS: u64 = 1_700_000_000_000;
+
+impl Host for Bench {
+    fn has_room(&self, _: usize) -> bool {
+        !self.is_short.get()
+    }
+
+    fn waker(&self) -> Box<dyn Wake> {
+        self.parker.waker()
+    }
+}
 
 impl Bench {
     pub(crate) fn new() -> Self {
@@ -40,6 +52,7 @@ impl Bench {
             scratch: RefCell::default(),
             tally: Tally::default(),
             parker: Parker::default(),
+            is_short: Cell::new(false),
             now_ms: Cell::new(START_MS),
         }
     }
@@ -58,10 +71,10 @@ impl Bench {
             network: &NoNetwork,
             tally: &self.tally,
             now_ms: self.now_ms.get(),
-            host: &self.parker,
+            host: self,
             may_sleep: true,
         };
-        let reply = resolve(args).and_then(|resolved| {
+        let reply = resolve(args, &mut client).and_then(|resolved| {
             let scratch = &mut self.scratch.borrow_mut();
             execute_sleeping(resolved, args, &mut client, &env, scratch, &self.parker).reply
         });
@@ -75,6 +88,10 @@ impl Bench {
             return Value::Null;
         }
         ReplyDecoder::default().decode(&mut &out[..]).unwrap().unwrap()
+    }
+
+    pub(crate) fn with_client<R>(&self, work: impl FnOnce(&mut Client) -> R) -> R {
+        work(&mut self.client.borrow_mut())
     }
 
     /// Executes an inline command; the reply as [`show`] writes it.

@@ -55,9 +55,9 @@ pub(crate) static COMMANDS: [Spec; 7] = [
         ]),
     Spec::new("server", "debug", unreachable_parent, -2).docs("", "1.0.0", "Depends on subcommand.", "For tests of clients.")
         .with(&[
-            Spec::new("server", "sleep", debug_sleep, 3).flags(ADMIN).docs("seconds", "1.0.0", "O(1)", "Lets this connection's worker sleep.")
+            Spec::new("server", "sleep", debug_sleep, 3).flags(ADMIN).flags(&[Flags::OUTSIDE]).docs("seconds", "1.0.0", "O(1)", "Lets this connection's worker sleep.")
                 .differs("one worker sleeps, not the server; at most 60 seconds"),
-            Spec::new("server", "hold", debug_hold, 4).flags(ADMIN).keys(HELD_KEY).docs("key milliseconds", "7.2.0", "O(1)", "Keeps others from writing the key for a while, as a slow command does.")
+            Spec::new("server", "hold", debug_hold, 4).flags(ADMIN).flags(&[Flags::NO_MULTI]).keys(HELD_KEY).docs("key milliseconds", "7.2.0", "O(1)", "Keeps others from writing the key for a while, as a slow command does.")
                 .differs("Redis has none: there a slow command stops everybody"),
             Spec::new("server", "error", debug_error, 3).flags(ADMIN).docs("text", "1.0.0", "O(1)", "Answers with this error."),
             Spec::new("server", "small-pages", debug_small_pages, 3).flags(ADMIN)

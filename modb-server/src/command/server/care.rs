@@ -19,8 +19,8 @@ const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::NO_ASYNC_LOADING
 pub(crate) static COMMANDS: [Spec; 1] = [
     Spec::new("server", "modb", unreachable_parent, -2).docs("", "7.2.0", "Depends on subcommand.", "Care of the data folder.")
         .with(&[
-            Spec::new("server", "backup", backup, -3).flags(ADMIN).docs("folder [FULL]", "7.2.0", "O(N) with N bytes of data", "Copies the data into a new folder, in the background."),
-            Spec::new("server", "compact", compact, 2).flags(ADMIN).docs("", "7.2.0", "O(N) with N bytes of data", "Gives back the space of what was removed, in the background."),
+            Spec::new("server", "backup", backup, -3).flags(ADMIN).flags(&[Flags::OUTSIDE]).docs("folder [FULL]", "7.2.0", "O(N) with N bytes of data", "Copies the data into a new folder, in the background."),
+            Spec::new("server", "compact", compact, 2).flags(ADMIN).flags(&[Flags::OUTSIDE]).docs("", "7.2.0", "O(N) with N bytes of data", "Gives back the space of what was removed, in the background."),
             Spec::new("server", "status", status, 2).flags(ADMIN).docs("", "7.2.0", "O(1)", "Says which folder is served and how the last such task went."),
             Spec::new("server", "help", help, 2).flags(&[Flags::LOADING, Flags::STALE]).docs("", "7.2.0", "O(1)", "Says what the subcommands do."),
         ]),

@@ -17,6 +17,7 @@ use crate::command::{CommandError, Ctx, Reply, Then, in_thread};
 
 const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
 const SAVING: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::NO_ASYNC_LOADING];
+const OUTSIDE: &[Flags] = &[Flags::OUTSIDE];
 const ANY_FAST: &[Flags] = &[Flags::LOADING, Flags::STALE, Flags::FAST];
 const WHOLE: &[Flags] = &[Flags::WRITE, Flags::ALL_KEYS];
 
@@ -35,18 +36,18 @@ pub(super) static COMMANDS: [Spec; 11] = [
         .docs("[section...]", "1.0.0", "O(1)", "Describes the server in numbers."),
     Spec::new("server", "shutdown", shutdown, -1).flags(&[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE, Flags::NO_MULTI, Flags::ALLOW_BUSY])
         .docs("[NOSAVE|SAVE] [NOW] [FORCE] [ABORT]", "1.0.0", "O(1)", "Ends the server.").differs("always graceful; nothing acknowledged is lost, whatever the options"),
-    Spec::new("server", "save", save, 1).flags(SAVING).docs("", "1.0.0", "O(N) with N bytes not yet synced", "Syncs the data to the disk.")
+    Spec::new("server", "save", save, 1).flags(SAVING).flags(&[Flags::NO_MULTI]).docs("", "1.0.0", "O(N) with N bytes not yet synced", "Syncs the data to the disk.")
         .differs("syncs the log; there is no dump file"),
-    Spec::new("server", "bgsave", bgsave, -1).flags(SAVING).docs("[SCHEDULE]", "1.0.0", "O(N) with N bytes not yet synced", "Syncs the data to the disk.")
+    Spec::new("server", "bgsave", bgsave, -1).flags(SAVING).flags(OUTSIDE).docs("[SCHEDULE]", "1.0.0", "O(N) with N bytes not yet synced", "Syncs the data to the disk.")
         .differs("syncs the log; there is no dump file"),
     Spec::new("server", "lastsave", lastsave, 1).flags(&[Flags::ADMIN, Flags::LOADING, Flags::STALE, Flags::FAST])
         .docs("", "1.0.0", "O(1)", "Returns when data was saved, in seconds since 1970.").differs("always now: every write is logged when it is acknowledged"),
     Spec::new("server", "config", unreachable_parent, -2).docs("", "2.0.0", "Depends on subcommand.", "The configuration of the server.")
         .with(&[
             Spec::new("server", "get", config::get, -3).flags(ADMIN).docs("parameter...", "2.0.0", "O(N) with N parameters", "Returns parameters whose names match."),
-            Spec::new("server", "set", config::set, -4).flags(ADMIN).docs("(parameter value)...", "2.0.0", "O(N) with N parameters", "Sets parameters, all of them or none."),
-            Spec::new("server", "rewrite", config::rewrite, 2).flags(ADMIN).docs("", "2.8.0", "O(N) with N parameters", "Writes the configuration into its file."),
-            Spec::new("server", "resetstat", config::resetstat, 2).flags(ADMIN).docs("", "2.0.0", "O(1)", "Sets the counts of INFO to 0."),
+            Spec::new("server", "set", config::set, -4).flags(ADMIN).flags(OUTSIDE).docs("(parameter value)...", "2.0.0", "O(N) with N parameters", "Sets parameters, all of them or none."),
+            Spec::new("server", "rewrite", config::rewrite, 2).flags(ADMIN).flags(OUTSIDE).docs("", "2.8.0", "O(N) with N parameters", "Writes the configuration into its file."),
+            Spec::new("server", "resetstat", config::resetstat, 2).flags(ADMIN).flags(OUTSIDE).docs("", "2.0.0", "O(1)", "Sets the counts of INFO to 0."),
             Spec::new("server", "help", config_help, 2).flags(&[Flags::LOADING, Flags::STALE]).docs("", "5.0.0", "O(1)", "Says what the subcommands do."),
         ]),
 ];

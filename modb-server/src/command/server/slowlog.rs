@@ -24,7 +24,7 @@ pub(crate) static COMMANDS: [Spec; 1] = [Spec::new("server", "slowlog", unreacha
             "O(1)",
             "Returns how many entries the slow log has.",
         ),
-        Spec::new("server", "reset", reset, 2).flags(ADMIN).docs(
+        Spec::new("server", "reset", reset, 2).flags(ADMIN).flags(&[Flags::OUTSIDE]).docs(
             "",
             "2.2.12",
             "O(N) with N entries",

@@ -1,0 +1,295 @@
+//! What a client has queued since `MULTI`, and the keys that it watches.
+//!
+//! Invariants: what is queued was found in the table, with as many words as it must have; which stripes all of it needs is
+//! known without looking at it again. A run that is given up leaves the queue, the watches and what clients see of each other
+//! ([`Before`]) as they were, and what acts outside of the data is done once, however often it is run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use modb_net::resp::{Args, Decoded, Limits, Protocol, RequestDecoder, encode_request};
+
+use super::client::{Client, ReplyMode};
+use super::clients::Shown;
+use super::spec::Flags;
+use super::table::Resolved;
+use crate::command::language::reply::Reply;
+use crate::data::{Data, Need, Told, Union, Watch};
+
+/// What a word takes beside its bytes while commands gather what they write, about.
+const BATCHED_WORD_BYTES: usize = 128;
+
+/// What one watched key takes beside its bytes, which are there three times, about.
+const WATCH_BYTES: usize = 256;
+
+/// What a request is weighed by before it may run.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// What its commands are.
+    pub flags: Flags,
+    /// Its words.
+    pub words: usize,
+    /// Its bytes.
+    pub bytes: usize,
+}
+
+impl Load {
+    /// What there is while it gathers what it writes, about.
+    pub fn batch_bytes(&self) -> usize {
+        self.bytes.saturating_add(self.words.saturating_mul(BATCHED_WORD_BYTES))
+    }
+}
+
+/// Since `MULTI`.
+#[derive(Debug)]
+pub struct Transaction {
+    pub(crate) queue: Queue,
+    /// A request was refused: nothing of it will be executed.
+    pub(crate) spoiled: bool,
+    /// It is executed now, or is to be executed again.
+    before: Option<Before>,
+}
+
+/// Requests that will be executed together.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    requests: Vec<u8>,
+    commands: Vec<Queued>,
+    words: usize,
+    flags: Flags,
+    stripes: Union,
+    /// It works on whole databases.
+    everything: bool,
+    /// Replies of what acts outside of the data and was done by a run that was given up.
+    done: BTreeMap<usize, Reply>,
+}
+
+#[derive(Debug)]
+struct Queued {
+    resolved: Resolved,
+    /// Where its request ends.
+    end: usize,
+}
+
+impl Transaction {
+    pub(crate) fn new() -> Self {
+        Self { queue: Queue::default(), spoiled: false, before: None }
+    }
+
+    /// Whether requests are queued now, instead of being executed.
+    pub(crate) fn is_executing(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// Heap memory held, in bytes.
+    fn bytes(&self) -> usize {
+        self.queue.requests.capacity() + self.queue.commands.capacity() * size_of::<Queued>() + Union::BYTES
+    }
+}
+
+impl Queue {
+    pub(crate) fn push(&mut self, resolved: Resolved, args: Args<'_>, data: &Data) {
+        let spec = resolved.spec;
+        encode_request(&mut self.requests, args.iter());
+        self.commands.push(Queued { resolved, end: self.requests.len() });
+        self.words += args.len();
+        self.flags = self.flags.and(spec.flags);
+        self.everything |=
+            spec.flags.has(Flags::ALL_KEYS) || spec.keys.is_empty() && spec.flags.has(Flags::READONLY);
+        spec.for_each_key(args, |index, _| data.add_key(&mut self.stripes, &args[index]));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// What its commands are, together.
+    pub(crate) fn flags(&self) -> Flags {
+        self.flags
+    }
+
+    /// Whether it works on whole databases.
+    pub(crate) fn has_everything(&self) -> bool {
+        self.everything
+    }
+
+    /// Calls `visit` with each request, until that fails.
+    pub(crate) fn for_each<E>(
+        &self,
+        mut visit: impl FnMut(usize, Resolved, Args<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // It was within all limits when it came.
+        let limits = Limits { max_bulk_bytes: u32::MAX >> 1, ..Limits::default() };
+        let mut decoder = RequestDecoder::new();
+        let mut from = 0;
+        for (at, queued) in self.commands.iter().enumerate() {
+            let request = &self.requests[from..queued.end];
+            from = queued.end;
+            let decoded = decoder.decode(request, &limits);
+            debug_assert_eq!(decoded, Ok(Decoded::Request { consumed: request.len() }));
+            visit(at, queued.resolved, decoder.args(request))?;
+        }
+        Ok(())
+    }
+
+    /// The reply of a command that was executed by a run that was given up, and is not done again.
+    pub(crate) fn done(&self, at: usize) -> Option<&Reply> {
+        self.done.get(&at)
+    }
+
+    /// Remembers such replies.
+    pub(crate) fn note_done(&mut self, done: BTreeMap<usize, Reply>) {
+        self.done.extend(done);
+    }
+}
+
+/// The keys that a client watches.
+#[derive(Debug, Default)]
+pub struct Watches {
+    /// Whether any was changed.
+    pub(crate) told: Arc<Told>,
+    /// By database and key.
+    pub(crate) keys: BTreeMap<(u32, Box<[u8]>), Watch>,
+    bytes: usize,
+    stripes: Union,
+}
+
+impl Watches {
+    pub(crate) fn add(&mut self, watch: Watch, data: &Data) {
+        data.add_key(&mut self.stripes, watch.key());
+        self.bytes += WATCH_BYTES + 3 * watch.key().len();
+        self.keys.insert((watch.database(), watch.key().into()), watch);
+    }
+}
+
+/// What commands change of a client, as it was before its transaction was executed.
+#[derive(Debug)]
+struct Before {
+    database: u32,
+    protocol: Protocol,
+    authenticated: bool,
+    reply_mode: ReplyMode,
+    shown: Shown,
+}
+
+impl Client {
+    /// Whether requests are queued.
+    #[inline]
+    pub(crate) fn is_in_multi(&self) -> bool {
+        self.rare().is_some_and(|rare| rare.transaction.is_some())
+    }
+
+    /// Whether its transaction is executed now: what waits for others answers at once, as if its time had run out.
+    pub fn is_executing(&self) -> bool {
+        self.transaction().is_some_and(Transaction::is_executing)
+    }
+
+    pub(crate) fn transaction(&self) -> Option<&Transaction> {
+        self.rare()?.transaction.as_ref()
+    }
+
+    pub(crate) fn watches(&self) -> Option<&Watches> {
+        self.rare()?.watches.as_ref()
+    }
+
+    /// Requests are queued from now on.
+    pub(crate) fn begin_transaction(&mut self) {
+        self.change_rare(|rare| rare.transaction = Some(Transaction::new()));
+        self.info.set_queued(Some(0));
+    }
+
+    /// What was queued is forgotten, and no key is watched any more.
+    pub(crate) fn end_transaction(&mut self) {
+        self.change_rare(|rare| (rare.transaction, rare.watches) = (None, None));
+        self.info.set_queued(None);
+    }
+
+    /// Nothing of what is queued will be executed, if anything is.
+    pub(crate) fn spoil(&mut self) {
+        if self.is_in_multi() {
+            self.change_rare(|rare| {
+                if let Some(transaction) = &mut rare.transaction {
+                    transaction.spoiled = true;
+                }
+            });
+        }
+    }
+
+    /// Queues a request; how many bytes are kept then.
+    pub(crate) fn queue(&mut self, resolved: Resolved, args: Args<'_>, data: &Data) -> usize {
+        let (count, bytes) = self.change_rare(|rare| match &mut rare.transaction {
+            Some(Transaction { queue, .. }) => {
+                queue.push(resolved, args, data);
+                (queue.len(), queue.requests.len() + queue.words * BATCHED_WORD_BYTES)
+            }
+            None => (0, 0),
+        });
+        self.info.set_queued(Some(u32::try_from(count).unwrap_or(u32::MAX)));
+        bytes
+    }
+
+    /// The stripes of everything that is queued, and of the keys that are watched.
+    pub(crate) fn needs_to_execute(&self) -> Need {
+        let Some(transaction) = self.transaction().filter(|transaction| !transaction.spoiled) else {
+            return Need::NOTHING;
+        };
+        let mut stripes = transaction.queue.stripes.clone();
+        if let Some(watches) = self.watches() {
+            if watches.told.is_told() {
+                return Need::NOTHING;
+            }
+            stripes.add_all(&watches.stripes);
+        }
+        if transaction.queue.everything { Need::everything() } else { stripes.need() }
+    }
+
+    /// What is executed by `EXEC`, weighed.
+    pub(crate) fn queued_load(&self) -> Option<Load> {
+        let Queue { flags, words, requests, .. } = &self.transaction()?.queue;
+        Some(Load { flags: *flags, words: *words, bytes: requests.len() })
+    }
+
+    /// Takes what is queued, in order to execute it: [`Client::put_back`] follows, and then [`Client::has_executed`] or
+    /// [`Client::take_back`].
+    pub(crate) fn take_queue(&mut self) -> Queue {
+        let before = Before {
+            database: self.database,
+            protocol: self.protocol,
+            authenticated: self.authenticated,
+            reply_mode: self.reply_mode,
+            shown: self.info.shown(),
+        };
+        self.change_rare(|rare| {
+            rare.transaction.as_mut().map(|transaction| {
+                transaction.before = Some(before);
+                std::mem::take(&mut transaction.queue)
+            })
+        })
+        .unwrap_or_default()
+    }
+
+    pub(crate) fn put_back(&mut self, queue: Queue) {
+        self.change_rare(|rare| {
+            if let Some(transaction) = &mut rare.transaction {
+                transaction.queue = queue;
+            }
+        });
+    }
+
+    /// A run was given up: it has changed nothing of this client.
+    pub(crate) fn take_back(&mut self) {
+        let before = self.change_rare(|rare| rare.transaction.as_mut()?.before.take());
+        if let Some(before) = before {
+            let Before { database, protocol, authenticated, reply_mode, shown } = before;
+            (self.database, self.protocol, self.authenticated) = (database, protocol, authenticated);
+            self.reply_mode = reply_mode;
+            self.info.show(shown);
+        }
+    }
+
+    /// Heap memory that its transaction and the keys that it watches take, in bytes.
+    pub fn transaction_bytes(&self) -> usize {
+        let watched = self.watches().map_or(0, |watches| watches.bytes + Union::BYTES);
+        self.transaction().map_or(0, Transaction::bytes) + watched
+    }
+}
