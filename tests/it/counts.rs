@@ -1,6 +1,7 @@
 //! What the server says about its clients and their commands.
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
 
 use modb_tests::wait::{self, DEADLINE};
 use modb_tests::{Launch, Peer, Platform, Reply};
@@ -79,5 +80,21 @@ pub(crate) fn a_killed_client_is_gone_from_the_list_at_once(platform: &Platform)
             assert_eq!(killer.ask(&format!("CLIENT KILL ID {id}")), Reply::Int(0));
             assert_eq!(victim.read_to_close(), b"");
         }
+    }
+}
+
+pub(crate) fn nothing_that_a_killed_client_sends_is_executed(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let mut killer = server.peer();
+    for round in 0..200 {
+        let mut victim = server.peer();
+        let id = victim.ask("CLIENT ID").int();
+        assert_eq!(killer.ask(&format!("CLIENT KILL ID {id}")), Reply::Int(1));
+        // The connection may be closed already, and then this fails.
+        let mut stream = victim.stream();
+        let _ = stream.write_all(b"SET a 1\r\n");
+        let mut answered = Vec::new();
+        let _ = stream.read_to_end(&mut answered);
+        assert_eq!((answered.as_slice(), killer.ask("DBSIZE")), (&b""[..], Reply::Int(0)), "round {round}");
     }
 }

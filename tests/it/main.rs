@@ -211,6 +211,7 @@ scenarios! {
     counts::commands_are_counted_by_name_and_outcome_and_forgotten_when_asked;
     counts::the_rate_is_that_of_the_moment;
     counts::a_killed_client_is_gone_from_the_list_at_once;
+    counts::nothing_that_a_killed_client_sends_is_executed;
 
     durable::a_value_survives_kill_in_every_mode;
     durable::a_pipeline_answered_before_the_kill_is_all_there;

@@ -26,7 +26,8 @@ cargo xtask COMMAND
   test [--setup] [--linux|--windows] [--long] [FILTER]
                         everything that must hold, on Linux and on Windows; --setup installs what is missing first,
                         --long adds what takes minutes, FILTER runs only the tests whose name holds it
-  setup                 install what the tests need, or print the commands that do
+  setup [--long]        install what the tests need, or print the commands that do; --long: what those need, too, that
+                        take minutes
   tidy                  check the layout's promises: floors, platform code, headers, links, the public surface
   surface               write down what the libraries show to others, where tidy says that it has changed and that is meant
   mutants [--long] [NAME]

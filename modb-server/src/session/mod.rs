@@ -141,6 +141,9 @@ impl Worker {
         out: &mut Out<'_>,
         turn: &Turn<'_, Self>,
     ) -> Flow {
+        if session.client.info.is_killed() {
+            return Flow::Close;
+        }
         let mut started = self.instance.settings.times_commands().then(Instant::now);
         let mut limits = self.limits(&session.client);
         loop {

@@ -15,20 +15,33 @@ use crate::failure::{Context as _, Result};
 use crate::windows::{StdLibrary, Wine};
 use crate::workspace;
 
+/// What the tests that will run need.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    /// What runs Windows programs.
+    pub(crate) wine: bool,
+    /// What `--long` alone runs: clients of other languages, proxies.
+    pub(crate) long: bool,
+}
+
 pub(crate) fn command(args: &[String]) -> Result<()> {
-    match args.first() {
-        None => install(std::env::consts::OS == "linux"),
-        Some(unknown) => Err(format!("setup takes no {unknown}").into()),
+    let wine = std::env::consts::OS == "linux";
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => install(Wanted { wine, long: false }),
+        ["--long"] => install(Wanted { wine, long: true }),
+        _ => Err(format!("setup takes --long, and no {}", args.join(" ")).into()),
     }
 }
 
-/// Installs what is missing; with what runs Windows programs, if there will be any under `wine`.
-pub(crate) fn install(wine: bool) -> Result<()> {
+/// Installs what is missing.
+pub(crate) fn install(wanted: Wanted) -> Result<()> {
     let _alone = wait_for_others()?;
-    let mut did = packages::install(&needs::missing(wine))?;
+    let mut did = packages::install(&needs::missing(wanted))?;
     did |= toolchain::install()?;
-    did |= python::install()?;
-    if wine {
+    for environment in python::environments(wanted) {
+        did |= environment.install()?;
+    }
+    if wanted.wine {
         did |= install_windows()?;
     }
     if !did {
@@ -49,32 +62,38 @@ fn wait_for_others() -> Result<File> {
 }
 
 /// Fails with every missing thing and the command that installs it.
-pub(crate) fn demand(wine: bool) -> Result<()> {
+pub(crate) fn demand(wanted: Wanted) -> Result<()> {
     let mut missing: Vec<String> =
-        needs::missing(wine).iter().map(|need| format!("{} ({})", need.what, need.why)).collect();
+        needs::missing(wanted).iter().map(|need| format!("{} ({})", need.what, need.why)).collect();
     missing.extend(toolchain::missing().iter().map(|part| format!("{part} (a part of the Rust toolchain)")));
-    if !python::is_installed()? {
-        missing.push("redis-py (a client nobody here wrote)".to_owned());
+    for environment in python::environments(wanted) {
+        if !environment.is_installed()? {
+            missing.push(format!("{} (a client nobody here wrote)", environment.client()));
+        }
     }
-    if wine && StdLibrary::installed()?.is_none() {
+    if wanted.wine && StdLibrary::installed()?.is_none() {
         missing.push("the standard library for Windows".to_owned());
     }
-    if wine && Wine::is_found()? && Wine::installed()?.is_none() {
+    if wanted.wine && Wine::is_found()? && Wine::installed()?.is_none() {
         missing.push("the tests' Wine prefix".to_owned());
     }
     if missing.is_empty() {
         return Ok(());
     }
-    Err(format!("missing: {}\ninstall with: cargo xtask setup", missing.join(", ")).into())
+    let long = if wanted.long { " --long" } else { "" };
+    Err(format!("missing: {}\ninstall with: cargo xtask setup{long}", missing.join(", ")).into())
 }
 
 /// Tells tests where the clients in other languages are.
 pub(crate) fn hand_to(tests: &mut Command) -> Result<()> {
-    if let Some(python) = python::interpreter()? {
+    if let Some(python) = python::REDIS_PY.program("python")? {
         tests.env("MODB_PYTHON", python);
     }
-    if let Some(suite) = python::suite()? {
+    if let Some(suite) = python::REDIS_PY.source()? {
         tests.env("MODB_REDIS_PY_SUITE", suite);
+    }
+    if let Some(iredis) = python::IREDIS.program("iredis")? {
+        tests.env("MODB_IREDIS", iredis);
     }
     Ok(())
 }

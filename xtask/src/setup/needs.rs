@@ -1,5 +1,8 @@
 //! What the tests need of the machine: how to see whether it is there, and which package brings it.
 
+use std::path::Path;
+
+use super::Wanted;
 use crate::process;
 use crate::windows;
 
@@ -52,7 +55,68 @@ const LINUX: &[Need] = &[
         what: "libevent",
         why: "an event loop that is not ours waits for the notifier",
         package: "libevent-dev",
-        is_there: || std::path::Path::new("/usr/include/event2/event.h").exists(),
+        is_there: || Path::new("/usr/include/event2/event.h").exists(),
+    },
+];
+
+/// For the clients of other languages and the proxies, which `--long` alone runs.
+const LONG: &[Need] = &[
+    Need {
+        what: "hiredis",
+        why: "a client for C",
+        package: "libhiredis-dev",
+        is_there: || Path::new("/usr/include/hiredis/hiredis.h").exists(),
+    },
+    Need { what: "go", why: "runs go-redis", package: "golang-go", is_there: || on_path("go") },
+    Need {
+        what: "go-redis",
+        why: "a client for Go",
+        package: "golang-gopkg-redis.v5-dev",
+        is_there: || Path::new("/usr/share/gocode/src/gopkg.in/redis.v5").exists(),
+    },
+    Need { what: "php", why: "runs phpredis and Predis", package: "php-cli", is_there: || on_path("php") },
+    Need {
+        what: "phpredis",
+        why: "a client for PHP",
+        package: "php-redis",
+        is_there: || runs("php", &["-r", "exit(extension_loaded('redis') ? 0 : 1);"]),
+    },
+    Need {
+        what: "Predis",
+        why: "a client for PHP",
+        package: "php-predis",
+        is_there: || runs("php", &["-r", "require 'Predis/Autoloader.php';"]),
+    },
+    Need {
+        what: "Perl's Redis",
+        why: "a client for Perl",
+        package: "libredis-perl",
+        is_there: || runs("perl", &["-MRedis", "-e", "1"]),
+    },
+    Need { what: "lua5.1", why: "runs redis-lua", package: "lua5.1", is_there: || on_path("lua5.1") },
+    Need {
+        what: "redis-lua",
+        why: "a client for Lua",
+        package: "lua-redis",
+        is_there: || runs("lua5.1", &["-e", "require 'redis'"]),
+    },
+    Need {
+        what: "redis-rb",
+        why: "a client for Ruby",
+        package: "ruby-redis",
+        is_there: || runs("ruby", &["-rredis", "-e", ""]),
+    },
+    Need {
+        what: "haproxy",
+        why: "a proxy that checks servers",
+        package: "haproxy",
+        is_there: || on_path("haproxy"),
+    },
+    Need {
+        what: "nutcracker",
+        why: "a proxy that speaks RESP",
+        package: "nutcracker",
+        is_there: || on_path("nutcracker"),
     },
 ];
 
@@ -75,11 +139,16 @@ const WINE: &[Need] = &[
 /// The compiler and the sources of its library, from which a Windows library is built where rustup has none.
 pub(super) const DEBIAN_RUST: &[&str] = &["rustc-web", "rust-web-src"];
 
-/// What is missing, with what runs Windows programs under `wine`. Other systems than Linux need nothing beside Rust.
-pub(super) fn missing(wine: bool) -> Vec<&'static Need> {
-    let linux = if std::env::consts::OS == "linux" { LINUX } else { &[] };
-    let wine = if wine { WINE } else { &[] };
-    linux.iter().chain(wine).filter(|need| !(need.is_there)()).collect()
+/// What is missing of what is wanted. Other systems than Linux need nothing beside Rust.
+pub(super) fn missing(wanted: Wanted) -> Vec<&'static Need> {
+    let linux = std::env::consts::OS == "linux";
+    let lists = [(linux, LINUX), (linux && wanted.long, LONG), (wanted.wine, WINE)];
+    let needs = lists.into_iter().filter(|(applies, _)| *applies).flat_map(|(_, list)| list);
+    needs.filter(|need| !(need.is_there)()).collect()
+}
+
+fn runs(program: &str, args: &[&str]) -> bool {
+    on_path(program) && process::answer(process::command(program).args(args)).is_some()
 }
 
 fn on_path(program: &str) -> bool {

@@ -62,10 +62,11 @@ pub(crate) fn command(args: &[String]) -> Result<()> {
         "linux" => (options.linux, options.windows),
         _ => (true, false),
     };
+    let wanted = setup::Wanted { wine: crossed, long: options.long };
     if options.setup {
-        setup::install(crossed)?;
+        setup::install(wanted)?;
     } else {
-        setup::demand(crossed)?;
+        setup::demand(wanted)?;
     }
     let mut run = Run { options, rows: Vec::new(), left_to_others: Vec::new() };
     let ran = run.all(host, native, crossed);

@@ -192,7 +192,9 @@ fn close(ctx: &mut Ctx<'_, '_>, client: &ClientInfo) -> bool {
     }
     let told = ctx.network.kill(client);
     if told {
-        // Its worker closes the connection in its next turn. From now on there is no such client.
+        // Its worker closes the connection in its next turn. From now on there is no such client, and nothing that it sends is
+        // executed.
+        client.set_killed();
         ctx.instance.clients.remove(client.id);
     }
     told

@@ -31,6 +31,8 @@ pub struct ClientInfo {
     no_touch: AtomicBool,
     /// One more than the commands that it has queued; 0: it queues none.
     queued: AtomicU32,
+    /// Another has closed it. Its worker hears of that a moment later, and must not serve it until then.
+    killed: AtomicBool,
     /// The command it sent last, as a number of [`Table::by_number`].
     last_command: AtomicU32,
     /// Names, for those that have set one.
@@ -68,6 +70,7 @@ impl ClientInfo {
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
             queued: AtomicU32::new(0),
+            killed: AtomicBool::new(false),
             last_command: AtomicU32::new(u32::MAX),
             names: OnceLock::new(),
         }
@@ -104,6 +107,16 @@ impl ClientInfo {
 
     pub(crate) fn set_no_evict(&self, on: bool) {
         self.no_evict.store(on, Ordering::Relaxed);
+    }
+
+    /// Whether another has closed it: nothing that comes from it now is executed.
+    pub(crate) fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
+    }
+
+    /// For good. Told before the one who closed it has its answer.
+    pub(crate) fn set_killed(&self) {
+        self.killed.store(true, Ordering::Release);
     }
 
     pub(crate) fn set_no_touch(&self, on: bool) {
