@@ -8,7 +8,6 @@
 //! - CLIENT NO-TOUCH, CLIENT SETINFO: new in 7.2, unknown to 7.0.
 //! - the HELP of every command: its text changed between 7.0 and 7.2.
 //! - SET ... EXAT/PXAT with a time in the past: 7.0 leaves the key to be found expired, so that DBSIZE counts it.
-//! - INCRBYFLOAT with a hexadecimal increment, which 7.0 takes because strtold does.
 //! - COMMAND GETKEYSANDFLAGS of SET and BITFIELD: Redis looks at their options, Modb names the most they may do.
 //! - SCAN with its cursor: it is a step of its own that compares the keys of a whole scan.
 

@@ -122,7 +122,7 @@ fn argument(name: &str) -> BoxedStrategy<Arg> {
             2 => texts(&[
                 "1.5e3", "3", "-3", "1e-5", "1e17", "1e20", "0.1", "0.2", "5.0e3", "-5.0e3", "200", ".5", "5.",
             ]),
-            1 => texts(&["inf", "-inf", "nan", "1e308", "1e5000", "abc", "", " 1", "1 ", "1e"]),
+            1 => texts(&["inf", "-inf", "nan", "1e308", "1e5000", "abc", "", " 1", "1 ", "1e", "0x10", "-0x1.8p1", "0x", "infinity"]),
         ].boxed(),
         "index" => integers(-16..=40, &[MAX, MIN, "4294967296", "-4294967296"]),
         // A large one that is allowed would make values of half a gigabyte.

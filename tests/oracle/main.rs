@@ -8,6 +8,7 @@
 mod apart;
 mod commands;
 mod exceptions;
+mod further;
 mod grammar;
 mod hashes;
 mod lists;
@@ -124,6 +125,24 @@ fn long_sets_answer_a_million_random_commands_the_same() {
         skip!("{reason}");
     }
     compare(&platform, 1_000_000, &[sets::SETS, commands::KEYS].concat());
+}
+
+#[test]
+fn sorting_answers_thirty_thousand_random_commands_the_same() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_compare_types(&platform) {
+        skip!("{reason}");
+    }
+    compare(&platform, from_env(30_000), &[further::SORTED, commands::KEYS].concat());
+}
+
+#[test]
+fn hyperloglogs_answer_twenty_thousand_random_commands_the_same() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_compare_types(&platform) {
+        skip!("{reason}");
+    }
+    compare(&platform, from_env(20_000), &[further::HYPERLOGLOGS, commands::KEYS].concat());
 }
 
 /// How many commands, unless `MODB_ORACLE_COMMANDS` says so.

@@ -2,19 +2,21 @@
 
 use super::machine::spec::Spec;
 use super::machine::table::{self, SLOTS, Table};
-use super::{connection, hashes, keys, lists, server, sets, sorted_sets, strings, transactions};
+use super::{connection, hashes, hyperloglog, keys, lists, server, sets, sorted_sets, strings, transactions};
 
 /// The lists of the groups.
-static GROUPS: [&[Spec]; 16] = [
+static GROUPS: [&[Spec]; 18] = [
     &strings::COMMANDS,
     &strings::numbers::COMMANDS,
     &strings::bits::COMMANDS,
     &hashes::COMMANDS,
+    &hyperloglog::COMMANDS,
     &lists::COMMANDS,
     &sets::COMMANDS,
     &sorted_sets::COMMANDS,
     &keys::COMMANDS,
     &keys::expire::COMMANDS,
+    &keys::sort::COMMANDS,
     &connection::COMMANDS,
     &server::COMMANDS,
     &server::introspect::COMMANDS,

@@ -7,6 +7,7 @@
 mod catalog;
 mod connection;
 mod hashes;
+mod hyperloglog;
 mod keys;
 mod language;
 mod lists;

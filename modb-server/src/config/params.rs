@@ -212,7 +212,7 @@ pub const PARAMS: &[Param] = &[
     kept("dbfilename", Kind::Text, "dump.rdb", FILES),
     renamed("hash-max-ziplist-entries", kept("hash-max-listpack-entries", NUMBER, "512", INSIDE)),
     renamed("hash-max-ziplist-value", kept("hash-max-listpack-value", MEMORY, "64", INSIDE)),
-    kept("hll-sparse-max-bytes", MEMORY, "3000", INSIDE),
+    live("hll-sparse-max-bytes", MEMORY, "3000", "a HyperLogLog that would have more bytes becomes dense, of 12 KiB"),
     kept("hz", NUMBER, "10", INSIDE),
     kept("io-threads", NUMBER, "1", "see workers"),
     kept("io-threads-do-reads", Kind::YesNo, "no", "see workers"),

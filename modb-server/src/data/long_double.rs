@@ -34,8 +34,8 @@ pub enum Parsed {
     Infinite,
 }
 
-/// Reads a decimal number as `strtold` does, the whole text. Not read: hexadecimal numbers, NaN, numbers that
-/// are too large or too small.
+/// Reads a number as `strtold` does, decimal or hexadecimal, the whole text. Not read: NaN, and numbers that are too large or
+/// too small.
 pub fn parse(text: &[u8]) -> Option<Parsed> {
     if text.len() >= MAX_TEXT_BYTES {
         return None;
@@ -47,6 +47,9 @@ pub fn parse(text: &[u8]) -> Option<Parsed> {
     };
     if rest.eq_ignore_ascii_case(b"inf") || rest.eq_ignore_ascii_case(b"infinity") {
         return Some(Parsed::Infinite);
+    }
+    if let [b'0', b'x' | b'X', digits @ ..] = rest {
+        return from_hexadecimal(negative, digits).map(Parsed::Finite);
     }
     let (digits, exponent) = match rest.iter().position(|byte| byte.eq_ignore_ascii_case(&b'e')) {
         None => (rest, 0),
@@ -68,6 +71,32 @@ pub fn parse(text: &[u8]) -> Option<Parsed> {
         return None;
     }
     from_decimal(negative, number, scale).map(Parsed::Finite)
+}
+
+/// The digits behind `0x`, and perhaps an exponent of two: `1.8p-3`.
+fn from_hexadecimal(negative: bool, text: &[u8]) -> Option<LongDouble> {
+    let (digits, exponent) = match text.iter().position(|byte| byte.eq_ignore_ascii_case(&b'p')) {
+        None => (text, 0),
+        Some(at) => (&text[..at], decimal_exponent(&text[at + 1..])?),
+    };
+    let (mut number, mut exponent, mut any, mut behind_point) = (Big::default(), exponent, false, false);
+    for byte in digits {
+        match (byte, char::from(*byte).to_digit(16)) {
+            (b'.', _) if !behind_point => behind_point = true,
+            (_, Some(digit)) => {
+                any = true;
+                number.mul_add(16, digit);
+                exponent -= 4 * i64::from(behind_point);
+            }
+            _ => return None,
+        }
+    }
+    if number.is_zero() {
+        return any.then_some(LongDouble { negative, mantissa: 0, exponent: 0 });
+    }
+    let excess = number.bits().saturating_sub(66);
+    let exponent = i32::try_from(exponent + excess as i64).ok()?;
+    round(negative, number.shr_sticky(excess), exponent)
 }
 
 fn decimal_exponent(text: &[u8]) -> Option<i64> {
@@ -382,6 +411,10 @@ mod tests {
             ("123.456", "1e-17", "123.45600000000000001"),
             ("3.3e15", "0.7", "3300000000000000.699951171875"),
             ("5.0e3", "2.0e2", "5200"),
+            ("0x10", "0", "16"),
+            ("-0x1.8p1", "0XAp-1", "2"),
+            ("0x.8", "0x0p99999999", "0.5"),
+            ("0x123456789abcdef0123", "0", "5373003642731685151232"),
         ] {
             assert_eq!(sum(a, b), expected, "{a} + {b}");
         }
@@ -389,7 +422,26 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused() {
-        for text in ["", " 1", "1 ", "abc", "1e", "--1", "1.2.3", ".", "nan", "1e5000", "1e-6000", "0x10"] {
+        for text in [
+            "",
+            " 1",
+            "1 ",
+            "abc",
+            "1e",
+            "--1",
+            "1.2.3",
+            ".",
+            "nan",
+            "1e5000",
+            "1e-6000",
+            "0x",
+            "0x.",
+            "0x1p",
+            "0xg",
+            "0x1p99999",
+            "0x1p-99999",
+            "0x1.1.1",
+        ] {
             assert_eq!(parse(text.as_bytes()), None, "{text}");
         }
         assert_eq!(parse(b"-inf"), Some(Parsed::Infinite));

@@ -10,6 +10,7 @@
 mod catalog;
 mod check;
 mod collection;
+mod committed;
 mod expiry;
 mod glob;
 mod hash;
@@ -37,15 +38,16 @@ pub use collection::{
     End, Hash, List, Map, Place as MemberPlace, ScoreBounds, ScoreEdge, Set, SortedSet, has_only_integers,
     is_big,
 };
+pub use committed::Committed;
 pub use glob::matches as glob_matches;
 pub use housekeeping::Housekeeper;
 pub use interests::{Told, Watch};
 pub use layout::{Form, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record};
 pub use scan::KeyPage;
-pub use stripes::{Access, Held, Kept, Need, Parker, Ticket, Union, Wake};
+pub use stripes::{Access, Held, Kept, Missed, Need, Parker, Ticket, Union, Wake};
 pub use tally::Tally;
 pub use tree::Among;
-pub use tx::{Committed, Entry, Missed, Tx};
+pub use tx::{Entry, Tx};
 
 use crate::store::{Batch, Counter, ErrorClass, Store, StoreError, Write};
 use catalog::Catalog;
@@ -183,7 +185,10 @@ impl Data {
 
     /// What a [`Tx`] had, and what it [missed](Tx::missed). The former is given back.
     pub fn need_more(&self, held: Held<'_>, missed: Missed) -> Need {
-        held.and(missed.0)
+        match missed {
+            Missed::One(hash) => held.and(hash),
+            Missed::All => held.and_all(),
+        }
     }
 
     /// Holds what is needed, if all of it is free soon.

@@ -11,7 +11,7 @@ use modb_net::Seq;
 
 use super::layout::{self, CollectionId, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Place, Record};
 use super::writes::{Writes, key_of};
-use super::{Data, DataError, Held, Tally, collection, expiring_counter, keys_counter};
+use super::{Committed, Data, DataError, Held, Missed, Tally, collection, expiring_counter, keys_counter};
 use crate::store::{Batch, Counter, Write};
 
 /// A key as a `Tx` found it. Stale once the same key was written.
@@ -60,22 +60,6 @@ impl<'k> Entry<'k> {
     }
 }
 
-/// What [`Tx::commit`] answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Committed {
-    /// The commit, or [`Seq::ZERO`] if nothing was written.
-    pub written: Seq,
-    /// The latest commit among those that wrote what was read.
-    pub read: Seq,
-}
-
-impl Committed {
-    /// The commit that a reply has to wait for.
-    pub fn awaited(self, reads_wait: bool) -> Seq {
-        if reads_wait { self.written.max(self.read) } else { self.written }
-    }
-}
-
 /// One command's view of the data.
 pub struct Tx<'a> {
     data: &'a Data,
@@ -116,10 +100,6 @@ struct Saved {
     sites: usize,
     touched_inside: usize,
 }
-
-/// The stripe of a key that was read without it, while a batch becomes visible there.
-#[derive(Clone, Copy, Debug)]
-pub struct Missed(pub(super) u64);
 
 impl<'a> Tx<'a> {
     /// Begins, at `now_ms` milliseconds since 1970, with the stripes `held`; `key_buf` is scratch space.
@@ -252,6 +232,18 @@ impl<'a> Tx<'a> {
         self.entry_at(Place { namespace: self.namespace(database), hash, key })
     }
 
+    /// For what reads several records of keys that it finds on its way: goes on if every stripe is held.
+    ///
+    /// # Errors
+    /// [`DataError::Missed`]: what is to be run again with all of them. Not for what waits ([`Tx::waiting`]).
+    pub fn need_all(&mut self) -> Result<(), DataError> {
+        if self.held.has_all() {
+            return Ok(());
+        }
+        self.missed = Some(Missed::All);
+        Err(DataError::Missed)
+    }
+
     /// Meets a mark in a stripe that is not held.
     #[cold]
     fn miss(&mut self, hash: u64) -> Result<(), DataError> {
@@ -261,7 +253,7 @@ impl<'a> Tx<'a> {
             }
             return Ok(());
         }
-        self.missed = Some(Missed(hash));
+        self.missed = Some(Missed::One(hash));
         Err(DataError::Missed)
     }
 

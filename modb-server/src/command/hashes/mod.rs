@@ -53,8 +53,7 @@ pub(super) static COMMANDS: [Spec; 16] = [
     Spec::new("hash", "hincrby", hincrby, 4).flags(GROW_FAST).keys(ONE_UPDATED)
         .docs("key field increment", "2.0.0", "O(1)", "Adds to the integer in a field."),
     Spec::new("hash", "hincrbyfloat", hincrbyfloat, 4).flags(GROW_FAST).keys(ONE_UPDATED)
-        .docs("key field float-increment", "2.6.0", "O(1)", "Adds to the number in a field.")
-        .differs("hexadecimal numbers are not read"),
+        .docs("key field float-increment", "2.6.0", "O(1)", "Adds to the number in a field."),
     Spec::new("hash", "hrandfield", hrandfield, -2).flags(READ).keys(ONE_READ)
         .docs("key [count [WITHVALUES]]", "6.2.0", "O(N) with N fields returned", "Returns fields chosen at random.")
         .differs("a reply of more than 512 MiB is refused"),

@@ -1,6 +1,7 @@
 //! Keys of any type: existence, names, walks.
 
 pub(crate) mod expire;
+pub(crate) mod sort;
 
 use modb_net::resp::Args;
 

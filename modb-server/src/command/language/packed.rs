@@ -9,7 +9,8 @@ use crate::command::language::reply::MAX_REPLY_BYTES;
 /// Bytes before each string: its length.
 const LENGTH_BYTES: usize = size_of::<u32>();
 
-const TOO_LARGE: &str = "ERR the reply would be too large";
+/// The error for that.
+pub(crate) const TOO_LARGE: &str = "ERR the reply would be too large";
 
 /// As what the strings are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

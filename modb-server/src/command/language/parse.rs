@@ -34,8 +34,7 @@ pub(crate) fn int32(arg: &[u8]) -> Result<i32, CommandError> {
 /// A double as `strtod` reads all of `arg`: no blanks, no NaN, and nothing that leaves the range.
 pub(crate) fn double(arg: &[u8]) -> Option<f64> {
     let (number, rest) = strtod(arg)?;
-    let out_of_range = number.is_infinite() && !arg.iter().any(|byte| byte.eq_ignore_ascii_case(&b'i'))
-        || number == 0.0 && has_digit_but_zero(arg);
+    let out_of_range = is_out_of_range(number, arg);
     (rest.is_empty() && !number.is_nan() && !out_of_range && !arg[0].is_ascii_whitespace()).then_some(number)
 }
 
@@ -104,6 +103,16 @@ fn hexadecimal(text: &[u8]) -> Option<(f64, &[u8])> {
         }
     }
     Some((number * 2f64.powi(exponent), &text[end..]))
+}
+
+/// A number by which `SORT` sorts: as [`lenient_double`], but nothing out of range.
+pub(crate) fn weight(arg: &[u8]) -> Option<f64> {
+    lenient_double(arg).filter(|number| !is_out_of_range(*number, arg) && !number.is_subnormal())
+}
+
+fn is_out_of_range(number: f64, arg: &[u8]) -> bool {
+    number.is_infinite() && !arg.iter().any(|byte| byte.eq_ignore_ascii_case(&b'i'))
+        || number == 0.0 && has_digit_but_zero(arg)
 }
 
 fn has_digit_but_zero(arg: &[u8]) -> bool {

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use modb_net::resp::Args;
 
 use crate::command::language::error::{err, wrong_arity};
+use crate::command::language::packed::{Packed, Shape, TOO_LARGE};
 use crate::command::language::parse::{self, Options, int, is};
+use crate::command::language::reply::MAX_REPLY_BYTES;
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{DataError, End, List};
@@ -48,7 +50,8 @@ pub(super) static COMMANDS: [Spec; 17] = [
     Spec::new("list", "linsert", linsert, 5).flags(GROW).keys(ONE_EXTENDED)
         .docs("key BEFORE|AFTER pivot element", "2.2.0", "O(N) with N elements before the pivot", "Puts an element beside another one."),
     Spec::new("list", "lrange", lrange, 4).flags(READ).keys(ONE_READ)
-        .docs("key start stop", "1.0.0", "O(log(N)+M) with M elements returned", "Returns the elements in a range of indexes."),
+        .docs("key start stop", "1.0.0", "O(log(N)+M) with M elements returned", "Returns the elements in a range of indexes.")
+        .differs("a reply of more than 512 MiB is refused"),
     Spec::new("list", "ltrim", ltrim, 4).flags(WRITE).keys(ONE_SHRUNK)
         .docs("key start stop", "1.0.0", "O(N) with N elements removed", "Removes all elements but those in a range of indexes."),
     Spec::new("list", "lrem", lrem, 4).flags(WRITE).keys(ONE_SHRUNK)
@@ -123,6 +126,9 @@ fn take(
     count: u64,
 ) -> Result<Vec<Reply>, CommandError> {
     let taken = list.take(ctx.tx, end, count)?;
+    if taken.iter().map(Bytes::len).sum::<usize>() > MAX_REPLY_BYTES {
+        return err(TOO_LARGE);
+    }
     if !taken.is_empty() {
         list.save(ctx.tx)?;
     }
@@ -216,12 +222,18 @@ fn linsert(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError>
 fn lrange(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let (from, to) = (int(&args[2])?, int(&args[3])?);
     let db = ctx.db();
-    let mut elements = Vec::new();
+    let mut elements = Packed::new(Shape::Array);
     if let Some(mut list) = List::find(ctx.tx, db, &args[1])? {
         let (from, to) = parse::within(from, to, list.len());
-        list.for_each(ctx.tx, from, to - from, |element| elements.push(Reply::Bulk(element)))?;
+        let mut left = to - from;
+        if left > 0 {
+            list.walk(ctx.tx, from, false, |element| {
+                left -= 1;
+                elements.push(&element) && left > 0
+            })?;
+        }
     }
-    Ok(Reply::Array(elements))
+    elements.reply()
 }
 
 fn ltrim(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
@@ -354,7 +366,7 @@ fn move_one(ctx: &mut Ctx<'_, '_>, args: Args<'_>, from: End, to: End) -> Result
 
 #[cfg(test)]
 mod tests {
-    use crate::command::machine::testing::run;
+    use crate::command::machine::testing::{Bench, run};
 
     run! {
         elements_are_put_and_taken_at_both_ends {
@@ -374,5 +386,29 @@ mod tests {
             "LRANGE m 0 -1" => "[b c]", "EXISTS l" => ":0", "LMOVE m m LEFT RIGHT" => "b", "LRANGE m 0 -1" => "[c b]", "LMOVE none m LEFT LEFT" => "nil", "LTRIM m 1 -1" => "+OK",
             "LRANGE m 0 -1" => "[b]", "LTRIM m 5 9" => "+OK", "EXISTS m" => ":0"
         }
+    }
+
+    /// Whatever takes elements leaves them where the reply would be too large.
+    #[test]
+    fn replies_that_are_too_large_are_refused() {
+        let bench = Bench::new();
+        let long = "x".repeat(60_000);
+        for number in 0..150 {
+            bench.text(&format!("RPUSH l {long}"));
+            bench.text(&format!("ZADD z 1 {number}{long}"));
+        }
+        for command in [
+            "LRANGE l 0 -1",
+            "LPOP l 150",
+            "RPOP l 150",
+            "LMPOP 1 l LEFT COUNT 150",
+            "ZRANGE z 0 -1",
+            "ZPOPMIN z 150",
+            "SORT l ALPHA",
+        ] {
+            assert_eq!(bench.text(command), "-ERR the reply would be too large", "{command}");
+        }
+        assert_eq!((bench.text("LLEN l"), bench.text("ZCARD z")), (":150".into(), ":150".into()));
+        assert_eq!(bench.text("LRANGE l 0 1"), format!("[{long} {long}]"));
     }
 }

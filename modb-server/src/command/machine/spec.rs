@@ -157,6 +157,15 @@ pub enum Find {
         /// Where the number is.
         count: usize,
     },
+    /// The key behind the last of some words, if there is one, from argument `first` on.
+    Behind {
+        /// Where options begin.
+        first: usize,
+        /// The words.
+        words: &'static [&'static str],
+        /// Options whose arguments are passed over, with their number.
+        passed: &'static [(&'static str, usize)],
+    },
 }
 
 /// Some of the keys of a command.
@@ -304,6 +313,12 @@ impl Spec {
                     let Some(number) = number.filter(|n| *n >= 0) else { return false };
                     (count + 1, (count as i64).saturating_add(number), 1)
                 }
+                Find::Behind { first, words, passed } => {
+                    if let Some(at) = behind(args, first, words, passed) {
+                        visit(at, spec.access);
+                    }
+                    continue;
+                }
             };
             let last = usize::try_from(last).unwrap_or(0);
             if last >= args.len() {
@@ -346,4 +361,20 @@ impl Spec {
         all.push(if self.flags.has(Flags::FAST) { "@fast" } else { "@slow" });
         all
     }
+}
+
+/// The place behind the last of `words`: see [`Find::Behind`].
+fn behind(args: Args<'_>, first: usize, words: &[&str], passed: &[(&str, usize)]) -> Option<usize> {
+    let (mut at, mut found) = (first, None);
+    while let Some(word) = args.get(at) {
+        let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+        if let Some((_, arguments)) = passed.iter().find(|(name, _)| is(name)) {
+            at += arguments;
+        } else if at + 1 < args.len() && words.iter().any(|name| is(name)) {
+            at += 1;
+            found = Some(at);
+        }
+        at += 1;
+    }
+    found
 }

@@ -45,7 +45,7 @@ pub fn warn_of_open_door(settings: &Settings) {
 
 pub(crate) fn set(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     if !args.len().is_multiple_of(2) {
-        return Err("ERR wrong number of arguments for 'config|set' command".to_owned().into());
+        return Err(CommandError::Syntax);
     }
     let words: Vec<String> = args.iter().skip(2).map(lossy).collect();
     let pairs: Vec<(&str, &str)> = words.chunks_exact(2).map(|pair| (&*pair[0], &*pair[1])).collect();

@@ -71,9 +71,11 @@ fn full_name(spec: &Spec, parent: Option<&Spec>) -> String {
 /// One element of `COMMAND INFO`.
 fn describe(spec: &Spec, parent: Option<&Spec>) -> Reply {
     let (first, last, step) = match spec.keys {
-        [KeySpec { find: Find::Range { first, last, step }, .. }] => {
-            (*first as i64, i64::from(*last), *step as i64)
-        }
+        [KeySpec { find: Find::Range { first, last, step }, .. }]
+        | [
+            KeySpec { find: Find::Range { first, last, step }, .. },
+            KeySpec { find: Find::Behind { .. }, .. },
+        ] => (*first as i64, i64::from(*last), *step as i64),
         [
             KeySpec { find: Find::Range { first, .. }, .. },
             ..,
@@ -114,6 +116,15 @@ fn describe_keys(keys: &KeySpec) -> Reply {
                 index(first),
                 Reply::Map(vec![(Reply::text("type"), Reply::text("range")), (Reply::text("spec"), spec)]),
             )
+        }
+        Find::Behind { .. } => {
+            let unknown = || {
+                Reply::Map(vec![
+                    (Reply::text("type"), Reply::text("unknown")),
+                    (Reply::text("spec"), Reply::Map(Vec::new())),
+                ])
+            };
+            (unknown(), unknown())
         }
         Find::Counted { count } => {
             let spec = Reply::Map(vec![

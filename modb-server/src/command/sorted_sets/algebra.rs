@@ -112,7 +112,7 @@ fn show(
     let asked = parse_sources(ctx, args, 1, Form { name, operation, stores: false, counts: false })?;
     let mut pairs = Pairs::new(ctx, asked.scores);
     result(asked, operation).into_iter().for_each(|(score, member)| pairs.push(score, member));
-    Ok(pairs.reply())
+    pairs.reply()
 }
 
 fn keep(

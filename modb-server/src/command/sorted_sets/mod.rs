@@ -9,6 +9,7 @@ use bytes::Bytes;
 use modb_net::resp::{Args, Protocol};
 
 use crate::command::language::error::{err, wrong_arity};
+use crate::command::language::packed::TOO_LARGE;
 use crate::command::language::parse::{self, Options, double_or, is};
 use crate::command::language::reply::MAX_REPLY_BYTES;
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key};
@@ -147,13 +148,17 @@ impl Pairs {
     fn check_room(&self, more: u64) -> Result<(), CommandError> {
         let more = usize::try_from(more).unwrap_or(usize::MAX).saturating_mul(ITEM_BYTES);
         if self.bytes.saturating_add(more) > MAX_REPLY_BYTES {
-            return err("ERR the reply would be too large");
+            return err(TOO_LARGE);
         }
         Ok(())
     }
 
-    fn reply(self) -> Reply {
-        Reply::Array(self.items)
+    /// The whole, unless it became too large.
+    fn reply(self) -> Result<Reply, CommandError> {
+        if self.bytes > MAX_REPLY_BYTES {
+            return err(TOO_LARGE);
+        }
+        Ok(Reply::Array(self.items))
     }
 }
 

@@ -69,9 +69,10 @@ fn show(ctx: &mut Ctx<'_, '_>, args: Args<'_>, form: Form) -> Result<Reply, Comm
     let mut pairs = Pairs::new(ctx, asked.scores);
     if let Some(mut set) = SortedSet::find(ctx.tx, db, &args[form.key])? {
         let (first, count) = select(ctx, &mut set, &asked)?;
+        pairs.check_room(count)?;
         set.for_each(ctx.tx, first, count, asked.reverse, |score, member| pairs.push(score, member))?;
     }
-    Ok(pairs.reply())
+    pairs.reply()
 }
 
 pub(super) fn zrangestore(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {

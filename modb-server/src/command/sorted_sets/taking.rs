@@ -28,7 +28,7 @@ fn pop_one_key(ctx: &mut Ctx<'_, '_>, args: Args<'_>, highest: bool) -> Result<R
         pairs.scores = super::Shape::Flat;
     }
     pop(ctx, &args[1], count.unwrap_or(1), highest, &mut pairs)?;
-    Ok(pairs.reply())
+    pairs.reply()
 }
 
 /// Takes members off an end; says whether there was a sorted set.
@@ -43,6 +43,7 @@ fn pop(
     let mut set = SortedSet::open(ctx.tx, db, key)?;
     let count = count.min(set.len());
     if count > 0 {
+        pairs.check_room(count)?;
         let mut taken = Vec::new();
         let from = if highest { set.len() - count } else { 0 };
         set.remove_ranks(ctx.tx, from, from + count, |score, member| taken.push((score, member)))?;
@@ -78,7 +79,7 @@ pub(super) fn zmpop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comm
     pairs.scores = super::Shape::Nested;
     for key in args.iter().take(where_at).skip(2) {
         if pop(ctx, key, count.unwrap_or(1), highest, &mut pairs)? {
-            return Ok(Reply::Array(vec![Reply::copied(key), pairs.reply()]));
+            return Ok(Reply::Array(vec![Reply::copied(key), pairs.reply()?]));
         }
     }
     Ok(Reply::NullArray)
@@ -101,7 +102,7 @@ pub(super) fn zrandmember(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply
         return err("ERR value is out of range");
     }
     let mut pairs = Pairs::new(ctx, scores);
-    let Some(mut set) = SortedSet::find(ctx.tx, db, &args[1])? else { return Ok(pairs.reply()) };
+    let Some(mut set) = SortedSet::find(ctx.tx, db, &args[1])? else { return pairs.reply() };
     let len = set.len();
     if count < 0 {
         pairs.check_room(count.unsigned_abs())?;
@@ -111,6 +112,7 @@ pub(super) fn zrandmember(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply
             pairs.check_room(left)?;
         }
     } else if count as u64 >= len {
+        pairs.check_room(len)?;
         set.for_each(ctx.tx, 0, len, false, |score, member| pairs.push(score, member))?;
     } else {
         // Floyd's choice of so many different ones (Bentley, Floyd 1987), in the order in which they were chosen.
@@ -122,7 +124,7 @@ pub(super) fn zrandmember(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply
             set.for_each(ctx.tx, rank, 1, false, |score, member| pairs.push(score, member))?;
         }
     }
-    Ok(pairs.reply())
+    pairs.reply()
 }
 
 pub(super) fn zscan(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {

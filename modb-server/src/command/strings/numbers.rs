@@ -21,8 +21,7 @@ pub(crate) static COMMANDS: [Spec; 5] = [
     Spec::new("string", "decrby", decrby, 3).flags(GROW_FAST).keys(ONE)
         .docs("key decrement", "1.0.0", "O(1)", "Subtracts from the integer at a key."),
     Spec::new("string", "incrbyfloat", incrbyfloat, 3).flags(GROW_FAST).keys(ONE)
-        .docs("key float-increment", "2.6.0", "O(1)", "Adds to the number at a key.")
-        .differs("hexadecimal numbers are not read"),
+        .docs("key float-increment", "2.6.0", "O(1)", "Adds to the number at a key."),
 ];
 
 fn add(ctx: &mut Ctx<'_, '_>, args: Args<'_>, by: i64) -> Result<Reply, CommandError> {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::opened::{Opened, fits};
 use crate::data::layout::Kind;
 use crate::data::tree::Listed;
-use crate::data::{DataError, Tx};
+use crate::data::{DataError, Entry, Tx};
 
 /// Redis keeps a list of more than 8 KiB in several parts (`list-max-listpack-size -2`); so many nodes have about as much.
 const COMPACT_NODES: u32 = 9;
@@ -38,6 +38,11 @@ impl<'k> List<'k> {
     /// As [`List::open`].
     pub fn find(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Option<Self>, DataError> {
         Ok(Opened::find(tx, database, key, Kind::List, Listed)?.map(Self))
+    }
+
+    /// An empty one in the place of whatever the key of `entry` holds; it does not keep the expiry.
+    pub fn replacing(entry: Entry<'k>) -> Self {
+        Self(Opened::replacing(entry, Kind::List, Listed))
     }
 
     /// How many elements it has.

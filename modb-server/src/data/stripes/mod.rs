@@ -102,6 +102,15 @@ pub enum Access {
     Shared,
 }
 
+/// What was read without its stripe.
+#[derive(Clone, Copy, Debug)]
+pub enum Missed {
+    /// The key of this hash, while a batch becomes visible in its stripe.
+    One(u64),
+    /// Keys whose names are not among the arguments, of which every stripe may be one's.
+    All,
+}
+
 /// The stripes that a command needs. Most need one, or none: that costs no memory.
 #[derive(Debug)]
 pub struct Need(Set);
@@ -382,6 +391,18 @@ impl Held<'_> {
         stripes.sort_unstable();
         stripes.dedup();
         Need::of(stripes.into(), self.need.access())
+    }
+
+    /// What has to be held in order to have every stripe. This is given back.
+    pub(super) fn and_all(self) -> Need {
+        let access = self.need.access();
+        Need(Set::Several(Box::new(Several { stripes: Range::All, access })))
+    }
+
+    /// Whether every stripe is held.
+    pub(super) fn has_all(&self) -> bool {
+        matches!(&self.need.0, Set::Several(several) if matches!(&several.stripes, Range::All)
+            || matches!(&several.stripes, Range::These(these) if these.len() == usize::from(STRIPES)))
     }
 
     /// Gives everything back, which is no call where nothing is held.
