@@ -174,13 +174,12 @@ impl<S: Service> Worker<S> {
     }
 
     fn take_mail(&mut self, turn: &Turn<'_, S>) {
-        let mailbox = &self.hub.desks[self.index].mailbox;
+        let desk = &self.hub.desks[self.index];
         if self.hub.is_stopping() {
             if !self.stopping {
                 self.stopping = true;
-                self.mail.extend(mailbox.close());
+                self.mail.extend(desk.mailbox.close());
                 self.mail_emptied = true;
-                let desk = &self.hub.desks[self.index];
                 desk.lane.close();
                 self.messages.extend(desk.mail.close().into_iter().map(Posted::Mail));
                 if let Some(shared) = &self.hub.shared {
@@ -189,12 +188,14 @@ impl<S: Service> Worker<S> {
                 self.core.shutdown(turn.now);
             }
         } else {
-            let taken = mailbox.take(self.hub.limits.mail_per_turn, &mut self.mail);
+            let taken = desk.mailbox.take(self.hub.limits.mail_per_turn, &mut self.mail);
             self.mail_emptied = taken.emptied;
             if taken.room_awaited {
                 self.hub.room_made();
             }
-            self.take_lane();
+            if desk.mail.has_any() {
+                self.take_lane();
+            }
         }
         while let Some(letter) = self.mail.pop_front() {
             match letter {
@@ -211,6 +212,7 @@ impl<S: Service> Worker<S> {
     }
 
     /// Of the mail no more than so many bytes, since all of it may go to each connection, and at least one message.
+    #[cold]
     fn take_lane(&mut self) {
         let (limits, desk) = (&self.hub.limits, &self.hub.desks[self.index]);
         let mut bytes = 0;

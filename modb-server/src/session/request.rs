@@ -216,7 +216,7 @@ impl Worker {
         started: &mut Option<Instant>,
     ) -> Option<Flow> {
         match ran {
-            Ok(ref outcome) => self.answer(request, asker.client, asker.awaited, outcome, out, started),
+            Ok(outcome) => self.answer(request, asker.client, asker.awaited, &outcome, out, started),
             Err(waits) => {
                 asker.client.change_rare(|rare| rare.begun = Some(waits));
                 Some(Flow::Parked)

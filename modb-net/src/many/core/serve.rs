@@ -170,6 +170,7 @@ fn after_flow<X>(serving: &mut Serving<X>, flow: Flow, refused_room: bool) -> bo
 /// Shows the session what came and what was there, and keeps what it leaves. Bytes that are consumed at
 /// once are never copied.
 #[allow(clippy::too_many_arguments)] // Parts of a connection, borrowed one by one.
+#[inline(always)]
 fn show<S: Service>(
     service: &mut S,
     handle: Handle<'_>,

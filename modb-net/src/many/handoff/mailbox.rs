@@ -42,6 +42,11 @@ impl<T> Mailbox<T> {
         Ok(())
     }
 
+    /// Whether there may be something.
+    pub(crate) fn has_any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
     /// Moves up to `at_most` items to `into`.
     pub(crate) fn take(&self, at_most: usize, into: &mut impl Extend<T>) -> Taken {
         self.take_while(at_most, |_| true, into)
@@ -54,7 +59,7 @@ impl<T> Mailbox<T> {
         wanted: impl FnMut(&T) -> bool,
         into: &mut impl Extend<T>,
     ) -> Taken {
-        if !self.any.load(Ordering::Acquire) {
+        if !self.has_any() {
             return Taken { emptied: true, room_awaited: false };
         }
         let mut state = self.queue.lock();
