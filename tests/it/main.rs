@@ -28,6 +28,7 @@ mod share;
 mod shortage;
 mod shutdown;
 mod start;
+mod transactions;
 mod versions;
 
 use modb_tests::{Platform, Where, skip};
@@ -332,6 +333,12 @@ scenarios! {
     #[ignore = "500 restarts"]
     collections::long_collections_survive_500_kills;
     crash::acknowledged_writes_survive_25_kills;
+    transactions::a_transaction_is_whole_for_everybody_who_looks;
+    transactions::counting_behind_a_watch_loses_nothing;
+    transactions::whoever_changes_a_watched_key_breaks_the_transaction;
+    transactions::what_is_queued_is_bounded_and_goes_with_its_connection, unless Redis: "Redis counts it otherwise";
+    transactions::ten_thousand_commands_are_executed_as_one;
+    transactions::transactions_are_whole_through_kills, unless Redis: "Redis may lose what it has acknowledged";
     #[ignore = "500 restarts"]
     crash::long_acknowledged_writes_survive_500_kills;
 }
