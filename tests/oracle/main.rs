@@ -16,6 +16,7 @@ mod program;
 mod run;
 mod sets;
 mod sorted_sets;
+mod transactions;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -143,6 +144,27 @@ fn hyperloglogs_answer_twenty_thousand_random_commands_the_same() {
         skip!("{reason}");
     }
     compare(&platform, from_env(20_000), &[further::HYPERLOGLOGS, commands::KEYS].concat());
+}
+
+#[test]
+fn transactions_answer_a_hundred_thousand_random_commands_the_same() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_compare_types(&platform) {
+        skip!("{reason}");
+    }
+    let commands = from_env(100_000);
+    compare(&platform, commands, &transactions::with_others());
+    transactions::assert_tried(commands);
+}
+
+#[test]
+#[ignore = "ten times the commands"]
+fn long_transactions_answer_a_million_random_commands_the_same() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_compare_types(&platform) {
+        skip!("{reason}");
+    }
+    compare(&platform, 1_000_000, &transactions::with_others());
 }
 
 /// How many commands, unless `MODB_ORACLE_COMMANDS` says so.

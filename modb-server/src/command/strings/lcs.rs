@@ -16,6 +16,8 @@ struct Match {
 
 pub(crate) fn lcs(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let (mut only_len, mut index, mut with_len, mut min_len) = (false, false, false, 0);
+    // As Redis: what the keys hold is looked at before the options.
+    let (a, b) = (string(ctx, &args[1])?, string(ctx, &args[2])?);
     let mut options = Options::from(args, 3);
     while let Some(word) = options.next() {
         match () {
@@ -26,7 +28,6 @@ pub(crate) fn lcs(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comman
             () => return Err(CommandError::Syntax),
         }
     }
-    let (a, b) = (string(ctx, &args[1])?, string(ctx, &args[2])?);
     if only_len && index {
         return err("ERR If you want both the length and indexes, please just use IDX.");
     }

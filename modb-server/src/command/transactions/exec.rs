@@ -142,9 +142,8 @@ pub(in crate::command) fn refuse(args: Args<'_>, client: &mut Client, error: Com
         client.spoil();
         return error;
     }
-    if client.is_in_multi() {
-        client.end_transaction();
-    }
+    // Also what is watched is forgotten, and also before `MULTI`.
+    client.end_transaction();
     let text = error.text();
     CommandError::Echo([DISCARDED.as_bytes(), b": ", text.strip_prefix(b"ERR ").unwrap_or(&text)].concat())
 }

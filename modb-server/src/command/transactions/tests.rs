@@ -42,6 +42,7 @@ run! {
         "WATCH none" => "+OK", "DEL none" => ":0", "MULTI" => "+OK", "EXEC" => "[]",
         "WATCH a" => "+OK", "SET a 2" => "+OK", "MULTI" => "+OK", "DISCARD" => "+OK", "MULTI" => "+OK", "EXEC" => "[]",
         "WATCH a" => "+OK", "EXEC" => "-ERR EXEC without MULTI", "SET a 3" => "+OK", "MULTI" => "+OK", "EXEC" => "nil",
+        "WATCH a" => "+OK", "EXEC x" => "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command", "SET a 3" => "+OK", "MULTI" => "+OK", "EXEC" => "[]",
         "WATCH a" => "+OK", "SELECT 1" => "+OK", "SET a 1" => "+OK", "MULTI" => "+OK", "EXEC" => "[]",
         "WATCH a" => "+OK", "SWAPDB 0 1" => "+OK", "MULTI" => "+OK", "EXEC" => "nil", "WATCH a" => "+OK", "FLUSHALL" => "+OK", "MULTI" => "+OK", "EXEC" => "nil",
         "WATCH a" => "+OK", "FLUSHALL" => "+OK", "MULTI" => "+OK", "EXEC" => "[]",
