@@ -209,6 +209,46 @@ pub(crate) fn long_descriptors_and_space_taken_away_20_times_come_back_20_times(
     without_space(platform, 20, "16");
 }
 
+pub(crate) fn who_asks_for_more_memory_than_there_is_gets_an_error_and_nobody_else(platform: &Platform) {
+    // More than the allocator keeps reserved for a thread, 64 MiB, with what the server leaves to others.
+    const LARGE_BYTES: usize = 56 << 20;
+    const LEFT_BYTES: u64 = 32 << 20;
+    // So much that nothing is written to table files meanwhile: that takes memory, too.
+    let server = Launch::new(platform).with("--cache-mb", "1024").start();
+    let (mut asks, mut other) = (server.peer(), server.peer());
+    assert_eq!(asks.ask(&format!("SETRANGE large {} x", LARGE_BYTES - 1)), Reply::Int(LARGE_BYTES as i64));
+    assert_eq!(other.ask("SET small 1"), Reply::ok());
+    let bound = || sys::bound_memory_of(server.pid(), Some(LEFT_BYTES));
+    if !bound() {
+        skip!("the memory of another process cannot be bounded here");
+    }
+    // What is asked for in few words, or is there already.
+    for request in [
+        "SETRANGE new 300000000 x",
+        "SETBIT new 3000000000 1",
+        "BITFIELD new SET u8 3000000000 1",
+        "APPEND large x",
+        "GET large",
+        "BITOP NOT copy large",
+    ] {
+        // Again while the server still had something to give back.
+        let refusal = wait::until(request, || bound().then(|| asks.ask(request).error())?);
+        assert!(refusal.starts_with("OOM "), "{request}: {refusal}");
+        assert_eq!(other.ask("INCR small").error(), None, "{request}");
+    }
+    // What is sent: it is closed with the reason, or cut off while it sends.
+    let mut sends = server.peer();
+    let _ = sends.try_send(&encode(["SET".as_bytes(), b"new", &vec![b'x'; 4 * LARGE_BYTES]]));
+    let heard = sends.try_reply();
+    let told = |reply: &Reply| reply.error().is_some_and(|error| error.contains("memory"));
+    assert!(heard.as_ref().map_or(true, told), "{heard:?}");
+    assert_eq!(other.ask("EXISTS new"), Reply::Int(0));
+    assert!(sys::bound_memory_of(server.pid(), None));
+    let Reply::Int(bytes) = other.ask("STRLEN large") else { panic!("it is there") };
+    assert_eq!(asks.ask("APPEND large x"), Reply::Int(bytes + 1));
+    assert_eq!(other.ask("GET small"), Reply::bulk("7"));
+}
+
 fn value(n: usize, bytes: usize) -> String {
     n.to_string().repeat(bytes)[..bytes].to_owned()
 }

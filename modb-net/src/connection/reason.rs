@@ -24,7 +24,7 @@ pub enum CloseReason {
     CommitFailed,
     /// It was to be opened from here, and the other side could not be reached in time.
     ConnectFailed,
-    /// The system refused what serving it takes: its poller did.
+    /// The system refused what serving it takes: its poller did, or there was no memory for what came.
     System,
     /// The service took the socket out of the layer ([`crate::Flow::HandOut`]).
     HandedOut,

@@ -36,6 +36,9 @@ pub enum ProtocolError {
     /// A longer argument than a client may send before it has authenticated.
     #[error("Protocol error: unauthenticated bulk length")]
     UnauthenticatedBulkLength,
+    /// The system has no memory for the places of so many arguments.
+    #[error("Protocol error: there is no memory for so many arguments")]
+    NoMemory,
 }
 
 /// The byte as it may stand in the line of an error: one that would break the line is a space.

@@ -149,6 +149,9 @@ impl RequestDecoder {
                     if input.len() < end {
                         return Ok(Decoded::Incomplete { wanted_bytes: end });
                     }
+                    if self.spans.len() == self.spans.capacity() {
+                        self.grow()?;
+                    }
                     self.spans.push(Span { start: self.position as u32, len });
                     self.next_line_at(end);
                     self.remaining -= 1;
@@ -194,6 +197,12 @@ impl RequestDecoder {
         if self.spans.capacity() > KEPT_SPANS || self.inline.capacity() > KEPT_INLINE_BYTES {
             self.begin();
         }
+    }
+
+    /// Makes room for more arguments, of which a client sends as many as it likes.
+    #[cold]
+    fn grow(&mut self) -> Result<(), ProtocolError> {
+        self.spans.try_reserve(1).map_err(|_| ProtocolError::NoMemory)
     }
 
     /// Forgets the last request.

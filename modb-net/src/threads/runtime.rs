@@ -25,6 +25,7 @@ use crate::threads::worker::{Station, Worker};
 
 /// Why a server could not start, or ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ServerError {
     /// There is nothing to listen on.
     #[error("no listener was given")]

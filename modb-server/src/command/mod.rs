@@ -43,7 +43,7 @@ pub use machine::times::Times;
 pub use machine::transaction::{Load, Transaction, Watches};
 pub use server::config::{warn_of_idle, warn_of_open_door};
 
-use crate::data::{Committed, Data, Held, Need, Parker, Tally, Ticket, Tx, Wake};
+use crate::data::{Committed, Data, Held, Need, Parker, Tally, Ticket, Tx, Wake, ensure_memory};
 
 /// Space that is used again for every command of a worker.
 #[derive(Debug, Default)]
@@ -247,8 +247,11 @@ fn run<'d>(
         return run_if_held(resolved, args, client, env, scratch, held);
     }
     let mut committed = Committed { read: tx.read_seq(), written: Seq::ZERO };
-    if reply.as_ref().is_ok_and(|reply| reply.is_large() && !host.has_room(reply.bytes())) {
-        reply = Err(CommandError::NoRoom);
+    if let Ok(large) = &reply
+        && large.is_large()
+        && let Err(error) = has_room(large.bytes(), host)
+    {
+        reply = Err(error);
     }
     if reply.is_ok() {
         match tx.commit() {
@@ -272,6 +275,13 @@ fn run<'d>(
         }
     }
     Ok(outcome(reply, committed, tally))
+}
+
+/// Whether a large reply can be made now.
+#[cold]
+fn has_room(bytes: usize, host: &dyn Host) -> Result<(), CommandError> {
+    ensure_memory(bytes)?;
+    if host.has_room(bytes) { Ok(()) } else { Err(CommandError::NoRoom) }
 }
 
 fn outcome(reply: Result<Reply, CommandError>, committed: Committed, tally: &Tally) -> Outcome {

@@ -68,6 +68,9 @@ pub enum DataError {
     /// The value would be longer than [`MAX_VALUE_BYTES`].
     #[error("ERR string exceeds maximum allowed size (proto-max-bulk-len)")]
     ValueTooLong,
+    /// The system has no memory for it.
+    #[error("OOM the system has no memory for that")]
+    NoMemory,
     /// The value, or an argument, is no 64-bit integer.
     #[error("ERR value is not an integer or out of range")]
     NotAnInteger,
@@ -98,6 +101,14 @@ pub enum DataError {
     /// The store failed.
     #[error("ERR {0}")]
     Store(#[from] StoreError),
+}
+
+/// Whether there is memory for so many bytes, for whoever lets a client choose how many.
+///
+/// # Errors
+/// [`DataError::NoMemory`].
+pub fn ensure_memory(bytes: usize) -> Result<(), DataError> {
+    if crate::sys::has_memory(bytes) { Ok(()) } else { Err(DataError::NoMemory) }
 }
 
 /// The databases of one data folder: records, stripes and the map of namespaces.

@@ -11,7 +11,10 @@ use modb_net::Seq;
 
 use super::layout::{self, CollectionId, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Place, Record};
 use super::writes::{Writes, key_of};
-use super::{Committed, Data, DataError, Held, Missed, Tally, collection, expiring_counter, keys_counter};
+use super::{
+    Committed, Data, DataError, Held, Missed, Tally, collection, ensure_memory, expiring_counter,
+    keys_counter,
+};
 use crate::store::{Batch, Counter, Write};
 
 /// A key as a `Tx` found it. Stale once the same key was written.
@@ -304,12 +307,14 @@ impl<'a> Tx<'a> {
     /// Sets the key of `entry` to `head` and the payload that `parts` make. An expiry that has passed removes it.
     ///
     /// # Errors
-    /// [`DataError::ValueTooLong`].
+    /// [`DataError::ValueTooLong`], [`DataError::NoMemory`].
     pub fn put(&mut self, entry: &Entry<'_>, head: Head, parts: &[&[u8]]) -> Result<(), DataError> {
         let payload: usize = parts.iter().map(|part| part.len()).sum();
         if payload > MAX_VALUE_BYTES {
             return Err(DataError::ValueTooLong);
         }
+        // Once in its record, once in the log's buffer.
+        ensure_memory(payload.saturating_mul(2))?;
         if head.expires_at_ms.is_some_and(|at| at <= self.now_ms) {
             self.remove(entry);
             return Ok(());

@@ -343,6 +343,9 @@ impl Service for Worker {
     ) {
         let text = match reason {
             CloseReason::InputLimit => "ERR closed: the request is larger than client-query-buffer-limit",
+            CloseReason::System => {
+                "ERR closed: the system has no memory for the request, or does not watch the connection"
+            }
             CloseReason::MemoryStall => {
                 "ERR closed: the memory of all clients (maxmemory-clients) was used up, and this request made no progress"
             }

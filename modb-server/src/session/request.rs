@@ -14,7 +14,7 @@ use super::{Message, Net, Session, Worker};
 use crate::command::{
     self, Begun, Client, CommandError, Env, Flags, Host, Load, Outcome, Reply, Resolved, Scratch, Then,
 };
-use crate::data::Wake;
+use crate::data::{Wake, ensure_memory};
 
 /// A request that has come whole.
 #[derive(Clone, Copy)]
@@ -318,7 +318,11 @@ impl Worker {
                  allows; split it"
             ));
         }
-        if out.reserve(bytes.saturating_mul(BATCH_COPIES)) { Room::Free } else { Room::Short }
+        let bytes = bytes.saturating_mul(BATCH_COPIES);
+        if let Err(error) = ensure_memory(bytes) {
+            return Room::Never(error.to_string());
+        }
+        if out.reserve(bytes) { Room::Free } else { Room::Short }
     }
 
     /// Whether the client speaks another protocol: it is closed without an answer, as Redis does.

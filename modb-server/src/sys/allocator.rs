@@ -25,6 +25,23 @@ pub(crate) fn give_free_memory_back() {
     glibc::trim();
 }
 
+/// What is smaller is not asked for beforehand: small allocations are everywhere, and an allocator keeps room for them.
+const LARGE_BYTES: usize = 1 << 20;
+/// What must be left beside what is asked for, in bytes: others need memory meanwhile.
+const SPARE_BYTES: usize = 16 << 20;
+
+/// Whether the system would give so many bytes now. An allocation that fails ends the process, so whoever lets a client choose
+/// how large one is asks before.
+pub(crate) fn has_memory(bytes: usize) -> bool {
+    if bytes < LARGE_BYTES {
+        return true;
+    }
+    // Looked at by nobody, so that it is asked for at all. No page of it is touched.
+    let mut probe = std::hint::black_box(Vec::<u8>::new());
+    probe.try_reserve_exact(bytes.saturating_add(SPARE_BYTES)).is_ok()
+        && std::hint::black_box(&probe).is_empty()
+}
+
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code)]
 mod glibc {
@@ -51,5 +68,16 @@ mod glibc {
     pub(super) fn trim() {
         // SAFETY: a function of glibc that takes a number; it may be called at any time, from any thread.
         unsafe { malloc_trim(0) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_memory;
+
+    #[test]
+    fn there_is_memory_for_what_is_small_and_none_for_what_no_system_has() {
+        assert!(has_memory(0) && has_memory(2 << 20));
+        assert!(!has_memory(isize::MAX as usize) && !has_memory(usize::MAX));
     }
 }

@@ -15,7 +15,7 @@
 //! - `lower_thread_priority()`: lets the threads that serve go first; does nothing where the system cannot.
 //! - `model_tests!`: tests that loom runs, ignored where it cannot.
 //!
-//! `process` has what concerns the process as a whole, `allocator` how it gives memory back.
+//! `process` has what concerns the process as a whole, `allocator` how it gives memory back and whether there is some.
 
 mod allocator;
 mod process;
@@ -24,9 +24,9 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
-pub(crate) use self::allocator::give_free_memory_back;
 #[cfg(feature = "cli")]
 pub use self::allocator::give_large_memory_back;
+pub(crate) use self::allocator::{give_free_memory_back, has_memory};
 #[cfg(feature = "cli")]
 pub use self::process::{Told, make_files_private, on_signals, tell_service_manager};
 pub use self::process::{cpu_seconds, memory_bytes, peak_memory_bytes, total_memory_bytes};

@@ -272,6 +272,26 @@ pub fn set_descriptor_limit_of(pid: u32, limit: u64) -> Option<u64> {
     rustix::process::prlimit(Some(pid), Resource::Nofile, changed).ok().map(|_| now)
 }
 
+/// Bounds the memory of another process to what it has and so many bytes more; `None`: no longer. Whether that could be done.
+#[cfg(target_os = "linux")]
+pub fn bound_memory_of(pid: u32, more_bytes: Option<u64>) -> bool {
+    let bound = || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
+        let current = more_bytes.map(|more| (kib << 10) + more);
+        rustix::process::prlimit(Some(pid), Resource::As, Rlimit { current, maximum: None }).ok()
+    };
+    bound().is_some()
+}
+
+/// Only Linux changes the limits of another process.
+#[cfg(not(target_os = "linux"))]
+pub fn bound_memory_of(_pid: u32, _more_bytes: Option<u64>) -> bool {
+    false
+}
+
 /// Only Linux changes the limits of another process.
 #[cfg(not(target_os = "linux"))]
 pub fn set_descriptor_limit_of(_pid: u32, _limit: u64) -> Option<u64> {

@@ -250,6 +250,11 @@ pub fn set_descriptor_limit_of(_pid: u32, _limit: u64) -> Option<u64> {
     None
 }
 
+/// Jobs bound the memory of processes, and only of those that were put into one.
+pub fn bound_memory_of(_pid: u32, _more_bytes: Option<u64>) -> bool {
+    false
+}
+
 /// There is no limit to lower.
 pub fn lower_descriptor_limit_of(_pid: u32, _limit: u64) -> Option<u64> {
     None

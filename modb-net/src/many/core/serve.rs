@@ -5,6 +5,7 @@
 //! there is no room.
 
 use std::cell::Cell;
+use std::collections::TryReserveError;
 
 use super::{Conns, Core};
 use crate::base::buf::Pool;
@@ -64,25 +65,32 @@ impl<S: Service, T: Stream> Core<S, T> {
                 }
             }
             if serving.waits_for_resume() {
-                serving.input.append(fresh, 0, pool);
+                if serving.input.append(fresh, 0, pool).is_err() {
+                    serving.doom = Some(Doom::Close(CloseReason::System));
+                    break;
+                }
                 continue;
             }
             let mut out = Out::new(output, account, desk);
             let (left, full) = if resumed { (&mut once, &never) } else { (&mut requests, out.full()) };
             match show(service, handle, serving, fresh, (left, full), &mut out, pool, turn) {
+                Err(_) => {
+                    serving.doom = Some(Doom::Close(CloseReason::System));
+                    break;
+                }
                 // What it was not shown, since a budget of the turn was spent, is shown in the next one.
-                Flow::NeedInput if (*left == 0 || out.note_full()) && !serving.input.is_empty() => {
+                Ok(Flow::NeedInput) if (*left == 0 || out.note_full()) && !serving.input.is_empty() => {
                     serving.waits = Waits::Turn;
                     break;
                 }
-                Flow::NeedInput => {
+                Ok(Flow::NeedInput) => {
                     serving.waits = Waits::Input;
                     if serving.input.len() > limits.max_input_bytes {
                         serving.doom = Some(Doom::Close(CloseReason::InputLimit));
                         break;
                     }
                 }
-                flow => {
+                Ok(flow) => {
                     starves = after_flow(serving, flow, account.waits());
                     break;
                 }
@@ -168,7 +176,7 @@ fn after_flow<X>(serving: &mut Serving<X>, flow: Flow, refused_room: bool) -> bo
 }
 
 /// Shows the session what came and what was there, and keeps what it leaves. Bytes that are consumed at
-/// once are never copied.
+/// once are never copied. An error: the system has no memory for what it leaves.
 #[allow(clippy::too_many_arguments)] // Parts of a connection, borrowed one by one.
 #[inline(always)]
 fn show<S: Service>(
@@ -180,22 +188,22 @@ fn show<S: Service>(
     out: &mut Out<'_>,
     pool: &mut Pool,
     turn: &Turn<'_, S>,
-) -> Flow {
+) -> Result<Flow, TryReserveError> {
     let Serving { session, input, waits, .. } = serving;
     if input.is_empty() {
         let mut shown = In::new(fresh, requests, full);
         let flow = service.on_input(handle, session, &mut shown, out, turn);
         let (consumed, wanted) = (shown.consumed(), shown.wanted());
-        input.append(&fresh[consumed..], wanted, pool);
-        return flow;
+        input.append(&fresh[consumed..], wanted, pool)?;
+        return Ok(flow);
     }
-    input.append(fresh, input.wanted(), pool);
+    input.append(fresh, input.wanted(), pool)?;
     if *waits == Waits::Input && input.is_short() {
-        return Flow::NeedInput;
+        return Ok(Flow::NeedInput);
     }
     let mut shown = In::new(input.bytes(), requests, full);
     let flow = service.on_input(handle, session, &mut shown, out, turn);
     let (consumed, wanted) = (shown.consumed(), shown.wanted());
     input.consume(consumed, wanted);
-    flow
+    Ok(flow)
 }

@@ -5,7 +5,7 @@ use modb_net::resp::{Args, parse_i64};
 use crate::command::language::error::err;
 use crate::command::language::parse::{Options, int, is};
 use crate::command::{CommandError, Ctx, Reply};
-use crate::data::MAX_VALUE_BYTES;
+use crate::data::{MAX_VALUE_BYTES, ensure_memory};
 
 /// The type of a field: `i8`, `u16`, up to `i64` and `u63`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,9 @@ pub(crate) fn bitfield(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, C
         return read_only(ctx, args, &steps);
     };
     let entry = ctx.tx.entry(db, &args[1])?;
-    let mut bytes = entry.string_bytes()?.to_vec();
+    let old = entry.string_bytes()?;
+    ensure_memory(old.len().max(needed))?;
+    let mut bytes = old.to_vec();
     bytes.resize(bytes.len().max(needed), 0);
     let mut replies = Vec::with_capacity(steps.len());
     for step in &steps {

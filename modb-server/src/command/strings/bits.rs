@@ -6,7 +6,7 @@ use crate::command::language::error::err;
 use crate::command::language::parse::{int, is};
 use crate::command::machine::spec::{Access, Flags, Spec, key, keys};
 use crate::command::{CommandError, Ctx, Reply};
-use crate::data::{Form, Head, MAX_VALUE_BYTES};
+use crate::data::{Form, Head, MAX_VALUE_BYTES, ensure_memory};
 
 const READ: &[Flags] = &[Flags::READONLY];
 const READ_FAST: &[Flags] = &[Flags::READONLY, Flags::FAST];
@@ -49,6 +49,7 @@ fn setbit(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> 
     let (at, mask) = (offset / 8, 0x80 >> (offset % 8));
     let mut new = old.to_vec();
     if new.len() <= at {
+        ensure_memory(at + 1)?;
         new.resize(at + 1, 0);
     }
     let was = new[at] & mask != 0;
@@ -183,6 +184,7 @@ fn bitop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
         sources.push(ctx.tx.get(db, key)?.unwrap_or_default());
     }
     let len = sources.iter().map(|source| source.len()).max().unwrap_or(0);
+    ensure_memory(len)?;
     let mut result = sources[0].to_vec();
     result.resize(len, 0);
     if is(operation, "not") {

@@ -6,7 +6,7 @@ use modb_net::resp::Args;
 use crate::command::language::error::err;
 use crate::command::language::parse::{Options, int, is};
 use crate::command::{CommandError, Ctx, Reply};
-use crate::data::{DataError, MAX_VALUE_BYTES};
+use crate::data::{DataError, MAX_VALUE_BYTES, ensure_memory};
 
 /// A stretch that is the same in both strings: where it begins and ends in each, the ends included.
 struct Match {
@@ -77,6 +77,7 @@ impl Table {
         if cells.saturating_mul(size_of::<u32>()) > MAX_VALUE_BYTES {
             return err("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
         }
+        ensure_memory(cells * size_of::<u32>())?;
         let mut table = Self { cells: vec![0; cells], width };
         for (i, x) in a.iter().enumerate() {
             for (j, y) in b.iter().enumerate() {

@@ -13,7 +13,7 @@ use crate::command::language::parse::{Options, int, int_or, is};
 use crate::command::language::reply::MAX_REPLY_BYTES;
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key, keys};
 use crate::command::{CommandError, Ctx, Reply};
-use crate::data::{DataError, Form, Head, MAX_VALUE_BYTES};
+use crate::data::{DataError, Form, Head, MAX_VALUE_BYTES, ensure_memory};
 
 const READ: &[Flags] = &[Flags::READONLY];
 const READ_FAST: &[Flags] = &[Flags::READONLY, Flags::FAST];
@@ -290,6 +290,7 @@ fn setrange(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
         return Err(DataError::ValueTooLong.into());
     }
     let before = &old[..offset.min(old.len())];
+    ensure_memory(offset)?;
     let gap = vec![0; offset - before.len()];
     let after = old.get(offset + new.len()..).unwrap_or_default();
     ctx.tx.put(&entry, entry.edited_head(), &[before, &gap, new, after])?;

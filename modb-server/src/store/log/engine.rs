@@ -16,7 +16,7 @@ use bytes::Bytes;
 use modb_net::Seq;
 
 use super::chunk::MAX_BODY_BYTES;
-use super::cold::Cold;
+use super::cold::{Cold, Record};
 use super::commit;
 use super::disk::Disk;
 use super::merge::Scan;
@@ -26,6 +26,19 @@ use super::table::{Loan, Lookup, Table};
 use super::writer::Log;
 use crate::store::group::{Backing, lock};
 use crate::store::{Batch, Counter, Got, MAX_STORE_KEY_BYTES, Page, StoreError, Write};
+
+/// What the tree takes while it writes a record, in sizes of its value: the block that it becomes, which grows to twice its
+/// length, and what that is compressed to.
+const WRITING_COPIES: usize = 4;
+
+/// A record, or that there is no memory to write it: the tree would end the process.
+fn with_memory_to_write(record: Record) -> Result<Record, StoreError> {
+    let bytes = record.1.as_ref().map_or(0, Bytes::len);
+    if crate::sys::has_memory(bytes.saturating_mul(WRITING_COPIES)) {
+        return Ok(record);
+    }
+    Err(StoreError::io("cannot flush a large value", std::io::ErrorKind::OutOfMemory.into()))
+}
 
 /// The most a batch may hold, in bytes: twice the largest value of the protocol.
 const MAX_BATCH_BYTES: usize = 1 << 30;
@@ -231,7 +244,7 @@ impl Engine {
         if position.seq == self.flushed.load(Ordering::Acquire) {
             return Ok(());
         }
-        let mut run = self.table.flush_run().map(Ok);
+        let mut run = self.table.flush_run().map(with_memory_to_write);
         let ingested = self.cold.ingest(&position, &mut run, &mut || {
             let committed = self.log.committed();
             self.log.write_out()?;
