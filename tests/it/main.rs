@@ -30,6 +30,7 @@ mod shutdown;
 mod start;
 mod transactions;
 mod versions;
+mod waiting;
 
 use modb_tests::{Platform, Where, skip};
 
@@ -119,6 +120,18 @@ scenarios! {
     serve::databases_are_apart;
     serve::quit_answers_and_closes;
     serve::half_close_after_the_request_still_gets_the_reply;
+
+    waiting::who_came_first_is_served_first_over_all_workers;
+    waiting::chains_and_circles_of_moves_end;
+    waiting::whoever_brings_something_serves;
+    waiting::who_waits_no_longer_takes_nothing;
+    waiting::a_wait_ends_with_its_time_and_what_was_sent_behind_it_runs;
+    waiting::who_waits_is_seen_and_can_be_let_go;
+    waiting::nothing_is_lost_between_the_end_of_a_wait_and_what_comes;
+    waiting::each_element_comes_once_and_in_order;
+    waiting::a_thousand_who_wait_cost_no_processor_time;
+    #[ignore = "long"] waiting::long_ten_thousand_who_wait_cost_no_processor_time;
+    waiting::what_was_given_never_comes_back_after_a_kill;
 
     limits::an_endless_inline_line_is_refused_in_bounded_memory;
     limits::a_bulk_length_of_2_to_the_63_is_refused;

@@ -2,10 +2,12 @@
 
 use super::machine::spec::Spec;
 use super::machine::table::{self, SLOTS, Table};
-use super::{connection, hashes, hyperloglog, keys, lists, server, sets, sorted_sets, strings, transactions};
+use super::{
+    connection, hashes, hyperloglog, keys, lists, server, sets, sorted_sets, strings, transactions, waiting,
+};
 
 /// The lists of the groups.
-static GROUPS: [&[Spec]; 18] = [
+static GROUPS: [&[Spec]; 21] = [
     &strings::COMMANDS,
     &strings::numbers::COMMANDS,
     &strings::bits::COMMANDS,
@@ -24,6 +26,9 @@ static GROUPS: [&[Spec]; 18] = [
     &server::admin::COMMANDS,
     &server::care::COMMANDS,
     &transactions::COMMANDS,
+    &waiting::lists::COMMANDS,
+    &waiting::sorted_sets::COMMANDS,
+    &waiting::wait::COMMANDS,
 ];
 
 const COUNT: usize = table::count(&GROUPS);

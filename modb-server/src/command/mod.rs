@@ -17,6 +17,10 @@ mod sets;
 mod sorted_sets;
 mod strings;
 mod transactions;
+mod waiting;
+
+#[cfg(test)]
+use std::time::Instant;
 
 use modb_net::Seq;
 use modb_net::resp::Args;
@@ -42,6 +46,7 @@ pub(crate) use machine::testing;
 pub use machine::times::Times;
 pub use machine::transaction::{Load, Transaction, Watches};
 pub use server::config::{warn_of_idle, warn_of_open_door};
+pub use waiting::room::{Deadline, Room};
 
 use crate::data::{Committed, Data, Held, Need, Parker, Tally, Ticket, Tx, Wake, ensure_memory};
 
@@ -144,7 +149,7 @@ pub fn execute(
     match data.try_hold(need(resolved.spec, args, client, data)) {
         Ok(held) => run(resolved, args, client, env, scratch, held),
         Err(need) => {
-            let held = data.hold_or_queue(need, env.host.waker());
+            let held = data.hold_or_queue(need, &|| env.host.waker());
             run_if_held(resolved, args, client, env, scratch, held)
         }
     }
@@ -165,12 +170,19 @@ pub fn go_on(
     let Waits { resolved, on } = *begun.0;
     match on {
         On::Stripes(ticket) => {
-            let held = env.instance.data.hold_queued(ticket);
+            let held = env.instance.data.hold_queued(ticket, &|| env.host.waker());
             run_if_held(resolved, args, client, env, scratch, held)
         }
         On::Thread(done) => match done.take() {
-            Some(reply) => Ok(outcome(reply, Committed::default(), env.tally)),
+            // It may have another part.
+            Some(reply) => {
+                begin(resolved, reply, client, env, env.instance.data.hold_sleeping(Need::NOTHING))
+            }
             None => Err(Begun::new(resolved, On::Thread(done))),
+        },
+        On::Others(waiting) => match waiting.take() {
+            Some((reply, committed)) => Ok(outcome(reply, committed, env.tally)),
+            None => Err(Begun::new(resolved, On::Others(waiting))),
         },
     }
 }
@@ -195,7 +207,14 @@ pub fn execute_sleeping(
         match outcome {
             Ok(outcome) => return outcome,
             Err(begun) => {
-                parker.wait();
+                match begun.deadline() {
+                    None => parker.wait(),
+                    Some((at, deadline)) => {
+                        if !parker.wait_for(at.saturating_duration_since(Instant::now())) {
+                            deadline.reach();
+                        }
+                    }
+                }
                 outcome = go_on(begun, args, client, &env, scratch);
             }
         }
@@ -243,7 +262,7 @@ fn run<'d>(
         // It has changed nothing, and is run again.
         drop(tx);
         client.take_back();
-        let held = data.hold(data.need_more(held, missed), || host.waker());
+        let held = data.hold(data.need_more(held, missed), &|| host.waker());
         return run_if_held(resolved, args, client, env, scratch, held);
     }
     let mut committed = Committed { read: tx.read_seq(), written: Seq::ZERO };
@@ -261,9 +280,9 @@ fn run<'d>(
     } else {
         drop(tx);
     }
-    if let Err(CommandError::InThread(work)) = reply {
-        let done = instance.errands.begin(work, held.keep(), host.waker());
-        return Err(Begun::new(resolved, On::Thread(done)));
+    if let Err(CommandError::InThread(_) | CommandError::Waits(_)) = &reply {
+        // Before the stripes are given back: what comes next comes to who waits.
+        return begin(resolved, reply, client, env, held);
     }
     held.end();
     if spec.keys.is_empty() {
@@ -282,6 +301,30 @@ fn run<'d>(
 fn has_room(bytes: usize, host: &dyn Host) -> Result<(), CommandError> {
     ensure_memory(bytes)?;
     if host.has_room(bytes) { Ok(()) } else { Err(CommandError::NoRoom) }
+}
+
+/// Begins what a command has left to a thread, or waits for.
+#[cold]
+#[inline(never)]
+fn begin(
+    resolved: Resolved,
+    reply: Result<Reply, CommandError>,
+    client: &Client,
+    env: &Env<'_>,
+    held: Held<'_>,
+) -> Result<Outcome, Begun> {
+    let Env { instance, host, .. } = env;
+    let on = match reply {
+        Err(CommandError::InThread(work)) => {
+            On::Thread(instance.errands.begin(work, held.keep(), host.waker()))
+        }
+        Err(CommandError::Waits(until)) => {
+            let who = (client.info.id, client.database);
+            On::Others(instance.waiting.begin(*until, who, &instance.data, &held, host.waker()))
+        }
+        reply => return Ok(outcome(reply, Committed::default(), env.tally)),
+    };
+    Err(Begun::new(resolved, on))
 }
 
 fn outcome(reply: Result<Reply, CommandError>, committed: Committed, tally: &Tally) -> Outcome {

@@ -104,7 +104,7 @@ impl Data {
         let mut key_buf = Vec::new();
         // Before it holds what others want.
         self.store.wait_for_room();
-        let held = self.stripes.hold_sleeping(Need::many(group.iter().map(|(place, _)| place.hash)));
+        let held = self.hold_sleeping(Need::many(group.iter().map(|(place, _)| place.hash)));
         let mut tx = Tx::new(self, &held, tally, &mut key_buf, now_ms).freeing(true);
         for (place, at) in group {
             let entry = tx.entry_at(*place)?;

@@ -41,7 +41,7 @@ pub use collection::{
 pub use committed::Committed;
 pub use glob::matches as glob_matches;
 pub use housekeeping::Housekeeper;
-pub use interests::{Told, Watch};
+pub use interests::{Places, Told, Waiter, Watch};
 pub use layout::{Form, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record};
 pub use scan::KeyPage;
 pub use stripes::{Access, Held, Kept, Missed, Need, Parker, Ticket, Union, Wake};
@@ -200,45 +200,6 @@ impl Data {
             Missed::One(hash) => held.and(hash),
             Missed::All => held.and_all(),
         }
-    }
-
-    /// Holds what is needed, if all of it is free soon.
-    ///
-    /// # Errors
-    /// The need.
-    #[inline]
-    pub fn try_hold(&self, need: Need) -> Result<Held<'_>, Need> {
-        self.stripes.try_hold(need)
-    }
-
-    /// As [`Data::hold`], after [`Data::try_hold`].
-    ///
-    /// # Errors
-    /// The place in the queues.
-    pub fn hold_or_queue(&self, need: Need, wake: Box<dyn Wake>) -> Result<Held<'_>, Ticket> {
-        self.stripes.hold_or_queue(need, wake)
-    }
-
-    /// Holds what is needed, or queues for it; `wake` is called when [`Data::hold_queued`] may succeed.
-    ///
-    /// # Errors
-    /// The place in the queues.
-    #[inline]
-    pub fn hold(&self, need: Need, wake: impl FnOnce() -> Box<dyn Wake>) -> Result<Held<'_>, Ticket> {
-        self.stripes.hold(need, wake)
-    }
-
-    /// Holds what a ticket waits for, if it is there now.
-    ///
-    /// # Errors
-    /// The ticket, which keeps its place.
-    pub fn hold_queued(&self, ticket: Ticket) -> Result<Held<'_>, Ticket> {
-        self.stripes.hold_queued(ticket)
-    }
-
-    /// Holds what is needed, and sleeps until it is there: for threads that serve nobody.
-    pub fn hold_sleeping(&self, need: Need) -> Held<'_> {
-        self.stripes.hold_sleeping(need)
     }
 
     /// How many keys the database has, and how many of them have an expiry; expired keys count until removed.

@@ -9,6 +9,7 @@
 use bytes::Bytes;
 use modb_net::Seq;
 
+use super::interests::Ready;
 use super::layout::{self, CollectionId, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Place, Record};
 use super::writes::{Writes, key_of};
 use super::{
@@ -66,7 +67,7 @@ impl<'k> Entry<'k> {
 /// One command's view of the data.
 pub struct Tx<'a> {
     data: &'a Data,
-    held: &'a Held<'a>,
+    pub(super) held: &'a Held<'a>,
     tally: &'a Tally,
     key_buf: &'a mut Vec<u8>,
     now_ms: u64,
@@ -87,10 +88,12 @@ pub struct Tx<'a> {
     saved: Option<Box<Saved>>,
     /// What cannot be run again waits at a mark: whoever set it waits for nothing.
     waits: bool,
+    /// Of one that serves who waits: the keys that have something for others since. Whoever serves sees to them.
+    pub(super) ready: Option<Vec<Ready>>,
     /// Less is kept after it.
     frees: bool,
     /// Whoever commits it may not sleep until the store has room.
-    at_once: bool,
+    pub(super) at_once: bool,
 }
 
 /// What there was at a savepoint, besides the writes.
@@ -130,6 +133,7 @@ impl<'a> Tx<'a> {
             sites: Vec::new(),
             saved: None,
             waits: false,
+            ready: None,
             frees: false,
             at_once: false,
         }
@@ -178,11 +182,6 @@ impl<'a> Tx<'a> {
     /// The data that this is a view of.
     pub fn data(&self) -> &'a Data {
         self.data
-    }
-
-    /// Whether the stripe of the key with that hash is held.
-    pub(super) fn holds(&self, hash: u64) -> bool {
-        self.held.has(hash)
     }
 
     /// The counts of the worker that executes this.
@@ -490,7 +489,7 @@ impl<'a> Tx<'a> {
             self.soonest = u64::MAX;
             self.sites.clear();
             if let Some(touched) = touched {
-                touched.tell(data);
+                self.tell(&touched);
             }
             if std::mem::take(&mut self.drops) {
                 self.data.chores.sweep_soon();

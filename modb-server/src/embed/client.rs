@@ -1,13 +1,14 @@
 //! A client in the same process: any command by its words.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use modb_net::Seq;
 use modb_net::resp::{
     Decoded, Encoder, Limits, ReplyDecoder, RequestDecoder, Value as Reply, encode_request,
 };
 
-use crate::command::{self, Client, Env, Flags, NoNetwork, Scratch};
+use crate::command::{self, Begun, Client, CommandError, Env, NoNetwork, Scratch};
 use crate::data::Parker;
 use crate::error::Error;
 use crate::handle::{Open, Shared};
@@ -35,7 +36,8 @@ impl LocalClient {
     }
 
     /// Executes a command, given as its words, and returns its reply once its writes are safe. An error reply is
-    /// [`Reply::Error`]; commands that wait for others, such as `WAIT`, are answered with one.
+    /// [`Reply::Error`]. A command that waits for others, such as `BLPOP`, keeps this thread asleep; whoever closes the database ends
+    /// that.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -75,18 +77,15 @@ impl LocalClient {
             };
             let (mut awaited, mut gave_up) = (Seq::ZERO, None);
             let reply = command::resolve(args, client).and_then(|resolved| {
-                if resolved.spec.flags.has(Flags::BLOCKING) && !client.is_in_multi() {
-                    return Err("ERR this command waits, which a client in the same process cannot"
-                        .to_owned()
-                        .into());
-                }
                 let mut outcome = command::execute(resolved, args, client, &env, scratch);
                 let wait = open.closures.wait();
                 let outcome = loop {
                     match outcome {
                         Ok(outcome) => break outcome,
                         Err(begun) => {
-                            if let Err(error) = wait.sleep(parker, begun.stripes()) {
+                            if begun.waits_for_others() {
+                                sleep_until_served(parker, &begun);
+                            } else if let Err(error) = wait.sleep(parker, begun.stripes()) {
                                 gave_up = Some(error);
                                 return Ok(command::Reply::Nothing);
                             }
@@ -97,6 +96,9 @@ impl LocalClient {
                 awaited = outcome.committed.awaited(instance.data.reads_wait());
                 outcome.reply
             });
+            if matches!(reply, Err(CommandError::Closed)) {
+                return Err(Error::Closed);
+            }
             if let Some(error) = gave_up {
                 return Err(error);
             }
@@ -111,6 +113,18 @@ impl LocalClient {
         }
         // What was encoded here decodes, unless there is no reply (`SHUTDOWN`).
         Ok(ReplyDecoder::default().decode(&mut &out[..]).ok().flatten().unwrap_or(Reply::Null))
+    }
+}
+
+/// Sleeps until what is waited for is there, or its time is over, or for no reason.
+fn sleep_until_served(parker: &Parker, begun: &Begun) {
+    match begun.deadline() {
+        None => parker.wait(),
+        Some((at, deadline)) => {
+            if !parker.wait_for(at.saturating_duration_since(Instant::now())) {
+                deadline.reach();
+            }
+        }
     }
 }
 

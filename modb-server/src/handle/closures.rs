@@ -122,13 +122,14 @@ impl Open {
     #[cold]
     fn wait_for_stripes(&self, need: Need) -> Result<Held<'_>, Error> {
         let (data, parker, wait) = (&self.instance.data, Parker::default(), self.closures.wait());
-        let mut held = data.hold_or_queue(need, parker.waker());
+        let wake = || parker.waker();
+        let mut held = data.hold_or_queue(need, &wake);
         loop {
             match held {
                 Ok(held) => return Ok(held),
                 Err(ticket) => {
                     wait.sleep(&parker, Ticket::stripes(&ticket))?;
-                    held = data.hold_queued(ticket);
+                    held = data.hold_queued(ticket, &wake);
                 }
             }
         }

@@ -185,6 +185,7 @@ impl Shared {
         let mut end = lock(&self.end);
         let End::ToCome { remove } = std::mem::replace(&mut *end, End::Over) else { return Ok(()) };
         self.closing.store(true, Ordering::Release);
+        self.end_waits();
         // Waits for the calls under way.
         let mut open = None;
         for lane in &self.lanes {
@@ -209,6 +210,16 @@ impl Shared {
             tracing::warn!(folder = %folder.display(), %error, "a temporary database stays behind");
         }
         closed
+    }
+}
+
+impl Shared {
+    /// Calls that wait for others end, and none begins to wait any more.
+    fn end_waits(&self) {
+        let way = self.lanes[0].0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = &*way {
+            open.instance.waiting.close();
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! with that commit; nothing here blocks: a request that has to wait for others parks its connection; the clock is read
 //! once per turn, and once per command to time it.
 
+mod deadlines;
 mod request;
 
 use std::sync::Arc;
@@ -15,8 +16,9 @@ use modb_net::{
     Release, Seq, Service, Token, Turn, WorkerStats, Workers,
 };
 
+use self::deadlines::Deadlines;
 use self::request::Whole;
-use crate::command::{Calls, Client, ClientInfo, Instance, Network, SAMPLE_INTERVAL, Scratch};
+use crate::command::{Begun, Calls, Client, ClientInfo, Instance, Network, SAMPLE_INTERVAL, Scratch};
 use crate::config::Settings;
 use crate::data::Tally;
 use crate::farewell::Bring;
@@ -68,6 +70,8 @@ pub struct Worker {
     /// Connections that wait until the store has room, in the order of coming.
     crowded: Vec<Address>,
     look_for_room_at: Option<Instant>,
+    /// When the time of those is over who wait for what others bring.
+    deadlines: Deadlines,
     /// The database stays open as long as it is served. Dropped last.
     _present: Present,
 }
@@ -119,6 +123,7 @@ impl Worker {
             resume_at: None,
             crowded: Vec::new(),
             look_for_room_at: None,
+            deadlines: Deadlines::default(),
             _present: present,
         }
     }
@@ -290,7 +295,7 @@ impl Service for Worker {
     }
 
     fn next_timer(&self) -> Option<Instant> {
-        [self.resume_at, self.look_for_room_at].into_iter().flatten().min()
+        [self.resume_at, self.look_for_room_at, self.deadlines.next()].into_iter().flatten().min()
     }
 
     fn on_timer(&mut self, connections: &mut dyn Connections<Session>, turn: &Turn<'_, Self>) {
@@ -300,6 +305,7 @@ impl Service for Worker {
         if self.look_for_room_at.is_some_and(|at| at <= turn.now) {
             self.look_for_room();
         }
+        self.deadlines.reach(turn.now);
     }
 
     fn end_turn(&mut self, turn: &Turn<'_, Self>) -> Release {
@@ -317,11 +323,15 @@ impl Service for Worker {
     }
 
     fn session_bytes(&self, session: &Session) -> usize {
-        let decoder = session
-            .partial
-            .as_ref()
-            .map_or(0, |decoder| size_of::<RequestDecoder>() + decoder.memory_bytes());
-        decoder + session.client.transaction_bytes()
+        let begun = session.client.rare().and_then(|rare| rare.begun.as_ref()).map_or(0, Begun::bytes);
+        let decoder = |decoder: &RequestDecoder| size_of::<RequestDecoder>() + decoder.memory_bytes();
+        begun + session.partial.as_deref().map_or(0, decoder) + session.client.transaction_bytes()
+    }
+
+    fn may_time_out(&self, session: &Session) -> bool {
+        // Whoever waits for what others bring is not idle.
+        let begun = session.client.rare().and_then(|rare| rare.begun.as_ref());
+        !begun.is_some_and(Begun::waits_for_others)
     }
 
     fn may_be_evicted(&self, session: &Session) -> bool {
@@ -359,8 +369,11 @@ impl Service for Worker {
         self.farewell.keep(out.socket);
     }
 
-    fn on_close(&mut self, _: Token, session: Session, reason: CloseReason, _: &Turn<'_, Self>) {
+    fn on_close(&mut self, _: Token, mut session: Session, reason: CloseReason, _: &Turn<'_, Self>) {
         tracing::debug!(client = session.client.info.id, ?reason, "a client has gone");
+        if let Some(begun) = session.client.take_begun() {
+            self.deadlines.leave(&begun, session.client.info.id);
+        }
         self.instance.clients.remove(session.client.info.id);
     }
 }

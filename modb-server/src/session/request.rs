@@ -160,6 +160,7 @@ impl Worker {
     ) -> Option<Flow> {
         let Session { client, awaited, .. } = session;
         let waits = client.take_begun()?;
+        self.deadlines.leave(&waits, client.info.id);
         let (Whole { args, bytes, .. }, resolved) = (whole, waits.resolved());
         let now_ms = self.clock.now_ms(turn.now);
         // What was done waits for nothing else; who is paused, or waits for memory, stands in no queue meanwhile.
@@ -217,11 +218,18 @@ impl Worker {
     ) -> Option<Flow> {
         match ran {
             Ok(outcome) => self.answer(request, asker.client, asker.awaited, &outcome, out, started),
-            Err(waits) => {
-                asker.client.change_rare(|rare| rare.begun = Some(waits));
-                Some(Flow::Parked)
-            }
+            Err(waits) => Some(self.keep(waits, asker.client)),
         }
+    }
+
+    /// Keeps a request that has to wait.
+    #[cold]
+    fn keep(&mut self, waits: Begun, client: &mut Client) -> Flow {
+        // What may never come is not waited for by who has gone.
+        let flow = if waits.waits_for_others() { Flow::Blocked } else { Flow::Parked };
+        self.deadlines.enter(&waits, client.info.id);
+        client.change_rare(|rare| rare.begun = Some(waits));
+        flow
     }
 
     /// Whether a request has to wait for the end of a pause.

@@ -1,5 +1,7 @@
 //! `CLIENT` and its subcommands.
 
+use std::sync::Arc;
+
 use modb_net::resp::Args;
 
 use crate::command::language::error::{echo, err};
@@ -87,7 +89,7 @@ fn setinfo(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError>
 }
 
 fn info(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    Ok(Reply::Verbatim(ctx.client.info.line(ctx.instance.table, ctx.tx.now_ms()) + "\n"))
+    Ok(Reply::Verbatim(ctx.client.info.line(ctx.instance.table, ctx.tx.now_ms(), false) + "\n"))
 }
 
 /// Whether a kind of client exists here: all of them are normal.
@@ -117,7 +119,10 @@ fn list(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
         Some(_) => return Err(CommandError::Syntax),
     }
     let now_ms = ctx.tx.now_ms();
-    Ok(Reply::Verbatim(wanted.iter().map(|client| client.line(ctx.instance.table, now_ms) + "\n").collect()))
+    let line = |client: &Arc<ClientInfo>| {
+        client.line(ctx.instance.table, now_ms, ctx.instance.waiting.has(client.id)) + "\n"
+    };
+    Ok(Reply::Verbatim(wanted.iter().map(line).collect()))
 }
 
 fn client_id(arg: &[u8]) -> Result<u64, CommandError> {
@@ -231,7 +236,7 @@ fn reply(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Ok)
 }
 
-fn unblock(_: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+fn unblock(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     if args.len() > 4 {
         let before = "ERR unknown subcommand or wrong number of arguments for '";
         return Err(echo(before, &args[1], "'. Try CLIENT HELP."));
@@ -241,8 +246,9 @@ fn unblock(_: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     {
         return err("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
     }
-    int(&args[2])?;
-    Ok(Reply::Int(0))
+    let Ok(id) = u64::try_from(int(&args[2])?) else { return Ok(Reply::Int(0)) };
+    let error = args.get(3).is_some_and(|word| is(word, "error"));
+    Ok(Reply::flag(ctx.instance.waiting.unblock(id, error)))
 }
 
 fn on_off(arg: &[u8]) -> Result<bool, CommandError> {

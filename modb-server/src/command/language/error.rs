@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use modb_net::resp::Args;
 
 use super::reply::Reply;
+use super::until::Until;
 use crate::data::DataError;
 use crate::store::StoreError;
 
@@ -31,6 +32,12 @@ pub enum CommandError {
     /// is the command's. Nothing was written before.
     #[error("ERR it takes long")]
     InThread(Work),
+    /// There is nothing for it to do yet: nothing was written, and its reply comes when there is.
+    #[error("ERR it waits")]
+    Waits(Box<Until>),
+    /// It waited, and the database was closed.
+    #[error("ERR the database is closed")]
+    Closed,
     /// Any other text; begins with its code.
     #[error("{0}")]
     Text(Cow<'static, str>),

@@ -9,7 +9,7 @@ use crate::command::language::parse::{self, Options, int, is};
 use crate::command::language::reply::MAX_REPLY_BYTES;
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key};
 use crate::command::{CommandError, Ctx, Reply};
-use crate::data::{DataError, End, List};
+use crate::data::{DataError, End, List, Tx};
 
 const READ: &[Flags] = &[Flags::READONLY, Flags::MANY_RECORDS];
 const READ_FAST: &[Flags] = &[Flags::READONLY, Flags::FAST];
@@ -111,7 +111,7 @@ fn pop(ctx: &mut Ctx<'_, '_>, args: Args<'_>, end: End, name: &str) -> Result<Re
     if list.is_empty() {
         return Ok(if count.is_some() { Reply::NullArray } else { Reply::Null });
     }
-    let mut taken = take(ctx, &mut list, end, count.unwrap_or(1))?;
+    let mut taken = take(ctx.tx, &mut list, end, count.unwrap_or(1))?;
     match count {
         None => Ok(taken.pop().unwrap_or(Reply::Null)),
         Some(_) => Ok(Reply::Array(taken)),
@@ -119,18 +119,18 @@ fn pop(ctx: &mut Ctx<'_, '_>, args: Args<'_>, end: End, name: &str) -> Result<Re
 }
 
 /// Takes elements off an end, the outermost first.
-fn take(
-    ctx: &mut Ctx<'_, '_>,
+pub(super) fn take(
+    tx: &mut Tx<'_>,
     list: &mut List<'_>,
     end: End,
     count: u64,
 ) -> Result<Vec<Reply>, CommandError> {
-    let taken = list.take(ctx.tx, end, count)?;
+    let taken = list.take(tx, end, count)?;
     if taken.iter().map(Bytes::len).sum::<usize>() > MAX_REPLY_BYTES {
         return err(TOO_LARGE);
     }
     if !taken.is_empty() {
-        list.save(ctx.tx)?;
+        list.save(tx)?;
     }
     Ok(taken.into_iter().map(Reply::Bulk).collect())
 }
@@ -153,14 +153,14 @@ fn lmpop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     for key in args.iter().take(end_at).skip(2) {
         let mut list = List::open(ctx.tx, db, key)?;
         if !list.is_empty() {
-            let taken = take(ctx, &mut list, end, count.unwrap_or(1))?;
+            let taken = take(ctx.tx, &mut list, end, count.unwrap_or(1))?;
             return Ok(Reply::Array(vec![Reply::copied(key), Reply::Array(taken)]));
         }
     }
     Ok(Reply::NullArray)
 }
 
-fn end_named(word: &[u8]) -> Result<End, CommandError> {
+pub(super) fn end_named(word: &[u8]) -> Result<End, CommandError> {
     match word {
         word if is(word, "left") => Ok(End::Left),
         word if is(word, "right") => Ok(End::Right),
@@ -340,9 +340,20 @@ fn rpoplpush(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandErro
 
 fn move_one(ctx: &mut Ctx<'_, '_>, args: Args<'_>, from: End, to: End) -> Result<Reply, CommandError> {
     let db = ctx.db();
-    let mut source = List::open(ctx.tx, db, &args[1])?;
+    Ok(move_element(ctx.tx, db, [&args[1], &args[2]], from, to)?.unwrap_or(Reply::Null))
+}
+
+/// Moves an element from one list to another, or within one; `None`: there is none.
+pub(super) fn move_element(
+    tx: &mut Tx<'_>,
+    database: u32,
+    [source_key, target_key]: [&[u8]; 2],
+    from: End,
+    to: End,
+) -> Result<Option<Reply>, CommandError> {
+    let mut source = List::open(tx, database, source_key)?;
     if source.is_empty() {
-        return Ok(Reply::Null);
+        return Ok(None);
     }
     let taken = |list: &mut List<'_>, tx: &mut _| {
         let index = if from == End::Left { 0 } else { list.len() - 1 };
@@ -351,17 +362,17 @@ fn move_one(ctx: &mut Ctx<'_, '_>, args: Args<'_>, from: End, to: End) -> Result
         Ok::<_, DataError>(element)
     };
     let element;
-    if args[1] == args[2] {
-        element = taken(&mut source, ctx.tx)?;
-        source.push(ctx.tx, to, &element)?;
+    if source_key == target_key {
+        element = taken(&mut source, tx)?;
+        source.push(tx, to, &element)?;
     } else {
-        let mut target = List::open(ctx.tx, db, &args[2])?;
-        element = taken(&mut source, ctx.tx)?;
-        target.push(ctx.tx, to, &element)?;
-        target.save(ctx.tx)?;
+        let mut target = List::open(tx, database, target_key)?;
+        element = taken(&mut source, tx)?;
+        target.push(tx, to, &element)?;
+        target.save(tx)?;
     }
-    source.save(ctx.tx)?;
-    Ok(Reply::Bulk(element))
+    source.save(tx)?;
+    Ok(Some(Reply::Bulk(element)))
 }
 
 #[cfg(test)]

@@ -209,14 +209,17 @@ impl ClientInfo {
         }
     }
 
-    /// Its line of `CLIENT LIST`, without a line end. What Redis counts in its own buffers is 0.
-    pub fn line(&self, table: &Table, now_ms: u64) -> String {
+    /// Its line of `CLIENT LIST`, without a line end. `waits`: for what others bring. What Redis counts in its own buffers is 0.
+    pub fn line(&self, table: &Table, now_ms: u64, waits: bool) -> String {
         let names = self.names();
         let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
         let mut flags = String::new();
         let queued = i64::from(self.queued.load(Ordering::Relaxed)) - 1;
         if queued >= 0 {
             flags.push('x');
+        }
+        if waits {
+            flags.push('b');
         }
         if self.no_evict.load(Ordering::Relaxed) {
             flags.push('e');

@@ -6,7 +6,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use crate::command::waiting::room::{Deadline, Waiting};
 use crate::command::{CommandError, Reply, Resolved, Work};
 use crate::data::{Kept, Ticket, Wake};
 
@@ -29,6 +31,8 @@ pub(crate) enum On {
     Stripes(Ticket),
     /// A thread.
     Thread(Done),
+    /// What others bring, or time.
+    Others(Waiting),
 }
 
 impl Begun {
@@ -36,7 +40,7 @@ impl Begun {
     pub fn stripes(&self) -> &[u16] {
         match &self.0.on {
             On::Stripes(ticket) => ticket.stripes(),
-            On::Thread(_) => &[],
+            On::Thread(_) | On::Others(_) => &[],
         }
     }
 
@@ -51,7 +55,28 @@ impl Begun {
 
     /// Whether the command has run, but for its reply.
     pub fn has_run(&self) -> bool {
-        matches!(self.0.on, On::Thread(_))
+        !matches!(self.0.on, On::Stripes(_))
+    }
+
+    /// Whether it waits for what may never come.
+    pub fn waits_for_others(&self) -> bool {
+        matches!(self.0.on, On::Others(_))
+    }
+
+    /// When its time is over, if it ever is, and what to tell then.
+    pub fn deadline(&self) -> Option<(Instant, Deadline)> {
+        match &self.0.on {
+            On::Others(waiting) => waiting.deadline(),
+            On::Stripes(_) | On::Thread(_) => None,
+        }
+    }
+
+    /// What it holds, beside what everything takes that waits.
+    pub fn bytes(&self) -> usize {
+        match &self.0.on {
+            On::Others(waiting) => waiting.bytes(),
+            On::Stripes(_) | On::Thread(_) => 0,
+        }
     }
 }
 

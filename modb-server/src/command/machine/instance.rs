@@ -7,7 +7,7 @@ use std::time::Instant;
 use modb_net::{AcceptorStats, CloseReason, WorkerStats};
 
 use super::table::Table;
-use crate::command::{Calls, ClientInfo, Errands, Notices, Rate, Registry, SlowLog, Sums, Tasks};
+use crate::command::{Calls, ClientInfo, Errands, Notices, Rate, Registry, Room, SlowLog, Sums, Tasks};
 use crate::config::Settings;
 use crate::data::{Data, Tally};
 
@@ -72,6 +72,8 @@ pub struct Instance {
     pub tasks: Tasks,
     /// What threads do for commands that take long.
     pub errands: Errands,
+    /// Those who wait.
+    pub waiting: Room,
     /// What is logged about clients, and seldom.
     pub notices: Notices,
     /// When it was opened, in milliseconds since 1970.
@@ -110,6 +112,7 @@ impl Instance {
             slowlog: SlowLog::default(),
             tasks: Tasks::default(),
             errands: Errands::default(),
+            waiting: Room::default(),
             notices: Notices::default(),
             started_ms,
             run_id: random_hex(),

@@ -83,7 +83,7 @@ fn clients(ctx: &Ctx<'_, '_>, text: &mut String) {
     line(text, "connected_clients", ctx.instance.clients.len());
     line(text, "cluster_connections", 0);
     line(text, "maxclients", ctx.instance.settings.get("maxclients"));
-    line(text, "blocked_clients", 0);
+    line(text, "blocked_clients", ctx.instance.waiting.count());
     line(text, "tracking_clients", 0);
 }
 

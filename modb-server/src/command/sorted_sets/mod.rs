@@ -16,6 +16,8 @@ use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::SortedSet;
 
+pub(super) use taking::take;
+
 const NOT_A_FLOAT: &str = "ERR value is not a valid float";
 
 const READ: &[Flags] = &[Flags::READONLY, Flags::MANY_RECORDS];

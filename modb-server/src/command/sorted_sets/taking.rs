@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use modb_net::resp::Args;
 
-use super::{CommandError, Ctx, Options, Pairs, Reply, err, is, parse};
+use super::{CommandError, Ctx, MAX_REPLY_BYTES, Options, Pairs, Reply, TOO_LARGE, err, is, parse};
 use crate::command::language::walk::{Walk, walk};
-use crate::data::SortedSet;
+use crate::data::{SortedSet, Tx};
 
 pub(super) fn zpopmin(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     pop_one_key(ctx, args, false)
@@ -41,20 +42,34 @@ fn pop(
 ) -> Result<bool, CommandError> {
     let db = ctx.db();
     let mut set = SortedSet::open(ctx.tx, db, key)?;
+    let found = !set.is_empty();
+    pairs.check_room(count.min(set.len()))?;
+    let taken = take(ctx.tx, &mut set, count, highest)?;
+    taken.into_iter().for_each(|(score, member)| pairs.push(score, member));
+    Ok(found)
+}
+
+/// Takes members off an end, the outermost first.
+pub(crate) fn take(
+    tx: &mut Tx<'_>,
+    set: &mut SortedSet<'_>,
+    count: u64,
+    highest: bool,
+) -> Result<Vec<(f64, Bytes)>, CommandError> {
     let count = count.min(set.len());
+    let from = if highest { set.len() - count } else { 0 };
+    let mut taken = Vec::new();
     if count > 0 {
-        pairs.check_room(count)?;
-        let mut taken = Vec::new();
-        let from = if highest { set.len() - count } else { 0 };
-        set.remove_ranks(ctx.tx, from, from + count, |score, member| taken.push((score, member)))?;
-        if highest {
-            taken.reverse();
+        set.remove_ranks(tx, from, from + count, |score, member| taken.push((score, member)))?;
+        if taken.iter().map(|(_, member)| member.len()).sum::<usize>() > MAX_REPLY_BYTES {
+            return err(TOO_LARGE);
         }
-        taken.into_iter().for_each(|(score, member)| pairs.push(score, member));
-        set.save(ctx.tx)?;
-        return Ok(true);
+        set.save(tx)?;
     }
-    Ok(!set.is_empty())
+    if highest {
+        taken.reverse();
+    }
+    Ok(taken)
 }
 
 pub(super) fn zmpop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {

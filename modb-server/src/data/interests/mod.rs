@@ -1,4 +1,4 @@
-//! Who is interested in keys: those who watch them ([`Watch`]).
+//! Who is interested in keys: those who watch them ([`Watch`]), and those who wait for something to take from them ([`Waiter`]).
 //!
 //! Each stripe has a slot with the interests in its keys. Invariants:
 //! - An interest is entered by who holds its stripe, alone or together with others who read; so whoever holds the stripe
@@ -6,14 +6,19 @@
 //!   between a look and an entry.
 //! - An interest leaves without the stripe, under the lock of its slot, and leaves nothing: whatever enters one keeps
 //!   a guard whose drop takes it out.
-//! - Whoever makes a batch visible tells those interested before he gives the stripes back, since it is a part of
-//!   [`Tx::commit`](super::Tx::commit): workers, the housekeeper and calls of the program alike.
+//! - Whoever makes a batch visible tells those who watch and serves those who wait before he gives the stripes back, since it is a
+//!   part of [`Tx::commit`](super::Tx::commit): workers, the housekeeper and calls of the program alike.
+//! - Whoever holds a stripe alone holds also the stripes that those need who wait there ([`reach`]): nobody is served, or
+//!   left out, for a stripe that is missing.
 //!
 //! Where nobody is interested in anything, a batch costs one load more.
 
+mod reach;
+mod serve;
 #[cfg(test)]
 mod tests;
 mod touched;
+mod waiting;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap};
@@ -23,6 +28,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use super::stripes::{self, STRIPES};
+pub(super) use serve::Ready;
+use waiting::Waiting;
+pub use waiting::{Places, Waiter};
 use watch::Watcher;
 pub use watch::{Told, Watch};
 
@@ -34,28 +42,36 @@ struct Inner {
     slots: Box<[Slot]>,
     /// How many there are. Changed by who holds the stripe, when one comes; so its holder sees at least those in it.
     count: AtomicUsize,
+    /// How many of them need another stripe as well.
+    reaching: AtomicUsize,
     /// The number of the next one: they are in order of their coming, in all stripes together.
     next: AtomicU64,
 }
 
-/// The interests in the keys of one stripe, by key. Most stripes have none.
-type Slot = Mutex<Kept>;
+/// The interests in the keys of one stripe. Most stripes have none.
+type Slot = Mutex<Option<Box<InStripe>>>;
 
-type Kept = Option<Box<HashMap<Bytes, Vec<AtKey>>>>;
+#[derive(Default)]
+struct InStripe {
+    keys: HashMap<Bytes, Vec<AtKey>>,
+    /// The other stripes that those need who wait here, and how many of them do.
+    reach: BTreeMap<u16, usize>,
+}
 
-/// The interests in one key of a database.
+/// The interests in one key of a database, in the order of their coming.
 struct AtKey {
     database: u32,
     watchers: BTreeMap<u64, Watcher>,
+    waiting: BTreeMap<u64, Waiting>,
 }
 
 impl AtKey {
     fn new(database: u32) -> Self {
-        Self { database, watchers: BTreeMap::new() }
+        Self { database, watchers: BTreeMap::new(), waiting: BTreeMap::new() }
     }
 
     fn is_empty(&self) -> bool {
-        self.watchers.is_empty()
+        self.watchers.is_empty() && self.waiting.is_empty()
     }
 }
 
@@ -71,7 +87,8 @@ struct Spot {
 impl Default for Interests {
     fn default() -> Self {
         let slots = (0..STRIPES).map(|_| Slot::default()).collect();
-        Self(Arc::new(Inner { slots, count: AtomicUsize::new(0), next: AtomicU64::new(0) }))
+        let (count, reaching, next) = Default::default();
+        Self(Arc::new(Inner { slots, count, reaching, next }))
     }
 }
 
@@ -87,65 +104,81 @@ impl Interests {
     fn count(&self) -> usize {
         let kept = self.0.slots.iter().filter(|slot| lock(slot).is_some()).count();
         assert_eq!(kept == 0, !self.are_any(), "what nobody is interested in leaves nothing");
+        assert!(kept > 0 || !self.reach_further());
         self.0.count.load(Ordering::Relaxed)
     }
 
-    /// Enters an interest in a key, whose stripe is held.
-    fn enter(&self, hash: u64, database: u32, key: &[u8], enter: impl FnOnce(&mut AtKey, u64)) -> Spot {
-        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let key = Bytes::copy_from_slice(key);
-        let mut slot = self.slot(hash);
-        let there = slot.get_or_insert_default().entry(key.clone()).or_default();
-        let at = there.iter().position(|at_key| at_key.database == database).unwrap_or_else(|| {
-            there.push(AtKey::new(database));
-            there.len() - 1
-        });
-        enter(&mut there[at], number);
-        self.0.count.fetch_add(1, Ordering::Relaxed);
-        Spot { hash, database, key, number }
+    /// The number of one who comes now.
+    fn number(&self) -> u64 {
+        self.0.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Takes an interest out.
-    fn leave(&self, spot: &Spot, leave: impl FnOnce(&mut AtKey, u64)) {
+    /// Enters an interest in a key, whose stripe is held, with the number of who has it. `reach`: another stripe that it needs.
+    fn enter(&self, spot: &Spot, reach: Option<u16>, enter: impl FnOnce(&mut AtKey, u64)) {
         let mut slot = self.slot(spot.hash);
-        let Some(keys) = slot.as_mut() else { return };
-        let Some(there) = keys.get_mut(&spot.key) else { return };
-        if let Some(at) = there.iter().position(|at_key| at_key.database == spot.database) {
-            leave(&mut there[at], spot.number);
-            self.0.count.fetch_sub(1, Ordering::Relaxed);
-            if there[at].is_empty() {
-                there.swap_remove(at);
-            }
+        let in_stripe = slot.get_or_insert_default();
+        let there = in_stripe.keys.entry(spot.key.clone()).or_default();
+        let at = there.iter().position(|at_key| at_key.database == spot.database).unwrap_or_else(|| {
+            there.push(AtKey::new(spot.database));
+            there.len() - 1
+        });
+        enter(&mut there[at], spot.number);
+        self.0.count.fetch_add(1, Ordering::Relaxed);
+        if let Some(stripe) = reach {
+            *in_stripe.reach.entry(stripe).or_default() += 1;
+            self.0.reaching.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes an interest out, if it is there: `leave` says so, and which other stripe it needed.
+    fn leave(&self, spot: &Spot, leave: impl FnOnce(&mut AtKey, u64) -> Option<Option<u16>>) {
+        let mut slot = self.slot(spot.hash);
+        let Some(in_stripe) = slot.as_mut() else { return };
+        let Some(there) = in_stripe.keys.get_mut(&spot.key) else { return };
+        let Some(at) = there.iter().position(|at_key| at_key.database == spot.database) else { return };
+        let Some(reach) = leave(&mut there[at], spot.number) else { return };
+        self.0.count.fetch_sub(1, Ordering::Relaxed);
+        if there[at].is_empty() {
+            there.swap_remove(at);
         }
         if there.is_empty() {
-            keys.remove(&spot.key);
+            in_stripe.keys.remove(&spot.key);
         }
-        if keys.is_empty() {
+        if let Some(stripe) = reach {
+            self.0.reaching.fetch_sub(1, Ordering::Relaxed);
+            if let Some(count) = in_stripe.reach.get_mut(&stripe) {
+                *count -= 1;
+                if *count == 0 {
+                    in_stripe.reach.remove(&stripe);
+                }
+            }
+        }
+        if in_stripe.keys.is_empty() {
             *slot = None;
         }
     }
 
     /// Whether anybody is interested in a key of that name, in whatever database.
     fn are_in(&self, hash: u64, key: &[u8]) -> bool {
-        self.slot(hash).as_ref().is_some_and(|keys| keys.contains_key(key))
+        self.slot(hash).as_ref().is_some_and(|in_stripe| in_stripe.keys.contains_key(key))
     }
 
     /// Visits the interests in a key, in all databases.
     fn visit(&self, hash: u64, key: &[u8], visit: impl FnMut(&mut AtKey)) {
         let mut slot = self.slot(hash);
-        slot.as_mut().and_then(|keys| keys.get_mut(key)).into_iter().flatten().for_each(visit);
+        slot.as_mut().and_then(|in_stripe| in_stripe.keys.get_mut(key)).into_iter().flatten().for_each(visit);
     }
 
     /// Visits all interests.
     fn visit_all(&self, mut visit: impl FnMut(&Bytes, &mut AtKey)) {
         for slot in &self.0.slots {
-            for (key, there) in lock(slot).iter_mut().flat_map(|keys| keys.iter_mut()) {
+            for (key, there) in lock(slot).iter_mut().flat_map(|in_stripe| in_stripe.keys.iter_mut()) {
                 there.iter_mut().for_each(|at_key| visit(key, at_key));
             }
         }
     }
 
-    fn slot(&self, hash: u64) -> MutexGuard<'_, Kept> {
+    fn slot(&self, hash: u64) -> MutexGuard<'_, Option<Box<InStripe>>> {
         lock(&self.0.slots[usize::from(stripes::index(hash))])
     }
 }

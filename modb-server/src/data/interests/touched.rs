@@ -1,4 +1,4 @@
-//! What a batch touches: found before it is applied, told of after.
+//! What a batch touches: found before it is applied; those interested are told of it after.
 //!
 //! A key is touched if its record is written or removed, or if only a page of what it holds is; and by a change of the map
 //! of databases, if it is there before or after.
@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use super::AtKey;
+use super::serve::Ready;
 use super::watch::Watcher;
 use crate::data::layout::{Place, Record};
 use crate::data::writes::key_of;
@@ -80,14 +81,20 @@ impl Tx<'_> {
 }
 
 impl Touched {
-    /// Tells those interested. The batch was applied, and its stripes are held.
+    /// Tells those who watch, and says which keys have something for those who wait. The batch was applied, and its stripes are
+    /// held.
     #[cold]
-    pub(in crate::data) fn tell(&self, data: &Data) {
+    pub(super) fn tell(&self, data: &Data) -> Vec<Ready> {
+        let mut ready = Vec::new();
         for key in &self.keys {
             let Some(place) = Place::from_record_key(&key.record_key) else { continue };
             data.interests.visit(place.hash, place.key, |at_key| {
                 if self.is_of(data, at_key.database, place.namespace) {
                     at_key.watchers.values_mut().for_each(|watcher| watcher.see(key.removed));
+                    if !key.removed && !at_key.waiting.is_empty() {
+                        let (hash, key) = (place.hash, Bytes::copy_from_slice(place.key));
+                        ready.push(Ready { hash, database: at_key.database, key });
+                    }
                 }
             });
         }
@@ -95,9 +102,17 @@ impl Touched {
             data.interests.visit_all(|key, at_key| {
                 if let Some(remap) = self.remapped.iter().find(|remap| remap.database == at_key.database) {
                     self.tell_of_remap(data, key, at_key, remap);
+                    if !at_key.waiting.is_empty() {
+                        ready.push(Ready {
+                            hash: data.hash(key),
+                            database: remap.database,
+                            key: key.clone(),
+                        });
+                    }
                 }
             });
         }
+        ready
     }
 
     /// Whether a namespace is, or was before the batch, that of a database.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
+
 use super::{Interests, Spot};
 use crate::data::{DataError, Tx};
 
@@ -56,9 +58,7 @@ impl std::fmt::Debug for Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.interests.leave(&self.spot, |at_key, number| {
-            at_key.watchers.remove(&number);
-        });
+        self.interests.leave(&self.spot, |at_key, number| at_key.watchers.remove(&number).map(|_| None));
     }
 }
 
@@ -73,7 +73,8 @@ impl Tx<'_> {
         let (interests, hash) = (self.data().interests.clone(), self.data().hash(key));
         debug_assert!(self.holds(hash), "whoever enters an interest holds its stripe");
         let watcher = Watcher { told: Arc::clone(told), expired };
-        let spot = interests.enter(hash, database, key, |at_key, number| {
+        let spot = Spot { hash, database, key: Bytes::copy_from_slice(key), number: interests.number() };
+        interests.enter(&spot, None, |at_key, number| {
             at_key.watchers.insert(number, watcher);
         });
         Ok(Watch { interests, spot, expired })

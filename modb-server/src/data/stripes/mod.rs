@@ -190,6 +190,11 @@ impl Need {
         }
     }
 
+    /// For these stripes, which ascend.
+    pub(super) fn these(stripes: Box<[u16]>) -> Self {
+        Self::of(stripes, Access::Alone)
+    }
+
     /// The same, to be held together with others who read.
     #[must_use]
     pub fn shared(self) -> Self {
@@ -299,16 +304,29 @@ impl Stripes {
         if need.take(&self.locks) { Ok(Held { stripes: self, need }) } else { Err(need) }
     }
 
-    /// Takes what is needed, or queues for it; `wake` is called when [`Stripes::hold_queued`] may succeed.
-    ///
-    /// # Errors
-    /// The place in the queues.
-    #[inline]
-    pub(super) fn hold(&self, need: Need, wake: impl FnOnce() -> Box<dyn Wake>) -> Result<Held<'_>, Ticket> {
+    /// As [`Stripes::try_hold`], or as [`Stripes::hold_or_queue`].
+    #[cfg(test)]
+    fn hold(&self, need: Need, wake: impl FnOnce() -> Box<dyn Wake>) -> Result<Held<'_>, Ticket> {
         self.try_hold(need).or_else(|need| self.hold_or_queue(need, wake()))
     }
 
-    /// As [`Stripes::hold`], after [`Stripes::try_hold`].
+    /// As [`Stripes::hold`], asleep until it is there.
+    #[cfg(test)]
+    fn hold_sleeping(&self, need: Need) -> Held<'_> {
+        let parker = Parker::default();
+        let mut held = self.hold(need, || parker.waker());
+        loop {
+            match held {
+                Ok(held) => return held,
+                Err(ticket) => {
+                    parker.wait();
+                    held = self.hold_queued(ticket);
+                }
+            }
+        }
+    }
+
+    /// As [`Stripes::try_hold`], or queues for it; `wake` is called when [`Stripes::hold_queued`] may succeed.
     #[cold]
     #[inline(never)]
     pub(super) fn hold_or_queue(&self, need: Need, wake: Box<dyn Wake>) -> Result<Held<'_>, Ticket> {
@@ -323,21 +341,6 @@ impl Stripes {
     pub(super) fn hold_queued(&self, ticket: Ticket) -> Result<Held<'_>, Ticket> {
         let (taken, access) = ticket.take()?;
         Ok(Held { stripes: self, need: Need::of(taken, access) })
-    }
-
-    /// Takes what is needed, and sleeps until it is there: for threads that serve nobody.
-    pub(super) fn hold_sleeping(&self, need: Need) -> Held<'_> {
-        let parker = Parker::default();
-        let mut held = self.hold(need, || parker.waker());
-        loop {
-            match held {
-                Ok(held) => return held,
-                Err(ticket) => {
-                    parker.wait();
-                    held = self.hold_queued(ticket);
-                }
-            }
-        }
     }
 
     /// Whether a batch is becoming visible in the stripe of a key, which is held by its writer then: so by nobody who asks.
@@ -382,6 +385,15 @@ impl Held<'_> {
                 Range::All => true,
             },
         }
+    }
+
+    /// The stripes, ascending.
+    pub(super) fn stripes(&self) -> Box<[u16]> {
+        self.need.to_list()
+    }
+
+    pub(super) fn access(&self) -> Access {
+        self.need.access()
     }
 
     /// What has to be held in order to have the stripe of that key, too. This is given back.

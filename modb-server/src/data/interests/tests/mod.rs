@@ -1,5 +1,7 @@
 //! Tests of the interests on an engine in memory.
 
+mod waiting;
+
 use std::sync::Arc;
 
 use super::*;

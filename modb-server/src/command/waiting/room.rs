@@ -1,0 +1,221 @@
+//! Those who wait: each with what he waits to do, and a way to find him by his client's number.
+//!
+//! Invariants: one who waits is in the room, and in the queues of his keys, for as long as his [`Waiting`] lives, which his
+//! connection or thread owns; whoever ends the wait gives the answer, wakes him, and leaves the rest to him.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::exchange::{End, Exchange};
+use crate::command::language::error::CommandError;
+use crate::command::language::reply::Reply;
+use crate::command::language::until::{Until, What};
+use crate::data::{Committed, Data, Held, Kind, Places, Tx, Waiter, Wake};
+
+/// What a wait takes beside what it was asked for, about.
+const WAIT_BYTES: usize = 512;
+
+/// What one who waited is answered, and what that has to wait for.
+pub(crate) type Answer = (Result<Reply, CommandError>, Committed);
+
+/// One who waits.
+struct Wait {
+    /// What he waits to do; nothing if he waits for time only.
+    what: Option<Arc<dyn What>>,
+    database: u32,
+    /// What he is answered when his time is over.
+    timed_out: Reply,
+    exchange: Exchange<Answer>,
+    wake: Box<dyn Wake>,
+}
+
+impl Wait {
+    fn end(&self, end: End, reply: Result<Reply, CommandError>) -> bool {
+        let ended = self.exchange.end(end);
+        if ended {
+            self.give((reply, Committed::default()));
+        }
+        ended
+    }
+
+    fn give(&self, answer: Answer) {
+        self.exchange.answer(answer);
+        self.wake.wake();
+    }
+}
+
+impl Waiter for Wait {
+    fn kind(&self) -> Kind {
+        self.what.as_ref().map_or(Kind::String, |what| what.kind())
+    }
+
+    fn serve(&self, tx: &mut Tx<'_>) -> bool {
+        let Some(what) = &self.what else { return false };
+        let done = match what.attempt(tx, self.database) {
+            Ok(None) => return false,
+            Ok(Some(reply)) => Ok(reply),
+            Err(error) => Err(error),
+        };
+        // Nothing was applied yet: if he waits no longer it is as if it had not been tried.
+        if !self.exchange.end(End::Served) {
+            return false;
+        }
+        let read = Committed { read: tx.read_seq(), ..Committed::default() };
+        self.give(match done {
+            Ok(reply) => match tx.commit() {
+                Ok(committed) => (Ok(reply), committed),
+                Err(error) => (Err(error.into()), read),
+            },
+            Err(error) => (Err(error), read),
+        });
+        true
+    }
+}
+
+/// All who wait.
+#[derive(Clone, Default)]
+pub struct Room(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    /// By the number of the client.
+    waits: Mutex<Waits>,
+    count: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Waits {
+    by_client: HashMap<u64, Arc<Wait>>,
+    /// Nobody begins any more.
+    closed: bool,
+}
+
+impl Room {
+    /// How many wait.
+    pub fn count(&self) -> usize {
+        self.0.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether a client waits.
+    pub(crate) fn has(&self, client: u64) -> bool {
+        self.count() > 0 && self.lock().by_client.contains_key(&client)
+    }
+
+    /// Ends the wait of a client, as if its time were over or with an error; says whether it was this that ended it.
+    pub(crate) fn unblock(&self, client: u64, error: bool) -> bool {
+        let Some(wait) = self.lock().by_client.get(&client).cloned() else { return false };
+        let reply = if error {
+            Err(CommandError::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK".into()))
+        } else {
+            Ok(wait.timed_out.clone())
+        };
+        wait.end(End::Unblocked, reply)
+    }
+
+    /// Ends all waits, those that are yet to begin among them.
+    pub fn close(&self) {
+        let mut waits = self.lock();
+        waits.closed = true;
+        let all: Vec<Arc<Wait>> = waits.by_client.values().cloned().collect();
+        drop(waits);
+        for wait in all {
+            wait.end(End::Closed, Err(CommandError::Closed));
+        }
+    }
+
+    /// Has a client wait. `held`: the stripes of its keys, since it found nothing there.
+    pub(crate) fn begin(
+        &self,
+        until: Until,
+        (client, database): (u64, u32),
+        data: &Data,
+        held: &Held<'_>,
+        wake: Box<dyn Wake>,
+    ) -> Waiting {
+        let Until { what, timeout_ms, timed_out } = until;
+        let timeout = timeout_ms.map(Duration::from_millis);
+        let exchange = Exchange::new();
+        let bytes = WAIT_BYTES + what.as_ref().map_or(0, |what| what.bytes());
+        let wait = Arc::new(Wait { what, database, timed_out, exchange, wake });
+        let mut waits = self.lock();
+        waits.by_client.insert(client, Arc::clone(&wait));
+        let closed = waits.closed;
+        drop(waits);
+        self.0.count.fetch_add(1, Ordering::Relaxed);
+        if closed {
+            wait.end(End::Closed, Err(CommandError::Closed));
+        }
+        let waiter: Arc<dyn Waiter> = wait.clone();
+        let places =
+            wait.what.as_ref().map(|what| data.wait(held, database, what.keys(), what.target(), &waiter));
+        // What is later than the clock can tell never comes.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        Waiting { _places: places, wait, room: self.clone(), client, deadline, bytes }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waits> {
+        self.0.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A wait under way. Dropped, it is over and has left nothing.
+pub(crate) struct Waiting {
+    /// Before the rest: who is no longer in a queue is served by nobody.
+    _places: Option<Places>,
+    wait: Arc<Wait>,
+    room: Room,
+    client: u64,
+    deadline: Option<Instant>,
+    bytes: usize,
+}
+
+impl Waiting {
+    /// The answer, once it is there.
+    pub(crate) fn take(&self) -> Option<Answer> {
+        self.wait.exchange.take()
+    }
+
+    /// When its time is over, and what to tell then.
+    pub(crate) fn deadline(&self) -> Option<(Instant, Deadline)> {
+        self.deadline.map(|at| (at, Deadline(Arc::clone(&self.wait))))
+    }
+
+    /// What it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waiting").field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // Whoever is about to serve it finds that it has gone, or it was served and its reply goes with it.
+        self.wait.exchange.end(End::Gone);
+        self.room.lock().by_client.remove(&self.client);
+        self.room.0.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The end of somebody's time.
+pub struct Deadline(Arc<Wait>);
+
+impl Deadline {
+    /// The time has come.
+    pub fn reach(&self) {
+        let timed_out = self.0.timed_out.clone();
+        self.0.end(End::TimedOut, Ok(timed_out));
+    }
+}
+
+impl std::fmt::Debug for Deadline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Deadline")
+    }
+}
