@@ -96,6 +96,9 @@ impl Queue {
         self.flags = self.flags.and(spec.flags);
         self.everything |=
             spec.flags.has(Flags::ALL_KEYS) || spec.keys.is_empty() && spec.flags.has(Flags::READONLY);
+        // Its key says which others it reads, as those of `SORT` do.
+        let names_others = spec.keys.first().is_some_and(|key| key.single().is_some());
+        self.everything |= names_others && spec.flags.has(Flags::MOVABLEKEYS);
         spec.for_each_key(args, |index, _| data.add_key(&mut self.stripes, &args[index]));
     }
 

@@ -231,4 +231,6 @@ fn the_stripes_of_all_that_is_queued_and_watched_are_held() {
     bench.text("MULTI");
     bench.text("GET a");
     assert_eq!(needed(), keys(&["a"]), "nothing is watched any more");
+    bench.text("SORT a BY weight:*");
+    assert_eq!(needed().len(), 1024, "its elements say which keys it reads");
 }
