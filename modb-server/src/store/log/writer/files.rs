@@ -61,7 +61,8 @@ pub(super) struct Files {
     pub(super) pool: Pool,
     /// What the disk had no room for, and since when; it goes first.
     pub(super) waiting: Option<(Taken, Instant)>,
-    spare_bytes: Vec<u8>,
+    /// The buffer of the last chunk, to be used again.
+    spare_bytes: Option<Vec<u8>>,
     pub(super) unsynced: Vec<Arc<dyn DiskFile>>,
     /// Those that an earlier process made and perhaps never synced.
     pub(super) names_are_unsynced: bool,
@@ -81,7 +82,7 @@ impl Files {
             pins: 0,
             pinned: Vec::new(),
             waiting: None,
-            spare_bytes: empty_bytes(),
+            spare_bytes: None,
             failed: false,
         }
     }
@@ -92,7 +93,7 @@ impl Files {
     }
 
     pub(super) fn take_spare(&mut self) -> Vec<u8> {
-        std::mem::replace(&mut self.spare_bytes, empty_bytes())
+        self.spare_bytes.take().unwrap_or_else(empty_bytes)
     }
 
     /// Those with commits that the tables do not cover, oldest first.
@@ -136,7 +137,7 @@ impl Files {
         }
         if taken.bytes.capacity() <= KEPT_BUFFER_BYTES {
             taken.bytes.truncate(HEADER_BYTES);
-            self.spare_bytes = taken.bytes;
+            self.spare_bytes = Some(taken.bytes);
         }
         Ok(bytes)
     }
