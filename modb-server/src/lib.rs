@@ -91,11 +91,14 @@ mod database;
 mod embed;
 mod error;
 mod farewell;
+mod glob;
 mod handle;
 mod limits;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod log;
+#[doc(hidden)]
+pub mod messages;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod output;

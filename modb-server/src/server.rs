@@ -216,7 +216,7 @@ impl Server {
         let net = builder.start(move |context| {
             let (instance, present) = (Arc::clone(&share.instance), share.present.clone());
             let listener = settled.add(number, context.waker);
-            Worker::new(instance, present, listener, context.workers, bring.clone())
+            Worker::new(instance, present, listener, (context.index, context.workers), bring.clone())
         })?;
         if let Some(addr) = net.local_addrs().first() {
             // A second server over the same database keeps the first one's port in INFO.

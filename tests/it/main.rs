@@ -20,6 +20,7 @@ mod keys;
 mod limits;
 mod many;
 mod memory;
+mod messages;
 mod options;
 mod process;
 mod prompt;
@@ -268,6 +269,19 @@ scenarios! {
     isolation::who_needs_many_gets_them_beside_those_who_hold_without_pause, unless Redis: "Redis holds nothing";
     isolation::who_waits_is_answered_after_a_half_close_and_in_a_shutdown, unless Redis: "Redis holds nothing",
         unless Wine: "a connection that does not read is not told of a reset there";
+
+    messages::messages_and_confirmations_have_the_form_of_the_protocol;
+    messages::who_listens_in_resp2_may_give_few_commands;
+    messages::a_message_comes_after_the_reply_to_who_published_it, unless Redis: "7.0 sends it before";
+    messages::what_was_published_is_heard_before_what_is_asked_for_afterwards;
+    messages::what_a_transaction_tells_leaves_with_it_and_after_its_reply, unless Redis: "7.0 sends it before";
+    messages::all_who_listen_hear_all_channels_in_one_order;
+    messages::publishers_of_more_than_waits_anywhere_are_held_up_and_nothing_is_lost,
+        unless Wine: "240 MiB are slow there";
+    messages::who_does_not_read_is_closed_within_its_limit_and_harms_nobody,
+        unless Wine: "a connection that does not read is not told of a reset there";
+    messages::listeners_come_and_go_by_every_way_beside_publishers;
+    messages::a_shutdown_ends_those_who_listen;
 
     command_line::one_shot_commands_print_the_reply, unless Redis: "needs modb-server beside it";
     command_line::the_exit_status_tells_errors, unless Redis: "needs modb-server beside it";

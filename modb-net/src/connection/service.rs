@@ -129,7 +129,7 @@ pub struct Turn<'a, S: Service> {
 /// they were asked for: [`on_message`](Self::on_message), [`on_alarm`](Self::on_alarm), [`on_moving_away`](Self::on_moving_away)
 /// and [`on_moved_here`](Self::on_moved_here). A hook that is not written costs nothing.
 ///
-/// One turn: input of all ready connections -> messages -> timers -> [`end_turn`](Self::end_turn) -> one write per connection.
+/// One turn: messages -> input of all ready connections -> timers -> [`end_turn`](Self::end_turn) -> one write per connection.
 ///
 /// # What a service must still do
 ///
@@ -151,7 +151,7 @@ pub struct Turn<'a, S: Service> {
 ///    than some hundred bytes; and bound what belongs to no session. A large session is better boxed, since every
 ///    connection has a place of its size.
 /// 6. **expect that a message is refused**: mailboxes are bounded. It comes back ([`crate::Undelivered`]) to be dropped or kept
-///    for [`on_timer`](Self::on_timer). A resume is never refused, but wakes only who waits for one; a connection
+///    for [`on_timer`](Self::on_timer); or room for it is asked for first ([`crate::Messages::reserve`]), and whoever sends it waits. A resume is never refused, but wakes only who waits for one; a connection
 ///    that waits for input is reached by a message.
 /// 7. **know connections by [`crate::Address`] across turns**, not by [`Token`], if they may move
 ///    ([`may_move`](Self::may_move)): a token ends with the move, an address does not.

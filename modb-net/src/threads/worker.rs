@@ -157,6 +157,8 @@ impl<S: Service> Worker<S> {
         self.poll_shared(!hub.is_draining(self.index) && !hub.is_stopping());
         self.take_mail(&turn);
         self.take_aside(&turn);
+        // Before input: who asks after he has heard that something was told finds it told.
+        self.deliver(&turn);
         for event in events.iter() {
             match event.key {
                 NOTIFIER => {}
@@ -165,7 +167,6 @@ impl<S: Service> Worker<S> {
             }
         }
         self.core.run_ready(&turn);
-        self.deliver(&turn);
         self.core.timers(&turn);
         self.core.finish(&turn);
         self.apply(&turn);

@@ -3,11 +3,12 @@
 use super::machine::spec::Spec;
 use super::machine::table::{self, SLOTS, Table};
 use super::{
-    connection, hashes, hyperloglog, keys, lists, server, sets, sorted_sets, strings, transactions, waiting,
+    connection, hashes, hyperloglog, keys, lists, messages, server, sets, sorted_sets, strings, transactions,
+    waiting,
 };
 
 /// The lists of the groups.
-static GROUPS: [&[Spec]; 21] = [
+static GROUPS: [&[Spec]; 22] = [
     &strings::COMMANDS,
     &strings::numbers::COMMANDS,
     &strings::bits::COMMANDS,
@@ -20,6 +21,7 @@ static GROUPS: [&[Spec]; 21] = [
     &keys::expire::COMMANDS,
     &keys::sort::COMMANDS,
     &connection::COMMANDS,
+    &messages::COMMANDS,
     &server::COMMANDS,
     &server::introspect::COMMANDS,
     &server::slowlog::COMMANDS,

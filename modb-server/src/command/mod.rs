@@ -12,6 +12,7 @@ mod keys;
 mod language;
 mod lists;
 mod machine;
+mod messages;
 mod server;
 mod sets;
 mod sorted_sets;
@@ -36,6 +37,7 @@ use machine::context::in_thread;
 pub use machine::errands::{Begun, Errands};
 use machine::errands::{On, Waits};
 pub use machine::instance::{Instance, Network, NoNetwork};
+pub use machine::listening::Listening;
 pub use machine::slowlog::SlowLog;
 pub use machine::spec::{Flags, Spec};
 pub use machine::strangers::{Notices, spoken_by_strangers};
@@ -45,15 +47,19 @@ pub use machine::tasks::Tasks;
 pub(crate) use machine::testing;
 pub use machine::times::Times;
 pub use machine::transaction::{Load, Transaction, Watches};
+pub use messages::may_be_given_while_listening;
 pub use server::config::{warn_of_idle, warn_of_open_door};
 pub use waiting::room::{Deadline, Room};
 
 use crate::data::{Committed, Data, Held, Need, Parker, Tally, Ticket, Tx, Wake, ensure_memory};
+use crate::messages::Rooms;
 
 /// Space that is used again for every command of a worker.
 #[derive(Debug, Default)]
 pub struct Scratch {
     key: Vec<u8>,
+    /// What the command that is being executed has waited for, to tell others.
+    rooms: Rooms,
 }
 
 /// The outcome of a command.
@@ -167,23 +173,29 @@ pub fn go_on(
     env: &Env<'_>,
     scratch: &mut Scratch,
 ) -> Result<Outcome, Begun> {
-    let Waits { resolved, on } = *begun.0;
+    let Waits { resolved, on, rooms } = *begun.0;
+    let data = &env.instance.data;
     match on {
         On::Stripes(ticket) => {
-            let held = env.instance.data.hold_queued(ticket, &|| env.host.waker());
+            scratch.rooms = rooms;
+            let held = data.hold_queued(ticket, &|| env.host.waker());
+            run_if_held(resolved, args, client, env, scratch, held)
+        }
+        On::Rooms if rooms.are_there() => {
+            scratch.rooms = rooms;
+            let held = data.hold(need(resolved.spec, args, client, data), &|| env.host.waker());
             run_if_held(resolved, args, client, env, scratch, held)
         }
         On::Thread(done) => match done.take() {
             // It may have another part.
-            Some(reply) => {
-                begin(resolved, reply, client, env, env.instance.data.hold_sleeping(Need::NOTHING))
-            }
-            None => Err(Begun::new(resolved, On::Thread(done))),
+            Some(reply) => begin(resolved, reply, client, env, data.hold_sleeping(Need::NOTHING)),
+            None => Err(Begun::new(resolved, On::Thread(done), rooms)),
         },
         On::Others(waiting) => match waiting.take() {
             Some((reply, committed)) => Ok(outcome(reply, committed, env.tally)),
-            None => Err(Begun::new(resolved, On::Others(waiting))),
+            None => Err(Begun::new(resolved, On::Others(waiting), rooms)),
         },
+        On::Rooms => Err(Begun::new(resolved, On::Rooms, rooms)),
     }
 }
 
@@ -234,7 +246,7 @@ fn run_if_held<'d>(
 ) -> Result<Outcome, Begun> {
     match held {
         Ok(held) => run(resolved, args, client, env, scratch, held),
-        Err(ticket) => Err(Begun::new(resolved, On::Stripes(ticket))),
+        Err(ticket) => Err(Begun::new(resolved, On::Stripes(ticket), std::mem::take(&mut scratch.rooms))),
     }
 }
 
@@ -272,6 +284,16 @@ fn run<'d>(
     {
         reply = Err(error);
     }
+    if reply.is_ok() && !tx.messages().is_empty() {
+        match room_to_tell(&tx, env, &mut scratch.rooms) {
+            Telling::Now(rooms) => tx.tell_in(rooms),
+            Telling::Later(rooms) => {
+                client.take_back();
+                return Err(Begun::new(resolved, On::Rooms, rooms));
+            }
+            Telling::NoMemory => reply = Err(CommandError::NoRoom),
+        }
+    }
     if reply.is_ok() {
         match tx.commit() {
             Ok(done) => committed = done,
@@ -279,6 +301,10 @@ fn run<'d>(
         }
     } else {
         drop(tx);
+    }
+    if !scratch.rooms.is_empty() {
+        // Run again, it had nothing to tell.
+        scratch.rooms = Rooms::default();
     }
     if let Err(CommandError::InThread(_) | CommandError::Waits(_)) = &reply {
         // Before the stripes are given back: what comes next comes to who waits.
@@ -324,7 +350,36 @@ fn begin(
         }
         reply => return Ok(outcome(reply, Committed::default(), env.tally)),
     };
-    Err(Begun::new(resolved, on))
+    Err(Begun::new(resolved, on, Rooms::default()))
+}
+
+/// Whether what a command tells others can be posted.
+enum Telling {
+    /// Into these rooms.
+    Now(Rooms),
+    /// Once they are there: it has changed nothing, and is run again.
+    Later(Rooms),
+    /// There is no memory for what will be written to them.
+    NoMemory,
+}
+
+/// Asks for room for what a command tells others, before it is applied.
+#[cold]
+#[inline(never)]
+fn room_to_tell(tx: &Tx<'_>, env: &Env<'_>, rooms: &mut Rooms) -> Telling {
+    let mut rooms = std::mem::take(rooms);
+    let tell = || {
+        let waker = env.host.waker();
+        Box::new(move || waker.wake()) as modb_net::Tell
+    };
+    let bytes = tx.data().exchange().reserve(tx.messages(), &mut rooms, &tell);
+    if !rooms.are_there() {
+        return Telling::Later(rooms);
+    }
+    if bytes > modb_net::Limits::SMALL_REPLY_BYTES && !env.host.has_room(bytes) {
+        return Telling::NoMemory;
+    }
+    Telling::Now(rooms)
 }
 
 fn outcome(reply: Result<Reply, CommandError>, committed: Committed, tally: &Tally) -> Outcome {

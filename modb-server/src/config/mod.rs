@@ -8,6 +8,7 @@
 pub mod args;
 #[cfg(feature = "cli")]
 pub mod file;
+mod outputs;
 mod params;
 #[cfg(feature = "cli")]
 mod password;
@@ -19,6 +20,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
+use modb_net::OutputLimits;
+
+pub use outputs::OutputClass;
 pub use params::{Change, Kind, PARAMS, Param};
 
 /// Why a value was not taken.
@@ -90,11 +94,14 @@ struct Hot {
     slowlog_us: AtomicI64,
     latency_tracking: AtomicBool,
     max_bulk_bytes: AtomicU32,
+    /// By class of clients.
+    outputs: Mutex<[OutputLimits; 2]>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        let default = |param| values::check(param, param.default).expect("defaults pass, as a test shows");
+        let default =
+            |param| values::check(param, param.default, "").expect("defaults pass, as a test shows");
         let settings = Self {
             values: RwLock::new(PARAMS.iter().map(default).collect()),
             folder: RwLock::default(),
@@ -116,7 +123,7 @@ impl Settings {
     /// [`ConfigError::Unknown`], [`ConfigError::Invalid`].
     pub fn set(&self, name: &str, value: &str) -> Result<(), ConfigError> {
         let (at, param) = params::find(name)?;
-        let value = values::check(param, value)?;
+        let value = values::check(param, value, &self.get(param.name))?;
         self.note_idle(at, param, &value);
         // Two names for one thing: whichever is set, both show it.
         let twin = match param.name {
@@ -194,7 +201,7 @@ impl Settings {
         }
         let mut checked = Vec::with_capacity(found.len());
         for (name, at, param, value) in found {
-            let value = match values::check(param, value) {
+            let value = match values::check(param, value, &self.get(param.name)) {
                 Ok(value) if param.name == "loglevel" && self.log_level.get().is_none() => {
                     let why = format!("the program that embeds the database decides that, not '{value}'");
                     return failed(name, ConfigError::Invalid { name: param.name, why });
@@ -230,6 +237,9 @@ impl Settings {
         self.hot.latency_tracking.store(self.is_yes("latency-tracking"), Ordering::Relaxed);
         let bulk = u32::try_from(self.number("proto-max-bulk-len")).unwrap_or(u32::MAX);
         self.hot.max_bulk_bytes.store(bulk, Ordering::Relaxed);
+        let outputs = self.get("client-output-buffer-limit");
+        *self.hot.outputs.lock().unwrap_or_else(PoisonError::into_inner) =
+            [OutputClass::Normal, OutputClass::Pubsub].map(|class| outputs::of(&outputs, class));
     }
 
     /// The value of a parameter, as `CONFIG GET` shows it.
@@ -312,6 +322,15 @@ impl Settings {
         self.hot.latency_tracking.load(Ordering::Relaxed) || self.slowlog_us() >= 0
     }
 
+    /// How much unsent output a client of this class may have.
+    pub fn output_limits(&self, class: OutputClass) -> OutputLimits {
+        let [normal, pubsub] = *self.hot.outputs.lock().unwrap_or_else(PoisonError::into_inner);
+        match class {
+            OutputClass::Normal => normal,
+            OutputClass::Pubsub => pubsub,
+        }
+    }
+
     /// The longest argument of a request, in bytes.
     pub fn max_bulk_bytes(&self) -> u32 {
         self.hot.max_bulk_bytes.load(Ordering::Relaxed)
@@ -333,8 +352,8 @@ mod tests {
     fn every_default_passes_its_own_check_and_names_are_unique() {
         let mut names: Vec<_> = PARAMS.iter().flat_map(|p| [Some(p.name), p.alias]).flatten().collect();
         for param in PARAMS {
-            let kept = values::check(param, param.default).unwrap();
-            assert_eq!(values::check(param, &kept), Ok(kept), "{}", param.name);
+            let kept = values::check(param, param.default, "").unwrap();
+            assert_eq!(values::check(param, &kept, ""), Ok(kept), "{}", param.name);
         }
         let count = names.len();
         names.sort_unstable();

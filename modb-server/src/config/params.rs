@@ -32,6 +32,8 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// Numbers from 0 to 100, with spaces between.
     Percentiles,
+    /// How much unsent output clients may have: a class, two amounts of memory and seconds, for one or more classes.
+    Outputs,
     /// The name of a storage engine; empty: the default one.
     Engine,
     /// The name of a folder.
@@ -85,6 +87,7 @@ impl Param {
             Kind::Text => "TEXT".to_owned(),
             Kind::Called(name) => name.to_owned(),
             Kind::Percentiles => "NUMBERS".to_owned(),
+            Kind::Outputs => "LIMITS".to_owned(),
             Kind::Folder => "FOLDER".to_owned(),
             Kind::Mode => "MODE".to_owned(),
             Kind::YesNo => "yes|no".to_owned(),
@@ -165,6 +168,7 @@ pub const PARAMS: &[Param] = &[
     live("maxclients", Kind::Number { min: 1, max: 1_000_000 }, "10000", "connections at the same time"),
     live("timeout", COUNT, "0", "close a connection after so many seconds without a request; 0: never"),
     live("tcp-keepalive", Kind::Number { min: 0, max: 32_767 }, "300", "ask a client that is silent for so many seconds whether it is there; 0: never"),
+    live("client-output-buffer-limit", Kind::Outputs, "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60", "unsent output with which clients of a class are closed: at once, or after so many seconds"),
     live("maxmemory-clients", Kind::Share, "268435456", "memory of all connections together: bytes, or a percentage of the machine's; 0: no bound"),
     at_start("unixsocket", Kind::Called("FILE"), "", "the path of a Unix-domain socket to listen on, too"),
     at_start("unixsocketperm", Kind::Mode, "", "the permissions of that socket's file, such as 700"),
@@ -208,7 +212,6 @@ pub const PARAMS: &[Param] = &[
     kept("auto-aof-rewrite-min-size", MEMORY, "67108864", "the log is made short by itself; MODB COMPACT gives back all it can"),
     kept("auto-aof-rewrite-percentage", NUMBER, "100", "the log is made short by itself; MODB COMPACT gives back all it can"),
     renamed("lua-time-limit", kept("busy-reply-threshold", NUMBER, "5000", "there are no scripts")),
-    kept("client-output-buffer-limit", Kind::Text, "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60", "a client that does not read is not served until it does, and not closed"),
     kept("dbfilename", Kind::Text, "dump.rdb", FILES),
     renamed("hash-max-ziplist-entries", kept("hash-max-listpack-entries", NUMBER, "512", INSIDE)),
     renamed("hash-max-ziplist-value", kept("hash-max-listpack-value", MEMORY, "64", INSIDE)),

@@ -4,8 +4,8 @@ use crate::store::EngineKind;
 
 use super::{ConfigError, Kind, Param};
 
-/// The value in the form in which `CONFIG GET` shows it.
-pub(super) fn check(param: &'static Param, value: &str) -> Result<String, ConfigError> {
+/// The value in the form in which `CONFIG GET` shows it; `before`: the one that it replaces.
+pub(super) fn check(param: &'static Param, value: &str, before: &str) -> Result<String, ConfigError> {
     let invalid = |why: String| Err(ConfigError::Invalid { name: param.name, why });
     match param.kind {
         Kind::Text | Kind::Called(_) => Ok(value.to_owned()),
@@ -39,6 +39,7 @@ pub(super) fn check(param: &'static Param, value: &str) -> Result<String, Config
                 invalid(format!("must be one of {}", words.join(", ")))
             }
         }
+        Kind::Outputs => super::outputs::merged(before, value).or_else(invalid),
         Kind::Percentiles => {
             let fits = |word: &str| word.parse().is_ok_and(|number: f64| (0.0..=100.0).contains(&number));
             if value.split_whitespace().all(fits) {
@@ -86,7 +87,7 @@ pub(super) fn check(param: &'static Param, value: &str) -> Result<String, Config
 }
 
 /// Bytes, as Redis reads amounts of memory: `1k` is 1,000 and `1kb` is 1,024.
-fn memory(value: &str) -> Option<i64> {
+pub(super) fn memory(value: &str) -> Option<i64> {
     let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
     let unit = match value[digits..].to_ascii_lowercase().as_str() {
         "" | "b" => 1,

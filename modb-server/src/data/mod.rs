@@ -12,7 +12,6 @@ mod check;
 mod collection;
 mod committed;
 mod expiry;
-mod glob;
 mod hash;
 mod housekeeping;
 mod interests;
@@ -25,6 +24,7 @@ mod scan;
 pub mod strings;
 mod stripes;
 mod tally;
+mod telling;
 mod tree;
 mod tx;
 mod writes;
@@ -39,7 +39,6 @@ pub use collection::{
     is_big,
 };
 pub use committed::Committed;
-pub use glob::matches as glob_matches;
 pub use housekeeping::Housekeeper;
 pub use interests::{Places, Told, Waiter, Watch};
 pub use layout::{Form, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record};
@@ -49,6 +48,8 @@ pub use tally::Tally;
 pub use tree::Among;
 pub use tx::{Entry, Tx};
 
+pub use crate::glob::matches as glob_matches;
+use crate::messages::Exchange;
 use crate::store::{Batch, Counter, ErrorClass, Store, StoreError, Write};
 use catalog::Catalog;
 use hash::Seed;
@@ -117,6 +118,7 @@ pub struct Data {
     seed: Seed,
     stripes: Stripes,
     interests: Interests,
+    exchange: Arc<Exchange>,
     catalog: Catalog,
     expiry_floor: expiry::Floor,
     /// Mixed by the seed into the choices of `RANDOMKEY`.
@@ -146,6 +148,7 @@ impl Data {
             seed,
             stripes: Stripes::default(),
             interests: Interests::default(),
+            exchange: Arc::default(),
             catalog,
             expiry_floor: expiry::Floor::default(),
             dice: AtomicU64::new(0),
@@ -156,6 +159,11 @@ impl Data {
             small_pages: AtomicBool::new(false),
             reads_wait,
         })
+    }
+
+    /// Who listens to what.
+    pub(crate) fn exchange(&self) -> &Arc<Exchange> {
+        &self.exchange
     }
 
     /// The engine below.

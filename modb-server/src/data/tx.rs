@@ -2,9 +2,8 @@
 //!
 //! It borrows the stripes that the rule in docs/ARCHITECTURE.md asks for, from before the first read until
 //! [`Tx::commit`] has returned, and makes its batch visible through them alone ([`Held::publish`]). Where it reads a
-//! key without its stripe it looks at the mark; if that is set it fails, and is to be run again with the stripe.
-//! Invariants: a `Tx` sees its own writes; a key is written at most once per
-//! batch (the last write counts); dropped without a commit, it has changed nothing.
+//! key without its stripe it looks at the mark; if that is set it fails, and is to be run again with the stripe. Invariants: a `Tx`
+//! sees its own writes; a key is written at most once per batch (the last write counts); dropped uncommitted, it has changed nothing.
 
 use bytes::Bytes;
 use modb_net::Seq;
@@ -82,6 +81,8 @@ pub struct Tx<'a> {
     soonest: u64,
     read: Seq,
     missed: Option<Missed>,
+    /// What is told to those who listen once this is applied.
+    pub(super) telling: super::telling::Telling,
     /// What is being built beside the data for this.
     sites: Vec<collection::Site>,
     /// Where the last of several commands began.
@@ -130,6 +131,7 @@ impl<'a> Tx<'a> {
             soonest: u64::MAX,
             read: Seq::ZERO,
             missed: None,
+            telling: Default::default(),
             sites: Vec::new(),
             saved: None,
             waits: false,
@@ -445,6 +447,7 @@ impl<'a> Tx<'a> {
         saved.soonest = self.soonest;
         saved.sites = self.sites.len();
         saved.touched_inside = self.touched_inside.len();
+        self.telling.save();
     }
 
     /// Nothing that was done since [`Tx::save`] will have been done.
@@ -457,6 +460,7 @@ impl<'a> Tx<'a> {
         self.soonest = saved.soonest;
         self.sites.truncate(saved.sites);
         self.touched_inside.truncate(saved.touched_inside);
+        self.telling.roll_back();
     }
 
     /// Applies what was written, as one batch, of which nobody sees a part.
@@ -488,6 +492,7 @@ impl<'a> Tx<'a> {
             self.data.expiry_floor.lower(self.soonest, self.now_ms);
             self.soonest = u64::MAX;
             self.sites.clear();
+            self.telling.post(self.data, written); // Before those who wait are served: that tells, too.
             if let Some(touched) = touched {
                 self.tell(&touched);
             }
@@ -495,6 +500,7 @@ impl<'a> Tx<'a> {
                 self.data.chores.sweep_soon();
             }
         }
+        self.telling.post(self.data, written);
         Ok(Committed { written, read: self.read })
     }
 

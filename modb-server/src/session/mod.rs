@@ -5,24 +5,31 @@
 //! once per turn, and once per command to time it.
 
 mod deadlines;
+mod listeners;
 mod request;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use modb_net::resp::{Decoded, Encoder, Limits, ProtocolError, RequestDecoder};
 use modb_net::{
-    AcceptorStats, Address, CloseReason, Connections, Flow, HandedOut, Handle, In, Opening, Out, Peer,
-    Release, Seq, Service, Token, Turn, WorkerStats, Workers,
+    AcceptorStats, Address, CloseReason, Connections, Flow, HandedOut, Handle, In, Opening, Out,
+    OutputLimits, Peer, Release, Seq, Service, Token, Turn, WorkerStats, Workers,
 };
 
 use self::deadlines::Deadlines;
+use self::listeners::Listeners;
 use self::request::Whole;
-use crate::command::{Begun, Calls, Client, ClientInfo, Instance, Network, SAMPLE_INTERVAL, Scratch};
-use crate::config::Settings;
+use crate::command::{
+    Begun, Calls, Client, ClientInfo, Instance, Listening, Network, SAMPLE_INTERVAL, Scratch,
+};
+use crate::config::{OutputClass, Settings};
 use crate::data::Tally;
 use crate::farewell::Bring;
 use crate::limits;
+use crate::messages::{Posted, Scope};
 use crate::present::Present;
 use crate::settled::Listener;
 
@@ -33,6 +40,8 @@ pub enum Message {
     Kill,
     /// Let paused connections go on.
     Resume,
+    /// To be written to those who listen.
+    Posted(Posted),
 }
 
 /// One connection. While it is idle it takes little: what few have is behind a pointer of `client`.
@@ -60,6 +69,7 @@ pub struct Worker {
     awaited: Seq,
     /// Has this worker woken when it may be safe.
     listener: Arc<Listener>,
+    listeners: RefCell<Listeners>,
     /// All workers of the server.
     workers: Arc<dyn Workers<Message>>,
     /// Keeps the connections of those who asked the server to end.
@@ -104,9 +114,10 @@ impl Worker {
         instance: Arc<Instance>,
         present: Present,
         listener: Arc<Listener>,
-        workers: Arc<dyn Workers<Message>>,
+        (index, workers): (usize, Arc<dyn Workers<Message>>),
         farewell: Bring,
     ) -> Self {
+        let listeners = Listeners::new(instance.data.exchange(), index, &workers);
         Self {
             tally: instance.new_tally(),
             calls: instance.new_calls(),
@@ -117,6 +128,7 @@ impl Worker {
             clock: Clock { turn: None, now_ms: 0 },
             awaited: Seq::ZERO,
             listener,
+            listeners: RefCell::new(listeners),
             workers,
             farewell,
             paused: Vec::new(),
@@ -220,6 +232,19 @@ impl Worker {
         }
     }
 
+    /// A connection has ended: it listens to nothing any more.
+    fn forget(&mut self, token: Token, session: &mut Session) {
+        if session.client.listening().is_none() {
+            return;
+        }
+        let listeners = self.listeners.get_mut();
+        for scope in Scope::ALL {
+            while let Some(name) = session.client.change_listening(|listening| listening.pop(scope)) {
+                listeners.remove(scope, &name, token);
+            }
+        }
+    }
+
     /// Why a connection is refused, as the error to send.
     fn refusal(&self, peer: &Peer) -> Option<&'static [u8]> {
         let settings = &self.instance.settings;
@@ -291,6 +316,11 @@ impl Service for Worker {
                 to.map(|token| connections.close(token));
             }
             Message::Resume => self.resume_all(connections),
+            Message::Posted(posted) => {
+                if self.listeners.borrow().deliver(&posted, connections) {
+                    self.awaited = self.awaited.max(posted.held);
+                }
+            }
         }
     }
 
@@ -325,13 +355,25 @@ impl Service for Worker {
     fn session_bytes(&self, session: &Session) -> usize {
         let begun = session.client.rare().and_then(|rare| rare.begun.as_ref()).map_or(0, Begun::bytes);
         let decoder = |decoder: &RequestDecoder| size_of::<RequestDecoder>() + decoder.memory_bytes();
-        begun + session.partial.as_deref().map_or(0, decoder) + session.client.transaction_bytes()
+        let listening = session.client.listening().map_or(0, Listening::memory_bytes);
+        begun + session.partial.as_deref().map_or(0, decoder) + listening + session.client.transaction_bytes()
+    }
+
+    fn may_move(&self, session: &Session) -> bool {
+        // The messages that are on their way to it come here.
+        session.client.listening().is_none()
     }
 
     fn may_time_out(&self, session: &Session) -> bool {
-        // Whoever waits for what others bring is not idle.
+        // Whoever waits for what others bring is not idle, and neither is who listens.
         let begun = session.client.rare().and_then(|rare| rare.begun.as_ref());
-        !begun.is_some_and(Begun::waits_for_others)
+        !begun.is_some_and(Begun::waits_for_others) && session.client.listening().is_none()
+    }
+
+    fn output_limits(&self, session: &Session) -> OutputLimits {
+        let listens = session.client.listening().is_some();
+        let class = if listens { OutputClass::Pubsub } else { OutputClass::Normal };
+        self.instance.settings.output_limits(class)
     }
 
     fn may_be_evicted(&self, session: &Session) -> bool {
@@ -364,15 +406,24 @@ impl Service for Worker {
         Encoder::new(out.tail(), session.client.protocol).error(text);
     }
 
-    fn on_handed_out(&mut self, _: Token, out: HandedOut<Session>, _: &Turn<'_, Self>) {
+    fn on_handed_out(&mut self, token: Token, mut out: HandedOut<Session>, _: &Turn<'_, Self>) {
+        self.forget(token, &mut out.session);
         self.instance.clients.remove(out.session.client.info.id);
         self.farewell.keep(out.socket);
     }
 
-    fn on_close(&mut self, _: Token, mut session: Session, reason: CloseReason, _: &Turn<'_, Self>) {
-        tracing::debug!(client = session.client.info.id, ?reason, "a client has gone");
+    fn on_close(&mut self, token: Token, mut session: Session, reason: CloseReason, _: &Turn<'_, Self>) {
+        self.forget(token, &mut session);
         if let Some(begun) = session.client.take_begun() {
             self.deadlines.leave(&begun, session.client.info.id);
+        }
+        let client = session.client.info.id;
+        tracing::debug!(client, ?reason, "a client has gone");
+        if reason == CloseReason::OutputLimit {
+            tracing::warn!(
+                client,
+                "closed: it did not read fast enough, and more than client-output-buffer-limit allows waited for it"
+            );
         }
         self.instance.clients.remove(session.client.info.id);
     }
@@ -385,6 +436,8 @@ fn protocol_error(client: &Client, out: &mut Out<'_>, error: ProtocolError) {
 /// The other connections, as a command sees them during a turn.
 struct Net<'t, 'w> {
     turn: &'t Turn<'w, Worker>,
+    listeners: &'t RefCell<Listeners>,
+    token: Token,
 }
 
 impl Network for Net<'_, '_> {
@@ -395,6 +448,18 @@ impl Network for Net<'_, '_> {
             tracing::warn!(client = client.id, "could not be told to close: its worker's mailbox is full");
         }
         told
+    }
+
+    fn can_listen(&self) -> bool {
+        true
+    }
+
+    fn listen(&self, scope: Scope, name: &[u8]) -> Bytes {
+        self.listeners.borrow_mut().add(scope, name, self.token)
+    }
+
+    fn leave(&self, scope: Scope, name: &[u8]) {
+        self.listeners.borrow_mut().remove(scope, name, self.token);
     }
 
     fn resume(&self) {

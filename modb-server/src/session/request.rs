@@ -124,6 +124,10 @@ impl Worker {
                 return None;
             }
         };
+        if client.only_listens() && !command::may_be_given_while_listening(resolved.spec) {
+            self.refuse_while_listening(client, resolved, args, out);
+            return None;
+        }
         let load = command::load(resolved, args, bytes, client);
         if self.is_paused(conn, resolved.spec, &load, now_ms, turn) {
             return Some(Flow::Blocked);
@@ -193,7 +197,7 @@ impl Worker {
         now_ms: u64,
         run: impl FnOnce(&Env<'_>, &mut Scratch) -> Result<Outcome, Begun>,
     ) -> Result<Outcome, Begun> {
-        let network = Net { turn };
+        let network = Net { turn, listeners: &self.listeners, token: conn.token() };
         let host = Desk { out: RefCell::new(out), conn: &conn, workers: &self.workers };
         let env = Env {
             instance: &self.instance,
@@ -290,7 +294,7 @@ impl Worker {
         match &outcome.reply {
             Ok(Reply::Nothing) => {}
             Ok(reply) => {
-                if client.wants_reply() {
+                if client.wants_reply() || reply.is_push() {
                     reply.encode(&mut Encoder::new(out.tail(), client.protocol));
                 }
             }
@@ -345,6 +349,24 @@ impl Worker {
             );
         }
         true
+    }
+
+    #[cold]
+    fn refuse_while_listening(
+        &self,
+        client: &mut Client,
+        resolved: Resolved,
+        args: Args<'_>,
+        out: &mut Out<'_>,
+    ) {
+        self.calls.add_rejected(args);
+        let name = resolved.name(self.instance.table);
+        let text = format!(
+            "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
+             this context"
+        );
+        let error = command::refuse(args, client, CommandError::Text(text.into()));
+        self.error(client, out, &error.text());
     }
 
     fn error(&self, client: &mut Client, out: &mut Out<'_>, text: &[u8]) {

@@ -54,7 +54,7 @@ const CRATES: &[Crate] = &[
         folder: "modb-server",
         may_use: &["modb_net", "modb_client"],
         floors: &[
-            &["sys", "store", "settled", "farewell", "output", "present", "value"],
+            &["sys", "store", "settled", "farewell", "glob", "messages", "output", "present", "value"],
             &["config", "data", "limits", "log"],
             &["command"],
             &["session"],

@@ -1,7 +1,7 @@
 //! Many connections and one service: the order of a turn. No socket, no poller, no clock.
 //!
-//! The worker calls, in this order, [`Core::begin`], [`Core::open`] and [`Core::adopt`] for what came, [`Core::event`] for
-//! each event, [`Core::run_ready`], [`Core::message`] for each message, [`Core::timers`] and at last
+//! The worker calls, in this order, [`Core::begin`], [`Core::open`] and [`Core::adopt`] for what came, [`Core::message`] for
+//! each message, [`Core::event`] for each event, [`Core::run_ready`], [`Core::timers`] and at last
 //! [`Core::finish`], which ends the turn: the service settles its commits, each connection with something
 //! to send is written to once, and what the poller must be told is left as [`Action`]s.
 //!

@@ -92,11 +92,12 @@ fn info(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Verbatim(ctx.client.info.line(ctx.instance.table, ctx.tx.now_ms(), false) + "\n"))
 }
 
-/// Whether a kind of client exists here: all of them are normal.
-fn is_normal(kind: &[u8]) -> Result<bool, CommandError> {
+/// Which clients are of a kind. There are two here: those that listen, and the others.
+fn are(kind: &[u8]) -> Result<fn(&ClientInfo) -> bool, CommandError> {
     match () {
-        () if is(kind, "normal") => Ok(true),
-        () if ["master", "replica", "slave", "pubsub"].iter().any(|other| is(kind, other)) => Ok(false),
+        () if is(kind, "normal") => Ok(|client| !client.listens()),
+        () if is(kind, "pubsub") => Ok(ClientInfo::listens),
+        () if ["master", "replica", "slave"].iter().any(|other| is(kind, other)) => Ok(|_| false),
         () => Err(format!("ERR Unknown client type '{}'", lossy(kind)).into()),
     }
 }
@@ -106,8 +107,8 @@ fn list(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     match args.get(2) {
         None => {}
         Some(word) if is(word, "type") && args.len() == 4 => {
-            let normal = is_normal(&args[3])?;
-            wanted.retain(|_| normal);
+            let of_kind = are(&args[3])?;
+            wanted.retain(|client| of_kind(client));
         }
         Some(word) if is(word, "id") && args.len() > 3 => {
             let mut ids = Vec::new();
@@ -163,8 +164,8 @@ fn kill(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
             let address = lossy(value);
             tests.push(Box::new(move |client| client.local_address() == address));
         } else if is(word, "type") {
-            let normal = is_normal(value)?;
-            tests.push(Box::new(move |_| normal));
+            let of_kind = are(value)?;
+            tests.push(Box::new(of_kind));
         } else if is(word, "user") {
             if value != b"default" {
                 return Err(format!("ERR No such user '{}'", lossy(value)).into());

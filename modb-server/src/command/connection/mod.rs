@@ -39,7 +39,11 @@ pub(super) static COMMANDS: [Spec; 8] = [
         .with(&client_commands::SUBCOMMANDS),
 ];
 
-fn ping(_: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+fn ping(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
+    if ctx.client.only_listens() && args.len() <= 2 {
+        let message = args.get(1).map_or(Reply::text(""), Reply::copied);
+        return Ok(Reply::Array(vec![Reply::text("pong"), message]));
+    }
     match args.len() {
         1 => Ok(Reply::Status("PONG")),
         2 => Ok(Reply::copied(&args[1])),
@@ -63,6 +67,7 @@ fn quit(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
 }
 
 fn reset(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    super::messages::leave_all(ctx);
     ctx.client.reset(!ctx.instance.settings.has_password());
     Ok(Reply::Status("RESET"))
 }

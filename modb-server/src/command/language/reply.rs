@@ -52,6 +52,10 @@ pub enum Reply {
     Map(Vec<(Reply, Reply)>),
     /// Many strings.
     Packed(Packed),
+    /// A message that answers no request.
+    Push(Vec<Reply>),
+    /// Several replies, one after another.
+    Several(Vec<Reply>),
     /// An error inside an array; begins with its code.
     Error(Vec<u8>),
     /// What was answered before the protocol changed, inside an array.
@@ -95,9 +99,21 @@ impl Reply {
         match self {
             Self::Bulk(bytes) => bytes.len() > Limits::SMALL_REPLY_BYTES,
             Self::Packed(strings) => strings.bytes() > Limits::SMALL_REPLY_BYTES,
-            Self::Text(_) | Self::Verbatim(_) | Self::Array(_) | Self::Set(_) | Self::Map(_) => {
-                self.bytes() > Limits::SMALL_REPLY_BYTES
-            }
+            Self::Text(_)
+            | Self::Verbatim(_)
+            | Self::Array(_)
+            | Self::Set(_)
+            | Self::Map(_)
+            | Self::Several(_) => self.bytes() > Limits::SMALL_REPLY_BYTES,
+            _ => false,
+        }
+    }
+
+    /// Whether it is no reply to what was asked, and wanted also by those who want no replies.
+    pub fn is_push(&self) -> bool {
+        match self {
+            Self::Push(_) => true,
+            Self::Several(items) => items.iter().all(Self::is_push),
             _ => false,
         }
     }
@@ -111,7 +127,9 @@ impl Reply {
             Self::Verbatim(text) => text.len(),
             Self::Error(text) => text.len(),
             Self::Spoken(_, reply) => reply.bytes(),
-            Self::Array(items) | Self::Set(items) => items.iter().map(|item| HEAD_BYTES + item.bytes()).sum(),
+            Self::Array(items) | Self::Set(items) | Self::Push(items) | Self::Several(items) => {
+                items.iter().map(|item| HEAD_BYTES + item.bytes()).sum()
+            }
             Self::Map(pairs) => {
                 pairs.iter().map(|(key, value)| 2 * HEAD_BYTES + key.bytes() + value.bytes()).sum()
             }
@@ -154,6 +172,11 @@ impl Reply {
                 items.iter().for_each(|item| item.encode(out));
             }
             Self::Packed(strings) => strings.encode(out),
+            Self::Push(items) => {
+                out.push(items.len());
+                items.iter().for_each(|item| item.encode(out));
+            }
+            Self::Several(items) => items.iter().for_each(|item| item.encode(out)),
             Self::Set(items) => {
                 out.set(items.len());
                 items.iter().for_each(|item| item.encode(out));

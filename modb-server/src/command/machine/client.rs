@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use modb_net::resp::Protocol;
 
+use super::listening::Listening;
 use super::transaction::{Transaction, Watches};
 use crate::command::{Begun, ClientInfo};
+use crate::messages::Scope;
 
 /// Which replies a client wants (`CLIENT REPLY`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,12 +63,14 @@ pub struct Rare {
     pub transaction: Option<Transaction>,
     /// The keys that it watches.
     pub watches: Option<Watches>,
+    /// What it listens to.
+    pub listening: Listening,
 }
 
 impl Rare {
     fn is_nothing(&self) -> bool {
-        let Self { begun, transaction, watches } = self;
-        begun.is_none() && transaction.is_none() && watches.is_none()
+        let Self { begun, transaction, watches, listening } = self;
+        begun.is_none() && transaction.is_none() && watches.is_none() && listening.is_empty()
     }
 }
 
@@ -107,6 +111,24 @@ impl Client {
     /// Takes what was begun for it.
     pub fn take_begun(&mut self) -> Option<Begun> {
         self.change_rare(|rare| rare.begun.take())
+    }
+
+    /// What it listens to, if that is anything.
+    pub fn listening(&self) -> Option<&Listening> {
+        self.rare().map(|rare| &rare.listening).filter(|listening| !listening.is_empty())
+    }
+
+    /// Changes what it listens to.
+    pub fn change_listening<R>(&mut self, change: impl FnOnce(&mut Listening) -> R) -> R {
+        let changed = self.change_rare(|rare| change(&mut rare.listening));
+        let count = |scope| self.listening().map_or(0, |listening| listening.count(scope));
+        self.info.set_listening(Scope::ALL.map(count));
+        changed
+    }
+
+    /// Whether its replies could not be told from messages, so that it may give few commands only.
+    pub fn only_listens(&self) -> bool {
+        self.protocol == Protocol::Resp2 && self.listening().is_some()
     }
 
     /// Selects a database.

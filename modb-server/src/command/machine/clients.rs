@@ -13,6 +13,7 @@ use modb_net::{Address, Peer};
 
 use super::table::Table;
 use crate::command::{Flags, Spec};
+use crate::messages::Scope;
 
 /// What others see of a client.
 #[derive(Debug)]
@@ -55,6 +56,8 @@ struct Names {
     name: String,
     library: String,
     library_version: String,
+    /// To how many channels, patterns and shard channels it listens.
+    listening: [usize; Scope::ALL.len()],
 }
 
 impl ClientInfo {
@@ -177,6 +180,17 @@ impl ClientInfo {
         });
     }
 
+    pub(crate) fn set_listening(&self, listening: [usize; Scope::ALL.len()]) {
+        if self.names.get().is_some() || listening.iter().any(|count| *count > 0) {
+            self.with_names(|names| names.listening = listening);
+        }
+    }
+
+    /// Whether it listens to anything.
+    pub fn listens(&self) -> bool {
+        self.names().listening.iter().any(|count| *count > 0)
+    }
+
     fn with_names(&self, change: impl FnOnce(&mut Names)) {
         let names = self.names.get_or_init(Box::default);
         change(&mut names.lock().unwrap_or_else(PoisonError::into_inner));
@@ -221,6 +235,10 @@ impl ClientInfo {
         if waits {
             flags.push('b');
         }
+        let [sub, psub, ssub] = names.listening;
+        if sub + psub + ssub > 0 {
+            flags.push('P');
+        }
         if self.no_evict.load(Ordering::Relaxed) {
             flags.push('e');
         }
@@ -234,7 +252,7 @@ impl ClientInfo {
         // Writing to a string cannot fail.
         let _ = write!(
             line,
-            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 \
+            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub={sub} psub={psub} ssub={ssub} \
              multi={queued} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 \
              events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={} worker={}",
             self.id,

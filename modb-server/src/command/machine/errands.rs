@@ -11,6 +11,7 @@ use std::time::Instant;
 use crate::command::waiting::room::{Deadline, Waiting};
 use crate::command::{CommandError, Reply, Resolved, Work};
 use crate::data::{Kept, Ticket, Wake};
+use crate::messages::Rooms;
 
 /// Most of them only wait.
 const MAX_THREADS: usize = 64;
@@ -23,6 +24,8 @@ pub struct Begun(pub(crate) Box<Waits>);
 pub(crate) struct Waits {
     pub(crate) resolved: Resolved,
     pub(crate) on: On,
+    /// For what it tells others.
+    pub(crate) rooms: Rooms,
 }
 
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub(crate) enum On {
     Thread(Done),
     /// What others bring, or time.
     Others(Waiting),
+    /// Room for what it tells others: it has run, was undone, and runs again.
+    Rooms,
 }
 
 impl Begun {
@@ -40,12 +45,12 @@ impl Begun {
     pub fn stripes(&self) -> &[u16] {
         match &self.0.on {
             On::Stripes(ticket) => ticket.stripes(),
-            On::Thread(_) | On::Others(_) => &[],
+            On::Thread(_) | On::Others(_) | On::Rooms => &[],
         }
     }
 
-    pub(crate) fn new(resolved: Resolved, on: On) -> Self {
-        Self(Box::new(Waits { resolved, on }))
+    pub(crate) fn new(resolved: Resolved, on: On, rooms: Rooms) -> Self {
+        Self(Box::new(Waits { resolved, on, rooms }))
     }
 
     /// The command.
@@ -67,7 +72,7 @@ impl Begun {
     pub fn deadline(&self) -> Option<(Instant, Deadline)> {
         match &self.0.on {
             On::Others(waiting) => waiting.deadline(),
-            On::Stripes(_) | On::Thread(_) => None,
+            On::Stripes(_) | On::Thread(_) | On::Rooms => None,
         }
     }
 
@@ -75,7 +80,7 @@ impl Begun {
     pub fn bytes(&self) -> usize {
         match &self.0.on {
             On::Others(waiting) => waiting.bytes(),
-            On::Stripes(_) | On::Thread(_) => 0,
+            On::Stripes(_) | On::Thread(_) | On::Rooms => 0,
         }
     }
 }

@@ -4,17 +4,25 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use bytes::Bytes;
 use modb_net::{AcceptorStats, CloseReason, WorkerStats};
 
 use super::table::Table;
 use crate::command::{Calls, ClientInfo, Errands, Notices, Rate, Registry, Room, SlowLog, Sums, Tasks};
 use crate::config::Settings;
 use crate::data::{Data, Tally};
+use crate::messages::Scope;
 
 /// The network below, as far as commands concern it.
 pub trait Network {
     /// Closes another client's connection; `false` if its worker could not be told.
     fn kill(&self, client: &ClientInfo) -> bool;
+    /// Whether the client that asks can listen.
+    fn can_listen(&self) -> bool;
+    /// Has the client that asks listen to a name; the name, of which there is one copy.
+    fn listen(&self, scope: Scope, name: &[u8]) -> Bytes;
+    /// The client that asks listens to a name no longer.
+    fn leave(&self, scope: Scope, name: &[u8]);
     /// Lets paused clients go on.
     fn resume(&self);
     /// Begins the shutdown of the server.
@@ -39,6 +47,13 @@ impl Network for NoNetwork {
     fn kill(&self, _: &ClientInfo) -> bool {
         false
     }
+    fn can_listen(&self) -> bool {
+        false
+    }
+    fn listen(&self, _: Scope, name: &[u8]) -> Bytes {
+        Bytes::copy_from_slice(name)
+    }
+    fn leave(&self, _: Scope, _: &[u8]) {}
     fn resume(&self) {}
     fn shutdown(&self) {}
     fn apply(&self, _: &Settings) {}

@@ -10,6 +10,7 @@ pub(crate) mod context;
 pub(crate) mod errands;
 pub(crate) mod help;
 pub(crate) mod instance;
+pub(crate) mod listening;
 pub(crate) mod slowlog;
 pub(crate) mod spec;
 pub(crate) mod strangers;

@@ -36,6 +36,13 @@ pub struct Resolved {
     pub(crate) number: u32,
 }
 
+impl Resolved {
+    /// The full name of the command or subcommand, such as `client|list`.
+    pub fn name(&self, table: &Table) -> String {
+        table.by_number(self.number).unwrap_or_default()
+    }
+}
+
 /// How many commands the groups have together.
 pub(crate) const fn count(groups: &[&[Spec]]) -> usize {
     let mut count = 0;

@@ -8,6 +8,7 @@ use modb_net::resp::Args;
 use crate::command::connection::REDIS_VERSION;
 use crate::command::language::parse::is;
 use crate::command::{CommandError, Ctx, Reply};
+use crate::messages::Scope;
 
 /// A section: its name, whether it is shown when none is named, and what writes it.
 type Section = (&'static str, bool, fn(&Ctx<'_, '_>, &mut String));
@@ -83,6 +84,8 @@ fn clients(ctx: &Ctx<'_, '_>, text: &mut String) {
     line(text, "connected_clients", ctx.instance.clients.len());
     line(text, "cluster_connections", 0);
     line(text, "maxclients", ctx.instance.settings.get("maxclients"));
+    let listening = ctx.instance.clients.list().iter().filter(|client| client.listens()).count();
+    line(text, "pubsub_clients", listening);
     line(text, "blocked_clients", ctx.instance.waiting.count());
     line(text, "tracking_clients", 0);
 }
@@ -157,8 +160,10 @@ fn stats(ctx: &Ctx<'_, '_>, text: &mut String) {
     line(text, "evicted_keys", 0);
     line(text, "keyspace_hits", instance.sum(|tally| tally.hits.get()));
     line(text, "keyspace_misses", instance.sum(|tally| tally.misses.get()));
-    line(text, "pubsub_channels", 0);
-    line(text, "pubsub_patterns", 0);
+    let exchange = instance.data.exchange();
+    line(text, "pubsub_channels", exchange.count(Scope::Channel));
+    line(text, "pubsub_patterns", exchange.count(Scope::Pattern));
+    line(text, "pubsubshard_channels", exchange.count(Scope::Shard));
     line(text, "latest_fork_usec", 0);
     line(text, "total_error_replies", instance.sum(|tally| tally.errors.get()));
 }

@@ -456,13 +456,13 @@ impl Bench {
     fn turn_with(&mut self, events: &[Event], messages: impl IntoIterator<Item = Post>) {
         let turn = Turn { now: self.now, worker: self.worker, workers: &self.alone };
         self.core.begin(&turn);
+        for message in messages {
+            self.core.message(message, None, &turn);
+        }
         for event in events {
             self.core.event(*event, &turn);
         }
         self.core.run_ready(&turn);
-        for message in messages {
-            self.core.message(message, None, &turn);
-        }
         self.core.timers(&turn);
         self.core.finish(&turn);
         for action in std::mem::take(self.core.actions()) {

@@ -1,0 +1,115 @@
+//! What a [`Tx`] tells those who listen, gathered while its command runs.
+//!
+//! Invariants: it is posted by the commit, behind the batch and before the stripes are given back, so for one key in the order
+//! of the commits; of a `Tx` that is dropped nothing is told.
+
+use std::sync::Arc;
+
+use modb_net::Seq;
+
+use super::{Data, Tx};
+use crate::messages::{Frame, Rooms};
+
+/// Messages, and the room for them.
+#[derive(Default)]
+pub(super) struct Telling {
+    messages: Vec<Arc<Frame>>,
+    rooms: Rooms,
+    /// How many messages there were at the last savepoint.
+    saved: usize,
+}
+
+impl Telling {
+    /// The next of several commands begins.
+    pub(super) fn save(&mut self) {
+        self.saved = self.messages.len();
+    }
+
+    /// What the last command has told is taken back.
+    pub(super) fn roll_back(&mut self) {
+        self.messages.truncate(self.saved);
+    }
+
+    /// Posts what there is: it tells of the commit `held`.
+    #[inline]
+    pub(super) fn post(&mut self, data: &Data, held: Seq) {
+        if !self.messages.is_empty() {
+            let Self { messages, rooms, .. } = std::mem::take(self);
+            data.exchange.post(messages, held, rooms);
+        }
+    }
+}
+
+impl Tx<'_> {
+    /// Has `message` told to those who listen, once this is applied.
+    pub(crate) fn announce(&mut self, message: Frame) {
+        self.telling.messages.push(Arc::new(message));
+    }
+
+    /// What is to be told so far.
+    #[inline]
+    pub(crate) fn messages(&self) -> &[Arc<Frame>] {
+        &self.telling.messages
+    }
+
+    /// Has what is to be told go into `rooms`. Without, it goes all the same.
+    pub(crate) fn tell_in(&mut self, rooms: Rooms) {
+        self.telling.rooms = rooms;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use modb_net::{Room, Tell};
+
+    use super::*;
+    use crate::data::{Need, Tally};
+    use crate::messages::{Inbox, Posted, Scope};
+    use crate::store::{EngineKind, OpenOptions, open};
+
+    /// What was heard, each with the commit that it waits for.
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<(Seq, String)>>);
+
+    impl Inbox for Heard {
+        fn reserve(&self, _: usize, _: &dyn Fn() -> Tell) -> Option<Room> {
+            None
+        }
+        fn post(&self, _: Option<Room>, _: usize, posted: Posted) {
+            let mut heard = self.0.lock().unwrap();
+            for frame in posted.frames.iter() {
+                heard.push((posted.held, String::from_utf8_lossy(frame.payload()).into_owned()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_commit_tells_is_told_behind_it_and_of_what_was_taken_back_or_dropped_nothing() {
+        let options = OpenOptions { engine: EngineKind::Memory, ..OpenOptions::new("") };
+        let data = Data::open(open(&options).unwrap(), 16, false).unwrap();
+        let heard = Arc::new(Heard::default());
+        let inbox = data.exchange().open(heard.clone());
+        data.exchange().listen(inbox, Scope::Channel, b"c");
+        let (held, tally, mut key_buf) =
+            (data.hold_sleeping(Need::everything()), Tally::default(), Vec::new());
+        let frame = |text: &str| Frame::new(Scope::Channel, b"c", text.as_bytes());
+        let mut tx = Tx::new(&data, &held, &tally, &mut key_buf, 1000);
+        tx.announce(frame("dropped"));
+        drop(tx);
+        let mut tx = Tx::new(&data, &held, &tally, &mut key_buf, 1000);
+        tx.announce(frame("first"));
+        tx.save();
+        tx.announce(frame("taken back"));
+        tx.roll_back();
+        tx.announce(frame("second"));
+        tx.set(0, b"k", b"v", None).unwrap();
+        assert!(heard.0.lock().unwrap().is_empty());
+        let written = tx.commit().unwrap().written;
+        assert!(written > Seq::ZERO);
+        tx.commit().unwrap();
+        let expected = [(written, "first".to_owned()), (written, "second".to_owned())];
+        assert_eq!(*heard.0.lock().unwrap(), expected, "and once");
+    }
+}

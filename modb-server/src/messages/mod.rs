@@ -1,0 +1,303 @@
+//! Published messages: who listens to what, and how a message comes to all of them in one order.
+//!
+//! The [`Exchange`] knows how many listeners each name has in each [`Inbox`]; who they are, their inbox knows. Whoever
+//! publishes takes its lock once to ask for room in every inbox that is concerned, before what the messages tell of is done
+//! ([`Exchange::reserve`]), and once to post ([`Exchange::post`]). Invariants: all posting happens under the one lock, so every
+//! inbox has its messages in one order, that of their numbers; a message is posted at most once into an inbox, however many
+//! listen there; whoever listens since a number is due the messages behind it, and no others; nobody waits with the lock.
+
+mod frame;
+mod rooms;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use modb_net::{Room, Seq, Tell};
+
+pub use frame::{Frame, Scope};
+pub use rooms::Rooms;
+
+use crate::glob;
+
+/// Where the messages for some listeners go: a worker of a server, or a subscription of an embedding program.
+pub trait Inbox: Send + Sync {
+    /// Room for messages of so many bytes, if it waits for any.
+    fn reserve(&self, bytes: usize, tell: &dyn Fn() -> Tell) -> Option<Room>;
+    /// Takes messages in. Without `room` they come all the same. Called under the lock of the exchange: to be short, and not to
+    /// call it.
+    fn post(&self, room: Option<Room>, bytes: usize, posted: Posted);
+}
+
+/// Messages of one command, as they come into an inbox.
+#[derive(Clone, Debug)]
+pub struct Posted {
+    /// The number of the first; the others follow.
+    pub first: u64,
+    /// The commit that must be safe before anybody hears of them.
+    pub held: Seq,
+    /// The messages, in order.
+    pub frames: Arc<[Arc<Frame>]>,
+}
+
+/// Who listens to what.
+#[derive(Default)]
+pub struct Exchange(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    inboxes: HashMap<u64, Arc<dyn Inbox>>,
+    last_inbox: u64,
+    /// By scope: each name that somebody listens to.
+    names: [HashMap<Bytes, Listeners>; Scope::ALL.len()],
+    /// The number of the last message.
+    posted: u64,
+}
+
+/// How many listen, by inbox; never 0 of one.
+type Listeners = Vec<(u64, usize)>;
+
+impl Exchange {
+    /// From now on messages may come to `inbox`, which has this number.
+    pub fn open(&self, inbox: Arc<dyn Inbox>) -> u64 {
+        let mut state = self.lock();
+        state.last_inbox += 1;
+        let number = state.last_inbox;
+        state.inboxes.insert(number, inbox);
+        number
+    }
+
+    /// No message comes to this inbox any more.
+    pub fn close(&self, inbox: u64) {
+        let mut state = self.lock();
+        state.inboxes.remove(&inbox);
+        for names in &mut state.names {
+            names.retain(|_, listeners| {
+                listeners.retain(|(at, _)| *at != inbox);
+                !listeners.is_empty()
+            });
+        }
+    }
+
+    /// One more listens to `name`, at `inbox`. Answers the number of the last message that is not for him, and the name, of which
+    /// there is one copy.
+    pub fn listen(&self, inbox: u64, scope: Scope, name: &[u8]) -> (u64, Bytes) {
+        let mut state = self.lock();
+        let names = &mut state.names[scope as usize];
+        let name = match names.get_key_value(name) {
+            Some((name, _)) => name.clone(),
+            None => Bytes::copy_from_slice(name),
+        };
+        let listeners = names.entry(name.clone()).or_default();
+        match listeners.iter_mut().find(|(at, _)| *at == inbox) {
+            Some((_, count)) => *count += 1,
+            None => listeners.push((inbox, 1)),
+        }
+        (state.posted, name)
+    }
+
+    /// One less listens to `name` at `inbox`.
+    pub fn leave(&self, inbox: u64, scope: Scope, name: &[u8]) {
+        let mut state = self.lock();
+        let names = &mut state.names[scope as usize];
+        let Some(listeners) = names.get_mut(name) else { return };
+        if let Some(at) = listeners.iter().position(|(at, _)| *at == inbox) {
+            listeners[at].1 -= 1;
+            if listeners[at].1 == 0 {
+                listeners.swap_remove(at);
+            }
+        }
+        if listeners.is_empty() {
+            names.remove(name);
+        }
+    }
+
+    /// How many a message comes to.
+    pub fn listeners(&self, scope: Scope, channel: &[u8]) -> usize {
+        let mut sum = 0;
+        self.lock().concerned(scope, channel, |_, count| sum += count);
+        sum
+    }
+
+    /// How many listen to exactly this name.
+    pub fn listen_to(&self, scope: Scope, name: &[u8]) -> usize {
+        let state = self.lock();
+        let listeners = state.names[scope as usize].get(name);
+        listeners.map_or(0, |listeners| listeners.iter().map(|(_, count)| count).sum())
+    }
+
+    /// The names that somebody listens to and that match `pattern`.
+    pub fn names(&self, scope: Scope, pattern: Option<&[u8]>) -> Vec<Bytes> {
+        let matches = |name: &&Bytes| pattern.is_none_or(|pattern| glob::matches(pattern, name, false));
+        self.lock().names[scope as usize].keys().filter(matches).cloned().collect()
+    }
+
+    /// How many names somebody listens to.
+    pub fn count(&self, scope: Scope) -> usize {
+        self.lock().names[scope as usize].len()
+    }
+
+    /// Asks for room for messages in every inbox that they concern: to be posted once `rooms` are all there. Answers about how
+    /// many bytes will be written to all who listen. Asked again, with rooms that were waited for, it asks for no more: who
+    /// has come to listen meanwhile is not waited for, since others may wait for those rooms.
+    pub fn reserve(&self, frames: &[Arc<Frame>], rooms: &mut Rooms, tell: &dyn Fn() -> Tell) -> usize {
+        let state = self.lock();
+        let (concerned, written) = state.all_concerned(frames);
+        if rooms.is_empty() {
+            let bytes = frames.iter().map(|frame| frame.bytes()).sum();
+            for inbox in concerned {
+                if let Some(room) = state.inboxes.get(&inbox).and_then(|inbox| inbox.reserve(bytes, tell)) {
+                    rooms.add(inbox, room);
+                }
+            }
+        }
+        written
+    }
+
+    /// Posts messages that tell of the commit `held`, into `rooms` as far as there are any.
+    pub fn post(&self, frames: Vec<Arc<Frame>>, held: Seq, mut rooms: Rooms) {
+        let bytes = frames.iter().map(|frame| frame.bytes()).sum();
+        let frames: Arc<[Arc<Frame>]> = frames.into();
+        let mut state = self.lock();
+        let posted = Posted { first: state.posted + 1, held, frames };
+        state.posted += posted.frames.len() as u64;
+        for inbox in state.all_concerned(&posted.frames).0 {
+            if let Some(to) = state.inboxes.get(&inbox) {
+                to.post(rooms.take(inbox), bytes, posted.clone());
+            }
+        }
+        drop(state);
+        // Rooms that nobody needs tell others; not under the lock.
+        drop(rooms);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // What runs under the lock is this file and the inboxes, which only take in; what a poisoned one guards is whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The inboxes that messages concern, and about how many bytes will be written to those who listen there.
+    fn all_concerned(&self, frames: &[Arc<Frame>]) -> (Vec<u64>, usize) {
+        let (mut inboxes, mut written) = (Vec::new(), 0);
+        for frame in frames {
+            self.concerned(frame.scope(), frame.channel(), |inbox, count| {
+                written += count * frame.bytes();
+                if !inboxes.contains(&inbox) {
+                    inboxes.push(inbox);
+                }
+            });
+        }
+        (inboxes, written)
+    }
+
+    /// Calls `visit` with each inbox that a message concerns, and how many listen there: once for the channel, and once for
+    /// each pattern that matches.
+    fn concerned(&self, scope: Scope, channel: &[u8], mut visit: impl FnMut(u64, usize)) {
+        let exact = self.names[scope as usize].get(channel).into_iter().flatten();
+        exact.for_each(|(inbox, count)| visit(*inbox, *count));
+        if scope == Scope::Channel {
+            for (pattern, listeners) in &self.names[Scope::Pattern as usize] {
+                if glob::matches(pattern, channel, false) {
+                    listeners.iter().for_each(|(inbox, count)| visit(*inbox, *count));
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("Exchange").field("posted", &state.posted).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An inbox that keeps what comes.
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<(u64, String)>>);
+
+    impl Inbox for Kept {
+        fn reserve(&self, _: usize, _: &dyn Fn() -> Tell) -> Option<Room> {
+            None
+        }
+        fn post(&self, _: Option<Room>, _: usize, posted: Posted) {
+            let mut kept = self.0.lock().unwrap();
+            for (number, frame) in (posted.first..).zip(posted.frames.iter()) {
+                kept.push((number, String::from_utf8_lossy(frame.payload()).into_owned()));
+            }
+        }
+    }
+
+    fn publish(exchange: &Exchange, scope: Scope, channel: &str, text: &str) -> usize {
+        let frame = Arc::new(Frame::new(scope, channel.as_bytes(), text.as_bytes()));
+        let count = exchange.listeners(scope, channel.as_bytes());
+        exchange.post(vec![frame], Seq::ZERO, Rooms::default());
+        count
+    }
+
+    #[test]
+    fn a_message_comes_once_into_each_inbox_that_it_concerns() {
+        let exchange = Exchange::default();
+        let (a, b) = (Arc::new(Kept::default()), Arc::new(Kept::default()));
+        let (one, two) = (exchange.open(a.clone()), exchange.open(b.clone()));
+        exchange.listen(one, Scope::Channel, b"news");
+        exchange.listen(one, Scope::Channel, b"news");
+        exchange.listen(one, Scope::Pattern, b"n*");
+        exchange.listen(one, Scope::Pattern, b"*s");
+        exchange.listen(two, Scope::Pattern, b"n?");
+        exchange.listen(two, Scope::Shard, b"news");
+        assert_eq!(publish(&exchange, Scope::Channel, "news", "first"), 4);
+        assert_eq!(publish(&exchange, Scope::Channel, "no", "second"), 2);
+        assert_eq!(publish(&exchange, Scope::Shard, "news", "third"), 1);
+        assert_eq!(publish(&exchange, Scope::Channel, "other", "nobody"), 0);
+        let texts = |kept: &Kept| kept.0.lock().unwrap().clone();
+        assert_eq!(texts(&a), [(1, "first".into()), (2, "second".into())]);
+        assert_eq!(texts(&b), [(2, "second".into()), (3, "third".into())]);
+    }
+
+    #[test]
+    fn who_leaves_is_not_counted_and_leaves_nothing_behind() {
+        let exchange = Exchange::default();
+        let inbox = exchange.open(Arc::new(Kept::default()));
+        let (since, name) = exchange.listen(inbox, Scope::Channel, b"x");
+        exchange.listen(inbox, Scope::Channel, b"x");
+        assert_eq!((since, &name[..]), (0, &b"x"[..]));
+        publish(&exchange, Scope::Channel, "x", "1");
+        assert_eq!(
+            exchange.listen(inbox, Scope::Pattern, b"*").0,
+            1,
+            "what was published before is not for him"
+        );
+        exchange.leave(inbox, Scope::Channel, b"x");
+        assert_eq!(
+            (exchange.listeners(Scope::Channel, b"x"), exchange.listen_to(Scope::Channel, b"x")),
+            (2, 1)
+        );
+        exchange.leave(inbox, Scope::Channel, b"x");
+        exchange.leave(inbox, Scope::Channel, b"x");
+        assert_eq!((exchange.count(Scope::Channel), exchange.count(Scope::Pattern)), (0, 1));
+        exchange.close(inbox);
+        assert_eq!(exchange.count(Scope::Pattern), 0);
+    }
+
+    #[test]
+    fn names_are_listed_by_pattern() {
+        let exchange = Exchange::default();
+        let inbox = exchange.open(Arc::new(Kept::default()));
+        for name in ["news", "noise", "chat"] {
+            exchange.listen(inbox, Scope::Channel, name.as_bytes());
+        }
+        let mut found = exchange.names(Scope::Channel, Some(b"n*"));
+        found.sort();
+        assert_eq!(found, ["news", "noise"]);
+        assert_eq!(exchange.names(Scope::Channel, None).len(), 3);
+        assert_eq!(exchange.names(Scope::Shard, None).len(), 0);
+    }
+}

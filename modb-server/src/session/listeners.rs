@@ -1,0 +1,119 @@
+//! Who of a worker's connections listens to what, and how messages come to them.
+//!
+//! Invariants: the exchange counts those that stand here, and no others; a message is written to each who has listened since
+//! before it was posted, once for the channel and once for each pattern of his that matches, in the order of posting; and
+//! behind the commit that it tells of.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use modb_net::resp::Encoder;
+use modb_net::{Connections, Room, Seq, Tell, Token, Workers};
+
+use super::{Message, Session};
+use crate::glob;
+use crate::messages::{Exchange, Frame, Inbox, Posted, Scope};
+
+/// The inbox of one worker.
+struct WorkerInbox {
+    worker: usize,
+    workers: Arc<dyn Workers<Message>>,
+}
+
+impl Inbox for WorkerInbox {
+    fn reserve(&self, bytes: usize, tell: &dyn Fn() -> Tell) -> Option<Room> {
+        Some(self.workers.reserve(self.worker, bytes, tell))
+    }
+
+    fn post(&self, room: Option<Room>, bytes: usize, posted: Posted) {
+        // Nobody waited for it: it is posted over the bound.
+        let room = room.unwrap_or_else(|| self.workers.reserve(self.worker, bytes, &|| Box::new(|| {})));
+        // A worker that has ended has no connections.
+        let _ = self.workers.post_in(room, Message::Posted(posted));
+    }
+}
+
+/// Those who listen, by name: each with the number of the last message that is not for him.
+type Names = HashMap<Bytes, HashMap<Token, u64>>;
+
+/// Who of a worker's connections listens to what.
+pub(super) struct Listeners {
+    exchange: Arc<Exchange>,
+    inbox: u64,
+    names: [Names; Scope::ALL.len()],
+}
+
+impl Listeners {
+    pub(super) fn new(exchange: &Arc<Exchange>, worker: usize, workers: &Arc<dyn Workers<Message>>) -> Self {
+        let inbox = exchange.open(Arc::new(WorkerInbox { worker, workers: Arc::clone(workers) }));
+        Self { exchange: Arc::clone(exchange), inbox, names: Default::default() }
+    }
+
+    /// A connection listens to `name`.
+    pub(super) fn add(&mut self, scope: Scope, name: &[u8], token: Token) -> Bytes {
+        let (since, name) = self.exchange.listen(self.inbox, scope, name);
+        self.names[scope as usize].entry(name.clone()).or_default().insert(token, since);
+        name
+    }
+
+    /// A connection that did listens to `name` no longer.
+    pub(super) fn remove(&mut self, scope: Scope, name: &[u8], token: Token) {
+        let names = &mut self.names[scope as usize];
+        let Some(listeners) = names.get_mut(name) else { return };
+        if listeners.remove(&token).is_some() {
+            if listeners.is_empty() {
+                names.remove(name);
+            }
+            self.exchange.leave(self.inbox, scope, name);
+        }
+    }
+
+    /// Writes messages to those who listen. Whether anybody got one.
+    pub(super) fn deliver(&self, posted: &Posted, connections: &mut dyn Connections<Session>) -> bool {
+        let mut anybody = false;
+        for (number, frame) in (posted.first..).zip(posted.frames.iter()) {
+            let mut say = |listeners: &HashMap<Token, u64>, pattern: Option<&[u8]>| {
+                for (token, since) in listeners {
+                    if *since < number && write(frame, pattern, posted.held, *token, connections) {
+                        anybody = true;
+                    }
+                }
+            };
+            if let Some(listeners) = self.names[frame.scope() as usize].get(frame.channel()) {
+                say(listeners, None);
+            }
+            if frame.scope() == Scope::Channel {
+                for (pattern, listeners) in &self.names[Scope::Pattern as usize] {
+                    if glob::matches(pattern, frame.channel(), false) {
+                        say(listeners, Some(pattern));
+                    }
+                }
+            }
+        }
+        anybody
+    }
+}
+
+fn write(
+    frame: &Frame,
+    pattern: Option<&[u8]>,
+    held: Seq,
+    token: Token,
+    connections: &mut dyn Connections<Session>,
+) -> bool {
+    // One that is about to end hears nothing more.
+    let Some((session, mut out)) = connections.get(token) else { return false };
+    if held > Seq::ZERO {
+        session.awaited = session.awaited.max(held);
+        out.hold_until(held);
+    }
+    frame.encode(&mut Encoder::new(out.tail(), session.client.protocol), pattern);
+    true
+}
+
+impl Drop for Listeners {
+    fn drop(&mut self) {
+        self.exchange.close(self.inbox);
+    }
+}
