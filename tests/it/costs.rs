@@ -1,7 +1,5 @@
-//! What commands cost grows with the number of keys as the table of commands says, and no worse: measured through the
-//! server at two sizes, in every state that the store can be in.
-
-use std::time::{Duration, Instant};
+//! What commands cost grows with the number of keys as the table of commands says, and no worse: what the server reads of
+//! ranges for each, counted by itself, at two sizes and in every state that the store can be in.
 
 use modb_tests::peer::encode;
 use modb_tests::{Launch, Peer, Platform, Reply, wait};
@@ -10,13 +8,11 @@ const FEW: usize = 100;
 const MANY: usize = 64_000;
 /// Enough for the bound of what a page passes of deleted keys.
 const FEW_DELETED: usize = 2_000;
-/// How much worse than it should a cost may seem: caches end somewhere, and the machine has other work. What grows with
+/// How much worse than it should a cost may be: where a page begins and how many runs there are is chance. What grows with
 /// the keys grows 32 and 640 times here.
 const DOUBT: f64 = 8.0;
-/// The best of so many rounds counts.
-const ROUNDS: usize = 7;
-/// A cost counts as worse if it is so each of so many times.
-const LOOKS: usize = 3;
+/// What a request may read whatever its cost: it looks into each run, and begins a page.
+const BEGINNING: f64 = 64.0;
 
 /// A request whose cost is looked at, and how often a round makes it.
 const REQUESTS: &[(&str, usize)] = &[
@@ -44,30 +40,23 @@ enum State {
 }
 
 pub(crate) fn costs_grow_as_the_table_of_commands_says(platform: &Platform) {
-    let looks: Vec<_> = (0..LOOKS).map_while(|_| worse_than_the_table(platform)).collect();
-    assert!(looks.len() < LOOKS, "worse than the table says, each time:\n{}", looks.join("\nor\n"));
-}
-
-/// The costs that seem to grow more than the table says, if there are any.
-fn worse_than_the_table(platform: &Platform) -> Option<String> {
     let [few, few_deleted, many] = [FEW, FEW_DELETED, MANY].map(|keys| measure(platform, keys));
     let few = few.into_iter().filter(|cost| matches!(cost.state, State::Fresh | State::Compacted));
     let few_deleted =
         few_deleted.into_iter().filter(|cost| matches!(cost.state, State::Deleted | State::Restarted));
-    let mut worse = Vec::new();
-    for (few, many) in few.chain(few_deleted).zip(&many) {
+    let costs: Vec<_> = few.chain(few_deleted).zip(&many).collect();
+    for (few, many) in &costs {
         let allowed = if few.linear { (MANY / few.keys) as f64 * DOUBT } else { DOUBT };
-        let growth = many.time.as_secs_f64() / few.time.as_secs_f64();
         let said = format!(
-            "{:?} {}: {:?} with {} keys, {:?} with {MANY}, {growth:.1} times",
-            few.state, few.request, few.time, few.keys, many.time
+            "{:?} {}: {:.1} reads with {} keys, {:.1} with {MANY}",
+            few.state, few.request, few.reads, few.keys, many.reads
         );
         println!("{said}");
-        if growth > allowed {
-            worse.push(said);
-        }
+        assert!(many.reads <= allowed * few.reads.max(BEGINNING), "worse than the table says: {said}");
     }
-    (!worse.is_empty()).then(|| worse.join("\n"))
+    // What is not counted cannot be too much.
+    let walks = |request: &str| request.starts_with("SCAN") || request.starts_with("KEYS");
+    assert!(costs.iter().all(|(_, many)| !walks(many.request) || many.reads >= 1.0), "walks are counted");
 }
 
 struct Cost {
@@ -76,7 +65,8 @@ struct Cost {
     request: &'static str,
     /// The table says that it grows with the keys.
     linear: bool,
-    time: Duration,
+    /// What one of them reads.
+    reads: f64,
 }
 
 fn measure(platform: &Platform, keys: usize) -> Vec<Cost> {
@@ -94,19 +84,23 @@ fn measure(platform: &Platform, keys: usize) -> Vec<Cost> {
         let mut peer = server.peer();
         for (request, times) in REQUESTS {
             let wire = encode(request.split(' ')).repeat(*times);
-            let best = (0..ROUNDS).map(|_| {
-                let begin = Instant::now();
-                peer.send(&wire);
-                for reply in peer.replies(*times) {
-                    assert_eq!(reply.error(), None, "{request}");
-                }
-                begin.elapsed()
-            });
-            let time = best.min().expect("some rounds") / *times as u32;
-            costs.push(Cost { keys, state, request, linear: is_linear(&mut peer, request), time });
+            let before = range_reads(&mut peer);
+            peer.send(&wire);
+            for reply in peer.replies(*times) {
+                assert_eq!(reply.error(), None, "{request}");
+            }
+            let reads = (range_reads(&mut peer) - before) as f64 / *times as f64;
+            costs.push(Cost { keys, state, request, linear: is_linear(&mut peer, request), reads });
         }
     }
     costs
+}
+
+/// What the server has read of ranges until now.
+fn range_reads(peer: &mut Peer) -> u64 {
+    let info = peer.ask("INFO everything").text();
+    let count = info.lines().find_map(|line| line.strip_prefix("modb_store_range_reads:"));
+    count.and_then(|count| count.trim().parse().ok()).expect("the server counts")
 }
 
 /// Whether one call grows with the keys, by what the server says of the command.

@@ -100,6 +100,8 @@ pub(crate) struct Engine {
     pub(crate) pressure: Pressure,
     /// The position of the cold store.
     flushed: AtomicU64,
+    /// What ranges have cost: see [`Scan::looked_at`].
+    pub(crate) range_reads: AtomicU64,
     /// Held by whoever changes what the cold store holds, or needs that it does not change.
     flushing: Mutex<()>,
 }
@@ -116,7 +118,8 @@ impl Engine {
     ) -> Self {
         let flushed = AtomicU64::new(flushed_seq);
         let pressure = Pressure::new(tuning.max_dirty_bytes() as u64, tuning.max_log_bytes());
-        Self { log, table, cold, disk, tuning, pressure, flushed, flushing: Mutex::new(()) }
+        let range_reads = AtomicU64::new(0);
+        Self { log, table, cold, disk, tuning, pressure, flushed, range_reads, flushing: Mutex::new(()) }
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Got, StoreError> {
@@ -142,8 +145,8 @@ impl Engine {
     ) -> Result<Page, StoreError> {
         let mut page = Page::default();
         // One more than the page takes, to know where the next begins.
-        let scan = Scan::new(&self.table, &*self.cold, from, to, limit.saturating_add(1))?;
-        for (looked_at, record) in scan.enumerate() {
+        let mut scan = Scan::new(&self.table, &*self.cold, from, to, limit.saturating_add(1))?;
+        for (looked_at, record) in scan.by_ref().enumerate() {
             let (key, value) = record?;
             if page.records.len() >= limit.max(1) || looked_at >= most_looked_at.max(1) {
                 page.next = Some(key.to_vec());
@@ -151,6 +154,7 @@ impl Engine {
             }
             page.records.extend(value.map(|value| (key, value)));
         }
+        self.range_reads.fetch_add(scan.looked_at(), Ordering::Relaxed);
         Ok(page)
     }
 

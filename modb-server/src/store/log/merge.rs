@@ -24,6 +24,8 @@ pub(crate) struct Merge {
     heads: BinaryHeap<Reverse<Head>>,
     /// The layers were not asked yet.
     new: bool,
+    /// Records that were read.
+    looked_at: u64,
 }
 
 /// In order of the keys, of the same key the newest first.
@@ -62,7 +64,7 @@ impl Ord for Head {
 impl Merge {
     /// Of `layers`, newest first.
     pub(crate) fn new(layers: Vec<Layer>) -> Self {
-        Self { heads: BinaryHeap::with_capacity(layers.len()), layers, new: true }
+        Self { heads: BinaryHeap::with_capacity(layers.len()), layers, new: true, looked_at: 0 }
     }
 
     fn start(&mut self) -> Result<(), StoreError> {
@@ -78,6 +80,7 @@ impl Merge {
     /// Takes the first head, and puts the next of its layer in.
     fn take(&mut self) -> Result<Option<Record>, StoreError> {
         let Some(mut top) = self.heads.peek_mut() else { return Ok(None) };
+        self.looked_at += 1;
         let head = &mut top.0;
         Ok(Some(match self.layers[head.layer].next().transpose()? {
             Some((key, value)) => {
@@ -120,6 +123,8 @@ pub(crate) struct Scan<'a> {
     /// [`Table::flushes`] before the tree was looked at.
     flushes: u64,
     tree: Merge,
+    /// What the trees before have cost.
+    looked_at: u64,
     next_in_tree: Option<Record>,
     /// Below it all has been given.
     at: Vec<u8>,
@@ -143,6 +148,7 @@ impl<'a> Scan<'a> {
             next_dirty: None,
             flushes,
             tree: cold.range(from, to),
+            looked_at: 0,
             next_in_tree: None,
             at: from.to_vec(),
         };
@@ -151,10 +157,16 @@ impl<'a> Scan<'a> {
         Ok(scan)
     }
 
+    /// What it has cost: records that were read, deleted and older ones too, and looks into shards.
+    pub(crate) fn looked_at(&self) -> u64 {
+        self.looked_at + self.tree.looked_at + self.dirty.looked_at()
+    }
+
     fn advance_dirty(&mut self) -> Result<(), StoreError> {
         self.next_dirty = self.dirty.next();
         if self.dirty.flushes() != self.flushes {
             self.flushes = self.table.flushes();
+            self.looked_at += self.tree.looked_at;
             self.tree = self.cold.range(&self.at, self.to);
             self.next_in_tree = self.tree.read()?;
         }

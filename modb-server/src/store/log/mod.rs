@@ -382,6 +382,7 @@ impl Store for LogStore {
             ("store_log_bytes", engine.log.live_bytes().to_string()),
             ("store_log_written_bytes", engine.log.total_bytes().to_string()),
             ("store_disk_bytes", engine.cold.disk_bytes().to_string()),
+            ("store_range_reads", engine.range_reads.load(Ordering::Relaxed).to_string()),
             ("store_runs", engine.cold.runs().to_string()),
             ("store_waiting_threads", engine.pressure.waiters().to_string()),
             ("store_trouble", self.group.health.troubles().replace(['\r', '\n'], " ")),

@@ -60,6 +60,8 @@ pub(crate) struct Walk<'a> {
     heads: BinaryHeap<Reverse<Head>>,
     /// [`Table::flushes`] after the last page was read.
     flushes: u64,
+    /// Records that were read, and looks into shards.
+    looked_at: u64,
 }
 
 /// Where a walk is in one shard. In order of the keys, which are unique.
@@ -103,6 +105,7 @@ impl<'a> Walk<'a> {
             unopened: routing::shards_from(from).peekable(),
             heads: BinaryHeap::new(),
             flushes: table.flushes(),
+            looked_at: 0,
         };
         walk.open(UNROUTED_SHARD);
         walk
@@ -114,9 +117,15 @@ impl<'a> Walk<'a> {
         self.flushes
     }
 
+    /// What it has cost: records that were read, and looks into shards.
+    pub(crate) fn looked_at(&self) -> u64 {
+        self.looked_at
+    }
+
     fn open(&mut self, shard: usize) {
         let (records, more) = self.read_page(shard, Bound::Included(&self.from), self.page_records);
         self.flushes = self.table.flushes();
+        self.looked_at += 1 + records.len() as u64;
         let mut page = records.into_iter();
         if let Some((key, value)) = page.next() {
             self.heads.push(Reverse(Head { key, value, shard, page, more }));
@@ -153,6 +162,7 @@ impl<'a> Walk<'a> {
                 self.page_records = (2 * self.page_records).min(PAGE_RECORDS);
                 let (page, more) = self.read_page(head.shard, Bound::Excluded(&head.key), self.page_records);
                 self.flushes = self.table.flushes();
+                self.looked_at += 1 + page.len() as u64;
                 Some((page.into_iter(), more))
             }
             _ => None,
