@@ -151,3 +151,20 @@ pub(crate) fn half_close_after_the_request_still_gets_the_reply(platform: &Platf
     let got = peer.read_to_close();
     assert_eq!(got.escape_ascii().to_string(), b"+OK\r\n$1\r\nv\r\n".escape_ascii().to_string());
 }
+
+pub(crate) fn half_close_after_more_than_a_turn_takes_still_gets_every_reply(platform: &Platform) {
+    // More requests than a turn executes, more replies than an output may hold, and half a request that is never finished.
+    const VALUE_BYTES: usize = 20_000;
+    const REQUESTS: usize = 1000;
+    let server = Launch::new(platform).start();
+    let mut peer = Peer::connect(server.addr());
+    assert_eq!(peer.call(["SET", "k", &"v".repeat(VALUE_BYTES)]), Reply::ok());
+    let mut wire = encode(["GET", "k"]).repeat(REQUESTS);
+    wire.extend_from_slice(b"*2\r\n$3\r\nGE");
+    peer.send(&wire);
+    peer.finish_sending();
+    for _ in 0..REQUESTS {
+        assert!(matches!(peer.reply(), Reply::Bulk(value) if value.len() == VALUE_BYTES));
+    }
+    assert_eq!(peer.read_to_close(), b"");
+}
