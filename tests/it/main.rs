@@ -125,6 +125,7 @@ scenarios! {
 
     waiting::who_came_first_is_served_first_over_all_workers;
     waiting::chains_and_circles_of_moves_end;
+    waiting::what_was_named_first_is_taken_first, unless Redis: "7.0 takes what was written first";
     waiting::whoever_brings_something_serves;
     waiting::who_waits_no_longer_takes_nothing;
     waiting::a_wait_ends_with_its_time_and_what_was_sent_behind_it_runs;

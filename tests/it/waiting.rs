@@ -94,6 +94,23 @@ pub(crate) fn chains_and_circles_of_moves_end(platform: &Platform) {
     wait_until_blocked(&server, 0);
 }
 
+/// As 7.2: who waits for several keys that get something at once takes from the one that he named first.
+pub(crate) fn what_was_named_first_is_taken_first(platform: &Platform) {
+    let server = start(platform);
+    let mut peer = server.peer();
+    let mut waiter = waiting(&server, "BLPOP d e 0", 1);
+    for command in ["MULTI", "RPUSH e 1", "RPUSH d 2", "EXEC"] {
+        peer.ask(command);
+    }
+    assert_eq!(waiter.reply(), pair("d", "2"));
+    // One is served by what another is: `b` has something before the rest of `a` is given away.
+    let mut mover = waiting(&server, "BLMOVE a b LEFT LEFT 0", 1);
+    let mut waiter = waiting(&server, "BLPOP b a 0", 2);
+    assert_eq!(peer.ask("RPUSH a 1 2"), Reply::Int(2));
+    assert_eq!((mover.reply(), waiter.reply()), (Reply::bulk("1"), pair("b", "1")));
+    assert_eq!(peer.ask("LPOP a"), Reply::bulk("2"));
+}
+
 /// Every command that can bring something.
 pub(crate) fn whoever_brings_something_serves(platform: &Platform) {
     let server = start(platform);

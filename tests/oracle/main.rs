@@ -17,6 +17,7 @@ mod run;
 mod sets;
 mod sorted_sets;
 mod transactions;
+mod waiting;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -59,6 +60,25 @@ fn sorted_sets_answer_a_hundred_thousand_random_commands_the_same() {
         skip!("{reason}");
     }
     compare(&platform, from_env(100_000), &[sorted_sets::SORTED_SETS, commands::KEYS].concat());
+}
+
+#[test]
+fn those_who_wait_are_served_the_same_step_by_step() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_compare_types(&platform) {
+        skip!("{reason}");
+    }
+    waiting::compare(&platform, from_env(1_500) as usize, 1);
+}
+
+#[test]
+#[ignore = "a hundred thousand steps"]
+fn long_those_who_wait_are_served_the_same_step_by_step() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_compare_types(&platform) {
+        skip!("{reason}");
+    }
+    (0..10).for_each(|seed| waiting::compare(&platform, 10_000, seed));
 }
 
 #[test]

@@ -29,11 +29,21 @@ struct Wait {
     timed_out: Reply,
     exchange: Exchange<Answer>,
     wake: Box<dyn Wake>,
+    room: Room,
 }
 
 impl Wait {
-    fn end(&self, end: End, reply: Result<Reply, CommandError>) -> bool {
+    /// Whether it is this that ends it. Whoever has ended it is not counted any more, also if he has not gone on yet.
+    fn stop(&self, end: End) -> bool {
         let ended = self.exchange.end(end);
+        if ended {
+            self.room.0.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        ended
+    }
+
+    fn end(&self, end: End, reply: Result<Reply, CommandError>) -> bool {
+        let ended = self.stop(end);
         if ended {
             self.give((reply, Committed::default()));
         }
@@ -59,7 +69,7 @@ impl Waiter for Wait {
             Err(error) => Err(error),
         };
         // Nothing was applied yet: if he waits no longer it is as if it had not been tried.
-        if !self.exchange.end(End::Served) {
+        if !self.stop(End::Served) {
             return false;
         }
         let read = Committed { read: tx.read_seq(), ..Committed::default() };
@@ -100,7 +110,7 @@ impl Room {
 
     /// Whether a client waits.
     pub(crate) fn has(&self, client: u64) -> bool {
-        self.count() > 0 && self.lock().by_client.contains_key(&client)
+        self.lock().by_client.contains_key(&client)
     }
 
     /// Ends the wait of a client, as if its time were over or with an error; says whether it was this that ended it.
@@ -138,12 +148,12 @@ impl Room {
         let timeout = timeout_ms.map(Duration::from_millis);
         let exchange = Exchange::new();
         let bytes = WAIT_BYTES + what.as_ref().map_or(0, |what| what.bytes());
-        let wait = Arc::new(Wait { what, database, timed_out, exchange, wake });
+        let wait = Arc::new(Wait { what, database, timed_out, exchange, wake, room: self.clone() });
+        self.0.count.fetch_add(1, Ordering::Relaxed);
         let mut waits = self.lock();
         waits.by_client.insert(client, Arc::clone(&wait));
         let closed = waits.closed;
         drop(waits);
-        self.0.count.fetch_add(1, Ordering::Relaxed);
         if closed {
             wait.end(End::Closed, Err(CommandError::Closed));
         }
@@ -152,7 +162,7 @@ impl Room {
             wait.what.as_ref().map(|what| data.wait(held, database, what.keys(), what.target(), &waiter));
         // What is later than the clock can tell never comes.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        Waiting { _places: places, wait, room: self.clone(), client, deadline, bytes }
+        Waiting { _places: places, wait, client, deadline, bytes }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waits> {
@@ -165,7 +175,6 @@ pub(crate) struct Waiting {
     /// Before the rest: who is no longer in a queue is served by nobody.
     _places: Option<Places>,
     wait: Arc<Wait>,
-    room: Room,
     client: u64,
     deadline: Option<Instant>,
     bytes: usize,
@@ -197,9 +206,8 @@ impl std::fmt::Debug for Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         // Whoever is about to serve it finds that it has gone, or it was served and its reply goes with it.
-        self.wait.exchange.end(End::Gone);
-        self.room.lock().by_client.remove(&self.client);
-        self.room.0.count.fetch_sub(1, Ordering::Relaxed);
+        self.wait.stop(End::Gone);
+        self.wait.room.lock().by_client.remove(&self.client);
     }
 }
 
