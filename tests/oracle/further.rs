@@ -47,3 +47,27 @@ pub(crate) const HYPERLOGLOGS: &[Syntax] = &[
     (1, "SETRANGE <key> 4 <bit>"),
     (1, "LPUSH <key> <element>"),
 ];
+
+/// Circles and boxes are compared nearest first: what is not sorted comes in the order of cells, and which of the same distance comes
+/// first is nobody's promise.
+#[rustfmt::skip]
+pub(crate) const PLACES: &[Syntax] = &[
+    (12, "GEOADD <key> <longitude> <latitude> <member> [ <longitude> <latitude> <member> ] [ <longitude> <latitude> <member> ]"),
+    (3, "GEOADD <key> [ NX | XX ] [ CH ] <longitude> <latitude> <member>"),
+    (1, "GEOADD <key> <any>+ <longitude> <latitude> <member>"),
+    (4, "GEODIST <key> <member> <member> [ m | km | ft | mi | <any> ]"),
+    (3, "GEOHASH <key> <member>+"),
+    (4, "GEOPOS <key> <member>+"),
+    (8, "GEOSEARCH <key> ( FROMLONLAT <longitude> <latitude> | FROMMEMBER <member> ) ( BYRADIUS <distance> km | BYBOX <distance> <distance> km ) ASC [ WITHCOORD ] [ WITHDIST ] [ WITHHASH ]"),
+    (3, "GEOSEARCH <key> FROMLONLAT <longitude> <latitude> BYRADIUS <distance> mi COUNT <count> [ DESC ] WITHDIST"),
+    (2, "GEOSEARCH <key> [ FROMLONLAT <longitude> <latitude> ] [ FROMMEMBER <member> ] [ BYRADIUS <distance> m ] [ BYBOX <distance> <distance> ft ] [ <any> ] [ ANY ] ASC"),
+    (3, "GEOSEARCHSTORE <key> <key> FROMLONLAT <longitude> <latitude> BYBOX <distance> <distance> km [ STOREDIST ]"),
+    (3, "GEORADIUS <key> <longitude> <latitude> <distance> km ASC [ WITHDIST ] [ WITHCOORD ] [ COUNT <count> ] [ STORE <key> ]"),
+    (2, "GEORADIUS <key> <longitude> <latitude> <distance> km STOREDIST <key>"),
+    (2, "GEORADIUSBYMEMBER <key> <member> <distance> ( km | <any> ) ASC"),
+    (1, "GEORADIUS_RO <key> <longitude> <latitude> <distance> km DESC [ STORE <key> ]"),
+    (1, "GEORADIUSBYMEMBER_RO <key> <member> <distance> km DESC WITHHASH"),
+    (3, "ZRANGE <key> 0 -1"),
+    (2, "ZREM <key> <member>+"),
+    (1, "COMMAND GETKEYS GEORADIUS <key> 1 1 1 m [ STORE <key> ] [ STOREDIST <key> ]"),
+];

@@ -195,6 +195,21 @@ fn argument(name: &str) -> BoxedStrategy<Arg> {
         "fieldpattern" => texts(&["*", "f1*", "m?", "[fm]2*", "nothing", "*\r*", "-*", "[1-3]*"]),
         "rank" => integers(-8..=20, &[MAX, MIN, "-1"]),
         "count" => integers(0..=5, &["-1", MAX]),
+        "longitude" => prop_oneof![
+            12 => (-1800i32..=1800).prop_map(|n| format!("{}", f64::from(n) / 10.0).into_bytes()),
+            4 => (1300i32..=1400).prop_map(|n| format!("{}", f64::from(n) / 100.0).into_bytes()),
+            1 => texts(&["180", "-180", "180.1", "abc", "0", "nan"]),
+        ].boxed(),
+        "latitude" => prop_oneof![
+            12 => (-850i32..=850).prop_map(|n| format!("{}", f64::from(n) / 10.0).into_bytes()),
+            4 => (3700i32..=3800).prop_map(|n| format!("{}", f64::from(n) / 100.0).into_bytes()),
+            1 => texts(&["85.05112878", "-85.05112878", "86", "", "0"]),
+        ].boxed(),
+        "distance" => prop_oneof![
+            8 => numbers(0..=20_000),
+            4 => numbers(0..=50),
+            1 => texts(&["-1", "0.5", "1e9", "abc", "inf"]),
+        ].boxed(),
         "any" => prop_oneof![
             texts(&["GET", "SET", "k1", "EX", "NX", "*", "-1"]),
             proptest::collection::vec(any::<u8>(), 0..6),

@@ -167,6 +167,15 @@ fn hyperloglogs_answer_twenty_thousand_random_commands_the_same() {
 }
 
 #[test]
+fn places_answer_thirty_thousand_random_commands_the_same() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_compare_types(&platform) {
+        skip!("{reason}");
+    }
+    compare(&platform, from_env(30_000), &[further::PLACES, commands::KEYS].concat());
+}
+
+#[test]
 fn transactions_answer_a_hundred_thousand_random_commands_the_same() {
     let platform = Platform::here();
     if let Some(reason) = cannot_compare_types(&platform) {

@@ -162,6 +162,14 @@ impl<'a> Encoder<'a> {
         }
     }
 
+    /// A double, given as its decimal digits.
+    pub fn double_digits(&mut self, digits: &str) {
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(digits.as_bytes()),
+            Protocol::Resp3 => self.line(b',', digits.as_bytes()),
+        }
+    }
+
     /// A string that holds a double.
     pub fn bulk_double(&mut self, value: f64) {
         let mut digits = Vec::with_capacity(24);

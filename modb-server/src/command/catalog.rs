@@ -3,15 +3,16 @@
 use super::machine::spec::Spec;
 use super::machine::table::{self, SLOTS, Table};
 use super::{
-    connection, hashes, hyperloglog, keys, lists, messages, server, sets, sorted_sets, strings, transactions,
-    waiting,
+    connection, geo, hashes, hyperloglog, keys, lists, messages, server, sets, sorted_sets, strings,
+    transactions, waiting,
 };
 
 /// The lists of the groups.
-static GROUPS: [&[Spec]; 22] = [
+static GROUPS: [&[Spec]; 23] = [
     &strings::COMMANDS,
     &strings::numbers::COMMANDS,
     &strings::bits::COMMANDS,
+    &geo::COMMANDS,
     &hashes::COMMANDS,
     &hyperloglog::COMMANDS,
     &lists::COMMANDS,

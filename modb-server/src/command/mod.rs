@@ -6,6 +6,7 @@
 
 mod catalog;
 mod connection;
+mod geo;
 mod hashes;
 mod hyperloglog;
 mod keys;

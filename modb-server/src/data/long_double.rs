@@ -173,6 +173,24 @@ fn round(negative: bool, wide: u128, exponent: i32) -> Option<LongDouble> {
     (mantissa != 0 && exponent <= MAX_EXPONENT).then_some(LongDouble { negative, mantissa, exponent })
 }
 
+impl From<f64> for LongDouble {
+    /// Exactly; what is not finite is 0.
+    fn from(number: f64) -> Self {
+        const FRACTION_BITS: u32 = 52;
+        const BIAS: i32 = 1_023 + FRACTION_BITS as i32;
+        let bits = number.to_bits();
+        let (exponent, fraction) =
+            ((bits >> FRACTION_BITS) as i32 & 0x7ff, bits & ((1 << FRACTION_BITS) - 1));
+        let wide = match exponent {
+            0 => fraction,
+            0x7ff => 0,
+            _ => fraction | 1 << FRACTION_BITS,
+        };
+        let zero = Self { negative: number.is_sign_negative(), mantissa: 0, exponent: 0 };
+        round(number.is_sign_negative(), wide.into(), exponent.max(1) - BIAS).unwrap_or(zero)
+    }
+}
+
 impl LongDouble {
     /// The sum, to the nearest, ties to even; none if it is out of range.
     pub fn plus(self, other: Self) -> Option<Self> {

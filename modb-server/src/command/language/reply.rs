@@ -32,6 +32,8 @@ pub enum Reply {
     Double(f64),
     /// A double, as a string in either protocol.
     Score(f64),
+    /// A double of more digits than one has, as it is written.
+    Digits(String),
     /// A string of any bytes.
     Bulk(Bytes),
     /// A string that holds a number.
@@ -124,7 +126,7 @@ impl Reply {
             Self::Bulk(bytes) => bytes.len(),
             Self::Text(text) => text.len(),
             Self::Packed(strings) => strings.bytes(),
-            Self::Verbatim(text) => text.len(),
+            Self::Verbatim(text) | Self::Digits(text) => text.len(),
             Self::Error(text) => text.len(),
             Self::Spoken(_, reply) => reply.bytes(),
             Self::Array(items) | Self::Set(items) | Self::Push(items) | Self::Several(items) => {
@@ -153,6 +155,7 @@ impl Reply {
             Self::Status(text) => out.simple(text),
             Self::Int(n) => out.integer(*n),
             Self::Double(n) => out.double(*n),
+            Self::Digits(digits) => out.double_digits(digits),
             Self::Score(n) => out.bulk_double(*n),
             Self::Bulk(bytes) => out.bulk(bytes),
             Self::BulkInt(n) => out.bulk_integer(*n),

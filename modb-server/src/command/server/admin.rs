@@ -23,8 +23,8 @@ pub(crate) static COMMANDS: [Spec; 7] = [
     Spec::new("server", "memory", unreachable_parent, -2).docs("", "4.0.0", "Depends on subcommand.", "What takes how much memory.")
         .with(&[
             Spec::new("server", "usage", memory_usage, -3).flags(&[Flags::READONLY]).keys(USAGE_KEY)
-                .docs("key [SAMPLES count]", "4.0.0", "O(1)", "Estimates the memory of a key.")
-                .differs("the bytes of the record, its key and its place in the index; it may be on disk only"),
+                .docs("key [SAMPLES count]", "4.0.0", "O(N) with N samples", "Estimates the memory of a key.")
+                .differs("the bytes of its records, their keys and their places in the index; they may be on disk only"),
             Spec::new("server", "doctor", memory_doctor, 2).docs("", "4.0.0", "O(1)", "Says what is wrong with the memory.").differs("a fixed text"),
             Spec::new("server", "purge", memory_purge, 2).docs("", "4.0.0", "O(1)", "Gives unused memory back.").differs("does nothing"),
             Spec::new("server", "stats", memory_stats, 2).docs("", "4.0.0", "O(1)", "Returns what takes how much memory.").differs("the total and the number of keys"),
@@ -97,15 +97,17 @@ fn nothing(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
 fn memory_usage(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     /// What a record takes beside its bytes: the prefix of its key, its tag, and its place in the index.
     const RECORD_BYTES: usize = 64;
-    let mut options = Options::from(args, 3);
+    let (mut options, mut samples) = (Options::from(args, 3), 5);
     while let Some(word) = options.next() {
-        if !is(word, "samples") || int(options.value()?)? < 0 {
+        if !is(word, "samples") {
             return Err(CommandError::Syntax);
         }
+        samples = u64::try_from(int(options.value()?)?).map_err(|_| CommandError::Syntax)?;
     }
     let db = ctx.db();
-    let record = ctx.tx.read(db, &args[2])?;
-    Ok(record.map_or(Reply::Null, |record| Reply::count(RECORD_BYTES + args[2].len() + record.payload.len())))
+    let Some(record) = ctx.tx.read(db, &args[2])? else { return Ok(Reply::Null) };
+    let pages = ctx.tx.pages_bytes(&record, u32::try_from(samples).unwrap_or(0))?;
+    Ok(Reply::Int((RECORD_BYTES + args[2].len() + record.payload.len()) as i64 + pages as i64))
 }
 
 fn memory_doctor(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
@@ -278,5 +280,19 @@ mod tests {
         ] {
             assert_eq!(bench.text(line), reply, "a client in this process is local");
         }
+    }
+
+    #[test]
+    fn the_memory_of_a_collection_is_that_of_all_its_pages() {
+        let bench = Bench::new();
+        let usage = |what: &str| bench.text(&format!("MEMORY USAGE l {what}"))[1..].parse::<u64>().unwrap();
+        bench.text("RPUSH l small");
+        assert_eq!(usage(""), usage("SAMPLES 0"));
+        for number in 0..2_000 {
+            bench.text(&format!("RPUSH l element:{number:012}"));
+        }
+        let (estimate, exact) = (usage(""), usage("SAMPLES 0"));
+        assert!((40_000..80_000).contains(&exact), "{exact}");
+        assert!(estimate > exact / 2 && estimate < exact * 2, "{estimate} of {exact}");
     }
 }

@@ -70,18 +70,21 @@ fn full_name(spec: &Spec, parent: Option<&Spec>) -> String {
 
 /// One element of `COMMAND INFO`.
 fn describe(spec: &Spec, parent: Option<&Spec>) -> Reply {
-    let (first, last, step) = match spec.keys {
-        [KeySpec { find: Find::Range { first, last, step }, .. }]
-        | [
-            KeySpec { find: Find::Range { first, last, step }, .. },
-            KeySpec { find: Find::Behind { .. }, .. },
-        ] => (*first as i64, i64::from(*last), *step as i64),
-        [
-            KeySpec { find: Find::Range { first, .. }, .. },
-            ..,
-            KeySpec { find: Find::Range { last, step, .. }, .. },
-        ] => (*first as i64, i64::from(*last), *step as i64),
-        _ => (0, 0, 0),
+    // Those behind words have no place of their own.
+    let ranges: Vec<_> = spec
+        .keys
+        .iter()
+        .filter_map(|keys| match keys.find {
+            Find::Range { first, last, step } => Some((first as i64, i64::from(last), step as i64)),
+            Find::Counted { .. } | Find::Behind { .. } => None,
+        })
+        .collect();
+    let (first, last, step) = match (&ranges[..], spec.keys.last().map(|keys| keys.find)) {
+        ([], _) | (_, Some(Find::Counted { .. })) => (0, 0, 0),
+        ([(first, ..), ..], _) => {
+            let (_, last, step) = ranges[ranges.len() - 1];
+            (*first, last, step)
+        }
     };
     Reply::Array(vec![
         Reply::string(full_name(spec, parent)),

@@ -5,6 +5,8 @@ mod algebra;
 mod ranges;
 mod taking;
 
+pub(crate) use self::ranges::store;
+
 use bytes::Bytes;
 use modb_net::resp::{Args, Protocol};
 
@@ -169,13 +171,13 @@ const ITEM_BYTES: usize = size_of::<Reply>();
 
 /// Which members `ZADD` touches, and how.
 #[derive(Clone, Copy, Default)]
-struct How {
-    only_new: bool,
-    only_known: bool,
-    only_greater: bool,
-    only_less: bool,
-    changed: bool,
-    add: bool,
+pub(crate) struct How {
+    pub(crate) only_new: bool,
+    pub(crate) only_known: bool,
+    pub(crate) only_greater: bool,
+    pub(crate) only_less: bool,
+    pub(crate) changed: bool,
+    pub(crate) add: bool,
 }
 
 impl How {
@@ -236,13 +238,22 @@ fn add(ctx: &mut Ctx<'_, '_>, args: Args<'_>, mut how: How) -> Result<Reply, Com
 
 /// Adds the pairs of scores and members from argument `first` on.
 fn add_pairs(ctx: &mut Ctx<'_, '_>, args: Args<'_>, first: usize, how: How) -> Result<Reply, CommandError> {
-    let places = || (first..args.len()).step_by(2);
-    let scores: Vec<f64> = places().map(|at| double_or(&args[at], NOT_A_FLOAT)).collect::<Result<_, _>>()?;
+    let pair = |at: usize| Ok((double_or(&args[at], NOT_A_FLOAT)?, &args[at + 1]));
+    let pairs = (first..args.len()).step_by(2).map(pair).collect::<Result<Vec<_>, CommandError>>()?;
+    put_all(ctx, &args[1], &pairs, how)
+}
+
+/// Adds scores with their members.
+pub(crate) fn put_all(
+    ctx: &mut Ctx<'_, '_>,
+    key: &[u8],
+    pairs: &[(f64, &[u8])],
+    how: How,
+) -> Result<Reply, CommandError> {
     let db = ctx.db();
-    let mut set = SortedSet::open(ctx.tx, db, &args[1])?;
+    let mut set = SortedSet::open(ctx.tx, db, key)?;
     let (mut added, mut changed, mut last) = (0, 0, None);
-    for (at, given) in places().zip(scores) {
-        let member = &args[at + 1];
+    for &(given, member) in pairs {
         let was = set.score(ctx.tx, member)?;
         last = how.score(was, given)?;
         if let Some(score) = last {

@@ -87,7 +87,7 @@ pub(super) fn zrangestore(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply
 }
 
 /// Makes these the sorted set at a key, whatever it held; nothing leaves no key.
-pub(super) fn store(
+pub(crate) fn store(
     ctx: &mut Ctx<'_, '_>,
     key: &[u8],
     pairs: Vec<(f64, bytes::Bytes)>,
