@@ -367,6 +367,7 @@ scenarios! {
     transactions::a_transaction_is_whole_for_everybody_who_looks;
     transactions::counting_behind_a_watch_loses_nothing;
     transactions::whoever_changes_a_watched_key_breaks_the_transaction;
+    transactions::who_waits_is_served_by_a_transaction_as_a_whole;
     transactions::what_is_queued_is_bounded_and_goes_with_its_connection, unless Redis: "Redis counts it otherwise";
     transactions::ten_thousand_commands_are_executed_as_one;
     transactions::transactions_are_whole_through_kills, unless Redis: "Redis may lose what it has acknowledged";

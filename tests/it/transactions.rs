@@ -178,6 +178,37 @@ pub(crate) fn whoever_changes_a_watched_key_breaks_the_transaction(platform: &Pl
     }
 }
 
+/// Who waits is served once the whole is there, and what serves him changes keys for who watches them.
+pub(crate) fn who_waits_is_served_by_a_transaction_as_a_whole(platform: &Platform) {
+    let server = start(platform, 2);
+    let (mut waiter, mut other, mut watcher) = (server.peer(), server.peer(), server.peer());
+    let wait_for = |count: &str| {
+        wait::until("it waits", || (server.info("blocked_clients") == count).then_some(()));
+    };
+    waiter.send(&wire(&["BLPOP q 0"]));
+    wait_for("1");
+    let reply = transaction(&mut other, &["RPUSH q 1", "RPUSH q 2", "LPOP q", "BLPOP none 0", "LLEN q"]);
+    let [pushed, again, popped, timed_out, left] = reply.items() else { panic!("{reply:?}") };
+    assert_eq!([pushed, again, left].map(Reply::int), [1, 2, 1]);
+    assert!(popped == &Reply::bulk("1") && timed_out.is_null());
+    assert_eq!(waiter.reply().items()[1], Reply::bulk("2"));
+    assert_eq!(other.ask("EXISTS q"), Reply::Int(0));
+
+    waiter.send(&wire(&["BLMOVE q moved LEFT LEFT 0"]));
+    wait_for("1");
+    assert_eq!(watcher.ask("WATCH moved"), Reply::ok());
+    assert_eq!(other.ask("RPUSH q 3"), Reply::Int(1));
+    assert_eq!(waiter.reply(), Reply::bulk("3"));
+    assert!(transaction(&mut watcher, &["PING"]).is_null());
+    // What was pushed and taken away again serves nobody.
+    waiter.send(&wire(&["BLPOP q 0"]));
+    wait_for("1");
+    transaction(&mut other, &["RPUSH q 4", "DEL q"]);
+    assert_eq!(server.info("blocked_clients"), "1");
+    assert_eq!(other.ask("RPUSH q 5"), Reply::Int(1));
+    assert_eq!(waiter.reply().items()[1], Reply::bulk("5"));
+}
+
 /// What is queued is gone with its connection, and counts while it is there.
 pub(crate) fn what_is_queued_is_bounded_and_goes_with_its_connection(platform: &Platform) {
     let mut server = Launch::new(platform).with("--client-query-buffer-limit", "1mb").start();

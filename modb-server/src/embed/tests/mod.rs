@@ -1,6 +1,7 @@
 //! The traps of an embedding API, each with its outcome, and what the calls do.
 
 mod collections;
+mod transactions;
 mod waiting;
 
 use std::io::{Read as _, Write as _};
