@@ -4,6 +4,8 @@
 //! container; nothing that cannot be printed stops a start; the exit status is one of three, of which the README says what
 //! they mean.
 
+mod service;
+
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -24,11 +26,28 @@ use crate::sys::{self, Told};
 const FOLDER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs the program with these arguments (without its name).
-pub fn run(words: impl IntoIterator<Item = OsString, IntoIter: 'static>) -> ExitCode {
+pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let words: Vec<OsString> = words.into_iter().collect();
+    ExitCode::from(match words.split_first() {
+        // Not for its help.
+        Some((word, rest))
+            if word == service::WORD && !rest.iter().any(|word| word == "--help" || word == "-h") =>
+        {
+            service::command(rest)
+        }
+        _ => main(words, sys::on_signals),
+    })
+}
+
+/// Does what `words` say, and ends as asked by whom `listen` listens to; the exit status.
+fn main<L>(words: Vec<OsString>, listen: L) -> u8
+where
+    L: FnOnce(Box<dyn Fn(Told) + Send>) -> std::io::Result<()>,
+{
     let end = Arc::new(Mutex::new(End::NotServing { status: DONE }));
     let told = {
         let end = Arc::clone(&end);
-        sys::on_signals(move |told| obey(told, &end))
+        listen(Box::new(move |told| obey(told, &end)))
     };
     if let Err(error) = told {
         // As before: the system's own ways to end a process work.
@@ -37,7 +56,7 @@ pub fn run(words: impl IntoIterator<Item = OsString, IntoIter: 'static>) -> Exit
     sys::make_files_private();
     sys::give_large_memory_back();
     let settings = Settings::default();
-    ExitCode::from(match args::read(words, &settings) {
+    match args::read(words, &settings) {
         Ok(Asked::Print(text)) => printed(&text),
         Ok(Asked::Care { task, operand, full }) => {
             *lock(&end) = End::NotServing { status: FAILED };
@@ -57,7 +76,7 @@ pub fn run(words: impl IntoIterator<Item = OsString, IntoIter: 'static>) -> Exit
             complain(&format!("modb-server: {}{hint}", with_causes(&error)));
             FAILED
         }
-    })
+    }
 }
 
 fn serve_with_log(settings: Settings, file: Option<std::path::PathBuf>, end: &Mutex<End>) -> u8 {

@@ -131,11 +131,11 @@ func timeoutAndReconnect(client *redis.Client) {
 	keen := options()
 	keen.MaxRetries = 1
 	other := redis.NewClient(keen)
-	must(other.Set("held", "x", 0).Err())
+	must(other.Set("kept", "x", 0).Err())
 	killed := redis.NewIntCmd("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 	must(client.Process(killed))
 	same(killed.Val() > 0, true)
-	same(other.Get("held").Val(), "x")
+	same(other.Get("kept").Val(), "x")
 	must(other.Close())
 }
 

@@ -113,14 +113,14 @@ static void timeout_and_reconnect(redisContext *c) {
     CHECK(redisReconnect(c) == REDIS_OK);
     CHECK(redisSetTimeout(c, (struct timeval){60, 0}) == REDIS_OK);
     authenticate(c);
-    CHECK(says(redisCommand(c, "SET held x"), REDIS_REPLY_STATUS, "OK"));
+    CHECK(says(redisCommand(c, "SET kept x"), REDIS_REPLY_STATUS, "OK"));
 
     long long id = number(redisCommand(c, "CLIENT ID"));
     CHECK(number(redisCommand(other, "CLIENT KILL ID %lld", id)) == 1);
     CHECK(redisCommand(c, "PING") == NULL && (c->err == REDIS_ERR_EOF || c->err == REDIS_ERR_IO));
     CHECK(redisReconnect(c) == REDIS_OK);
     authenticate(c);
-    CHECK(says(redisCommand(c, "GET held"), REDIS_REPLY_STRING, "x"));
+    CHECK(says(redisCommand(c, "GET kept"), REDIS_REPLY_STRING, "x"));
     redisFree(other);
 }
 

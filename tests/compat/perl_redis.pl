@@ -53,8 +53,8 @@ refused(sub { $hasty->set(held => 'back') }, 'Error while reading');
 check($redis->client('UNPAUSE') eq 'OK');
 
 my $keen = Redis->new(@server, reconnect => 10, every => 10_000, on_connect => sub { $_[0]->select(2) });
-check($keen->set(held => 'x') eq 'OK');
+check($keen->set(kept => 'x') eq 'OK');
 check($redis->client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes') >= 1);
-check($keen->get('held') eq 'x');
+check($keen->get('kept') eq 'x');
 $keen->quit;
 print "Perl's Redis $Redis::VERSION: all well\n";

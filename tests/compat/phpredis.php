@@ -75,13 +75,13 @@ check($redis->rawCommand('CLIENT', 'PAUSE', '600000', 'WRITE') === true);
 refused(fn () => $hasty->set('held', 'back'), 'read error on connection');
 check($redis->rawCommand('CLIENT', 'UNPAUSE') === true);
 $patient = connected();
-check($patient->set('held', 'x'));
+check($patient->set('kept', 'x'));
 check($redis->rawCommand('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes') >= 1);
 // It connects again by itself if it sees the end before it asks; else that call fails, and applications begin anew.
 try {
-    $value = $patient->get('held');
+    $value = $patient->get('kept');
 } catch (RedisException) {
-    $value = connected()->get('held');
+    $value = connected()->get('kept');
 }
 check($value === 'x');
 

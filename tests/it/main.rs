@@ -25,6 +25,7 @@ mod options;
 mod process;
 mod prompt;
 mod serve;
+mod service;
 mod share;
 mod shortage;
 mod shutdown;
@@ -69,6 +70,11 @@ scenarios! {
     start::a_write_that_a_full_disk_keeps_waiting_is_cut_off_and_serving_goes_on,
         unless Redis: "Redis answers an error or ends";
     start::a_file_gives_the_same_options_as_flags, unless Redis: "the file is Modb's own";
+
+    service::elsewhere_the_service_manager_has_a_file_and_that_is_said, unless Redis: "the tasks are Modb's own",
+        unless Windows: "there it makes itself a service", unless WindowsHost: "there it makes itself a service";
+    #[ignore = "with --long: it makes a service of the whole system"]
+    service::long_a_service_starts_ends_gracefully_and_is_taken_away, unless Redis: "the tasks are Modb's own";
 
     folders::a_new_folder_is_for_its_owner_alone_whatever_the_umask, unless Redis: "Redis leaves that to its user",
         unless Windows: "rights are lists there, not bits";

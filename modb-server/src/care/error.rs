@@ -47,6 +47,9 @@ pub enum CareError {
     /// The server said no, or the task failed there.
     #[error("the server says: {0}{advice}", advice = advice(.0))]
     Refused(String),
+    /// A service has options of its own behind it.
+    #[error("'service' stands before all options: modb-server service install [OPTIONS]")]
+    NotFirst,
 }
 
 /// What to do, as the end of a sentence.

@@ -77,6 +77,7 @@ fn dispatch(
             backup(&folder, &target, kind, settings)
         }
         ("restore", Some(source)) => restore(&source, &folder),
+        ("service", _) => Err(CareError::NotFirst),
         // The table of tasks lets nothing else pass.
         (_, _) => compact(&folder, settings),
     }

@@ -88,6 +88,19 @@ impl Task {
             options: &["dir", "bind", "port", "requirepass"],
             can_be_full: false,
         },
+        Self {
+            name: "service",
+            operand: "install|remove|status",
+            needs: Some("install, remove or status"),
+            brief: "makes this a service of Windows, or takes it away",
+            more: "Stands first, as in 'modb-server service install --port 6380'; the options are those of the server. The \
+                   service, 'modb', runs as LocalService in the folder in which it was installed, writes its log there \
+                   (modb-server.log), starts with the system, and ends gracefully when it is stopped. 'remove' stops it. \
+                   'status' ends with 0 if it runs and with 1 if not. On other systems the service manager has a file \
+                   that says what to start: see packaging/modb.service.",
+            options: &["dir", "bind", "port", "requirepass-file"],
+            can_be_full: false,
+        },
     ];
 
     /// The word, and what stands behind it.

@@ -15,10 +15,14 @@
 //! - `lower_thread_priority()`: lets the threads that serve go first; does nothing where the system cannot.
 //! - `model_tests!`: tests that loom runs, ignored where it cannot.
 //!
+//! `service` makes the program a service of the system, where programs do that themselves.
+//!
 //! `process` has what concerns the process as a whole, `allocator` how it gives memory back and whether there is some.
 
 mod allocator;
 mod process;
+#[cfg(feature = "cli")]
+pub mod service;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]

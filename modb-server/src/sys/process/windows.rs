@@ -50,9 +50,11 @@ pub fn on_signals(told: impl Fn(super::Told) + Send + 'static) -> io::Result<()>
     Ok(())
 }
 
-/// Programs are not asked for it here; services are told of by other means.
+/// Tells the service manager, if it has started this process.
 #[cfg(feature = "cli")]
-pub fn tell_service_manager(_: &str) {}
+pub fn tell_service_manager(what: &str) {
+    crate::sys::service::tell(what);
+}
 
 /// The rights of new files are those of the folder around them here.
 #[cfg(feature = "cli")]
