@@ -37,7 +37,7 @@ cargo xtask COMMAND
                         manual pages, completions
   cross ARGS            cargo ARGS for Windows, on this machine: cross -- test -p modb-net
   bench notify [--quick] [--json FILE] [--docs FOLDER]
-                        the notifier beside other ways to wake a thread; writes docs/PERFORMANCE.md unless --quick
+                        the notifier beside other ways to wake a thread; writes docs/performance/layer.md unless --quick
   bench handoff [--quick] [--json FILE] [--docs FOLDER]
                         the ways to hand connections to workers beside SO_REUSEPORT; writes as above
   bench generators [--rounds N]
@@ -47,6 +47,8 @@ cargo xtask COMMAND
   bench distance [--rounds N] [--workers N,N] [--apart]
                         processor time of PING beside a loop that only receives and sends, and beside redis
   bench compare ARGS    Modb beside other servers: throughput, latency and processor time, as ratios
+  bench pages [--html FOLDER]
+                        the README's table and chart, of what is recorded in docs/performance; --html: a page of each record
   help                  this page
 ";
 

@@ -151,7 +151,7 @@ impl Report {
         )
     }
 
-    /// Writes the pictures and the generated part of `PERFORMANCE.md` into `folder`.
+    /// Writes the pictures and the generated part of `layer.md` into `folder`.
     ///
     /// # Errors
     /// What the file system says.

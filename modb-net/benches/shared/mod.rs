@@ -1,4 +1,4 @@
-//! What the benchmarks share: medians, pictures, and their part of `PERFORMANCE.md`.
+//! What the benchmarks share: medians, pictures, and their part of `layer.md`.
 
 use std::fmt::Write;
 use std::io;
@@ -63,16 +63,18 @@ pub fn bars(title: &str, values: &[Bar]) -> String {
     svg + "</svg>\n"
 }
 
-/// Replaces the part of `PERFORMANCE.md` in `folder` that the benchmark `name` wrote before, or adds one; what
+/// Replaces the part of `layer.md` in `folder` that the benchmark `name` wrote before, or adds one; what
 /// others wrote stays as it is.
 ///
 /// # Errors
 /// What the file system says.
 pub fn write_section(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     let (begin, end) = (format!("<!-- bench {name}: begin -->"), format!("<!-- bench {name}: end -->"));
-    let file = folder.join("PERFORMANCE.md");
+    let file = folder.join("layer.md");
     let page = match std::fs::read_to_string(&file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => "# Performance\n".to_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            "# The layer: waking loops, handing connections over\n".to_owned()
+        }
         page => page?,
     };
     let (before, after) = match (page.find(&begin), page.find(&end)) {

@@ -9,16 +9,19 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::load::{Generator, Length, Load, Operation, Outcome};
-use super::report;
+use super::record::{self, Record};
 use super::results::{Results, Samples, Subject};
 use super::servers::{Durability, Kind, Running, Setting, SlowDisk};
+use super::{page, report};
 use crate::failure::{Context as _, Result};
 
 pub(crate) const USAGE: &str =
     "cargo xtask bench compare [--quick] [--rounds N] [--workers N,N] [--durability MODE,MODE]
     [--only SET|GET|90/10] [--connections N,N] [--value-bytes N,N] [--sustained SECONDS] [--paced] [--memcached]
-    [--sync-delay-ms N] [--redis-benchmark] [--json FILE] [--html FILE] [-- OPTIONS FOR modb-server]
+    [--sync-delay-ms N] [--redis-benchmark] [--record NAME] [--json FILE] [--html FILE]
+    [-- OPTIONS FOR modb-server]
 
+--record: writes docs/performance/NAME.md, of which cargo xtask bench pages makes the README's table and chart.
 --sustained: one load instead, SET at pipeline 16 for so long; its longest wait is the longest stall.
 --paced: one load instead, GET at 70 % of the rate that redis reaches, requests due at fixed times.";
 
@@ -47,6 +50,7 @@ struct Options {
     memcached: bool,
     redis_benchmark: bool,
     sync_delay_ms: u32,
+    record: Option<String>,
     json: Option<PathBuf>,
     html: Option<PathBuf>,
     server_options: Vec<String>,
@@ -98,12 +102,23 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             }
         }
     }
-    print!("{}", report::table(&results));
+    let command = format!("cargo xtask bench compare {}", arguments.join(" "));
+    let mut record =
+        Record { title: command.clone(), facts: report::facts(&command), rows: report::rows(&results) };
+    print!("\n{}", record::table(&record.rows));
+    if let Some(name) = &options.record {
+        let path = super::pages::folder().join(name).with_extension("md");
+        // What it is called is a matter of whoever reads it: the title stays.
+        if let Some(title) = std::fs::read_to_string(&path).ok().and_then(|old| Record::read(&old).ok()) {
+            record.title = title.title;
+        }
+        std::fs::write(&path, record.markdown()).context(format_args!("{}", path.display()))?;
+    }
     if let Some(path) = &options.json {
         std::fs::write(path, report::json(&results)).context(format_args!("{}", path.display()))?;
     }
     if let Some(path) = &options.html {
-        std::fs::write(path, report::html(&results)).context(format_args!("{}", path.display()))?;
+        std::fs::write(path, page::html(&record)).context(format_args!("{}", path.display()))?;
     }
     Ok(())
 }
@@ -122,6 +137,7 @@ fn parse(arguments: &[String]) -> Result<Options> {
         memcached: false,
         redis_benchmark: false,
         sync_delay_ms: 0,
+        record: None,
         json: None,
         html: None,
         server_options: Vec::new(),
@@ -149,6 +165,7 @@ fn parse(arguments: &[String]) -> Result<Options> {
             "--memcached" => options.memcached = true,
             "--redis-benchmark" => options.redis_benchmark = true,
             "--sync-delay-ms" => options.sync_delay_ms = number(value()?)?,
+            "--record" => options.record = Some(value()?.clone()),
             "--json" => options.json = Some(PathBuf::from(value()?)),
             "--html" => options.html = Some(PathBuf::from(value()?)),
             "--" => {

@@ -6,6 +6,9 @@ mod generators;
 mod instructions;
 mod load;
 mod net;
+mod page;
+mod pages;
+mod record;
 mod reopen;
 mod report;
 mod results;
@@ -24,14 +27,16 @@ pub(crate) fn command(args: &[String]) -> Result<()> {
         Some("distance") => distance::run(&args[1..]),
         Some("generators") => generators::run(&args[1..]),
         Some("instructions") => instructions::run(&args[1..]),
+        Some("pages") => pages::run(&args[1..]),
         Some("reopen") => reopen::run(&args[1..]),
         Some(name @ ("notify" | "handoff")) => net::run(name, &args[1..]),
         _ => Err(format!(
-            "which benchmark: compare, distance, generators, instructions, reopen, notify or handoff?\n{}\n{}\n{}\n{}\n{}",
+            "which benchmark: compare, distance, generators, instructions, pages, reopen, notify or handoff?\n{}\n{}\n{}\n{}\n{}\n{}",
             compare::USAGE,
             distance::USAGE,
             generators::USAGE,
             instructions::USAGE,
+            pages::USAGE,
             reopen::USAGE
         )
         .into()),

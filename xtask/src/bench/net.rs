@@ -5,12 +5,12 @@ use crate::failure::Result;
 use crate::process;
 use crate::workspace;
 
-/// Options of the benchmark itself are passed on; unless told otherwise it writes into `docs/`.
+/// Options of the benchmark itself are passed on; unless told otherwise it writes into `docs/performance/`.
 pub(super) fn run(name: &str, args: &[String]) -> Result<()> {
     let mut bench = process::cargo();
     bench.args(["bench", "--quiet", "-p", "modb-net", "--bench", name, "--"]).args(args);
     if !args.iter().any(|arg| arg == "--quick" || arg == "--docs") {
-        bench.arg("--docs").arg(workspace::root().join("docs"));
+        bench.arg("--docs").arg(workspace::root().join("docs/performance"));
     }
     process::run(&mut bench)
 }
