@@ -103,6 +103,31 @@ func errors(client *redis.Client) {
 	same(client.MGet("before", "after").Val()[1], "1")
 }
 
+func transactionsAndWaits(client *redis.Client) {
+	replies, err := client.TxPipelined(func(pipe *redis.Pipeline) error {
+		pipe.Set("both", 1, 0)
+		pipe.Incr("both")
+		return nil
+	})
+	must(err)
+	same(replies[1].(*redis.IntCmd).Val(), int64(2))
+	spoilt := client.Watch(func(tx *redis.Tx) error {
+		must(client.Set("watched", "x", 0).Err())
+		_, err := tx.Pipelined(func(pipe *redis.Pipeline) error {
+			pipe.Set("both", 3, 0)
+			return nil
+		})
+		return err
+	}, "watched")
+	same(spoilt, redis.TxFailedErr)
+
+	popped := make(chan []string)
+	go func() { popped <- client.BLPop(0, "queue").Val() }()
+	must(client.RPush("queue", "job").Err())
+	same(strings.Join(<-popped, ","), "queue,job")
+	same(client.BLPop(time.Second, "queue").Err(), redis.Nil)
+}
+
 // Sixteen at the same time, over a pool of ten connections.
 func pool(client *redis.Client) {
 	var group sync.WaitGroup
@@ -146,6 +171,7 @@ func main() {
 	values(client)
 	pipeline(client)
 	errors(client)
+	transactionsAndWaits(client)
 	pool(client)
 	timeoutAndReconnect(client)
 	must(client.Close())

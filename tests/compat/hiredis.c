@@ -103,6 +103,34 @@ static void errors(redisContext *c) {
     CHECK(says(redisCommand(c, "GET text"), REDIS_REPLY_STRING, "x"));
 }
 
+/* A transaction that another spoils, one that is done, and a wait for an element that has come and for one that has not. */
+static void transactions_and_waits(redisContext *c) {
+    redisContext *other = connected();
+    for (int spoilt = 1; spoilt >= 0; spoilt--) {
+        CHECK(says(redisCommand(c, "WATCH watched"), REDIS_REPLY_STATUS, "OK"));
+        if (spoilt) CHECK(says(redisCommand(other, "SET watched x"), REDIS_REPLY_STATUS, "OK"));
+        CHECK(says(redisCommand(c, "MULTI"), REDIS_REPLY_STATUS, "OK"));
+        CHECK(says(redisCommand(c, "SET both 1"), REDIS_REPLY_STATUS, "QUEUED"));
+        CHECK(says(redisCommand(c, "INCR both"), REDIS_REPLY_STATUS, "QUEUED"));
+        redisReply *done = redisCommand(c, "EXEC");
+        CHECK(done->type == (spoilt ? REDIS_REPLY_NIL : REDIS_REPLY_ARRAY));
+        CHECK(spoilt || (done->elements == 2 && done->element[1]->integer == 2));
+        freeReplyObject(done);
+    }
+    CHECK(redisAppendCommand(c, "BLPOP queue 0") == REDIS_OK);
+    int written = 0;
+    while (!written) CHECK(redisBufferWrite(c, &written) == REDIS_OK);
+    CHECK(number(redisCommand(other, "RPUSH queue job")) == 1);
+    redisReply *popped;
+    CHECK(redisGetReply(c, (void **)&popped) == REDIS_OK && popped->elements == 2);
+    CHECK(strcmp(popped->element[1]->str, "job") == 0);
+    freeReplyObject(popped);
+    popped = redisCommand(c, "BLPOP queue 0.01");
+    CHECK(popped->type == REDIS_REPLY_NIL);
+    freeReplyObject(popped);
+    redisFree(other);
+}
+
 /* A write that the server holds back is given up after 0.2 s, and the connection is made again. */
 static void timeout_and_reconnect(redisContext *c) {
     redisContext *other = connected();
@@ -161,6 +189,7 @@ int main(int argc, char **argv) {
     pipeline(c);
     binary(c);
     errors(c);
+    transactions_and_waits(c);
     timeout_and_reconnect(c);
     redisFree(c);
     asynchronous();

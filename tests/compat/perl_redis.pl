@@ -47,6 +47,20 @@ refused(sub { $redis->incr('text') }, 'value is not an integer or out of range')
 refused(sub { $redis->nosuchcommand }, 'unknown command');
 check($redis->get('text') eq 'x');
 
+$redis->multi;
+$redis->set(both => 1);
+$redis->incr('both');
+check(join(',', $redis->exec) eq 'OK,2');
+$redis->watch('watched');
+Redis->new(@server, on_connect => sub { $_[0]->select(2) })->set(watched => 'x');
+$redis->multi;
+$redis->set(both => 3);
+$redis->exec;
+check($redis->get('both') == 2);
+$redis->rpush('queue', 'job');
+check(join(',', $redis->blpop('queue', 1)) eq 'queue,job');
+check(!defined $redis->blpop('queue', 0.01));
+
 my $hasty = Redis->new(@server, read_timeout => 0.2, on_connect => sub { $_[0]->select(2) });
 check($redis->client('PAUSE', 600000, 'WRITE') eq 'OK');
 refused(sub { $hasty->set(held => 'back') }, 'Error while reading');

@@ -69,6 +69,14 @@ while (($keys = $redis->scan($cursor, 'k:*', 100)) !== false) {
 }
 check(count(array_unique($found)) === 1000);
 
+// Transactions, one of them spoilt; and waits.
+check($redis->multi()->set('both', 1)->incr('both')->exec() === [true, 2]);
+$redis->watch('watched');
+check(connected()->set('watched', 'x'));
+check($redis->multi()->set('both', 3)->exec() === false && $redis->get('both') === '2');
+check($redis->rPush('queue', 'job') === 1 && $redis->blPop(['queue'], 1) === ['queue', 'job']);
+check($redis->blPop(['queue'], 1) === []);
+
 // It has been told that its command is held back, gives up, and goes on with a new connection.
 $hasty = connected(0.2);
 check($redis->rawCommand('CLIENT', 'PAUSE', '600000', 'WRITE') === true);

@@ -61,6 +61,19 @@ refused(fn () => $redis->incr('text'), 'value is not an integer or out of range'
 refused(fn () => $redis->lpush('text', ['x']), 'WRONGTYPE');
 check($redis->get('text') === 'x');
 
+$replies = $redis->transaction(function ($transaction) {
+    $transaction->set('both', 1);
+    $transaction->incr('both');
+});
+check($replies[1] === 2);
+$redis->watch('watched');
+connected()->set('watched', 'x');
+$redis->multi();
+$redis->set('both', 3);
+check($redis->exec() === null && $redis->get('both') === '2');
+check($redis->rpush('queue', ['job']) === 1 && $redis->blpop(['queue'], 1) === ['queue', 'job']);
+check($redis->blpop(['queue'], 1) === null);
+
 $hasty = connected(['read_write_timeout' => 0.2]);
 check($hasty->get('text') === 'x');
 check((string) $redis->executeRaw(['CLIENT', 'PAUSE', '600000', 'WRITE']) === 'OK');

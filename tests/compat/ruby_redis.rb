@@ -41,6 +41,16 @@ refused(Redis::CommandError, "value is not an integer or out of range") { redis.
 check(redis.get("text") == "y")
 refused(Redis::CommandError, "WRONGTYPE") { redis.lpush("text", "x") }
 
+check(redis.multi { |tx| tx.set("both", 1); tx.incr("both") } == ["OK", 2])
+spoilt = redis.watch("watched") do
+  connected.set("watched", "x")
+  redis.multi { |tx| tx.set("both", 3) }
+end
+check(spoilt.nil? && redis.get("both") == "2")
+waiting = Thread.new { connected.blpop("queue", timeout: 60) }
+redis.rpush("queue", "job")
+check(waiting.value == %w[queue job] && redis.blpop("queue", timeout: 0.01).nil?)
+
 hasty = connected(read_timeout: 0.2, reconnect_attempts: 0)
 redis.call("CLIENT", "PAUSE", "600000", "WRITE")
 refused(Redis::TimeoutError, "") { hasty.set("held", "back") }
