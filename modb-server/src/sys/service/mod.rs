@@ -2,7 +2,7 @@
 //! its own what to start (`packaging/`), and everything here is an error that says so.
 //!
 //! Invariants: one service of one name; nothing is changed by asking for its state; what the service manager is told comes
-//! from [`tell`] alone.
+//! from `tell` alone.
 
 #[cfg(not(windows))]
 mod elsewhere;
