@@ -290,7 +290,7 @@ impl Hash {
     }
 }
 
-/// Fields of a [`Hash`] with their values: see [`Hash::iter`].
+/// Fields of a [`Hash`](struct@Hash) with their values: see [`Hash::iter`].
 #[derive(Debug)]
 pub struct Fields {
     hash: Hash,

@@ -63,7 +63,7 @@ use crate::value::Value;
 /// | `get`, `exists`, `kind`, `ttl`, `len`, `keys` | nothing but the disk, and the instant in which a change of several keys becomes visible |
 /// | `set`, `increment` and whatever else writes | commands and closures of [`Keyspace::update`] that use a key of the same stripe (there are 1,024, chosen by the key's hash), and the disk where writes come faster than it takes them |
 /// | `get_many`, `update` | the same, for any of their keys |
-/// | reads of a [`Hash`], [`List`], [`Set`], [`SortedSet`] or [`Map`], each step of an iterator among them | who writes a key of the same stripe; not for each other |
+/// | reads of a [`Hash`](struct@Hash), [`List`], [`Set`], [`SortedSet`] or [`Map`], each step of an iterator among them | who writes a key of the same stripe; not for each other |
 /// | `clear` | the same, for all keys |
 /// | [`Database::close`](crate::Database::close) | calls, closures and backups under way |
 ///
