@@ -113,8 +113,15 @@ impl PinnedTables {
     pub(super) fn copy(&self, from: &Path, to: &Path, kind: BackupKind) -> Result<Vec<EndFile>, StoreError> {
         make_folder(to)?;
         make_folder(&to.join(TABLES_FOLDER))?;
-        let kind = if self.can_link(from, to) { kind } else { BackupKind::Full };
-        let files = self.files.iter().map(|file| file.copy(from, to, kind)).collect::<Result<_, _>>()?;
+        let (mut kind, mut files) = (kind, Vec::new());
+        for file in &self.files {
+            let (file, how) = file.copy(from, to, kind)?;
+            if files.is_empty() {
+                // Where the first cannot have a name in both folders, none can, and none is read for it.
+                kind = how;
+            }
+            files.push(file);
+        }
         for (name, list) in &self.lists {
             let target = to.join(name);
             let written = crate::sys::private(File::options().write(true).create_new(true))
@@ -124,19 +131,11 @@ impl PinnedTables {
         }
         Ok(files)
     }
-
-    /// Whether a file can have a name in both folders.
-    fn can_link(&self, from: &Path, to: &Path) -> bool {
-        self.lists.first().is_some_and(|(name, _)| {
-            let link = to.join(name);
-            fs::hard_link(from.join(name), &link).and_then(|()| fs::remove_file(&link)).is_ok()
-        })
-    }
 }
 
 impl PinnedFile {
-    /// One that is linked is read before: no damaged file gets a second name.
-    fn copy(&self, from: &Path, to: &Path, kind: BackupKind) -> Result<EndFile, StoreError> {
+    /// What it is in the copy, and how it came there. One that is linked is read before: no damaged file gets a second name.
+    fn copy(&self, from: &Path, to: &Path, kind: BackupKind) -> Result<(EndFile, BackupKind), StoreError> {
         let (source, target) = (from.join(&self.name), to.join(&self.name));
         let mut output = match kind {
             BackupKind::Linked => None,
@@ -174,7 +173,7 @@ impl PinnedFile {
             // It may have as many names as it can.
             return self.copy(from, to, BackupKind::Full);
         }
-        Ok(EndFile { name, bytes, crc: Some(crc) })
+        Ok((EndFile { name, bytes, crc: Some(crc) }, kind))
     }
 }
 
