@@ -161,7 +161,7 @@ impl Launch {
                     return server;
                 }
                 Some(None) if self.product == Product::Redis && server.says("already in use") => {}
-                Some(None) if self.program.runs_under_wine() && server.ended_without_a_word() => {}
+                Some(None) if self.program.runs_under_wine() && server.never_began() => {}
                 Some(None) => panic!("the server ended instead of serving:\n{}", server.output()),
                 None => panic!("the server does not serve after {DEADLINE:?}:\n{}", server.output()),
             }
@@ -179,8 +179,7 @@ impl Launch {
     /// # Panics
     /// If it does not end.
     pub fn start_expecting_refusal(&self) -> Refusal {
-        let port = self.free_port();
-        self.spawn(port).refusal()
+        self.start_on_port_expecting_refusal(self.free_port())
     }
 
     /// The same on a port that is given.
@@ -188,7 +187,14 @@ impl Launch {
     /// # Panics
     /// If it does not end.
     pub fn start_on_port_expecting_refusal(&self, port: u16) -> Refusal {
-        self.spawn(port).refusal()
+        let mut refusal = self.spawn(port).refusal();
+        for _ in 1..tool::WINE_ATTEMPTS {
+            if !tool::wine_has_failed(&refusal.output) {
+                break;
+            }
+            refusal = self.spawn(port).refusal();
+        }
+        refusal
     }
 
     fn free_port(&self) -> u16 {
@@ -407,12 +413,13 @@ impl Server {
         wait::within(DEADLINE, || self.says(text).then_some(())).is_some()
     }
 
-    /// Whether it said nothing, not even why it ended: then it never began. Wine fails to start a process now and then
-    /// (`tool::spawn` meets the same as an error); a server that refuses to serve says why.
-    fn ended_without_a_word(&self) -> bool {
+    /// Whether it never began: it said nothing, not even why it ended, or Wine spoke in its place. Wine fails to start a process
+    /// now and then (`tool::spawn` meets the same as an error); a server that refuses to serve says why.
+    fn never_began(&self) -> bool {
         /// What it printed may arrive after its end.
         const LAST_WORDS: Duration = Duration::from_secs(2);
-        wait::within(LAST_WORDS, || (!self.output().is_empty()).then_some(())).is_none()
+        let said = wait::within(LAST_WORDS, || Some(self.output()).filter(|output| !output.is_empty()));
+        said.is_none_or(|output| tool::wine_has_failed(&output))
     }
 
     fn listening_at(&self) -> Option<SocketAddr> {

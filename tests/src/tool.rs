@@ -51,11 +51,31 @@ pub fn spawn(command: &mut Command) -> Child {
     }
 }
 
+/// How often a program is started for which Wine itself fails.
+pub(crate) const WINE_ATTEMPTS: usize = 5;
+
+/// Whether what was printed is a complaint of Wine's own, whose server has refused the process before the program began: it
+/// happens now and then where a process is started from outside of Wine.
+pub(crate) fn wine_has_failed(printed: &str) -> bool {
+    printed.starts_with("wine client error:")
+}
+
 /// Runs `command` with `input` on its stdin.
 ///
 /// # Panics
 /// If it cannot start, or has not ended after `limit`; it is killed then.
 pub fn run(command: &mut Command, input: &[u8], limit: Duration) -> Outcome {
+    let mut outcome = run_once(command, input, limit);
+    for _ in 1..WINE_ATTEMPTS {
+        if !wine_has_failed(&outcome.stderr) {
+            break;
+        }
+        outcome = run_once(command, input, limit);
+    }
+    outcome
+}
+
+fn run_once(command: &mut Command, input: &[u8], limit: Duration) -> Outcome {
     let named = format!("{command:?}");
     let mut child = spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
     let mut stdin = child.stdin.take().expect("stdin is piped");
