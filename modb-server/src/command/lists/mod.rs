@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use modb_net::resp::Args;
 
+use crate::command::language::counted::Counted;
 use crate::command::language::error::{err, wrong_arity};
 use crate::command::language::packed::{Packed, Shape, TOO_LARGE};
 use crate::command::language::parse::{self, Options, int, is};
@@ -136,24 +137,12 @@ pub(super) fn take(
 }
 
 fn lmpop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    let keys = parse::at_least_one(&args[1], "ERR numkeys should be greater than 0")?;
-    let end_at =
-        usize::try_from(keys).ok().and_then(|keys| keys.checked_add(2)).filter(|at| *at < args.len());
-    let Some(end_at) = end_at else { return Err(CommandError::Syntax) };
-    let end = end_named(&args[end_at])?;
-    let mut count = None;
-    let mut options = Options::from(args, end_at + 1);
-    while let Some(word) = options.next() {
-        if count.is_some() || !is(word, "count") {
-            return Err(CommandError::Syntax);
-        }
-        count = Some(parse::at_least_one(options.value()?, "ERR count should be greater than 0")?);
-    }
+    let asked = Counted::parse(args, 1, end_named)?;
     let db = ctx.db();
-    for key in args.iter().take(end_at).skip(2) {
+    for key in asked.keys(args) {
         let mut list = List::open(ctx.tx, db, key)?;
         if !list.is_empty() {
-            let taken = take(ctx.tx, &mut list, end, count.unwrap_or(1))?;
+            let taken = take(ctx.tx, &mut list, asked.word, asked.count)?;
             return Ok(Reply::Array(vec![Reply::copied(key), Reply::Array(taken)]));
         }
     }

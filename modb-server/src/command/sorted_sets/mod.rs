@@ -18,7 +18,7 @@ use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::SortedSet;
 
-pub(super) use taking::take;
+pub(super) use taking::{is_highest, take};
 
 const NOT_A_FLOAT: &str = "ERR value is not a valid float";
 

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use modb_net::resp::Args;
 
-use super::{CommandError, Ctx, MAX_REPLY_BYTES, Options, Pairs, Reply, TOO_LARGE, err, is, parse};
+use super::{CommandError, Ctx, MAX_REPLY_BYTES, Pairs, Reply, TOO_LARGE, err, is, parse};
+use crate::command::language::counted::Counted;
 use crate::command::language::walk::{Walk, walk};
 use crate::data::{SortedSet, Tx};
 
@@ -73,31 +74,24 @@ pub(crate) fn take(
 }
 
 pub(super) fn zmpop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    let keys = parse::at_least_one(&args[1], "ERR numkeys should be greater than 0")?;
-    let where_at =
-        usize::try_from(keys).ok().and_then(|keys| keys.checked_add(2)).filter(|at| *at < args.len());
-    let Some(where_at) = where_at else { return Err(CommandError::Syntax) };
-    let highest = match &args[where_at] {
-        word if is(word, "min") => false,
-        word if is(word, "max") => true,
-        _ => return Err(CommandError::Syntax),
-    };
-    let mut count = None;
-    let mut options = Options::from(args, where_at + 1);
-    while let Some(word) = options.next() {
-        if count.is_some() || !is(word, "count") {
-            return Err(CommandError::Syntax);
-        }
-        count = Some(parse::at_least_one(options.value()?, "ERR count should be greater than 0")?);
-    }
+    let asked = Counted::parse(args, 1, is_highest)?;
     let mut pairs = Pairs::new(ctx, true);
     pairs.scores = super::Shape::Nested;
-    for key in args.iter().take(where_at).skip(2) {
-        if pop(ctx, key, count.unwrap_or(1), highest, &mut pairs)? {
+    for key in asked.keys(args) {
+        if pop(ctx, key, asked.count, asked.word, &mut pairs)? {
             return Ok(Reply::Array(vec![Reply::copied(key), pairs.reply()?]));
         }
     }
     Ok(Reply::NullArray)
+}
+
+/// Which end of a sorted set `MIN` and `MAX` name.
+pub(in crate::command) fn is_highest(word: &[u8]) -> Result<bool, CommandError> {
+    match word {
+        word if is(word, "min") => Ok(false),
+        word if is(word, "max") => Ok(true),
+        _ => Err(CommandError::Syntax),
+    }
 }
 
 pub(super) fn zrandmember(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use modb_net::resp::Args;
 
 use super::{
-    ALL_BUT_LAST, COUNTED, Counted, WAITS, WAITS_AND_GROWS, WAITS_COUNTED, counted, do_or_wait,
-    keys_before_timeout,
+    ALL_BUT_LAST, COUNTED, WAITS, WAITS_AND_GROWS, WAITS_COUNTED, do_or_wait, keys_before_timeout, owned,
 };
+use crate::command::language::counted::Counted;
 use crate::command::language::error::CommandError;
 use crate::command::language::reply::Reply;
 use crate::command::language::until::{What, timeout_in_seconds};
@@ -110,8 +110,8 @@ fn pop(ctx: &mut Ctx<'_, '_>, args: Args<'_>, end: End) -> Result<Reply, Command
 
 fn blmpop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let timeout_ms = timeout_in_seconds(&args[1])?;
-    let Counted { keys, word, count } = counted(args)?;
-    let take = Take { keys, end: end_named(word)?, count: Some(count) };
+    let asked = Counted::parse(args, 2, end_named)?;
+    let take = Take { keys: owned(asked.keys(args)), end: asked.word, count: Some(asked.count) };
     do_or_wait(ctx, take, timeout_ms, Reply::NullArray)
 }
 

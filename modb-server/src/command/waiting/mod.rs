@@ -25,7 +25,6 @@ use bytes::Bytes;
 use modb_net::resp::Args;
 
 use super::language::error::CommandError;
-use super::language::parse::{self, Options, is};
 use super::language::reply::Reply;
 use super::language::until::{Until, What};
 use super::machine::context::Ctx;
@@ -64,32 +63,12 @@ fn do_or_wait(
 
 /// The keys of a command that names them from its first argument on, and the time last.
 fn keys_before_timeout(args: Args<'_>) -> Box<[Bytes]> {
-    args.iter().take(args.len() - 1).skip(1).map(Bytes::copy_from_slice).collect()
+    owned(args.iter().take(args.len() - 1).skip(1))
 }
 
-/// `timeout numkeys key... WORD [COUNT count]`, without the first.
-struct Counted<'a> {
-    keys: Box<[Bytes]>,
-    word: &'a [u8],
-    count: u64,
-}
-
-fn counted(args: Args<'_>) -> Result<Counted<'_>, CommandError> {
-    let keys = parse::at_least_one(&args[2], "ERR numkeys should be greater than 0")?;
-    let end_at =
-        usize::try_from(keys).ok().and_then(|keys| keys.checked_add(3)).filter(|at| *at < args.len());
-    let word = end_at.and_then(|at| args.get(at));
-    let (Some(end_at), Some(word)) = (end_at, word) else { return Err(CommandError::Syntax) };
-    let mut count = None;
-    let mut options = Options::from(args, end_at + 1);
-    while let Some(word) = options.next() {
-        if count.is_some() || !is(word, "count") {
-            return Err(CommandError::Syntax);
-        }
-        count = Some(parse::at_least_one(options.value()?, "ERR count should be greater than 0")?);
-    }
-    let keys = args.iter().take(end_at).skip(3).map(Bytes::copy_from_slice).collect();
-    Ok(Counted { keys, word, count: count.unwrap_or(1) })
+/// Keys that are kept while somebody waits.
+fn owned<'a>(keys: impl Iterator<Item = &'a [u8]>) -> Box<[Bytes]> {
+    keys.map(Bytes::copy_from_slice).collect()
 }
 
 #[cfg(test)]
@@ -117,6 +96,7 @@ mod tests {
             "BLPOP q inf" => "-ERR timeout is out of range", "WAIT 1 -1" => "-ERR timeout is negative", "WAIT x 1" => "-ERR value is not an integer or out of range",
             "WAIT 1 9223372036854775807" => "-ERR timeout is out of range", "BLMPOP 0 0 q LEFT" => "-ERR numkeys should be greater than 0", "BLMPOP 0 2 q LEFT" => "-ERR syntax error",
             "BLMPOP x 1 q LEFT" => "-ERR timeout is not a float or out of range", "BLMPOP 0 1 q UP" => "-ERR syntax error", "BZMPOP 0 1 q MIN COUNT 0" => "-ERR count should be greater than 0",
+            "BLMPOP 0 1 q UP COUNT 0" => "-ERR syntax error", "BZMPOP 0 1 q UP COUNT 0" => "-ERR syntax error",
             "WAITAOF 2 0 0" => "-ERR value is out of range, value must between 0 and 1"
         }
     }

@@ -3,16 +3,14 @@
 use bytes::Bytes;
 use modb_net::resp::Args;
 
-use super::{
-    ALL_BUT_LAST, COUNTED, Counted, WAITS_COUNTED, WAITS_FAST, counted, do_or_wait, keys_before_timeout,
-};
+use super::{ALL_BUT_LAST, COUNTED, WAITS_COUNTED, WAITS_FAST, do_or_wait, keys_before_timeout, owned};
+use crate::command::language::counted::Counted;
 use crate::command::language::error::CommandError;
-use crate::command::language::parse::is;
 use crate::command::language::reply::Reply;
 use crate::command::language::until::{What, timeout_in_seconds};
 use crate::command::machine::context::Ctx;
 use crate::command::machine::spec::Spec;
-use crate::command::sorted_sets::take;
+use crate::command::sorted_sets::{is_highest, take};
 use crate::data::{Kind, SortedSet, Tx};
 
 #[rustfmt::skip]
@@ -80,11 +78,7 @@ fn pop(ctx: &mut Ctx<'_, '_>, args: Args<'_>, highest: bool) -> Result<Reply, Co
 
 fn bzmpop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let timeout_ms = timeout_in_seconds(&args[1])?;
-    let Counted { keys, word, count } = counted(args)?;
-    let highest = match word {
-        word if is(word, "min") => false,
-        word if is(word, "max") => true,
-        _ => return Err(CommandError::Syntax),
-    };
-    do_or_wait(ctx, Take { keys, highest, count: Some(count) }, timeout_ms, Reply::NullArray)
+    let asked = Counted::parse(args, 2, is_highest)?;
+    let take = Take { keys: owned(asked.keys(args)), highest: asked.word, count: Some(asked.count) };
+    do_or_wait(ctx, take, timeout_ms, Reply::NullArray)
 }
