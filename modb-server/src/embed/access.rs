@@ -32,6 +32,35 @@ pub trait Calls {
     ) -> Result<R, Error>;
 }
 
+/// How the calls of a handle reach its collection, which is a `$tree`: `read` works with what is there, and answers with the default
+/// where there is none; `write` works with what is there or with an empty one, and keeps it.
+macro_rules! reads_and_writes {
+    ($tree:ident) => {
+        fn read<R: Default>(
+            &self,
+            work: impl FnOnce(&mut $tree<'_>, &mut Tx<'_>) -> Result<R, Error>,
+        ) -> Result<R, Error> {
+            self.access.read(&self.key, |ops, key| match $tree::find(&mut ops.tx, ops.index, key)? {
+                Some(mut tree) => work(&mut tree, &mut ops.tx),
+                None => Ok(R::default()),
+            })
+        }
+
+        fn write<R>(
+            &self,
+            work: impl FnOnce(&mut $tree<'_>, &mut Tx<'_>) -> Result<R, Error>,
+        ) -> Result<R, Error> {
+            self.access.write(&self.key, |ops, key| {
+                let mut tree = $tree::open(&mut ops.tx, ops.index, key)?;
+                let done = work(&mut tree, &mut ops.tx)?;
+                tree.save(&mut ops.tx)?;
+                Ok(done)
+            })
+        }
+    };
+}
+pub(super) use reads_and_writes;
+
 impl Calls for Keyspace {
     fn read<R>(
         &self,

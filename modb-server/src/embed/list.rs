@@ -3,7 +3,7 @@
 use std::ops::{Bound, RangeBounds};
 
 use super::Keyspace;
-use super::access::Access;
+use super::access::{Access, reads_and_writes};
 use super::walk::{STEP_ELEMENTS, Walk};
 use crate::data::{End, List as Tree, Tx};
 use crate::error::Error;
@@ -41,27 +41,7 @@ impl<A: Access> List<A> {
         Self { access, key }
     }
 
-    fn read<R: Default>(
-        &self,
-        work: impl FnOnce(&mut Tree<'_>, &mut Tx<'_>) -> Result<R, Error>,
-    ) -> Result<R, Error> {
-        self.access.read(&self.key, |ops, key| match Tree::find(&mut ops.tx, ops.index, key)? {
-            Some(mut list) => work(&mut list, &mut ops.tx),
-            None => Ok(R::default()),
-        })
-    }
-
-    fn write<R>(
-        &self,
-        work: impl FnOnce(&mut Tree<'_>, &mut Tx<'_>) -> Result<R, Error>,
-    ) -> Result<R, Error> {
-        self.access.write(&self.key, |ops, key| {
-            let mut list = Tree::open(&mut ops.tx, ops.index, key)?;
-            let done = work(&mut list, &mut ops.tx)?;
-            list.save(&mut ops.tx)?;
-            Ok(done)
-        })
-    }
+    reads_and_writes!(Tree);
 
     fn push(&self, end: End, element: &[u8]) -> Result<u64, Error> {
         self.write(|list, tx| {

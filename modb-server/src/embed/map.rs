@@ -3,7 +3,7 @@
 use std::ops::{Bound, RangeBounds};
 
 use super::Keyspace;
-use super::access::Access;
+use super::access::{Access, reads_and_writes};
 use super::walk::{STEP_ELEMENTS, Walk};
 use crate::data::{Among, DataError, Map as Tree, Tx};
 use crate::error::Error;
@@ -41,24 +41,11 @@ impl<A: Access> Map<A> {
         Self { access, key }
     }
 
-    fn read<R: Default>(
-        &self,
-        work: impl FnOnce(&mut Tree<'_>, &mut Tx<'_>) -> Result<R, DataError>,
-    ) -> Result<R, Error> {
-        self.access.read(&self.key, |ops, key| match Tree::find(&mut ops.tx, ops.index, key)? {
-            Some(mut map) => Ok(work(&mut map, &mut ops.tx)?),
-            None => Ok(R::default()),
-        })
-    }
+    reads_and_writes!(Tree);
 
     /// Gives a key a value, or takes it away.
     fn put(&self, key: &[u8], value: Option<&[u8]>) -> Result<Option<Value>, Error> {
-        self.access.write(&self.key, |ops, map| {
-            let mut map = Tree::open(&mut ops.tx, ops.index, map)?;
-            let was = map.put(&mut ops.tx, key, value)?;
-            map.save(&mut ops.tx)?;
-            Ok(was.map(Value::from))
-        })
+        self.write(|map, tx| Ok(map.put(tx, key, value)?.map(Value::from)))
     }
 
     /// The value of a key.
@@ -106,7 +93,7 @@ impl<A: Access> Map<A> {
     /// # Errors
     /// As [`Map::get`].
     pub fn rank(&self, key: impl AsRef<[u8]>) -> Result<u64, Error> {
-        self.read(|map, tx| map.rank(tx, Among::Before(key.as_ref())))
+        self.read(|map, tx| Ok(map.rank(tx, Among::Before(key.as_ref()))?))
     }
 
     /// The key of a rank with its value, counted from 0; in a time that does not grow with their number.
@@ -114,7 +101,7 @@ impl<A: Access> Map<A> {
     /// # Errors
     /// As [`Map::get`].
     pub fn nth(&self, rank: u64) -> Result<Option<(Value, Value)>, Error> {
-        self.read(|map, tx| nth(map, tx, rank))
+        self.read(|map, tx| Ok(nth(map, tx, rank)?))
     }
 
     /// The first key with its value.
@@ -131,7 +118,7 @@ impl<A: Access> Map<A> {
     /// As [`Map::get`].
     pub fn last(&self) -> Result<Option<(Value, Value)>, Error> {
         self.read(|map, tx| match map.len().checked_sub(1) {
-            Some(rank) => nth(map, tx, rank),
+            Some(rank) => Ok(nth(map, tx, rank)?),
             None => Ok(None),
         })
     }

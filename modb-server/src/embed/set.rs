@@ -1,7 +1,7 @@
 //! Sets: members, under one key of the database.
 
 use super::Keyspace;
-use super::access::Access;
+use super::access::{Access, reads_and_writes};
 use super::walk::{STEP_ELEMENTS, Walk};
 use crate::data::{Set as Tree, Tx};
 use crate::error::Error;
@@ -38,27 +38,7 @@ impl<A: Access> Set<A> {
         Self { access, key }
     }
 
-    fn read<R: Default>(
-        &self,
-        work: impl FnOnce(&mut Tree<'_>, &mut Tx<'_>) -> Result<R, Error>,
-    ) -> Result<R, Error> {
-        self.access.read(&self.key, |ops, key| match Tree::find(&mut ops.tx, ops.index, key)? {
-            Some(mut set) => work(&mut set, &mut ops.tx),
-            None => Ok(R::default()),
-        })
-    }
-
-    fn write<R>(
-        &self,
-        work: impl FnOnce(&mut Tree<'_>, &mut Tx<'_>) -> Result<R, Error>,
-    ) -> Result<R, Error> {
-        self.access.write(&self.key, |ops, key| {
-            let mut set = Tree::open(&mut ops.tx, ops.index, key)?;
-            let done = work(&mut set, &mut ops.tx)?;
-            set.save(&mut ops.tx)?;
-            Ok(done)
-        })
-    }
+    reads_and_writes!(Tree);
 
     /// Whether this is a member.
     ///

@@ -3,7 +3,7 @@
 use std::ops::{Bound, RangeBounds};
 
 use super::Keyspace;
-use super::access::Access;
+use super::access::{Access, reads_and_writes};
 use super::walk::{STEP_ELEMENTS, Walk};
 use crate::data::{DataError, ScoreBounds, ScoreEdge, SortedSet as Tree, Tx};
 use crate::error::Error;
@@ -41,27 +41,7 @@ impl<A: Access> SortedSet<A> {
         Self { access, key }
     }
 
-    fn read<R: Default>(
-        &self,
-        work: impl FnOnce(&mut Tree<'_>, &mut Tx<'_>) -> Result<R, Error>,
-    ) -> Result<R, Error> {
-        self.access.read(&self.key, |ops, key| match Tree::find(&mut ops.tx, ops.index, key)? {
-            Some(mut set) => work(&mut set, &mut ops.tx),
-            None => Ok(R::default()),
-        })
-    }
-
-    fn write<R>(
-        &self,
-        work: impl FnOnce(&mut Tree<'_>, &mut Tx<'_>) -> Result<R, Error>,
-    ) -> Result<R, Error> {
-        self.access.write(&self.key, |ops, key| {
-            let mut set = Tree::open(&mut ops.tx, ops.index, key)?;
-            let done = work(&mut set, &mut ops.tx)?;
-            set.save(&mut ops.tx)?;
-            Ok(done)
-        })
-    }
+    reads_and_writes!(Tree);
 
     /// The score of a member.
     ///
