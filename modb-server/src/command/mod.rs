@@ -391,7 +391,7 @@ fn outcome(reply: Result<Reply, CommandError>, committed: Committed, tally: &Tal
 }
 
 /// The stripes that the rule asks for.
-#[inline]
+#[inline(always)]
 fn need(spec: &Spec, args: Args<'_>, client: &Client, data: &Data) -> Need {
     if spec.flags.has(Flags::ALL_KEYS) {
         return Need::everything();

@@ -10,9 +10,13 @@ use modb_net::Seq;
 use super::{Data, Tx};
 use crate::messages::{Frame, Rooms};
 
+/// What is told, if anything is: most tell nothing, and carry a pointer.
+#[derive(Default)]
+pub(super) struct Telling(Option<Box<Told>>);
+
 /// Messages, and the room for them.
 #[derive(Default)]
-pub(super) struct Telling {
+struct Told {
     messages: Vec<Arc<Frame>>,
     rooms: Rooms,
     /// How many messages there were at the last savepoint.
@@ -22,20 +26,25 @@ pub(super) struct Telling {
 impl Telling {
     /// The next of several commands begins.
     pub(super) fn save(&mut self) {
-        self.saved = self.messages.len();
+        if let Some(told) = &mut self.0 {
+            told.saved = told.messages.len();
+        }
     }
 
     /// What the last command has told is taken back.
     pub(super) fn roll_back(&mut self) {
-        self.messages.truncate(self.saved);
+        if let Some(told) = &mut self.0 {
+            told.messages.truncate(told.saved);
+        }
     }
 
     /// Posts what there is: it tells of the commit `held`.
     #[inline]
     pub(super) fn post(&mut self, data: &Data, held: Seq) {
-        if !self.messages.is_empty() {
-            let Self { messages, rooms, .. } = std::mem::take(self);
-            data.exchange.post(messages, held, rooms);
+        if let Some(told) = self.0.take()
+            && !told.messages.is_empty()
+        {
+            data.exchange.post(told.messages, held, told.rooms);
         }
     }
 }
@@ -43,18 +52,20 @@ impl Telling {
 impl Tx<'_> {
     /// Has `message` told to those who listen, once this is applied.
     pub(crate) fn announce(&mut self, message: Frame) {
-        self.telling.messages.push(Arc::new(message));
+        self.telling.0.get_or_insert_default().messages.push(Arc::new(message));
     }
 
     /// What is to be told so far.
     #[inline]
     pub(crate) fn messages(&self) -> &[Arc<Frame>] {
-        &self.telling.messages
+        self.telling.0.as_ref().map_or(&[], |told| &told.messages)
     }
 
     /// Has what is to be told go into `rooms`. Without, it goes all the same.
     pub(crate) fn tell_in(&mut self, rooms: Rooms) {
-        self.telling.rooms = rooms;
+        if let Some(told) = &mut self.telling.0 {
+            told.rooms = rooms;
+        }
     }
 }
 

@@ -314,14 +314,17 @@ impl Worker {
     }
 
     /// Whether there is memory for what a request gathers before it is applied.
+    #[inline(always)]
     fn room_for_batch(&self, load: &Load, out: &mut Out<'_>) -> Room {
-        if !load.flags.has(Flags::WRITE) {
+        if !load.flags.has(Flags::WRITE) || load.batch_bytes() <= modb_net::Limits::SMALL_REPLY_BYTES {
             return Room::Free;
         }
+        self.room_for_large_batch(load, out)
+    }
+
+    #[cold]
+    fn room_for_large_batch(&self, load: &Load, out: &mut Out<'_>) -> Room {
         let bytes = load.batch_bytes();
-        if bytes <= modb_net::Limits::SMALL_REPLY_BYTES {
-            return Room::Free;
-        }
         let most = self.instance.settings.number("client-query-buffer-limit");
         if bytes > usize::try_from(most).unwrap_or(usize::MAX) {
             let (count, mib) = (load.words, bytes >> 20);
@@ -378,6 +381,7 @@ impl Worker {
     }
 
     /// How long the command took; notes it if it was slow. The end of one command is taken as the start of the next.
+    #[inline(always)]
     fn time(
         &self,
         args: Args<'_>,

@@ -43,7 +43,7 @@ impl Data {
     ///
     /// # Errors
     /// The need, with what belongs to it.
-    #[inline]
+    #[inline(always)]
     pub fn try_hold(&self, need: Need) -> Result<Held<'_>, Need> {
         let held = self.stripes.try_hold(need)?;
         if self.interests.reach_further() { self.try_hold_reach(held) } else { Ok(held) }
