@@ -187,14 +187,7 @@ impl Launch {
     /// # Panics
     /// If it does not end.
     pub fn start_on_port_expecting_refusal(&self, port: u16) -> Refusal {
-        let mut refusal = self.spawn(port).refusal();
-        for _ in 1..tool::WINE_ATTEMPTS {
-            if !tool::wine_has_failed(&refusal.output) {
-                break;
-            }
-            refusal = self.spawn(port).refusal();
-        }
-        refusal
+        tool::despite_wine(|| self.spawn(port).refusal(), |refusal| &refusal.output)
     }
 
     fn free_port(&self) -> u16 {

@@ -51,13 +51,23 @@ pub fn spawn(command: &mut Command) -> Child {
     }
 }
 
-/// How often a program is started for which Wine itself fails.
-pub(crate) const WINE_ATTEMPTS: usize = 5;
-
 /// Whether what was printed is a complaint of Wine's own, whose server has refused the process before the program began: it
 /// happens now and then where a process is started from outside of Wine.
 pub(crate) fn wine_has_failed(printed: &str) -> bool {
     printed.starts_with("wine client error:")
+}
+
+/// What `run` makes of a program, which it starts again where Wine itself has failed; `printed` is what the program has said.
+pub(crate) fn despite_wine<T>(mut run: impl FnMut() -> T, printed: impl Fn(&T) -> &str) -> T {
+    const ATTEMPTS: usize = 5;
+    let mut ran = run();
+    for _ in 1..ATTEMPTS {
+        if !wine_has_failed(printed(&ran)) {
+            break;
+        }
+        ran = run();
+    }
+    ran
 }
 
 /// Runs `command` with `input` on its stdin.
@@ -65,14 +75,7 @@ pub(crate) fn wine_has_failed(printed: &str) -> bool {
 /// # Panics
 /// If it cannot start, or has not ended after `limit`; it is killed then.
 pub fn run(command: &mut Command, input: &[u8], limit: Duration) -> Outcome {
-    let mut outcome = run_once(command, input, limit);
-    for _ in 1..WINE_ATTEMPTS {
-        if !wine_has_failed(&outcome.stderr) {
-            break;
-        }
-        outcome = run_once(command, input, limit);
-    }
-    outcome
+    despite_wine(|| run_once(command, input, limit), |outcome| &outcome.stderr)
 }
 
 fn run_once(command: &mut Command, input: &[u8], limit: Duration) -> Outcome {
