@@ -261,13 +261,26 @@ pub(crate) fn publishers_of_more_than_waits_anywhere_are_held_up_and_nothing_is_
                 let mut peer = server.peer();
                 let text = vec![b'a' + publisher as u8; BYTES];
                 // All at once: what is behind a request that is held up waits with it.
-                let requests =
-                    [encode([&b"PUBLISH"[..], b"large", &text]), encode(["PUBLISH", "small", "x"])];
+                let mut requests =
+                    vec![encode([&b"PUBLISH"[..], b"large", &text]), encode(["PUBLISH", "small", "x"])];
+                // One does it in transactions: a run that is held up has done nothing.
+                let in_transactions = publisher == 0;
+                if in_transactions {
+                    let with = [encode(["MULTI"]), encode(["INCR", "told"])];
+                    requests.splice(0..0, with);
+                    requests.push(encode(["EXEC"]));
+                }
                 for _ in 0..EACH {
                     peer.send(&requests.concat());
                 }
-                for reply in peer.replies(2 * EACH) {
-                    assert_eq!(reply.int(), 4);
+                let replies = peer.replies(requests.len() * EACH);
+                if in_transactions {
+                    for (n, replies) in (1..).zip(replies.chunks(requests.len())) {
+                        let exec = replies[requests.len() - 1].items();
+                        assert_eq!(exec, [Reply::Int(n), Reply::Int(4), Reply::Int(4)]);
+                    }
+                } else {
+                    assert!(replies.iter().all(|reply| reply.int() == 4));
                 }
             });
         }
