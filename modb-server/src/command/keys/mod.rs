@@ -6,8 +6,9 @@ pub(crate) mod sort;
 use modb_net::resp::Args;
 
 use crate::command::language::error::err;
-use crate::command::language::parse::{self, Options, int, is};
+use crate::command::language::parse::{self, Options, is};
 use crate::command::language::reply::MAX_REPLY_BYTES;
+use crate::command::language::walk::{Walk, walk};
 use crate::command::machine::help::{help_for, unreachable_parent};
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key, keys};
 use crate::command::{CommandError, Ctx, Reply};
@@ -19,9 +20,6 @@ const WRITE: &[Flags] = &[Flags::WRITE];
 const WRITE_FAST: &[Flags] = &[Flags::WRITE, Flags::FAST];
 const INSPECT: &[KeySpec] = &[keys(Access::Inspect, 1, 1)];
 const REMOVE: &[KeySpec] = &[keys(Access::Remove, 1, 1)];
-
-/// The most keys of one reply of `SCAN`, whatever `COUNT` says: it is only a hint.
-const MAX_SCAN_KEYS: usize = 100_000;
 
 #[rustfmt::skip]
 pub(super) static COMMANDS: [Spec; 13] = [
@@ -111,30 +109,21 @@ fn all_keys(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
 }
 
 fn scan(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    let Some(cursor) = crate::command::language::walk::cursor(&args[1]) else {
-        return err("ERR invalid cursor");
-    };
-    let (mut pattern, mut count, mut only) = (None, 10, None);
-    let mut options = Options::from(args, 2);
-    while let Some(word) = options.next() {
-        let value = options.value()?;
-        if is(word, "match") {
-            pattern = Some(value);
-        } else if is(word, "count") {
-            count = usize::try_from(int(value)?).ok().filter(|n| *n > 0).ok_or(CommandError::Syntax)?;
-        } else if is(word, "type") {
+    let mut only = None;
+    let asked = Walk::parse_with(args, 1, |word, value| {
+        let is_type = is(word, "type");
+        if is_type {
             only = Some(value);
-        } else {
-            return Err(CommandError::Syntax);
         }
-    }
-    let page = ctx.tx.scan(ctx.db(), cursor, count.min(MAX_SCAN_KEYS))?;
+        is_type
+    })?;
+    let page = ctx.tx.scan(ctx.db(), asked.cursor, asked.count)?;
     let wanted = page.keys.into_iter().filter(|(key, record)| {
-        pattern.is_none_or(|pattern| glob_matches(pattern, key, false))
+        asked.pattern.is_none_or(|pattern| glob_matches(pattern, key, false))
             && only.is_none_or(|kind| is(kind, record.head.kind.name()))
     });
     let found = wanted.map(|(key, _)| Reply::Bulk(key)).collect();
-    Ok(Reply::Array(vec![Reply::string(page.cursor.to_string()), Reply::Array(found)]))
+    Ok(walk(page.cursor, Reply::Array(found)))
 }
 
 fn random_key(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {

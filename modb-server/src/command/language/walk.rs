@@ -1,12 +1,11 @@
-//! What `HSCAN`, `SSCAN` and `ZSCAN` have in common: their options and their reply. Pure.
+//! What `SCAN`, `HSCAN`, `SSCAN` and `ZSCAN` have in common: their options and their reply. Pure.
 
 use modb_net::resp::Args;
 
-use crate::command::language::error::err;
 use crate::command::language::parse::{Options, int, is};
 use crate::command::{CommandError, Reply};
 
-/// Elements of a collection that one call returns at most, whatever `COUNT` says: it is only a hint.
+/// Keys, or elements of a collection, that one call returns at most, whatever `COUNT` says: it is only a hint.
 const MAX_ELEMENTS: usize = 100_000;
 
 /// What was asked for.
@@ -19,7 +18,16 @@ pub(crate) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Reads the cursor at argument `at` and the options behind it.
     pub(crate) fn parse(args: Args<'a>, at: usize) -> Result<Self, CommandError> {
-        let Some(cursor) = cursor(&args[at]) else { return err("ERR invalid cursor") };
+        Self::parse_with(args, at, |_, _| false)
+    }
+
+    /// As [`Walk::parse`], where there are more options: `other` takes those that it knows.
+    pub(crate) fn parse_with(
+        args: Args<'a>,
+        at: usize,
+        mut other: impl FnMut(&[u8], &'a [u8]) -> bool,
+    ) -> Result<Self, CommandError> {
+        let cursor = cursor_at(args, at)?;
         let (mut pattern, mut count) = (None, 10);
         let mut options = Options::from(args, at + 1);
         while let Some(word) = options.next() {
@@ -28,7 +36,7 @@ impl<'a> Walk<'a> {
                 pattern = Some(value);
             } else if is(word, "count") {
                 count = usize::try_from(int(value)?).ok().filter(|n| *n > 0).ok_or(CommandError::Syntax)?;
-            } else {
+            } else if !other(word, value) {
                 return Err(CommandError::Syntax);
             }
         }
@@ -37,7 +45,7 @@ impl<'a> Walk<'a> {
 }
 
 /// As `strtoul` has it: what is read ends at a zero byte, nothing at all is 0, and negative numbers count from the end.
-pub(crate) fn cursor(arg: &[u8]) -> Option<u64> {
+fn cursor(arg: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(arg.split(|byte| *byte == 0).next()?).ok()?;
     match text.strip_prefix('-') {
         _ if text.is_empty() => Some(0),
