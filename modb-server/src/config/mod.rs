@@ -4,6 +4,7 @@
 //! `params`. Pure, but for the `cli` feature, whose modules read arguments and a file.
 //! Invariant: every value that is kept has passed its parameter's check.
 
+mod amount;
 #[cfg(feature = "cli")]
 pub mod args;
 #[cfg(feature = "cli")]

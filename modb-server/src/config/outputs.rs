@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use modb_net::OutputLimits;
 
+use super::amount::memory;
+
 /// The classes, and what others call them.
 const CLASSES: [(&str, &[&str]); 3] =
     [("normal", &["normal"]), ("slave", &["slave", "replica"]), ("pubsub", &["pubsub"])];
@@ -66,7 +68,7 @@ fn read(value: &str) -> Option<[Limit; CLASSES.len()]> {
 }
 
 fn limit(words: &[&str]) -> Option<Limit> {
-    let bytes = |word: &str| u64::try_from(super::values::memory(word)?).ok();
+    let bytes = |word: &str| u64::try_from(memory(word)?).ok();
     Some([bytes(words[0])?, bytes(words[1])?, words[2].parse().ok()?])
 }
 

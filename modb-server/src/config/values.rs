@@ -2,6 +2,7 @@
 
 use crate::store::EngineKind;
 
+use super::amount::memory;
 use super::{ConfigError, Kind, Param};
 
 /// The value in the form in which `CONFIG GET` shows it; `before`: the one that it replaces.
@@ -84,22 +85,6 @@ pub(super) fn check(param: &'static Param, value: &str, before: &str) -> Result<
             _ => invalid(why.to_owned()),
         },
     }
-}
-
-/// Bytes, as Redis reads amounts of memory: `1k` is 1,000 and `1kb` is 1,024.
-pub(super) fn memory(value: &str) -> Option<i64> {
-    let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
-    let unit = match value[digits..].to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" => 1000,
-        "kb" => 1 << 10,
-        "m" => 1_000_000,
-        "mb" => 1 << 20,
-        "g" => 1_000_000_000,
-        "gb" => 1 << 30,
-        _ => return None,
-    };
-    value[..digits].parse::<i64>().ok()?.checked_mul(unit)
 }
 
 /// How many letters must be changed, added or removed to make `b` of `a` (Levenshtein's distance).

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use super::stripes::{self, STRIPES};
-pub(super) use serve::Ready;
+pub(super) use touched::Ready;
 use waiting::Waiting;
 pub use waiting::{Places, Waiter};
 use watch::Watcher;

@@ -7,19 +7,9 @@ use std::collections::VecDeque;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::touched::Touched;
+use super::touched::{Ready, Touched};
 use super::{Interests, Spot, Waiter};
 use crate::data::Tx;
-
-/// A key that may have something for those who wait for it.
-#[derive(Debug)]
-pub(in crate::data) struct Ready {
-    pub(super) hash: u64,
-    pub(super) database: u32,
-    pub(super) key: Bytes,
-}
 
 impl Interests {
     /// The first who waits for a key, or the first after this one.

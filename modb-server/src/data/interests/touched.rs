@@ -6,7 +6,6 @@
 use bytes::Bytes;
 
 use super::AtKey;
-use super::serve::Ready;
 use super::watch::Watcher;
 use crate::data::layout::{Place, Record};
 use crate::data::writes::key_of;
@@ -19,6 +18,14 @@ pub(in crate::data) struct Touched {
     keys: Vec<Key>,
     remapped: Vec<Remap>,
     now_ms: u64,
+}
+
+/// A key that may have something for those who wait for it.
+#[derive(Debug)]
+pub(in crate::data) struct Ready {
+    pub(super) hash: u64,
+    pub(super) database: u32,
+    pub(super) key: Bytes,
 }
 
 /// A key record, and whether the batch removes it.

@@ -17,11 +17,13 @@ mod stripe;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod waiter;
 
 use marks::Marks;
 pub use parker::Parker;
 use ticket::Locks;
-pub use ticket::{Ticket, Wake};
+pub use ticket::Ticket;
+pub use waiter::Wake;
 
 /// What the parts are made of, so that the model checker's can take its place (`model.rs`).
 mod sync {

@@ -51,11 +51,16 @@ mod stripe;
 #[allow(unreachable_pub, dead_code, reason = "the same code, used elsewhere")]
 #[expect(clippy::duplicate_mod, reason = "the same code over other atomics")]
 mod ticket;
+#[path = "waiter.rs"]
+#[allow(unreachable_pub, dead_code, reason = "the same code, used elsewhere")]
+#[expect(clippy::duplicate_mod, reason = "the same code over other atomics")]
+mod waiter;
 
 use loom::sync::atomic::AtomicU64;
 use loom::sync::{Condvar, Mutex};
 use marks::Marks;
-use ticket::{Locks, Wake};
+use ticket::Locks;
+use waiter::Wake;
 
 use super::Access;
 use crate::sys::model_tests;

@@ -17,7 +17,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::Access;
 use super::sync::{AtomicU32, Mutex, MutexGuard, Ordering, Pace};
-use super::ticket::Waiter;
+use super::waiter::{Handed, Waiter};
 
 /// Held by one alone.
 const ALONE: u32 = 1;
@@ -231,14 +231,4 @@ impl Queue {
     pub(super) fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
-}
-
-/// What one has after he was handed a stripe.
-pub(super) enum Handed {
-    /// It was the only one, or the last.
-    All,
-    /// It was the first of several.
-    First,
-    /// Neither.
-    Another,
 }

@@ -8,46 +8,9 @@
 use std::sync::Arc;
 
 use super::Access;
-use super::stripe::{Handed, Queue, Stripe, Task};
-use super::sync::{AtomicBool, AtomicUsize, MutexGuard, Ordering, Patience};
-
-/// Called when one who waits should look again: from any thread, often, and also when he has gone.
-pub trait Wake: Send + Sync {
-    /// Has [`Ticket`]'s owner look again, soon.
-    fn wake(&self);
-}
-
-/// A command that waits.
-pub(super) struct Waiter {
-    pub(super) access: Access,
-    /// Ascending.
-    stripes: Box<[u16]>,
-    /// How many were not handed over yet.
-    missing: AtomicUsize,
-    /// One was handed over: from then on it takes none itself.
-    handed: AtomicBool,
-    wake: Box<dyn Wake>,
-}
-
-impl Waiter {
-    pub(super) fn is_handed(&self) -> bool {
-        self.handed.load(Ordering::Acquire)
-    }
-
-    /// A stripe is his now.
-    pub(super) fn hand(&self) -> Handed {
-        let first = !self.handed.swap(true, Ordering::AcqRel);
-        match self.missing.fetch_sub(1, Ordering::AcqRel) {
-            1 => Handed::All,
-            _ if first => Handed::First,
-            _ => Handed::Another,
-        }
-    }
-
-    fn has_all(&self) -> bool {
-        self.missing.load(Ordering::Acquire) == 0
-    }
-}
+use super::stripe::{Queue, Stripe, Task};
+use super::sync::{MutexGuard, Patience};
+use super::waiter::{Waiter, Wake};
 
 /// All stripes.
 #[derive(Clone)]
@@ -94,9 +57,9 @@ impl Locks {
     fn perform(&self, mut tasks: Vec<Task>) {
         while let Some(task) = tasks.pop() {
             match task {
-                Task::Wake(waiter) => waiter.wake.wake(),
+                Task::Wake(waiter) => waiter.wake(),
                 Task::HandTheRest(waiter) => {
-                    for &stripe in &waiter.stripes {
+                    for &stripe in waiter.stripes() {
                         let stripe = &self.0[usize::from(stripe)];
                         stripe.pass_on(&mut stripe.queue(), None, &mut tasks);
                     }
@@ -132,9 +95,7 @@ impl Locks {
             return Ok(());
         };
         let mut tasks = Vec::new();
-        let missing = AtomicUsize::new(stripes.len());
-        let waiter = Waiter { access, stripes, missing, handed: AtomicBool::new(false), wake };
-        let waiter = Arc::new(waiter);
+        let waiter = Arc::new(Waiter::new(access, stripes, wake));
         for (at, (stripe, queue)) in wanted.iter().zip(&mut queues).enumerate() {
             if at < blocked {
                 stripe.pass_on(queue, Some(access), &mut tasks);
@@ -171,7 +132,7 @@ pub struct Ticket {
 impl Ticket {
     /// What it waits for.
     pub fn stripes(&self) -> &[u16] {
-        &self.waiter.stripes
+        self.waiter.stripes()
     }
 
     /// The stripes, and how they are held, if they can be had now: they are the caller's then, who gives them back.
@@ -187,7 +148,7 @@ impl Ticket {
         } else {
             return Err(self);
         }
-        Ok((self.waiter.stripes.clone(), self.waiter.access))
+        Ok((self.waiter.stripes().into(), self.waiter.access))
     }
 
     /// Takes all of them as one who was told that they are free.
@@ -197,9 +158,9 @@ impl Ticket {
         loop {
             let stripe_at = |at: u16| &locks.0[usize::from(at)];
             let taken =
-                waiter.stripes.iter().take_while(|&&at| take_soon(stripe_at(at), access, true)).count();
-            let Some(&blocked) = waiter.stripes.get(taken) else { return true };
-            waiter.stripes[..taken].iter().for_each(|&at| locks.give_back(at, access));
+                waiter.stripes().iter().take_while(|&&at| take_soon(stripe_at(at), access, true)).count();
+            let Some(&blocked) = waiter.stripes().get(taken) else { return true };
+            waiter.stripes()[..taken].iter().for_each(|&at| locks.give_back(at, access));
             // Under the lock: whoever gives it back tells after this, or it is free already.
             let mut queue = stripe_at(blocked).queue();
             let in_queue = queue.tell_again(waiter);
@@ -213,7 +174,7 @@ impl Ticket {
     /// been handed to it meanwhile: then it has that twice.)
     fn leave(&self) {
         let mut tasks = Vec::new();
-        for &at in &self.waiter.stripes {
+        for &at in self.waiter.stripes() {
             let stripe = &self.locks.0[usize::from(at)];
             if !stripe.leave(&mut stripe.queue(), &self.waiter, &mut tasks) {
                 self.locks.give_back(at, self.waiter.access);
@@ -225,7 +186,7 @@ impl Ticket {
 
 impl std::fmt::Debug for Ticket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Ticket").field(&self.waiter.stripes).finish()
+        f.debug_tuple("Ticket").field(&self.stripes()).finish()
     }
 }
 
