@@ -1,0 +1,383 @@
+//! How a command is executed: takes the stripes that it needs, runs it, commits, gives them back; and how one goes on that had
+//! to wait.
+//!
+//! Invariants: a command takes no stripe itself (the rule of docs/ARCHITECTURE.md is applied here, for all); its writes are
+//! one batch, applied before its stripes are given back; its reply is encoded only after that.
+
+#[cfg(test)]
+use std::time::Instant;
+
+use modb_net::Seq;
+use modb_net::resp::Args;
+
+use super::machine::errands::{On, Waits};
+use super::transactions;
+use crate::command::{
+    Begun, Client, CommandError, Ctx, Flags, Instance, Load, Network, Reply, Resolved, Spec, TABLE,
+};
+use crate::data::{Committed, Data, Held, Need, Parker, Tally, Ticket, Tx, Wake, ensure_memory};
+use crate::messages::Rooms;
+
+/// Space that is used again for every command of a worker.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    key: Vec<u8>,
+    /// What the command that is being executed has waited for, to tell others.
+    rooms: Rooms,
+}
+
+/// The outcome of a command.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What to answer.
+    pub reply: Result<Reply, CommandError>,
+    /// What the reply has to wait for.
+    pub committed: Committed,
+}
+
+/// Finds the command of a request of a client, or says why it cannot be executed: then nothing of what the client has queued
+/// will be.
+///
+/// # Errors
+/// The error reply for an unknown command or a wrong number of arguments.
+pub fn resolve(args: Args<'_>, client: &mut Client) -> Result<Resolved, CommandError> {
+    TABLE.resolve(args).map_err(|error| refuse(args, client, error))
+}
+
+/// What a request is answered with that is not executed for this reason. Nothing of what the client has queued will be.
+#[cold]
+pub fn refuse(args: Args<'_>, client: &mut Client, error: CommandError) -> CommandError {
+    transactions::refuse(args, client, error)
+}
+
+/// What a request is weighed by before it may run.
+#[inline(always)]
+pub fn load(resolved: Resolved, args: Args<'_>, bytes: usize, client: &Client) -> Load {
+    let load = Load { flags: resolved.spec.flags, words: args.len(), bytes };
+    if load.flags.has(Flags::EXECUTES) { client.queued_load().unwrap_or(load) } else { load }
+}
+
+/// Who has a command executed.
+pub trait Host {
+    /// Whether there is room for a reply of so many bytes; asked before anything is committed, for large ones.
+    fn has_room(&self, bytes: usize) -> bool;
+
+    /// Makes what wakes him, if the command has to wait.
+    fn waker(&self) -> Box<dyn Wake>;
+}
+
+/// A thread that may sleep.
+impl Host for Parker {
+    fn has_room(&self, _: usize) -> bool {
+        true
+    }
+
+    fn waker(&self) -> Box<dyn Wake> {
+        Self::waker(self)
+    }
+}
+
+/// What a command is executed with, besides its arguments and the client.
+#[derive(Clone, Copy)]
+pub struct Env<'e> {
+    /// What all clients share.
+    pub instance: &'e Instance,
+    /// The other connections.
+    pub network: &'e dyn Network,
+    /// The counts of this worker.
+    pub tally: &'e Tally,
+    /// The time, in milliseconds since 1970.
+    pub now_ms: u64,
+    /// Who has it executed.
+    pub host: &'e dyn Host,
+    /// He may sleep until the store has room. Who may not has asked before.
+    pub may_sleep: bool,
+}
+
+/// Executes a resolved command: takes the stripes it needs, runs it, commits, gives them back.
+///
+/// # Errors
+/// It has to wait for something that others hold or do, and has changed nothing: to be [gone on](go_on) with once
+/// [`Host::waker`]'s was called.
+pub fn execute(
+    resolved: Resolved,
+    args: Args<'_>,
+    client: &mut Client,
+    env: &Env<'_>,
+    scratch: &mut Scratch,
+) -> Result<Outcome, Begun> {
+    let data = &env.instance.data;
+    env.tally.commands.bump();
+    client.info.touch(resolved.number, env.now_ms);
+    if client.is_in_multi() && !resolved.spec.flags.has(Flags::AT_ONCE) {
+        return Ok(outcome(
+            transactions::queue(resolved, args, client, env.instance),
+            Committed::default(),
+            env.tally,
+        ));
+    }
+    match data.try_hold(need(resolved.spec, args, client, data)) {
+        Ok(held) => run(resolved, args, client, env, scratch, held),
+        Err(need) => {
+            let held = data.hold_or_queue(need, &|| env.host.waker());
+            run_if_held(resolved, args, client, env, scratch, held)
+        }
+    }
+}
+
+/// Goes on with a request that had to wait.
+///
+/// # Errors
+/// It still has to, or again.
+#[cold]
+pub fn go_on(
+    begun: Begun,
+    args: Args<'_>,
+    client: &mut Client,
+    env: &Env<'_>,
+    scratch: &mut Scratch,
+) -> Result<Outcome, Begun> {
+    let Waits { resolved, on, rooms } = *begun.0;
+    let data = &env.instance.data;
+    match on {
+        On::Stripes(ticket) => {
+            scratch.rooms = rooms;
+            let held = data.hold_queued(ticket, &|| env.host.waker());
+            run_if_held(resolved, args, client, env, scratch, held)
+        }
+        On::Rooms if rooms.are_there() => {
+            scratch.rooms = rooms;
+            let held = data.hold(need(resolved.spec, args, client, data), &|| env.host.waker());
+            run_if_held(resolved, args, client, env, scratch, held)
+        }
+        On::Thread(done) => match done.take() {
+            // It may have another part.
+            Some(reply) => begin(resolved, reply, client, env, data.hold_sleeping(Need::NOTHING)),
+            None => Err(Begun::new(resolved, On::Thread(done), rooms)),
+        },
+        On::Others(waiting) => match waiting.take() {
+            Some((reply, committed)) => Ok(outcome(reply, committed, env.tally)),
+            None => Err(Begun::new(resolved, On::Others(waiting), rooms)),
+        },
+        On::Rooms => Err(Begun::new(resolved, On::Rooms, rooms)),
+    }
+}
+
+/// As [`execute`], for a thread that sleeps while it waits.
+#[cfg(test)]
+pub fn execute_sleeping(
+    resolved: Resolved,
+    args: Args<'_>,
+    client: &mut Client,
+    env: &Env<'_>,
+    scratch: &mut Scratch,
+    parker: &Parker,
+) -> Outcome {
+    let env = Env { may_sleep: true, ..*env };
+    if resolved.spec.flags.has(Flags::WRITE) {
+        // Before it holds what others want.
+        env.instance.data.store().wait_for_room();
+    }
+    let mut outcome = execute(resolved, args, client, &env, scratch);
+    loop {
+        match outcome {
+            Ok(outcome) => return outcome,
+            Err(begun) => {
+                match begun.deadline() {
+                    None => parker.wait(),
+                    Some((at, deadline)) => {
+                        if !parker.wait_for(at.saturating_duration_since(Instant::now())) {
+                            deadline.reach();
+                        }
+                    }
+                }
+                outcome = go_on(begun, args, client, &env, scratch);
+            }
+        }
+    }
+}
+
+/// What is done seldom, apart from [`execute`], which is short.
+#[cold]
+#[inline(never)]
+fn run_if_held<'d>(
+    resolved: Resolved,
+    args: Args<'_>,
+    client: &mut Client,
+    env: &Env<'d>,
+    scratch: &mut Scratch,
+    held: Result<Held<'d>, Ticket>,
+) -> Result<Outcome, Begun> {
+    match held {
+        Ok(held) => run(resolved, args, client, env, scratch, held),
+        Err(ticket) => Err(Begun::new(resolved, On::Stripes(ticket), std::mem::take(&mut scratch.rooms))),
+    }
+}
+
+/// Runs a command with its stripes.
+#[inline(always)]
+fn run<'d>(
+    resolved: Resolved,
+    args: Args<'_>,
+    client: &mut Client,
+    env: &Env<'d>,
+    scratch: &mut Scratch,
+    mut held: Held<'d>,
+) -> Result<Outcome, Begun> {
+    let spec = resolved.spec;
+    let &Env { instance, network, tally, now_ms, host, may_sleep } = env;
+    let data = &instance.data;
+    if spec.walks() {
+        // What it waited for is whole; it takes long, and needs no more.
+        held.give_back();
+    }
+    let frees = !spec.flags.has(Flags::DENYOOM);
+    let mut tx = Tx::new(data, &held, tally, &mut scratch.key, now_ms).freeing(frees).at_once(!may_sleep);
+    let mut reply = (spec.run)(&mut Ctx { tx: &mut tx, client, instance, network }, args);
+    if let Some(missed) = tx.missed() {
+        // It has changed nothing, and is run again.
+        drop(tx);
+        client.take_back();
+        let held = data.hold(data.need_more(held, missed), &|| host.waker());
+        return run_if_held(resolved, args, client, env, scratch, held);
+    }
+    let mut committed = Committed { read: tx.read_seq(), written: Seq::ZERO };
+    if let Ok(large) = &reply
+        && large.is_large()
+        && let Err(error) = has_room(large.bytes(), host)
+    {
+        reply = Err(error);
+    }
+    if reply.is_ok() && !tx.messages().is_empty() {
+        match room_to_tell(&tx, env, &mut scratch.rooms) {
+            Telling::Now(rooms) => tx.tell_in(rooms),
+            Telling::Later(rooms) => {
+                client.take_back();
+                return Err(Begun::new(resolved, On::Rooms, rooms));
+            }
+            Telling::NoMemory => reply = Err(CommandError::NoRoom),
+        }
+    }
+    if reply.is_ok() {
+        match tx.commit() {
+            Ok(done) => committed = done,
+            Err(error) => reply = Err(error.into()),
+        }
+    } else {
+        drop(tx);
+    }
+    if !scratch.rooms.is_empty() {
+        // Run again, it had nothing to tell.
+        scratch.rooms = Rooms::default();
+    }
+    if let Err(CommandError::InThread(_) | CommandError::Waits(_)) = &reply {
+        // Before the stripes are given back: what comes next comes to who waits.
+        return begin(resolved, reply, client, env, held);
+    }
+    held.end();
+    if spec.keys.is_empty() {
+        if spec.flags.has(Flags::READONLY) {
+            // It has seen a whole database.
+            committed.read = data.store().committed();
+        } else if spec.flags.has(Flags::EXECUTES) {
+            transactions::has_run(client, &mut reply);
+        }
+    }
+    Ok(outcome(reply, committed, tally))
+}
+
+/// Whether a large reply can be made now.
+#[cold]
+fn has_room(bytes: usize, host: &dyn Host) -> Result<(), CommandError> {
+    ensure_memory(bytes)?;
+    if host.has_room(bytes) { Ok(()) } else { Err(CommandError::NoRoom) }
+}
+
+/// Begins what a command has left to a thread, or waits for.
+#[cold]
+#[inline(never)]
+fn begin(
+    resolved: Resolved,
+    reply: Result<Reply, CommandError>,
+    client: &Client,
+    env: &Env<'_>,
+    held: Held<'_>,
+) -> Result<Outcome, Begun> {
+    let Env { instance, host, .. } = env;
+    let on = match reply {
+        Err(CommandError::InThread(work)) => {
+            On::Thread(instance.errands.begin(work, held.keep(), host.waker()))
+        }
+        Err(CommandError::Waits(until)) => {
+            let who = (client.info.id, client.database);
+            On::Others(instance.waiting.begin(*until, who, &instance.data, &held, host.waker()))
+        }
+        reply => return Ok(outcome(reply, Committed::default(), env.tally)),
+    };
+    Err(Begun::new(resolved, on, Rooms::default()))
+}
+
+/// Whether what a command tells others can be posted.
+enum Telling {
+    /// Into these rooms.
+    Now(Rooms),
+    /// Once they are there: it has changed nothing, and is run again.
+    Later(Rooms),
+    /// There is no memory for what will be written to them.
+    NoMemory,
+}
+
+/// Asks for room for what a command tells others, before it is applied.
+#[cold]
+#[inline(never)]
+fn room_to_tell(tx: &Tx<'_>, env: &Env<'_>, rooms: &mut Rooms) -> Telling {
+    let mut rooms = std::mem::take(rooms);
+    let tell = || {
+        let waker = env.host.waker();
+        Box::new(move || waker.wake()) as modb_net::Tell
+    };
+    let bytes = tx.data().exchange().reserve(tx.messages(), &mut rooms, &tell);
+    if !rooms.are_there() {
+        return Telling::Later(rooms);
+    }
+    if bytes > modb_net::Limits::SMALL_REPLY_BYTES && !env.host.has_room(bytes) {
+        return Telling::NoMemory;
+    }
+    Telling::Now(rooms)
+}
+
+fn outcome(reply: Result<Reply, CommandError>, committed: Committed, tally: &Tally) -> Outcome {
+    if reply.as_ref().is_err_and(|error| !matches!(error, CommandError::NoRoom)) {
+        tally.errors.bump();
+    }
+    Outcome { reply, committed }
+}
+
+/// The stripes that the rule asks for.
+#[inline(always)]
+fn need(spec: &Spec, args: Args<'_>, client: &Client, data: &Data) -> Need {
+    if spec.flags.has(Flags::ALL_KEYS) {
+        return Need::everything();
+    }
+    if let [only] = spec.keys
+        && let Some(index) = only.single()
+    {
+        let one_record = spec.flags.has(Flags::READONLY) && !spec.flags.has(Flags::MANY_RECORDS);
+        return if one_record { Need::NOTHING } else { data.need_one(&args[index]) };
+    }
+    if spec.keys.is_empty() {
+        return match () {
+            () if spec.walks() => data.need_to_walk(),
+            () if spec.flags.has(Flags::EXECUTES) => client.needs_to_execute(),
+            () => Need::NOTHING,
+        };
+    }
+    need_several(spec, args, data)
+}
+
+#[inline(never)]
+fn need_several(spec: &Spec, args: Args<'_>, data: &Data) -> Need {
+    let mut places = Vec::new();
+    spec.for_each_key(args, |index, _| places.push(index));
+    data.need_many(places.into_iter().map(|index| &args[index]))
+}
