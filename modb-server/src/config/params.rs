@@ -1,7 +1,6 @@
 //! The table of parameters. Pure.
 
 use super::ConfigError;
-use super::values::distance;
 
 /// What a parameter takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,3 +244,18 @@ pub const PARAMS: &[Param] = &[
     renamed("zset-max-ziplist-entries", kept("zset-max-listpack-entries", NUMBER, "128", INSIDE)),
     renamed("zset-max-ziplist-value", kept("zset-max-listpack-value", MEMORY, "64", INSIDE)),
 ];
+
+/// How many letters must be changed, added or removed to make `b` of `a` (Levenshtein's distance).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let replace = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replace.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -18,16 +18,12 @@ mod interests;
 pub mod layout;
 pub mod long_double;
 mod random_key;
-#[cfg(test)]
-mod savepoint_tests;
 mod scan;
 pub mod strings;
 mod stripes;
 mod tally;
-mod telling;
 mod tree;
 mod tx;
-mod writes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

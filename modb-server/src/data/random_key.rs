@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::layout::{self, Place, Record};
 use super::scan::CURSOR_SHIFT;
-use super::writes::key_of;
+use super::tx::key_of;
 use super::{Data, DataError, Tx, keys_counter};
 use crate::store::Write;
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::layout::{self, Place, Record};
-use super::writes::key_of;
+use super::tx::key_of;
 use super::{DataError, Tx};
 use crate::store::Write;
 

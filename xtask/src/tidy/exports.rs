@@ -75,6 +75,12 @@ impl Modules {
         target(&self.0, module, path)
     }
 
+    /// The module in which a path stands that leads to a thing.
+    pub(super) fn module_of(&self, path: &[String]) -> Vec<String> {
+        let inner = (0..=path.len()).take_while(|&n| self.0.contains_key(&path[..n])).last();
+        path[..inner.unwrap_or_default()].to_vec()
+    }
+
     /// Whether it is a name of this crate's.
     pub(super) fn defines(&self, path: &[String]) -> bool {
         path.split_last().is_some_and(|(name, module)| {

@@ -2,6 +2,7 @@
 //!
 //! Each rule is a function from files to findings, in a file with its tests; every rule has a test that shows it fire.
 
+mod circles;
 mod exports;
 mod floors;
 mod items;
@@ -98,7 +99,7 @@ pub(crate) fn findings() -> Result<Vec<Finding>> {
 }
 
 fn check(files: &[File]) -> Vec<Finding> {
-    let rules = [floors::check, platform::check, surface::check, text::check, links::check];
+    let rules = [floors::check, circles::check, platform::check, surface::check, text::check, links::check];
     let mut findings: Vec<_> = rules.iter().flat_map(|rule| rule(files)).collect();
     findings.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     findings

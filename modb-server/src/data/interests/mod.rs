@@ -20,6 +20,7 @@ mod tests;
 mod touched;
 mod waiting;
 mod watch;
+mod watcher;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -28,11 +29,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use super::stripes::{self, STRIPES};
-pub(super) use touched::Ready;
+pub(super) use touched::{Key, Ready, Remap, Touched};
 use waiting::Waiting;
 pub use waiting::{Places, Waiter};
-use watch::Watcher;
-pub use watch::{Told, Watch};
+pub use watch::Watch;
+pub use watcher::Told;
+use watcher::Watcher;
 
 /// All interests in the keys of a [`Data`](super::Data).
 #[derive(Clone)]
@@ -159,7 +161,7 @@ impl Interests {
     }
 
     /// Whether anybody is interested in a key of that name, in whatever database.
-    fn are_in(&self, hash: u64, key: &[u8]) -> bool {
+    pub(super) fn are_in(&self, hash: u64, key: &[u8]) -> bool {
         self.slot(hash).as_ref().is_some_and(|in_stripe| in_stripe.keys.contains_key(key))
     }
 

@@ -1,34 +1,12 @@
-//! Watching keys: a flag that is set by whoever changes one of them.
+//! Watching keys, from when it begins until it ends.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
+use super::watcher::{Told, Watcher};
 use super::{Interests, Spot};
 use crate::data::{DataError, Tx};
-
-/// Whether any of the keys that somebody watches was changed. Looked at under their stripes it is exact.
-#[derive(Debug, Default)]
-pub struct Told(AtomicBool);
-
-impl Told {
-    /// Whether one was changed.
-    pub fn is_told(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-
-    pub(super) fn tell(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-}
-
-/// One who watches a key.
-pub(super) struct Watcher {
-    pub(super) told: Arc<Told>,
-    /// The key had expired when he began to watch it: that it is removed then changes nothing.
-    pub(super) expired: bool,
-}
 
 /// A key that is watched until this is dropped.
 pub struct Watch {

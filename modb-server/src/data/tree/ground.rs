@@ -2,10 +2,8 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
-use super::{Fault, Splice, page};
-
-/// The name of a node below the root. The root has none; 0 is none.
-pub(in crate::data) type NodeNumber = u32;
+use super::page::{self, NodeNumber};
+use super::{Fault, Splice};
 
 /// Where pages are read and written.
 pub(in crate::data) trait Pages {

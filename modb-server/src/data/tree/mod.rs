@@ -30,12 +30,13 @@ mod verify;
 use bytes::Bytes;
 
 pub(super) use self::cursor::Cursor;
-pub(super) use self::ground::{Ground, Limits, NodeNumber, Numbers, Pages};
+pub(super) use self::ground::{Ground, Limits, Numbers, Pages};
 pub use self::order::Among;
 pub(super) use self::order::{
     Bound, Hashed, Listed, Order, Probe, Scored, Sorted, read_hashed, read_scored, read_sorted, scored_entry,
     sorted_entry,
 };
+pub(super) use self::page::NodeNumber;
 pub(super) use self::splice::Splice;
 
 /// A tree: its root node and what is known of the whole.

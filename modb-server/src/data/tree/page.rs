@@ -15,7 +15,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{Fault, NodeNumber};
+use super::Fault;
+
+/// The name of a node below the root. The root has none; 0 is none.
+pub(in crate::data) type NodeNumber = u32;
 
 pub(super) const FREE: u8 = 0;
 const LEAF: u8 = 1;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Data, End, Hash, List, Need, Set, SortedSet, Tally, Tx, check, layout};
+use crate::data::{Data, End, Hash, List, Need, Set, SortedSet, Tally, Tx, check, layout};
 use crate::store::{EngineKind, OpenOptions, Store, open};
 
 /// Members that need so many pages that they are written beside the data.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::layout::CollectionId;
+use crate::data::layout::CollectionId;
 use crate::store::Write;
 
 /// Up to this many pending writes are searched one by one; above, through a map.
@@ -147,7 +147,7 @@ impl Writes {
     }
 }
 
-pub(super) fn key_of(write: &Write) -> Option<&Bytes> {
+pub(in crate::data) fn key_of(write: &Write) -> Option<&Bytes> {
     match write {
         Write::Put(key, _) | Write::Delete(key) => Some(key),
         Write::Add(..) => None,

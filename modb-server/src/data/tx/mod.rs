@@ -5,63 +5,29 @@
 //! key without its stripe it looks at the mark; if that is set it fails, and is to be run again with the stripe. Invariants: a `Tx`
 //! sees its own writes; a key is written at most once per batch (the last write counts); dropped uncommitted, it has changed nothing.
 
+mod account;
+mod databases;
+mod entry;
+mod savepoint;
+#[cfg(test)]
+mod savepoint_tests;
+mod telling;
+mod touching;
+mod writes;
+
 use bytes::Bytes;
 use modb_net::Seq;
 
+pub use entry::Entry;
+use savepoint::Saved;
+use telling::Telling;
+use writes::Writes;
+pub(super) use writes::key_of;
+
 use super::interests::Ready;
 use super::layout::{self, CollectionId, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Place, Record};
-use super::writes::{Writes, key_of};
-use super::{
-    Committed, Data, DataError, Held, Missed, Tally, collection, ensure_memory, expiring_counter,
-    keys_counter,
-};
+use super::{Committed, Data, DataError, Held, Missed, Tally, collection, ensure_memory};
 use crate::store::{Batch, Counter, Write};
-
-/// A key as a `Tx` found it. Stale once the same key was written.
-#[derive(Debug)]
-pub struct Entry<'k> {
-    place: Place<'k>,
-    stored: Option<Record>,
-    expired: bool,
-}
-
-impl<'k> Entry<'k> {
-    /// The record, unless there is none or it has expired.
-    pub fn live(&self) -> Option<&Record> {
-        if self.expired { None } else { self.stored.as_ref() }
-    }
-
-    /// As [`Entry::live`], taken out.
-    pub fn into_live(self) -> Option<Record> {
-        if self.expired { None } else { self.stored }
-    }
-
-    /// Whether it is stored, and as good as absent.
-    pub(super) fn has_expired(&self) -> bool {
-        self.expired
-    }
-
-    /// Where it is.
-    pub(super) fn place(&self) -> &Place<'k> {
-        &self.place
-    }
-
-    /// The expiry of what is stored, expired or not.
-    pub(super) fn expires_at_ms(&self) -> Option<u64> {
-        self.stored.as_ref()?.head.expires_at_ms
-    }
-
-    /// A collection, with the expiry that the key has now if it `expires`.
-    pub(super) fn collection_head(&self, kind: Kind, expires: bool) -> Head {
-        let expires_at_ms = self.live().filter(|_| expires).and_then(|record| record.head.expires_at_ms);
-        Head { kind, ..Head::STRING }.expiring(expires_at_ms)
-    }
-
-    /// The key.
-    pub fn key(&self) -> &'k [u8] {
-        self.place.key
-    }
-}
 
 /// One command's view of the data.
 pub struct Tx<'a> {
@@ -82,7 +48,7 @@ pub struct Tx<'a> {
     read: Seq,
     missed: Option<Missed>,
     /// What is told to those who listen once this is applied.
-    pub(super) telling: super::telling::Telling,
+    telling: Telling,
     /// What is being built beside the data for this.
     sites: Vec<collection::Site>,
     /// Where the last of several commands began.
@@ -95,17 +61,6 @@ pub struct Tx<'a> {
     frees: bool,
     /// Whoever commits it may not sleep until the store has room.
     pub(super) at_once: bool,
-}
-
-/// What there was at a savepoint, besides the writes.
-#[derive(Default)]
-struct Saved {
-    added: Vec<(Counter, i64)>,
-    remapped: usize,
-    drops: bool,
-    soonest: u64,
-    sites: usize,
-    touched_inside: usize,
 }
 
 impl<'a> Tx<'a> {
@@ -131,7 +86,7 @@ impl<'a> Tx<'a> {
             soonest: u64::MAX,
             read: Seq::ZERO,
             missed: None,
-            telling: Default::default(),
+            telling: Telling::default(),
             sites: Vec::new(),
             saved: None,
             waits: false,
@@ -393,76 +348,6 @@ impl<'a> Tx<'a> {
         !entry.expired
     }
 
-    /// How many keys the database has, with what this `Tx` adds.
-    pub fn size(&self, database: u32) -> u64 {
-        self.sum(keys_counter(self.namespace(database)))
-    }
-
-    /// As [`Tx::size`], and how many of them have an expiry. Expired keys count until they are removed.
-    pub fn sizes(&self, database: u32) -> (u64, u64) {
-        (self.size(database), self.sum(expiring_counter(self.namespace(database))))
-    }
-
-    fn sum(&self, counter: Counter) -> u64 {
-        let pending: i64 = self.added.iter().filter(|(at, _)| *at == counter).map(|(_, by)| by).sum();
-        u64::try_from(self.data.store.counter(counter) + pending).unwrap_or(0)
-    }
-
-    /// Empties a database: it gets a new namespace, and the old one is swept later. Every stripe is held.
-    ///
-    /// # Errors
-    /// [`DataError::NoNamespaceLeft`].
-    pub fn flush_database(&mut self, database: u32) -> Result<(), DataError> {
-        let old = self.namespace(database);
-        if self.size(database) == 0 {
-            return Ok(());
-        }
-        let new = self.data.catalog.generation().ok_or(DataError::NoNamespaceLeft)?;
-        self.write(Write::Put(
-            layout::fact_key("next-namespace"),
-            Bytes::copy_from_slice(&(new + 1).to_be_bytes()),
-        ));
-        self.write(Write::Put(layout::dropped_key(old), Bytes::new()));
-        self.drops = true;
-        self.remap(database, new);
-        Ok(())
-    }
-
-    /// Exchanges two databases. Every stripe is held.
-    pub fn swap_databases(&mut self, a: u32, b: u32) {
-        let (was_a, was_b) = (self.namespace(a), self.namespace(b));
-        if a != b {
-            self.remap(a, was_b);
-            self.remap(b, was_a);
-        }
-    }
-
-    /// The next of several commands begins: it can be [taken back](Tx::roll_back) alone.
-    pub fn save(&mut self) {
-        self.writes.save();
-        let saved = self.saved.get_or_insert_default();
-        saved.added.clone_from(&self.added);
-        saved.remapped = self.remapped.len();
-        saved.drops = self.drops;
-        saved.soonest = self.soonest;
-        saved.sites = self.sites.len();
-        saved.touched_inside = self.touched_inside.len();
-        self.telling.save();
-    }
-
-    /// Nothing that was done since [`Tx::save`] will have been done.
-    pub fn roll_back(&mut self) {
-        let Some(saved) = &self.saved else { return };
-        self.writes.roll_back();
-        self.added.clone_from(&saved.added);
-        self.remapped.truncate(saved.remapped);
-        self.drops = saved.drops;
-        self.soonest = saved.soonest;
-        self.sites.truncate(saved.sites);
-        self.touched_inside.truncate(saved.touched_inside);
-        self.telling.roll_back();
-    }
-
     /// Applies what was written, as one batch, of which nobody sees a part.
     ///
     /// # Errors
@@ -509,52 +394,6 @@ impl<'a> Tx<'a> {
         let keys =
             self.writes.iter().filter(|write| key_of(write).is_some_and(|key| layout::is_key_record(key)));
         !self.remapped.is_empty() || keys.take(2).count() > 1
-    }
-
-    pub(super) fn namespace(&self, database: u32) -> u32 {
-        let remapped = self.remapped.iter().rev().find(|(at, _)| *at == database);
-        remapped.map_or_else(|| self.data.catalog.namespace(database), |(_, namespace)| *namespace)
-    }
-
-    fn remap(&mut self, database: u32, namespace: u32) {
-        self.write(Write::Put(
-            layout::database_key(database),
-            Bytes::copy_from_slice(&namespace.to_be_bytes()),
-        ));
-        self.remapped.push((database, namespace));
-    }
-
-    /// Keeps the counters and the expiry index in step with a record that changes from `before` to `after`,
-    /// each the expiry of a record, if there is one.
-    fn account(&mut self, place: &Place<'_>, before: Option<Option<u64>>, after: Option<Option<u64>>) {
-        let keys = i64::from(after.is_some()) - i64::from(before.is_some());
-        self.add(keys_counter(place.namespace), keys);
-        let (before, after) = (before.flatten(), after.flatten());
-        if before == after {
-            return;
-        }
-        self.add(expiring_counter(place.namespace), i64::from(after.is_some()) - i64::from(before.is_some()));
-        if let Some(at) = before {
-            place.expiry_key(at, self.key_buf);
-            let key = Bytes::copy_from_slice(self.key_buf);
-            self.write(Write::Delete(key));
-        }
-        if let Some(at) = after {
-            self.soonest = self.soonest.min(at);
-            place.expiry_key(at, self.key_buf);
-            let key = Bytes::copy_from_slice(self.key_buf);
-            self.write(Write::Put(key, Bytes::new()));
-        }
-    }
-
-    fn add(&mut self, counter: Counter, by: i64) {
-        if by == 0 {
-            return;
-        }
-        match self.added.iter_mut().find(|(at, _)| *at == counter) {
-            Some((_, sum)) => *sum += by,
-            None => self.added.push((counter, by)),
-        }
     }
 
     pub(super) fn write(&mut self, write: Write) {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use modb_net::Seq;
 
-use super::{Data, Tx};
+use super::Tx;
+use crate::data::Data;
 use crate::messages::{Frame, Rooms};
 
 /// What is told, if anything is: most tell nothing, and carry a pointer.

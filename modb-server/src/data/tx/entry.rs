@@ -1,0 +1,49 @@
+//! A key as a [`Tx`](super::Tx) found it.
+
+use crate::data::layout::{Head, Kind, Place, Record};
+
+/// A key as a `Tx` found it. Stale once the same key was written.
+#[derive(Debug)]
+pub struct Entry<'k> {
+    pub(super) place: Place<'k>,
+    pub(super) stored: Option<Record>,
+    pub(super) expired: bool,
+}
+
+impl<'k> Entry<'k> {
+    /// The record, unless there is none or it has expired.
+    pub fn live(&self) -> Option<&Record> {
+        if self.expired { None } else { self.stored.as_ref() }
+    }
+
+    /// As [`Entry::live`], taken out.
+    pub fn into_live(self) -> Option<Record> {
+        if self.expired { None } else { self.stored }
+    }
+
+    /// Whether it is stored, and as good as absent.
+    pub(in crate::data) fn has_expired(&self) -> bool {
+        self.expired
+    }
+
+    /// Where it is.
+    pub(in crate::data) fn place(&self) -> &Place<'k> {
+        &self.place
+    }
+
+    /// The expiry of what is stored, expired or not.
+    pub(in crate::data) fn expires_at_ms(&self) -> Option<u64> {
+        self.stored.as_ref()?.head.expires_at_ms
+    }
+
+    /// A collection, with the expiry that the key has now if it `expires`.
+    pub(in crate::data) fn collection_head(&self, kind: Kind, expires: bool) -> Head {
+        let expires_at_ms = self.live().filter(|_| expires).and_then(|record| record.head.expires_at_ms);
+        Head { kind, ..Head::STRING }.expiring(expires_at_ms)
+    }
+
+    /// The key.
+    pub fn key(&self) -> &'k [u8] {
+        self.place.key
+    }
+}

@@ -1,0 +1,43 @@
+//! Several commands in one [`Tx`]: the last one can be taken back alone.
+
+use super::Tx;
+use crate::store::Counter;
+
+/// What there was at a savepoint, besides the writes.
+#[derive(Default)]
+pub(super) struct Saved {
+    added: Vec<(Counter, i64)>,
+    remapped: usize,
+    drops: bool,
+    soonest: u64,
+    sites: usize,
+    touched_inside: usize,
+}
+
+impl Tx<'_> {
+    /// The next of several commands begins: it can be [taken back](Tx::roll_back) alone.
+    pub fn save(&mut self) {
+        self.writes.save();
+        let saved = self.saved.get_or_insert_default();
+        saved.added.clone_from(&self.added);
+        saved.remapped = self.remapped.len();
+        saved.drops = self.drops;
+        saved.soonest = self.soonest;
+        saved.sites = self.sites.len();
+        saved.touched_inside = self.touched_inside.len();
+        self.telling.save();
+    }
+
+    /// Nothing that was done since [`Tx::save`] will have been done.
+    pub fn roll_back(&mut self) {
+        let Some(saved) = &self.saved else { return };
+        self.writes.roll_back();
+        self.added.clone_from(&saved.added);
+        self.remapped.truncate(saved.remapped);
+        self.drops = saved.drops;
+        self.soonest = saved.soonest;
+        self.sites.truncate(saved.sites);
+        self.touched_inside.truncate(saved.touched_inside);
+        self.telling.roll_back();
+    }
+}

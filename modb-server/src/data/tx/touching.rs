@@ -1,0 +1,58 @@
+//! What a [`Tx`] touches of what somebody is interested in: found before its batch is applied.
+//!
+//! A key is touched if its record is written or removed, or if only a page of what it holds is; and by a change of the map
+//! of databases, if it is there before or after.
+
+use bytes::Bytes;
+
+use super::Tx;
+use super::writes::key_of;
+use crate::data::interests::{Key, Remap, Touched};
+use crate::data::layout::Place;
+use crate::store::Write;
+
+impl Tx<'_> {
+    /// What it is to tell of, once it was applied. It is asked before.
+    #[inline]
+    pub(in crate::data) fn touches(&self) -> Option<Touched> {
+        if self.data().interests.are_any() { self.find_touched() } else { None }
+    }
+
+    #[cold]
+    fn find_touched(&self) -> Option<Touched> {
+        let interests = &self.data().interests;
+        let is_met = |record_key: &Bytes| {
+            Place::from_record_key(record_key).is_some_and(|place| interests.are_in(place.hash, place.key))
+        };
+        let written = self.writes().filter_map(|write| {
+            let record_key = key_of(write).filter(|key| is_met(key))?.clone();
+            Some(Key { record_key, removed: matches!(write, Write::Delete(_)) })
+        });
+        let inside = self.touched_inside.iter().filter(|key| is_met(key));
+        let inside = inside.map(|record_key| Key { record_key: record_key.clone(), removed: false });
+        let keys: Vec<Key> = written.chain(inside).collect();
+        let remapped: Vec<Remap> = self.remaps().collect();
+        let any = !keys.is_empty() || !remapped.is_empty();
+        any.then_some(Touched { keys, remapped, now_ms: self.now_ms() })
+    }
+
+    /// Notes that a page of what a key holds is changed, and its key record is not.
+    #[inline]
+    pub(in crate::data) fn touch_inside(&mut self, place: &Place<'_>) {
+        // Nobody becomes interested until the stripe is given back.
+        if self.data().interests.are_any() {
+            let mut record_key = Vec::new();
+            place.record_key(&mut record_key);
+            self.touched_inside.push(record_key.into());
+        }
+    }
+
+    /// The databases that get another namespace, each once.
+    fn remaps(&self) -> impl Iterator<Item = Remap> {
+        self.remapped.iter().enumerate().filter_map(|(at, &(database, _))| {
+            let first = self.remapped[..at].iter().all(|(other, _)| *other != database);
+            let old = self.data().catalog.namespace(database);
+            first.then(|| Remap { database, old, new: self.namespace(database) })
+        })
+    }
+}
