@@ -5,6 +5,7 @@
 //! interpreter that has redis-py); the Node.js clients are installed by npm into the build folder, in the versions
 //! that `package.json` names: the last major ones that run on the Node.js of Debian 12.
 
+mod benchmarks;
 mod languages;
 mod modes;
 #[cfg(unix)]
@@ -75,25 +76,6 @@ fn redis_cli_loads_scans_and_measures() {
     assert!(big.contains(&format!("{KEYS} strings with")), "{big}");
     let info = redis_cli(&server, &["INFO"], b"").success();
     assert!(info.contains("redis_version:7.2."), "{info}");
-}
-
-#[test]
-fn redis_benchmark_runs_its_tests_without_an_error() {
-    if !binary::is_installed("redis-benchmark") {
-        skip!("redis-benchmark is not installed (Debian: redis-tools)");
-    }
-    let server = start();
-    for (pipeline, requests) in [("1", "5000"), ("16", "20000")] {
-        let mut benchmark = Command::new("redis-benchmark");
-        benchmark
-            .args(["-p", &server.addr().port().to_string(), "-q", "-c", "20", "-n", requests, "-P", pipeline])
-            .args(["-r", "1000", "-t", "ping_inline,ping_mbulk,set,get,incr,mset"]);
-        let outcome = tool::run(&mut benchmark, b"", LIMIT);
-        let said = format!("{}{}", outcome.stdout, outcome.stderr);
-        assert!(!said.to_lowercase().contains("err"), "{said}");
-        assert_eq!(said.matches("requests per second").count(), 6, "{said}");
-        outcome.success();
-    }
 }
 
 #[test]

@@ -301,14 +301,14 @@ pub(crate) fn a_line_survives_every_width_of_the_window(platform: &Platform) {
 
 pub(crate) fn bars_and_tables_fit_a_narrow_window(platform: &Platform) {
     let server = Launch::new(platform).start();
-    let bench = |charset: &str| {
+    let bench = |charset: &str, args: &[&str]| {
         let mut command = binary::client().command();
-        command.args(["bench", "-p", &server.addr().port().to_string(), "--duration", "0.5", "-P", "9"]);
+        command.args(["bench", "-p", &server.addr().port().to_string(), "-P", "9"]).args(args);
         command.env("LC_ALL", charset);
         Terminal::start(&mut command, 50)
     };
     for charset in ["C.UTF-8", "C"] {
-        let mut terminal = bench(charset);
+        let mut terminal = bench(charset, &["--duration", "0.5"]);
         let frame = if charset == "C" { "measuring [" } else { "measuring ▕" };
         assert_eq!(terminal.wait_for(frame).text().lines().count(), 1, "a bar is one line");
         assert!(terminal.wait_for_end().success());
@@ -321,6 +321,11 @@ pub(crate) fn bars_and_tables_fit_a_narrow_window(platform: &Platform) {
         assert_eq!(screen.wraps(), 0, "{}", screen.text());
         assert!(charset != "C" || screen.text().trim_end_matches('█').is_ascii(), "{}", screen.text());
     }
+    let mut terminal = bench("C.UTF-8", &["-q", "-t", "lpush,hget,lrange", "--requests", "100"]);
+    assert!(terminal.wait_for_end().success());
+    let screen = terminal.screen();
+    assert!(screen.text().contains("LRANGE_600") && screen.text().contains("p99"), "{}", screen.text());
+    assert_eq!(screen.wraps(), 0, "{}", screen.text());
     for args in [&["--stat", "-i", "0.01", "-r", "3"][..], &["--latency", "-i", "0.02", "-r", "3"]] {
         let mut terminal = Terminal::start(command(server.addr()).args(args), 50);
         assert!(terminal.wait_for_end().success());

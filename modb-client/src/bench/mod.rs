@@ -1,7 +1,7 @@
 //! `modb-client bench`: loads a server and measures how it answers.
 //!
-//! Floors, imports only downward: `keys template replies schedule text histogram` (pure) -> `options error
-//! tally sys` -> `connect progress report` -> `worker` (one thread) -> `phase` (all threads) -> this file.
+//! Floors, imports only downward: `keys template replies schedule text histogram` (pure) -> `suite` -> `options error
+//! tally sys` -> `connect progress report` -> `table` -> `worker` (one thread) -> `phase` (all threads) -> this file.
 //!
 //! What it measures with one thread is meant to be the server, so the loop of a worker is short: requests are
 //! templates patched in place, replies are counted and not built, one write and as a rule one read per batch.
@@ -16,7 +16,9 @@ mod progress;
 mod replies;
 mod report;
 mod schedule;
+mod suite;
 mod sys;
+mod table;
 mod tally;
 mod template;
 #[cfg(test)]
@@ -37,7 +39,7 @@ use phase::Phase;
 use progress::Timeline;
 use report::Report;
 use tally::Tally;
-use template::{Load, Values};
+use template::{Load, Template, Values};
 use text::Look;
 use worker::Worker;
 
@@ -52,12 +54,7 @@ const FAILURE: u8 = 2;
 /// Runs `modb-client bench` with the arguments behind that word.
 pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match Options::parse(args, target::password_in_environment()) {
-        Ok(Parsed::Run(options)) => {
-            writable(&options).and_then(|()| measure(&options)).and_then(|(tally, timeline)| {
-                publish(&Report { options: &options, tally: &tally, timeline: &timeline })?;
-                Ok(tally.is_clean())
-            })
-        }
+        Ok(Parsed::Run(runs)) => measure_all(&runs),
         Ok(Parsed::Help) => print(&page().help()).map(|()| true),
         Err(error) => Err(error),
     };
@@ -71,6 +68,45 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             output::complain(&output::in_plain_words(&sentence));
             ExitCode::from(FAILURE)
         }
+    }
+}
+
+/// Measures and tells; whether every request was answered without an error.
+fn measure_all(runs: &[Options]) -> Result<bool, BenchError> {
+    let Some(options) = runs.first() else { return Ok(true) };
+    writable(options)?;
+    let (mut jsons, mut is_clean) = (Vec::new(), true);
+    for (number, options) in runs.iter().enumerate() {
+        let (tally, timeline) = measure(options)?;
+        let report = Report { options, tally: &tally, timeline: &timeline };
+        is_clean &= tally.is_clean();
+        jsons.push(report.json());
+        // A person sees each result when it is there.
+        if options.json != Some(Json::Stdout) {
+            print(&text(&report, runs, number))?;
+        }
+    }
+    let json = match &jsons[..] {
+        [json] => json.clone(),
+        several => format!("[\n{}]\n", several.join(",")),
+    };
+    match &options.json {
+        Some(Json::Stdout) => print(&json)?,
+        Some(Json::File(path)) => std::fs::write(path, json)
+            .map_err(|source| BenchError::WriteResult { path: path.clone(), source })?,
+        None => {}
+    }
+    Ok(is_clean)
+}
+
+/// The report of a run as a person reads it: the whole of one, a row for each of several.
+fn text(report: &Report<'_>, runs: &[Options], number: usize) -> String {
+    let columns = window::columns(Stream::Stdout).unwrap_or(window::DEFAULT_COLUMNS);
+    let look = Look { columns, charset: Charset::of_environment() };
+    match (runs.len(), number) {
+        (1, _) => report.text(look),
+        (_, 0) => table::head(report, look) + &table::row(report, look),
+        _ => table::row(report, look),
     }
 }
 
@@ -88,8 +124,8 @@ fn print(text: &str) -> Result<(), BenchError> {
 /// Fills, warms up and measures.
 fn measure(options: &Options) -> Result<(Tally, Timeline), BenchError> {
     let mut workers = workers(options)?;
-    if options.preload {
-        preload(&mut workers, options)?;
+    if let Some((store, requests)) = options.fill().filter(|_| options.preload) {
+        preload(&mut workers, options, &store, requests)?;
     }
     let load = |worker| load(options, options.seed.wrapping_add(worker));
     let mut phase = Phase {
@@ -117,9 +153,13 @@ fn workers(options: &Options) -> Result<Vec<Worker>, BenchError> {
     Ok(workers)
 }
 
-/// Stores every key once.
-fn preload(workers: &mut [Worker], options: &Options) -> Result<(), BenchError> {
-    let store = options.store_template();
+/// Stores every key or element once.
+fn preload(
+    workers: &mut [Worker],
+    options: &Options,
+    store: &Template,
+    requests: u64,
+) -> Result<(), BenchError> {
     let step = workers.len() as u64;
     let load = |worker| {
         let mut rng = Rng::new(options.seed.wrapping_add(worker));
@@ -128,7 +168,7 @@ fn preload(workers: &mut [Worker], options: &Options) -> Result<(), BenchError> 
     };
     let phase = Phase {
         name: "filling",
-        limit: Limit::Requests(options.keys),
+        limit: Limit::Requests(requests),
         pipeline: (PRELOAD_BATCH_BYTES / store.len_bytes() as u64).max(1),
         requests_per_s: None,
         load: &load,
@@ -147,19 +187,4 @@ fn load(options: &Options, seed: u64) -> Load {
     let values = Values::new(options.value_bytes, &mut rng);
     let (read, write) = options.templates();
     Load::mix(read, write, options.read_ratio, Keys::new(options.keys, options.distribution), values, rng)
-}
-
-fn publish(report: &Report<'_>) -> Result<(), BenchError> {
-    let columns = window::columns(Stream::Stdout).unwrap_or(window::DEFAULT_COLUMNS);
-    let look = Look { columns, charset: Charset::of_environment() };
-    let text = match &report.options.json {
-        Some(Json::Stdout) => report.json(),
-        Some(Json::File(path)) => {
-            std::fs::write(path, report.json())
-                .map_err(|source| BenchError::WriteResult { path: path.clone(), source })?;
-            report.text(look)
-        }
-        None => report.text(look),
-    };
-    print(&text)
 }

@@ -12,7 +12,8 @@ use modb_client::{Config, Protocol};
 
 use super::error::BenchError;
 use super::keys::Distribution;
-use super::template::{MAX_KEYS, Template};
+use super::suite::{self, Test};
+use super::template::{MAX_KEYS, Over, Template};
 use crate::target::{ServerOption, Target};
 
 /// The options.
@@ -23,6 +24,8 @@ pub(crate) enum Id {
     Connections,
     Pipeline,
     Keys,
+    Tests,
+    Collections,
     Skew,
     ValueSize,
     ReadRatio,
@@ -50,6 +53,20 @@ pub(crate) fn page() -> Page<Id> {
         .with(Id::Connections, "-c, --connections N", "how many [50]")
         .with(Id::Pipeline, "-P, --pipeline N", "requests that a connection sends at once [1]")
         .with(Id::Keys, "--keys N", "size of the key space [100000]")
+        .with(
+            Id::Tests,
+            "-t, --tests NAMES",
+            format!(
+                "instead, redis-benchmark's tests of these names, one after the other: {}; ping and lrange stand for all \
+                 of theirs. Unless told otherwise each makes 100000 requests, with values of 3 bytes",
+                suite::names()
+            ),
+        )
+        .with(
+            Id::Collections,
+            "--collections N",
+            "lists, sets and so on, to which the elements of the tests are dealt out [1]",
+        )
         .with(Id::Skew, "--skew SKEW", "uniform, zipf, or zipf:EXPONENT (zipf is zipf:0.99) [uniform]")
         .with(Id::ValueSize, "-d, --value-size BYTES", "of each value [100]")
         .with(Id::ReadRatio, "--read-ratio RATIO", "share of GET, from 0 to 1 [0.5]")
@@ -63,7 +80,11 @@ pub(crate) fn page() -> Page<Id> {
         .with(Id::Threads, "--threads N", "how many send [1]")
         .with(Id::Seed, "--seed N", "which keys and values are drawn [1]");
     let run = Group::new("Run")
-        .with(Id::Preload, "--preload", "first, store every key once")
+        .with(
+            Id::Preload,
+            "--preload",
+            "first, store every key once; before a test, what it reads or takes, as many elements as there are keys",
+        )
         .with(Id::WarmUp, "--warm-up SECONDS", "load before measuring [0]")
         .with(Id::Duration, "--duration SECONDS", "how long to measure [5]")
         .with(Id::Requests, "--requests N", "measure that many requests instead")
@@ -87,7 +108,9 @@ pub(crate) fn page() -> Page<Id> {
         usage: vec!["[OPTIONS] [COMMAND [ARGUMENT ...]]".into()],
         about: "Loads a server and tells how many requests it answered per second and how long each took. Without a \
                 COMMAND, the load is a mix of GET and SET. In the arguments of a COMMAND, __key__ stands for a random \
-                key, __rand_int__ for the number of one and __value__ for a random value."
+                key, __rand_int__ for the number of one and __value__ for a random value; __element__ for a number that is \
+                drawn once for a request, and __collection__ for that of the collection, of --collections, to which such \
+                an element belongs."
             .into(),
         groups: vec![server, load, run, result],
         sections: vec![(
@@ -109,6 +132,9 @@ const MAX_BATCH_BYTES: usize = 1 << 30;
 /// Open loops above it would be due every few nanoseconds.
 const MAX_RATE: u64 = 100_000_000;
 const MAX_SECONDS: f64 = 1e6;
+/// Of a test, as in redis-benchmark.
+const TEST_LIMIT: Limit = Limit::Requests(100_000);
+const TEST_VALUE_BYTES: usize = 3;
 const RESP_PORT: u16 = 6379;
 const MEMCACHED_PORT: u16 = 11211;
 
@@ -128,6 +154,15 @@ impl Wire {
             Self::Memcached => "memcached",
         }
     }
+}
+
+/// What is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// GET and SET.
+    Mix,
+    Command(Vec<String>),
+    Test(&'static Test),
 }
 
 /// When to stop.
@@ -164,8 +199,8 @@ pub(super) struct Options {
     pub(super) reply_timeout: Duration,
     pub(super) json: Option<Json>,
     pub(super) quiet: bool,
-    /// Empty: the mix of GET and SET.
-    pub(super) command: Vec<String>,
+    pub(super) work: Work,
+    pub(super) collections: u64,
 }
 
 impl Default for Options {
@@ -188,7 +223,8 @@ impl Default for Options {
             reply_timeout: Duration::from_secs(10),
             json: None,
             quiet: false,
-            command: Vec::new(),
+            work: Work::Mix,
+            collections: 1,
         }
     }
 }
@@ -197,7 +233,8 @@ impl Default for Options {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Parsed {
     Help,
-    Run(Box<Options>),
+    /// One after the other; at least one.
+    Run(Vec<Options>),
 }
 
 impl Options {
@@ -213,14 +250,15 @@ impl Options {
         let mut args = Args::new(&page, args);
         let mut options = Self::default();
         let mut target = Target::new(None);
-        let (mut requests, mut duration) = (None, None);
+        let (mut requests, mut duration, mut value_bytes) = (None, None, None);
+        let mut tests = Vec::new();
         while let Some(item) = args.read().map_err(usage)? {
             let given = match item {
                 Item::Option(given) => given,
                 Item::Word(name) => {
                     let args = std::iter::once(name).chain(args.rest());
                     let words = args.map(OsString::into_string).collect::<Result<_, _>>();
-                    options.command = words.map_err(|_| usage("the command is not UTF-8"))?;
+                    options.work = Work::Command(words.map_err(|_| usage("the command is not UTF-8"))?);
                     break;
                 }
             };
@@ -234,7 +272,9 @@ impl Options {
                 Id::Pipeline => options.pipeline = number(&given, 1, u64::MAX)?,
                 Id::Keys => options.keys = number(&given, 1, MAX_KEYS)?,
                 Id::Skew => options.distribution = skew(&given)?,
-                Id::ValueSize => options.value_bytes = number(&given, 0, MAX_VALUE_BYTES)?,
+                Id::Tests => tests = tests_named(&given)?,
+                Id::Collections => options.collections = number(&given, 1, MAX_KEYS)?,
+                Id::ValueSize => value_bytes = Some(number(&given, 0, MAX_VALUE_BYTES)?),
                 Id::ReadRatio => options.read_ratio = number(&given, 0.0, 1.0)?,
                 Id::Rate => options.requests_per_s = Some(number(&given, 1, MAX_RATE)?),
                 Id::Threads => options.threads = number(&given, 1, MAX_THREADS)?,
@@ -254,34 +294,54 @@ impl Options {
             target.config.password = target.config.password.or(password);
         }
         options.server = target.into_config(default_port, Protocol::Resp2).map_err(usage)?;
+        if !tests.is_empty() {
+            options.check_tests()?;
+            (options.limit, options.value_bytes) = (TEST_LIMIT, TEST_VALUE_BYTES);
+        }
+        options.value_bytes = value_bytes.unwrap_or(options.value_bytes);
         options.limit = match (requests, duration) {
             (Some(_), Some(_)) => return Err(usage("--requests and --duration exclude each other")),
             (limit, None) | (None, limit) => limit.unwrap_or(options.limit),
         };
-        options.check()?;
-        Ok(Parsed::Run(Box::new(options)))
+        let each = |test| Self { work: Work::Test(test), ..options.clone() };
+        let runs = if tests.is_empty() { vec![options] } else { tests.into_iter().map(each).collect() };
+        runs.iter().try_for_each(Self::check)?;
+        Ok(Parsed::Run(runs))
     }
 
-    /// The requests of the load: a read and a write. They are the same if a command was given.
+    /// The requests of the load: a read and a write. They are the same unless the load is the mix.
     pub(super) fn templates(&self) -> (Template, Template) {
-        match self.wire {
-            Wire::Memcached => (Template::memcached_get(), Template::memcached_set(self.value_bytes)),
-            Wire::Resp if self.command.is_empty() => {
-                (Template::resp(&["GET", "__key__"], 0), self.store_template())
+        let both = |template: Template| (template.clone(), template);
+        match (&self.work, self.wire) {
+            (Work::Mix, Wire::Memcached) => {
+                (Template::memcached_get(), Template::memcached_set(self.value_bytes))
             }
-            Wire::Resp => {
-                let template = Template::resp(&self.command, self.value_bytes);
-                (template.clone(), template)
+            (Work::Mix, Wire::Resp) => {
+                (Template::resp(&["GET", "__key__"], self.over()), self.store_template())
             }
+            (Work::Command(words), _) => both(Template::resp(words, self.over())),
+            (Work::Test(test), _) => both(test.template(self.over())),
+        }
+    }
+
+    /// What `--preload` sends, and how often.
+    pub(super) fn fill(&self) -> Option<(Template, u64)> {
+        match &self.work {
+            Work::Test(test) => test.fill(self.over(), self.keys),
+            Work::Mix | Work::Command(_) => Some((self.store_template(), self.keys)),
         }
     }
 
     /// The request that stores a key.
-    pub(super) fn store_template(&self) -> Template {
+    fn store_template(&self) -> Template {
         match self.wire {
             Wire::Memcached => Template::memcached_set(self.value_bytes),
-            Wire::Resp => Template::resp(&["SET", "__key__", "__value__"], self.value_bytes),
+            Wire::Resp => Template::resp(&["SET", "__key__", "__value__"], self.over()),
         }
+    }
+
+    fn over(&self) -> Over {
+        Over { value_bytes: self.value_bytes, collections: self.collections }
     }
 
     /// `host:port`.
@@ -289,11 +349,25 @@ impl Options {
         self.server.address()
     }
 
+    /// That what else was asked for goes with tests.
+    fn check_tests(&self) -> Result<(), BenchError> {
+        if self.work != Work::Mix {
+            return Err(usage("-t and a command exclude each other"));
+        }
+        if self.wire == Wire::Memcached {
+            return Err(usage("the tests of -t are for the protocol resp"));
+        }
+        if !self.warm_up.is_zero() {
+            return Err(usage("--warm-up is not for -t: it would take what a test is to take"));
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), BenchError> {
         if self.threads > self.connections {
             return Err(usage("--threads must not be more than --connections"));
         }
-        if self.wire == Wire::Memcached && !self.command.is_empty() {
+        if self.wire == Wire::Memcached && self.work != Work::Mix {
             return Err(usage("a command can only be given for the protocol resp"));
         }
         if self.wire == Wire::Memcached && (self.server.password.is_some() || self.server.database != 0) {
@@ -338,6 +412,21 @@ fn wire(given: &Given<'_, Id>) -> Result<Wire, BenchError> {
     }
 }
 
+fn tests_named(given: &Given<'_, Id>) -> Result<Vec<&'static Test>, BenchError> {
+    let mut tests = Vec::new();
+    for name in given.text().map_err(usage)?.split(',') {
+        let found = suite::find(name);
+        if found.is_empty() {
+            let known = suite::names();
+            return Err(usage(format!(
+                "-t: {name:?} is not the name of a test; they are {known}, ping and lrange"
+            )));
+        }
+        tests.extend(found);
+    }
+    Ok(tests)
+}
+
 fn skew(given: &Given<'_, Id>) -> Result<Distribution, BenchError> {
     let text = given.text().map_err(usage)?;
     let (name, exponent) = text.split_once(':').unwrap_or((text, "0.99"));
@@ -360,7 +449,7 @@ mod tests {
 
     fn run(line: &str) -> Options {
         match parse(line) {
-            Ok(Parsed::Run(options)) => *options,
+            Ok(Parsed::Run(mut runs)) if runs.len() == 1 => runs.remove(0),
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -389,7 +478,7 @@ mod tests {
         let password = |line: &str| {
             let args = line.split_whitespace().map(OsString::from);
             match Options::parse(args, Some("outside".to_owned())).unwrap() {
-                Parsed::Run(options) => options.server.password,
+                Parsed::Run(runs) => runs[0].server.password.clone(),
                 Parsed::Help => panic!(),
             }
         };
@@ -401,8 +490,19 @@ mod tests {
     #[test]
     fn a_command_keeps_its_own_dashes() {
         let options = run("-c 2 SET __key__ -c --help");
-        assert_eq!(options.command, ["SET", "__key__", "-c", "--help"]);
+        let words = ["SET", "__key__", "-c", "--help"].map(str::to_owned).to_vec();
+        assert_eq!(options.work, Work::Command(words));
         assert_eq!(options.connections, 2);
+    }
+
+    #[test]
+    fn tests_are_as_large_as_redis_benchmarks_unless_told() {
+        let Parsed::Run(runs) = parse("-t lrange,spop").unwrap() else { panic!("no runs") };
+        assert_eq!(runs.len(), 5);
+        let sizes = |options: &Options| (options.limit, options.value_bytes);
+        assert!(runs.iter().all(|run| sizes(run) == (Limit::Requests(100_000), 3)), "{runs:?}");
+        assert_eq!(sizes(&run("-d 100 -t hset --requests 7")), (Limit::Requests(7), 100));
+        assert_eq!(sizes(&run("-t hset --duration 2")), (Limit::Duration(Duration::from_secs(2)), 3));
     }
 
     #[test]
@@ -434,6 +534,12 @@ mod tests {
             "--protocol memcached INCR a",
             "--protocol memcached -n 1",
             "-P 20000000 -d 1000",
+            "-t lpush,nonsense",
+            "-t lpush INCR a",
+            "-t lpush --warm-up 1",
+            "-t lpush --protocol memcached",
+            "-t mset -P 100000000",
+            "--collections 0",
             "--unknown",
             "-h",
         ] {

@@ -4,7 +4,7 @@ use modb_client::terminal::text::wrap;
 
 use super::histogram;
 use super::keys::Distribution;
-use super::options::{Options, Wire};
+use super::options::{Options, Work};
 use super::progress::Timeline;
 use super::tally::Tally;
 use super::text::{Look, grouped, latency, sparkline};
@@ -30,7 +30,7 @@ impl Report<'_> {
     /// For people, as wide as `look` says.
     pub(super) fn text(&self, look: Look) -> String {
         let Self { tally, .. } = self;
-        let mut text = wrap(&self.describe(), look.columns).join("\n");
+        let mut text = wrap(&self.describe(&self.load()), look.columns).join("\n");
         text.push_str("\n\n");
         let room = Look { columns: look.columns.saturating_sub(FACTS_AT).max(MIN_COLUMNS), ..look };
         let mut line = |name: &str, value: String| {
@@ -52,26 +52,30 @@ impl Report<'_> {
         let cores = tally.cpu.as_secs_f64() / seconds.max(1e-9) * 100.0;
         let cpu = latency(tally.cpu_us_per_request(), look.charset);
         line("client", format!("{cpu} of CPU per request, {cores:.0} % of a core"));
-        if tally.errors > 0 {
-            line(
-                "errors",
-                format!("{}: {}", grouped(tally.errors), tally.error.as_deref().unwrap_or("no text")),
-            );
-        }
-        if tally.lost_connections > 0 {
-            let reason = tally.loss.as_deref().unwrap_or("no reason");
-            line("lost", format!("{} connections: {reason}", grouped(tally.lost_connections)));
-        }
-        if tally.unanswered > 0 {
-            line("unanswered", format!("{} requests", grouped(tally.unanswered)));
-        }
-        if tally.unsent > 0 {
-            line("behind", format!("{} requests were due and never sent", grouped(tally.unsent)));
+        for (name, what) in self.troubles() {
+            line(name, what);
         }
         if tally.requests > 0 {
             text.push_str(&self.latencies(look));
         }
         text
+    }
+
+    /// What went wrong.
+    pub(super) fn troubles(&self) -> Vec<(&'static str, String)> {
+        let Self { tally, .. } = self;
+        let because = |reason: &Option<String>, none: &str| reason.as_deref().unwrap_or(none).to_owned();
+        let mut troubles = Vec::new();
+        let mut add = |count: u64, name, what: String| {
+            if count > 0 {
+                troubles.push((name, format!("{}{what}", grouped(count))));
+            }
+        };
+        add(tally.errors, "errors", format!(": {}", because(&tally.error, "no text")));
+        add(tally.lost_connections, "lost", format!(" connections: {}", because(&tally.loss, "no reason")));
+        add(tally.unanswered, "unanswered", " requests".to_owned());
+        add(tally.unsent, "behind", " requests were due and never sent".to_owned());
+        troubles
     }
 
     fn latencies(&self, look: Look) -> String {
@@ -93,17 +97,20 @@ impl Report<'_> {
     }
 
     /// What was sent, how.
-    fn describe(&self) -> String {
-        let Options { connections, pipeline, threads, value_bytes, keys, .. } = *self.options;
+    pub(super) fn describe(&self, what: &str) -> String {
+        let Options { connections, pipeline, threads, value_bytes, keys, collections, .. } = *self.options;
+        let dealt_out = match collections {
+            1 => String::new(),
+            _ => format!(" in {} collections", grouped(collections)),
+        };
         let rate = match self.options.requests_per_s {
             Some(rate) => format!("{} requests/s due", grouped(rate)),
             None => "as fast as it answers".to_owned(),
         };
         let s = |n: usize| if n == 1 { "" } else { "s" };
         format!(
-            "{} to {} ({}), {rate}\n{} connection{}, pipeline {pipeline}, {threads} thread{}, {} key{} ({}), \
-             values of {} B",
-            self.load(),
+            "{what} to {} ({}), {rate}\n{} connection{}, pipeline {pipeline}, {threads} thread{}, {} key{}{dealt_out} \
+             ({}), values of {} B",
             self.options.address(),
             self.options.wire.name(),
             grouped(connections as u64),
@@ -116,13 +123,15 @@ impl Report<'_> {
         )
     }
 
-    fn load(&self) -> String {
+    /// What was sent, in short.
+    pub(super) fn load(&self) -> String {
         let ratio = self.options.read_ratio;
-        match &self.options.command[..] {
-            [] if ratio >= 1.0 => "GET".to_owned(),
-            [] if ratio <= 0.0 => "SET".to_owned(),
-            [] => format!("GET {:.0} %, SET {:.0} %", ratio * 100.0, (1.0 - ratio) * 100.0),
-            command => command.join(" "),
+        match &self.options.work {
+            Work::Mix if ratio >= 1.0 => "GET".to_owned(),
+            Work::Mix if ratio <= 0.0 => "SET".to_owned(),
+            Work::Mix => format!("GET {:.0} %, SET {:.0} %", ratio * 100.0, (1.0 - ratio) * 100.0),
+            Work::Command(words) => words.join(" "),
+            Work::Test(test) => test.name.to_ascii_uppercase(),
         }
     }
 
@@ -140,7 +149,10 @@ impl Report<'_> {
         object.number("keys", options.keys as f64);
         object.string("skew", &skew(options.distribution));
         object.number("value_bytes", options.value_bytes as f64);
-        if options.command.is_empty() || options.wire == Wire::Memcached {
+        if matches!(options.work, Work::Test(_)) {
+            object.number("collections", options.collections as f64);
+        }
+        if options.work == Work::Mix {
             object.number("read_ratio", options.read_ratio);
         }
         object.field("rate", &options.requests_per_s.map_or("null".to_owned(), |rate| rate.to_string()));

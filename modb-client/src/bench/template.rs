@@ -20,8 +20,13 @@ pub(super) const MAX_KEYS: u64 = 10u64.pow(NUMBER_DIGITS as u32);
 const KEY_PREFIX: &[u8] = b"key:";
 
 /// What a part of an argument is replaced with.
-const PLACEHOLDERS: [(&[u8], Fill); 3] =
-    [(b"__key__", Fill::Key), (b"__rand_int__", Fill::Number), (b"__value__", Fill::Value)];
+const PLACEHOLDERS: [(&[u8], Fill); 5] = [
+    (b"__key__", Fill::Key),
+    (b"__rand_int__", Fill::Number),
+    (b"__value__", Fill::Value),
+    (b"__element__", Fill::Element),
+    (b"__collection__", Fill::Collection),
+];
 
 /// Different values begin at this many places of a pool of random bytes.
 const VALUE_STARTS: usize = 4096;
@@ -32,8 +37,22 @@ const VALUE_LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRS
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fill {
     Key,
+    /// Drawn anew wherever it stands.
     Number,
     Value,
+    /// The number that is drawn once for a request.
+    Element,
+    /// That of the collection where this element is.
+    Collection,
+}
+
+/// What requests are about, besides keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Over {
+    /// Of each value.
+    pub(super) value_bytes: usize,
+    /// Elements are dealt out to so many; not 0.
+    pub(super) collections: u64,
 }
 
 /// A place to patch.
@@ -48,13 +67,16 @@ struct Slot {
 pub(super) struct Template {
     bytes: Vec<u8>,
     slots: Vec<Slot>,
+    collections: u64,
 }
 
 impl Template {
     /// A RESP request of these arguments, in which `__key__` stands for a key, `__rand_int__` for the number
-    /// of one and `__value__` for a value.
-    pub(super) fn resp<A: AsRef<[u8]>>(args: &[A], value_bytes: usize) -> Self {
-        let expanded: Vec<Self> = args.iter().map(|arg| Self::argument(arg.as_ref(), value_bytes)).collect();
+    /// of one and `__value__` for a value; `__element__` for the number of an element, and `__collection__` for that of the
+    /// collection where it is.
+    pub(super) fn resp<A: AsRef<[u8]>>(args: &[A], over: Over) -> Self {
+        let expanded: Vec<Self> =
+            args.iter().map(|arg| Self::argument(arg.as_ref(), over.value_bytes)).collect();
         let mut bytes = Vec::new();
         encode_request(&mut bytes, expanded.iter().map(|arg| &arg.bytes));
         let mut slots = Vec::new();
@@ -66,7 +88,12 @@ impl Template {
             let digits = arg.bytes.len().checked_ilog10().unwrap_or(0) as usize + 1;
             end = start - (1 + digits + 2);
         }
-        Self { bytes, slots }
+        Self { bytes, slots, collections: over.collections }
+    }
+
+    /// A command as a person types it at a raw connection.
+    pub(super) fn inline(line: &str) -> Self {
+        Self::argument(format!("{line}\r\n").as_bytes(), 0)
     }
 
     /// `set` of memcached's text protocol.
@@ -84,11 +111,18 @@ impl Template {
     pub(super) fn append(&self, out: &mut Vec<u8>, keys: &mut Keys, values: &Values, rng: &mut Rng) {
         let start = out.len();
         out.extend_from_slice(&self.bytes);
+        let mut element = None;
         for slot in &self.slots {
             let place = &mut out[start + slot.at..];
             match slot.fill {
                 Fill::Key => write_number(&mut place[KEY_PREFIX.len()..][..NUMBER_DIGITS], keys.draw(rng)),
                 Fill::Number => write_number(&mut place[..NUMBER_DIGITS], keys.draw(rng)),
+                Fill::Element | Fill::Collection => {
+                    let element = *element.get_or_insert_with(|| keys.draw(rng));
+                    let number =
+                        if slot.fill == Fill::Element { element } else { element % self.collections };
+                    write_number(&mut place[..NUMBER_DIGITS], number);
+                }
                 Fill::Value => {
                     let value = values.draw(rng);
                     place[..value.len()].copy_from_slice(value);
@@ -114,7 +148,7 @@ impl Template {
                             bytes.extend_from_slice(KEY_PREFIX);
                             NUMBER_DIGITS
                         }
-                        Fill::Number => NUMBER_DIGITS,
+                        Fill::Number | Fill::Element | Fill::Collection => NUMBER_DIGITS,
                         Fill::Value => value_bytes,
                     };
                     bytes.resize(bytes.len() + width, b'0');
@@ -125,7 +159,7 @@ impl Template {
             bytes.push(byte);
             text = behind;
         }
-        Self { bytes, slots }
+        Self { bytes, slots, collections: 1 }
     }
 }
 
@@ -203,6 +237,10 @@ mod tests {
 
     const KEYS: u64 = 1000;
 
+    fn over(value_bytes: usize) -> Over {
+        Over { value_bytes, collections: 1 }
+    }
+
     fn load(read: Template, write: Template, read_ratio: f64, value_bytes: usize) -> Load {
         let mut rng = Rng::new(3);
         let values = Values::new(value_bytes, &mut rng);
@@ -228,7 +266,8 @@ mod tests {
 
     #[test]
     fn placeholders_are_filled_anywhere_in_an_argument() {
-        let template = Template::resp(&["ZADD", "z:{__key__}", "__rand_int__", "<__value__|__value__>"], 5);
+        let template =
+            Template::resp(&["ZADD", "z:{__key__}", "__rand_int__", "<__value__|__value__>"], over(5));
         let mut out = Vec::new();
         load(template.clone(), template, 1.0, 5).append(&mut out, 50);
         let requests = decode_all(&out);
@@ -246,9 +285,26 @@ mod tests {
     }
 
     #[test]
+    fn an_element_is_always_in_the_same_collection() {
+        let request = ["HSET", "h:__collection__", "__element__", "__rand_int__", "<__element__>"];
+        let template = Template::resp(&request, Over { value_bytes: 0, collections: 7 });
+        let mut out = Vec::new();
+        load(template.clone(), template, 1.0, 0).append(&mut out, 500);
+        let requests = decode_all(&out);
+        for args in &requests {
+            let element = number(&args[2]);
+            assert_eq!(number(args[1].strip_prefix(b"h:").unwrap()), element % 7);
+            assert_eq!(args[4], [b"<", &args[2][..], b">"].concat());
+        }
+        assert!(requests.iter().any(|args| args[3] != args[2]), "other numbers are drawn apart");
+        assert!(requests.iter().any(|args| args[1] != requests[0][1]), "all collections are used");
+    }
+
+    #[test]
     fn reads_and_writes_come_in_the_ratio_asked_for() {
         for (ratio, expected) in [(0.0, 0..=0), (0.25, 2300..=2700), (1.0, 10_000..=10_000)] {
-            let (get, set) = (Template::resp(&["GET", "__key__"], 0), Template::resp(&["SET"], 0));
+            let (get, set) =
+                (Template::resp(&["GET", "__key__"], over(0)), Template::resp(&["SET"], over(0)));
             let mut out = Vec::new();
             load(get, set, ratio, 0).append(&mut out, 10_000);
             let reads = decode_all(&out).iter().filter(|args| args[0] == b"GET").count();
@@ -287,7 +343,7 @@ mod tests {
             value_bytes in 0usize..300,
         ) {
             let texts: Vec<Vec<u8>> = args.iter().map(|parts| parts.concat()).collect();
-            let template = Template::resp(&texts, value_bytes);
+            let template = Template::resp(&texts, over(value_bytes));
             let mut out = Vec::new();
             load(template.clone(), template, 1.0, value_bytes).append(&mut out, 3);
             let requests = decode_all(&out);

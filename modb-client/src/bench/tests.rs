@@ -11,7 +11,8 @@ use modb_client::Config;
 use modb_net::resp::{Decoded, Limits, RequestDecoder};
 
 use super::measure;
-use super::options::{Limit, Options, Wire};
+use super::options::{Limit, Options, Wire, Work};
+use super::suite;
 use super::tally::Tally;
 
 /// What a server says to a request, or `None` to close the connection.
@@ -77,7 +78,8 @@ fn serve(mut stream: TcpStream, answer: Answer) -> Seen {
 fn ordinary(request: &[Vec<u8>]) -> Option<Vec<u8>> {
     let reply: &[u8] = match &request[0][..] {
         b"PING" => b"+PONG\r\n",
-        b"GET" => b"$5\r\nvalue\r\n",
+        b"GET" | b"HGET" => b"$5\r\nvalue\r\n",
+        b"HSET" => b":1\r\n",
         b"SET" | b"SELECT" => b"+OK\r\n",
         b"AUTH" if request[1] == b"right" => b"+OK\r\n",
         b"AUTH" => b"-WRONGPASS invalid username-password pair or user is disabled.\r\n",
@@ -169,10 +171,36 @@ fn batches_larger_than_the_sockets_take_arrive_whole() {
 }
 
 #[test]
+fn a_test_finds_every_element_in_the_collection_where_it_was_put() {
+    let test = |name: &str, preload| {
+        let server = Server::start(2, ordinary);
+        let options = Options {
+            work: Work::Test(suite::find(name)[0]),
+            collections: 3,
+            keys: 30,
+            preload,
+            ..options(&server, 2, Limit::Requests(200))
+        };
+        tally(&options);
+        server.seen()
+    };
+    let places = |seen: &Seen, command: &[u8]| -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let of_command = seen.keys().filter(|request| request[0] == command);
+        of_command.map(|request| (request[2].clone(), request[1].clone())).collect()
+    };
+    let seen = test("hget", true);
+    let (put, sought) = (places(&seen, b"HSET"), places(&seen, b"HGET"));
+    assert_eq!((put.len(), count(&seen, b"HSET"), count(&seen, b"HGET")), (30, 30, 200));
+    assert_eq!(put[&b"element:000000000029"[..]], b"myhash:000000000002");
+    assert!(sought.iter().all(|(element, at)| put[element] == *at));
+    assert_eq!(count(&test("hget", false), b"HSET"), 0, "only if told to");
+}
+
+#[test]
 fn errors_are_counted_and_one_is_told() {
     let server = Server::start(1, ordinary);
     let options = Options {
-        command: vec!["NONSENSE".to_owned(), "__key__".to_owned()],
+        work: Work::Command(vec!["NONSENSE".to_owned(), "__key__".to_owned()]),
         pipeline: 3,
         ..options(&server, 1, Limit::Requests(9))
     };

@@ -12,15 +12,16 @@ use super::load::{Generator, Length, Load, Operation, Outcome};
 use super::record::{self, Record};
 use super::results::{Results, Samples, Subject};
 use super::servers::{Durability, Kind, Running, Setting, SlowDisk};
-use super::{page, report};
+use super::{page, report, types};
 use crate::failure::{Context as _, Result};
 
 pub(crate) const USAGE: &str =
     "cargo xtask bench compare [--quick] [--rounds N] [--workers N,N] [--durability MODE,MODE]
     [--only SET|GET|90/10] [--connections N,N] [--value-bytes N,N] [--sustained SECONDS] [--paced] [--memcached]
-    [--sync-delay-ms N] [--redis-benchmark] [--record NAME] [--json FILE] [--html FILE]
+    [--types] [--keys N,N] [--sync-delay-ms N] [--redis-benchmark] [--record NAME] [--json FILE] [--html FILE]
     [-- OPTIONS FOR modb-server]
 
+--types: redis-benchmark's tests instead, each on one key and over many (--keys: on so many).
 --record: writes docs/performance/NAME.md, of which cargo xtask bench pages makes the README's table and chart.
 --sustained: one load instead, SET at pipeline 16 for so long; its longest wait is the longest stall.
 --paced: one load instead, GET at 70 % of the rate that redis reaches, requests due at fixed times.";
@@ -45,8 +46,11 @@ struct Options {
     only: Option<Operation>,
     connections: Option<Vec<u32>>,
     value_bytes: Option<Vec<u32>>,
+    /// Of `types`.
+    keys: Vec<u32>,
     sustained_s: Option<u32>,
     paced: bool,
+    types: bool,
     memcached: bool,
     redis_benchmark: bool,
     sync_delay_ms: u32,
@@ -80,6 +84,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             vec![Load { length, keys: SUSTAINED_KEYS, ..plain(Operation::Set, 50, 16, 100) }]
         }
         (None, true) => vec![paced(&generator, &setting)?],
+        (None, false) if options.types => types::loads(&options.keys).collect(),
         (None, false) => loads(&options),
     };
     println!("{} loads on {} subjects, {} rounds", loads.len(), subjects.len(), options.rounds);
@@ -92,7 +97,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             // The value size of the keys that are all there.
             let mut loaded = None;
             for load in loads.iter().filter(|load| generator.can(kind, load)) {
-                if load.operation == Operation::Set {
+                if let Operation::Test { .. } = load.operation {
+                    generator.preload(load, kind, server.port)?;
+                } else if load.operation == Operation::Set {
                     loaded = None;
                 } else if loaded.replace(load.value_bytes) != Some(load.value_bytes) {
                     generator.preload(load, kind, server.port)?;
@@ -132,8 +139,10 @@ fn parse(arguments: &[String]) -> Result<Options> {
         only: None,
         connections: None,
         value_bytes: None,
+        keys: vec![1, types::MANY_KEYS],
         sustained_s: None,
         paced: false,
+        types: false,
         memcached: false,
         redis_benchmark: false,
         sync_delay_ms: 0,
@@ -162,6 +171,8 @@ fn parse(arguments: &[String]) -> Result<Options> {
             "--value-bytes" => options.value_bytes = Some(numbers(value()?)?),
             "--sustained" => options.sustained_s = Some(number(value()?)?),
             "--paced" => options.paced = true,
+            "--types" => options.types = true,
+            "--keys" => options.keys = numbers(value()?)?,
             "--memcached" => options.memcached = true,
             "--redis-benchmark" => options.redis_benchmark = true,
             "--sync-delay-ms" => options.sync_delay_ms = number(value()?)?,

@@ -18,24 +18,37 @@ pub(crate) enum Operation {
     Get,
     /// 90 % GET, 10 % SET.
     Mixed,
+    /// A test of redis-benchmark's, on so many lists, sets and so on.
+    Test {
+        name: &'static str,
+        collections: u32,
+    },
 }
 
 impl Operation {
+    /// Those on strings.
     pub(crate) const ALL: [Self; 3] = [Self::Set, Self::Get, Self::Mixed];
 
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> String {
         match self {
-            Self::Set => "SET",
-            Self::Get => "GET",
-            Self::Mixed => "90/10",
+            Self::Set => "SET".into(),
+            Self::Get => "GET".into(),
+            Self::Mixed => "90/10".into(),
+            Self::Test { name, collections: 1 } => name.to_uppercase(),
+            Self::Test { name, collections } => format!("{} over {collections} keys", name.to_uppercase()),
         }
     }
 
-    fn read_ratio(self) -> &'static str {
+    /// What tells `modb-client bench` of it.
+    fn arguments(self) -> Vec<String> {
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
         match self {
-            Self::Set => "0",
-            Self::Get => "1",
-            Self::Mixed => "0.9",
+            Self::Set => words(&["--read-ratio", "0"]),
+            Self::Get => words(&["--read-ratio", "1"]),
+            Self::Mixed => words(&["--read-ratio", "0.9"]),
+            Self::Test { name, collections } => {
+                words(&["-t", name, "--collections", &collections.to_string()])
+            }
         }
     }
 }
@@ -101,13 +114,18 @@ impl Generator<'_> {
             Self::ModbClient(_) => true,
             Self::RedisBenchmark => {
                 let closed = matches!(load.length, Length::Requests(_)) && load.rate_per_s == 0;
-                !matches!(kind, Kind::Memcached | Kind::Bare) && load.operation != Operation::Mixed && closed
+                let known = matches!(load.operation, Operation::Set | Operation::Get);
+                !matches!(kind, Kind::Memcached | Kind::Bare) && known && closed
             }
         }
     }
 
-    /// Stores every key once.
+    /// Stores every key once, or what a test reads or takes.
     pub(crate) fn preload(&self, load: &Load, kind: Kind, port: u16) -> Result<()> {
+        if let (Operation::Test { .. }, Self::ModbClient(program)) = (load.operation, self) {
+            let load = Load { length: Length::Requests(1), ..*load };
+            return modb_client(program, &load, kind, port, &["--preload"]).map(drop);
+        }
         let load = Load { operation: Operation::Set, connections: 50, pipeline: 16, ..*load };
         // Drawing at random leaves few keys out (e⁻⁵: one in 150).
         let load = Load { length: Length::Requests(u64::from(load.keys) * 5), rate_per_s: 0, ..load };
@@ -117,13 +135,13 @@ impl Generator<'_> {
     /// Sends `load` and waits for its end.
     pub(crate) fn run(&self, load: &Load, kind: Kind, port: u16) -> Result<Outcome> {
         match self {
-            Self::ModbClient(program) => modb_client(program, load, kind, port),
+            Self::ModbClient(program) => modb_client(program, load, kind, port, &[]),
             Self::RedisBenchmark => redis_benchmark(load, port),
         }
     }
 }
 
-fn modb_client(program: &Path, load: &Load, kind: Kind, port: u16) -> Result<Outcome> {
+fn modb_client(program: &Path, load: &Load, kind: Kind, port: u16, more: &[&str]) -> Result<Outcome> {
     let protocol = if kind == Kind::Memcached { "memcached" } else { "resp" };
     let length = match load.length {
         Length::Requests(n) => ["--requests".to_owned(), n.to_string()],
@@ -139,7 +157,8 @@ fn modb_client(program: &Path, load: &Load, kind: Kind, port: u16) -> Result<Out
             .args(length)
             .args(rate.into_iter().flatten())
             .args(["--timeout", "60"])
-            .args(["--read-ratio", load.operation.read_ratio()]),
+            .args(load.operation.arguments())
+            .args(more),
     )?;
     let field = |name: &str| {
         number_in(&text, name).ok_or_else(|| format!("modb-client bench told no {name}: {text}"))

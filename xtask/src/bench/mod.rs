@@ -13,6 +13,7 @@ mod reopen;
 mod report;
 mod results;
 mod servers;
+mod types;
 
 use std::path::PathBuf;
 
