@@ -3,7 +3,7 @@
 //! Invariants: what is written is a well-formed reply for the protocol that the connection speaks, if the caller
 //! writes as many elements as it announces; the text of a simple string or an error never breaks its line.
 
-use super::number::{push_f64, push_i64, push_u64};
+use super::number::{MAX_DIGITS, push_f64, push_i64, write_before};
 use crate::base::buf::Tail;
 
 /// Which protocol a connection speaks.
@@ -260,9 +260,12 @@ impl<'a> Encoder<'a> {
     }
 
     fn length(&mut self, kind: u8, len: usize) {
-        self.out.push(kind);
-        push_u64(self.out, len as u64);
-        self.end_line();
+        let mut line = [0; 1 + MAX_DIGITS + 2];
+        let (number, end) = line.split_at_mut(1 + MAX_DIGITS);
+        end.copy_from_slice(b"\r\n");
+        let start = write_before(number, len as u64) - 1;
+        number[start] = kind;
+        self.out.extend_from_slice(&line[start..]);
     }
 
     fn number(&mut self, kind: u8, n: i64) {

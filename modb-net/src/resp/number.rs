@@ -36,19 +36,27 @@ pub fn push_i64(out: &mut Vec<u8>, n: i64) {
 }
 
 /// Appends `n` in decimal.
-pub fn push_u64(out: &mut Vec<u8>, mut n: u64) {
-    if n < 10 {
-        out.push(b'0' + n as u8);
-        return;
-    }
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    while n > 0 {
+pub fn push_u64(out: &mut Vec<u8>, n: u64) {
+    let mut digits = [0; MAX_DIGITS];
+    let start = write_before(&mut digits, n);
+    out.extend_from_slice(&digits[start..]);
+}
+
+/// Digits of the largest number.
+pub(super) const MAX_DIGITS: usize = 20;
+
+/// Writes `n` in decimal at the end of `text`, and says where it begins.
+#[inline]
+pub(super) fn write_before(text: &mut [u8], mut n: u64) -> usize {
+    let mut at = text.len();
+    loop {
         at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
+        text[at] = b'0' + (n % 10) as u8;
         n /= 10;
+        if n == 0 {
+            return at;
+        }
     }
-    out.extend_from_slice(&digits[at..]);
 }
 
 /// Appends `value` as Redis 7.2 writes a double in a reply: `inf`, `-inf`, `nan`, an integer where it is one

@@ -3,8 +3,8 @@
 //! The decoder holds where it stopped, not the bytes: those stay in the caller's read buffer, which may grow
 //! or move between calls, and arguments are slices of it. Only inline commands are copied (unquoting).
 //!
-//! Invariants: no byte is looked at twice, however the input is split; how it is split never changes the
-//! outcome; memory is bounded by what has arrived, not by what was announced; after an error the
+//! Invariants: no byte is looked at again with each piece of the input, however it is split; how it is split never changes
+//! the outcome; memory is bounded by what has arrived, not by what was announced; after an error the
 //! connection cannot go on.
 
 use super::inline::split_args;
@@ -15,6 +15,8 @@ use super::{Limits, ProtocolError};
 const KEPT_SPANS: usize = 64;
 /// Room for inline commands that a decoder keeps between requests, in bytes.
 const KEPT_INLINE_BYTES: usize = 256;
+/// Digits of the lengths and counts that are read at a glance.
+const SHORT_DIGITS: usize = 6;
 
 /// What [`RequestDecoder::decode`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,10 +125,16 @@ impl RequestDecoder {
                 }
                 State::Inline => return self.inline_command(input, limits),
                 State::Count => {
-                    let Some(line) = self.line(input, limits, ProtocolError::TooBigMultibulkCount)? else {
-                        return Ok(self.incomplete(input));
+                    let count = match self.short_line(input, b'*', limits) {
+                        Some(count) => count,
+                        None => match self.line(input, limits, ProtocolError::TooBigMultibulkCount)? {
+                            Some(line) => {
+                                parse_i64(&line[1..]).ok_or(ProtocolError::InvalidMultibulkLength)?
+                            }
+                            None => return Ok(self.incomplete(input)),
+                        },
                     };
-                    self.remaining = element_count(&line[1..], limits)?;
+                    self.remaining = element_count(count, limits)?;
                     if self.remaining == 0 {
                         self.state = State::Start;
                         return Ok(Decoded::Nothing { consumed: self.position });
@@ -134,10 +142,14 @@ impl RequestDecoder {
                     self.state = State::Length;
                 }
                 State::Length => {
-                    let Some(line) = self.line(input, limits, ProtocolError::TooBigBulkCount)? else {
-                        return Ok(self.incomplete(input));
+                    let len = match self.short_line(input, b'$', limits) {
+                        Some(len) => len,
+                        None => match self.line(input, limits, ProtocolError::TooBigBulkCount)? {
+                            Some(line) => announced_length(line)?,
+                            None => return Ok(self.incomplete(input)),
+                        },
                     };
-                    let len = bulk_length(line, limits)?;
+                    let len = bulk_length(len, limits)?;
                     // The whole request stays addressable with 32 bits, with room for the next length line.
                     if self.position + len as usize > (u32::MAX - limits.max_inline_bytes) as usize {
                         return Err(ProtocolError::InvalidBulkLength);
@@ -228,6 +240,37 @@ impl RequestDecoder {
         Decoded::Incomplete { wanted_bytes: input.len() + 1 }
     }
 
+    /// The number in the current line, and the position behind it, if the line has come whole and is as nearly all are:
+    /// `sign` and a few digits. Otherwise nothing has changed.
+    #[inline(always)]
+    fn short_line(&mut self, input: &[u8], sign: u8, limits: &Limits) -> Option<i64> {
+        // Of a line that was looked at before, the beginning is not looked at again.
+        if self.searched != self.position || limits.max_inline_bytes as usize <= SHORT_DIGITS {
+            return None;
+        }
+        let (first, rest) = input.get(self.position..)?.split_first()?;
+        if *first != sign {
+            return None;
+        }
+        let mut number = 0;
+        for (digits, byte) in rest.iter().take(SHORT_DIGITS + 1).enumerate() {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                let is_whole = *byte == b'\r' && digits > 0 && rest.len() > digits + 1;
+                return is_whole.then(|| {
+                    self.next_line_at(self.position + 1 + digits + 2);
+                    number
+                });
+            }
+            if number == 0 && digits > 0 {
+                // A leading zero is no number.
+                return None;
+            }
+            number = number * 10 + i64::from(digit);
+        }
+        None
+    }
+
     /// The current line without its end, and the position behind it; `None` if its end has not come.
     ///
     /// The end is a CR and one more byte, as in Redis.
@@ -283,9 +326,8 @@ fn find(byte: u8, input: &[u8], from: usize, last: usize) -> Option<usize> {
     window.iter().position(|&b| b == byte).map(|at| from + at)
 }
 
-/// The number of arguments that the line (without its `*`) announces.
-fn element_count(text: &[u8], limits: &Limits) -> Result<u32, ProtocolError> {
-    let count = parse_length(text).ok_or(ProtocolError::InvalidMultibulkLength)?;
+/// The number of arguments, if so many may be announced; of fewer than none there are none.
+fn element_count(count: i64, limits: &Limits) -> Result<u32, ProtocolError> {
     if count > i64::from(limits.max_elements) {
         return Err(ProtocolError::InvalidMultibulkLength);
     }
@@ -296,12 +338,16 @@ fn element_count(text: &[u8], limits: &Limits) -> Result<u32, ProtocolError> {
 }
 
 /// The length of an argument that the line announces.
-fn bulk_length(line: &[u8], limits: &Limits) -> Result<u32, ProtocolError> {
+fn announced_length(line: &[u8]) -> Result<i64, ProtocolError> {
     let Some((b'$', text)) = line.split_first() else {
         // The end of the line is there, so an empty line begins with a CR.
         return Err(ProtocolError::ExpectedBulk(line.first().copied().unwrap_or(b'\r')));
     };
-    let len = parse_length(text).ok_or(ProtocolError::InvalidBulkLength)?;
+    parse_i64(text).ok_or(ProtocolError::InvalidBulkLength)
+}
+
+/// The length of an argument, if one so long may be announced.
+fn bulk_length(len: i64, limits: &Limits) -> Result<u32, ProtocolError> {
     if len < 0 || len > i64::from(limits.max_bulk_bytes) {
         return Err(ProtocolError::InvalidBulkLength);
     }
@@ -309,15 +355,6 @@ fn bulk_length(line: &[u8], limits: &Limits) -> Result<u32, ProtocolError> {
         return Err(ProtocolError::UnauthenticatedBulkLength);
     }
     Ok(len as u32)
-}
-
-/// [`parse_i64`], with a short way for the one-digit lengths that most requests are made of.
-#[inline]
-fn parse_length(text: &[u8]) -> Option<i64> {
-    match text {
-        [digit @ b'0'..=b'9'] => Some(i64::from(digit - b'0')),
-        _ => parse_i64(text),
-    }
 }
 
 /// The arguments of one request, the name of the command first. Never empty.
