@@ -58,7 +58,7 @@ impl Wheel {
     }
 
     /// Looks at `slot` once the timeout has passed after `since`, which is not in the future. Does nothing if it is watched
-    /// already: then it falls due no later. After a pause in which nothing was watched it may fall due early.
+    /// already: then it falls due no later.
     pub(crate) fn watch(&mut self, slot: u32, since: Instant) {
         let index = slot as usize;
         if index >= self.queued.len() {
@@ -66,6 +66,10 @@ impl Wheel {
         }
         if std::mem::replace(&mut self.queued[index], true) {
             return;
+        }
+        if self.occupied == 0 {
+            // Nobody may have looked for a long time.
+            self.current = self.current.max(self.ticks(since));
         }
         // Rounded up: never early within the horizon.
         let due = self.ticks(after(since, self.timeout)) + 1;

@@ -64,6 +64,8 @@ pub(crate) struct Worker<S: Service> {
     no_room: Option<u64>,
     /// Whether the poller watches the shared queue.
     shared_polled: bool,
+    /// When timers are due, as far as was known before the last wait.
+    deadline: Option<Instant>,
     stopping: bool,
 }
 
@@ -110,6 +112,7 @@ impl<S: Service> Worker<S> {
             moves_seen: None,
             no_room: None,
             shared_polled: true,
+            deadline: None,
             stopping: false,
         })
     }
@@ -138,11 +141,10 @@ impl<S: Service> Worker<S> {
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let drained = self.mail_emptied && !self.core.has_ready();
         let wait = self.notifier.begin_wait(drained);
-        let timeout = if wait.may_block() {
-            let now = Instant::now();
-            self.core.next_deadline().map(|at| at.saturating_duration_since(now))
-        } else {
-            None
+        self.deadline = self.core.next_deadline();
+        let timeout = match self.deadline {
+            Some(at) if wait.may_block() => Some(at.saturating_duration_since(Instant::now())),
+            _ => None,
         };
         self.poller.wait(events, wait.timeout(timeout))?;
         let notified = events.iter().any(|event| event.key == NOTIFIER);
@@ -167,7 +169,10 @@ impl<S: Service> Worker<S> {
             }
         }
         self.core.run_ready(&turn);
-        self.core.timers(&turn);
+        // What has become due by this turn itself is seen before the next wait.
+        if self.deadline.is_some_and(|at| at <= turn.now) || hub.budget.is_awaited() {
+            self.core.timers(&turn);
+        }
         self.core.finish(&turn);
         self.apply(&turn);
         self.move_away(&turn);

@@ -265,10 +265,10 @@ impl<S: Service, T: Stream> Core<S, T> {
         !self.conns.ready.is_empty() || !self.conns.touched.is_empty()
     }
 
-    /// When [`Core::timers`] is wanted next.
+    /// When [`Core::timers`] is wanted next, unless somebody waits for memory: then it is wanted in each turn.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let alarm = self.conns.alarms.borrow().next();
-        [
+        let deadlines = [
             self.service.next_timer(),
             alarm,
             self.idle.as_ref().and_then(Wheel::next),
@@ -277,10 +277,8 @@ impl<S: Service, T: Stream> Core<S, T> {
             self.stalls.next(),
             self.conns.slow.first().map(|(at, _)| *at),
             self.shutdown_at,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
     pub(crate) fn stats(&self) -> WorkerStats {
