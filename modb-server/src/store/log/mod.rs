@@ -311,7 +311,7 @@ impl Store for LogStore {
             return Err(StoreError::ReadOnly(DISK_FULL.to_owned()));
         }
         if written > before {
-            self.engine.pressure.charge(self.engine.filled(), Instant::now());
+            self.engine.pressure.charge(self.engine.filled(), Instant::now);
         }
         Ok(settled)
     }

@@ -42,10 +42,14 @@ impl Store {
         filled as f64 / self.bound as f64
     }
 
-    /// What was taken since the last call, as time of the flusher; `over`: how much of it is to be paid.
-    fn time_of(&self, taken: u64, over: f64) -> Duration {
+    /// What is to be paid of what was taken since the last call, as time of the flusher.
+    fn owed(&self, filled: u64, taken: u64) -> Duration {
         let bytes = taken.saturating_sub(self.paid.swap(taken, Ordering::AcqRel));
-        Duration::from_secs_f64(bytes as f64 / self.rate.load(Ordering::Relaxed) as f64 * over)
+        let over = (self.fullness(filled) - SOFT) / (1.0 - SOFT);
+        if over <= 0.0 {
+            return Duration::ZERO;
+        }
+        Duration::from_secs_f64(bytes as f64 / self.rate.load(Ordering::Relaxed) as f64 * over.min(1.0))
     }
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // of a positive rate
@@ -102,19 +106,21 @@ impl Pressure {
 
     /// Whether nothing more may be taken.
     pub(crate) fn is_at_bound(&self, filled: Filled) -> bool {
-        self.fullness(filled) >= 1.0
+        filled.dirty_bytes >= self.dirty.bound || filled.log_bytes >= self.log.bound
     }
 
     /// A turn has ended: what was written since the last one is to be paid.
-    pub(crate) fn charge(&self, filled: Filled, now: Instant) {
-        let over = |fullness: f64| ((fullness - SOFT) / (1.0 - SOFT)).clamp(0.0, 1.0);
-        let dirty =
-            self.dirty.time_of(filled.dirty_bytes_ever, over(self.dirty.fullness(filled.dirty_bytes)));
-        let log = self.log.time_of(filled.log_bytes_ever, over(self.log.fullness(filled.log_bytes)));
-        let owed = dirty.max(log);
-        if owed.is_zero() {
-            return;
+    #[inline]
+    pub(crate) fn charge(&self, filled: Filled, now: impl FnOnce() -> Instant) {
+        let dirty = self.dirty.owed(filled.dirty_bytes, filled.dirty_bytes_ever);
+        let owed = dirty.max(self.log.owed(filled.log_bytes, filled.log_bytes_ever));
+        if !owed.is_zero() {
+            self.owe(owed, now());
         }
+    }
+
+    #[cold]
+    fn owe(&self, owed: Duration, now: Instant) {
         let mut paid_until = lock(&self.paid_until);
         *paid_until = Some(paid_until.filter(|until| *until > now).unwrap_or(now) + owed.min(MAX_OWED));
         self.is_owed.store(true, Ordering::Release);
@@ -171,7 +177,7 @@ mod tests {
         let pressure = Pressure::new(100 * MIB, 1000 * MIB);
         let now = Instant::now();
         let owed = |dirty, ever| {
-            pressure.charge(filled(dirty, ever), now);
+            pressure.charge(filled(dirty, ever), || now);
             pressure.owed_after(now).map_or(0, |until| until.duration_since(now).as_millis())
         };
         assert_eq!(owed(50 * MIB, 50 * MIB), 0);
@@ -194,7 +200,7 @@ mod tests {
     #[test]
     fn a_turn_owes_no_more_than_a_moment_whatever_it_wrote() {
         let (pressure, now) = (Pressure::new(100 * MIB, 1000 * MIB), Instant::now());
-        pressure.charge(filled(99 * MIB, 900 * MIB), now);
+        pressure.charge(filled(99 * MIB, 900 * MIB), || now);
         assert_eq!(pressure.owed_after(now), Some(now + MAX_OWED));
     }
 
@@ -205,7 +211,7 @@ mod tests {
             pressure.note_flush(filled(10 * MIB, 0), Duration::from_secs(1));
         }
         let now = Instant::now();
-        pressure.charge(filled(99 * MIB, MIB / 8), now);
+        pressure.charge(filled(99 * MIB, MIB / 8), || now);
         let owed = pressure.owed_after(now).unwrap().duration_since(now);
         assert!((10..=13).contains(&owed.as_millis()), "{owed:?}");
     }
