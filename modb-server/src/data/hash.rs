@@ -52,10 +52,8 @@ impl Seed {
         for word in words {
             compress(&mut v, u64::from_le_bytes(*word));
         }
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        last[7] = data.len() as u8;
-        compress(&mut v, u64::from_le_bytes(last));
+        let rest = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        compress(&mut v, rest | (data.len() as u64) << 56);
         v[2] ^= 0xff;
         round(&mut v);
         round(&mut v);

@@ -18,6 +18,9 @@ pub const MAX_KEY_BYTES: usize = 65_500;
 /// The longest value, in bytes, as Redis's `proto-max-bulk-len`.
 pub const MAX_VALUE_BYTES: usize = 512 << 20;
 
+/// What stands before the user key in the store key of a key record: its space, the namespace, the hash.
+const RECORD_PREFIX_BYTES: usize = 13;
+
 /// First bytes of store keys.
 pub(super) mod space {
     pub(in crate::data) const FACTS: u8 = 0x01;
@@ -137,7 +140,9 @@ impl Record {
     /// Writes the record of `head` and the payload that `parts` make in sequence.
     pub fn encode(head: Head, parts: &[&[u8]]) -> Bytes {
         let payload: usize = parts.iter().map(|part| part.len()).sum();
-        let mut out = Vec::with_capacity(9 + payload);
+        let head_bytes = if head.expires_at_ms.is_some() { 9 } else { 1 };
+        // Exactly: a vector that is full becomes `Bytes` as it is.
+        let mut out = Vec::with_capacity(head_bytes + payload);
         let mut tag = head.kind as u8;
         tag |= match head.form {
             Form::Plain => 0,
@@ -193,11 +198,19 @@ pub struct Place<'k> {
 impl<'k> Place<'k> {
     /// Writes the store key of the key record into `buf`, replacing what it held.
     pub fn record_key(&self, buf: &mut Vec<u8>) {
+        let mut prefix = [space::KEYS; RECORD_PREFIX_BYTES];
+        prefix[1..5].copy_from_slice(&self.namespace.to_be_bytes());
+        prefix[5..].copy_from_slice(&self.hash.to_be_bytes());
         buf.clear();
-        buf.push(space::KEYS);
-        buf.extend_from_slice(&self.namespace.to_be_bytes());
-        buf.extend_from_slice(&self.hash.to_be_bytes());
+        buf.extend_from_slice(&prefix);
         buf.extend_from_slice(self.key);
+    }
+
+    /// The store key of the key record.
+    pub fn to_record_key(self) -> Bytes {
+        let mut key = Vec::with_capacity(RECORD_PREFIX_BYTES + self.key.len());
+        self.record_key(&mut key);
+        key.into()
     }
 
     /// Writes the store key of its entry in the expiry index into `buf`, replacing what it held.

@@ -282,9 +282,7 @@ impl<'a> Tx<'a> {
         if entry.expired {
             self.tally.expired.bump();
         }
-        entry.place.record_key(self.key_buf);
-        let key = Bytes::copy_from_slice(self.key_buf);
-        self.write(Write::Put(key, Record::encode(head, parts)));
+        self.write(Write::Put(entry.place.to_record_key(), Record::encode(head, parts)));
         Ok(())
     }
 
@@ -342,9 +340,7 @@ impl<'a> Tx<'a> {
         if entry.expired {
             self.tally.expired.bump();
         }
-        entry.place.record_key(self.key_buf);
-        let key = Bytes::copy_from_slice(self.key_buf);
-        self.write(Write::Delete(key));
+        self.write(Write::Delete(entry.place.to_record_key()));
         !entry.expired
     }
 

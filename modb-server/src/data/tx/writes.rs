@@ -13,6 +13,9 @@ use crate::store::Write;
 /// Up to this many pending writes are searched one by one; above, through a map.
 const SEARCHED_WRITES: usize = 8;
 
+/// Room that is made for the first of them: for one record with an expiry, and the counters.
+const FIRST_WRITES: usize = 4;
+
 /// So many pending writes of one command are full.
 const FULL_WRITES: usize = 512;
 
@@ -60,6 +63,9 @@ impl Writes {
                         self.note_places();
                     }
                     self.places.insert(key.clone(), self.list.len());
+                }
+                if self.list.is_empty() {
+                    self.list = Vec::with_capacity(FIRST_WRITES);
                 }
                 self.list.push(write);
             }
@@ -122,7 +128,12 @@ impl Writes {
         self.saved.as_ref().map_or(0, |saved| saved.len)
     }
 
+    #[inline]
     fn find(&self, key: &[u8]) -> Option<usize> {
+        if self.list.is_empty() { None } else { self.search(key) }
+    }
+
+    fn search(&self, key: &[u8]) -> Option<usize> {
         if self.places.is_empty() {
             self.list.iter().position(|write| key_of(write).is_some_and(|at| at == key))
         } else {
