@@ -67,7 +67,10 @@ pub enum Reply {
 impl Reply {
     /// A string, or no value.
     pub fn bulk_or_null(value: Option<Bytes>) -> Self {
-        value.map_or(Self::Null, Self::Bulk)
+        match value {
+            Some(value) => Self::Bulk(value),
+            None => Self::Null,
+        }
     }
 
     /// A string made of a copy of `bytes`.

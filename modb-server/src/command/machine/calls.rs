@@ -68,6 +68,7 @@ impl Calls {
 
 impl Calls {
     /// A command was executed. `took`: for how long, if that was measured.
+    #[inline]
     pub fn add(&self, resolved: Resolved, took: Option<Duration>, failed: bool) {
         let command = &self.commands[self.table.place(resolved.number)];
         command.calls.add(1);

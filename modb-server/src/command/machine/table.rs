@@ -96,13 +96,15 @@ pub(crate) const fn first_places<const AND_THE_END: usize>(commands: &[&Spec]) -
     places
 }
 
+/// The bit by which lower case differs from upper case. Set in any other byte it makes another one of it, the same for all.
+const LOWER_CASE: u8 = 0x20;
+
 /// FNV-1a over the letters, in lower case.
-const fn hash(name: &[u8]) -> usize {
+const fn hash(mut name: &[u8]) -> usize {
     let mut hash: u32 = 0x811c_9dc5;
-    let mut at = 0;
-    while at < name.len() {
-        hash = (hash ^ name[at].to_ascii_lowercase() as u32).wrapping_mul(0x0100_0193);
-        at += 1;
+    while let [first, rest @ ..] = name {
+        hash = (hash ^ (*first | LOWER_CASE) as u32).wrapping_mul(0x0100_0193);
+        name = rest;
     }
     (hash ^ hash >> 15) as usize % SLOTS
 }
@@ -129,22 +131,32 @@ impl Table {
     /// The error reply for an unknown command or a wrong number of arguments.
     #[inline]
     pub fn resolve(&self, args: Args<'_>) -> Result<Resolved, CommandError> {
-        let Some(index) = self.index_of(&args[0]) else { return Err(unknown_command(args)) };
+        match self.find(args) {
+            Some(resolved) if resolved.spec.takes(args.len()) => Ok(resolved),
+            found => Err(self.refusal(args, found)),
+        }
+    }
+
+    /// The command or subcommand that a request names, whether or not its arguments are right.
+    #[inline]
+    fn find(&self, args: Args<'_>) -> Option<Resolved> {
+        let index = self.index_of(&args[0])?;
         let spec = self.commands[index];
         if spec.subcommands.is_empty() || args.len() < 2 {
-            if !spec.takes(args.len()) {
-                return Err(wrong_arity(spec.name));
-            }
-            return Ok(Resolved { spec, number: number(index, None) });
+            return Some(Resolved { spec, number: number(index, None) });
         }
-        let Some(sub) = spec.subcommands.iter().position(|sub| parse::is(&args[1], sub.name)) else {
-            return Err(unknown_subcommand(spec.name, &args[1]));
-        };
-        let subcommand = &spec.subcommands[sub];
-        if !subcommand.takes(args.len()) {
-            return Err(wrong_arity(&format!("{}|{}", spec.name, subcommand.name)));
+        let sub = spec.subcommands.iter().position(|sub| parse::is(&args[1], sub.name))?;
+        Some(Resolved { spec: &spec.subcommands[sub], number: number(index, Some(sub)) })
+    }
+
+    /// Why a request cannot be executed that names `found`.
+    #[cold]
+    fn refusal(&self, args: Args<'_>, found: Option<Resolved>) -> CommandError {
+        match (found, self.lookup(&args[0])) {
+            (Some(found), _) => wrong_arity(&found.name(self)),
+            (None, Some(spec)) => unknown_subcommand(spec.name, &args[1]),
+            (None, None) => unknown_command(args),
         }
-        Ok(Resolved { spec: subcommand, number: number(index, Some(sub)) })
     }
 
     /// The index of a command in [`Table::commands`], by its name in any case.
