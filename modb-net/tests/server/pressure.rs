@@ -198,6 +198,21 @@ fn one_too_many_reads_why_and_is_closed() {
 }
 
 #[test]
+fn who_holds_what_another_waits_for_and_stands_still_is_closed() {
+    const BYTES: usize = 600 << 10;
+    let limits =
+        Limits { max_memory_bytes: 1 << 20, stall_timeout: Duration::from_millis(100), ..lines::limits() };
+    let running = lines::start(1, limits);
+    let mut holder = running.connect();
+    holder.stream.write_all(&vec![b'x'; BYTES]).unwrap();
+    running.until("it holds much", |running| running.server.workers().memory_bytes() >= BYTES);
+    let mut other = running.connect();
+    assert_eq!(other.ask(&format!("echo {}", "y".repeat(BYTES))).len(), BYTES);
+    assert_eq!(running.ledger.reasons(), [CloseReason::MemoryStall]);
+    running.end();
+}
+
+#[test]
 fn a_full_mailbox_gives_the_message_back() {
     let running = lines::start(1, Limits { mailbox_capacity: 1, ..lines::limits() });
     let mut client = running.connect();

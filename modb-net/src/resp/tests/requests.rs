@@ -31,6 +31,18 @@ fn a_pipeline_of_arrays_inline_commands_and_empty_lines_is_split_into_requests()
 }
 
 #[test]
+fn an_argument_of_any_length_is_read_whole() {
+    for digits in 0..7 {
+        for len in [10usize.pow(digits), 10usize.pow(digits + 1) - 1] {
+            let word = vec![b'x'; len];
+            let input = [format!("*2\r\n${len}\r\n").as_bytes(), &word, b"\r\n$0\r\n\r\n"].concat();
+            let expected: [&[&[u8]]; 1] = [&[&word, b""]];
+            assert_eq!(decode_all(&input, &Limits::default()).unwrap(), expected, "{len}");
+        }
+    }
+}
+
+#[test]
 fn an_inline_command_of_empty_words_is_a_request() {
     let expected: [&[&[u8]]; 1] = [&[b"", b""]];
     assert_eq!(decode_all(b"\"\" ''\r\n", &Limits::default()).unwrap(), expected);
@@ -42,10 +54,14 @@ fn errors_read_as_redis_words_them() {
     assert_eq!(error(b"*\r\n"), "Protocol error: invalid multibulk length");
     assert_eq!(error(b"*2147483648\r\n"), "Protocol error: invalid multibulk length");
     assert_eq!(error(b"*9223372036854775808\r\n"), "Protocol error: invalid multibulk length");
+    assert_eq!(error(b"*01\r\n"), "Protocol error: invalid multibulk length");
     assert_eq!(error(b"*1\r\nx1\r\n"), "Protocol error: expected '$', got 'x'");
     assert_eq!(error(b"*1\r\n\r\n"), "Protocol error: expected '$', got ' '");
     assert_eq!(error(b"*1\r\n$-1\r\n"), "Protocol error: invalid bulk length");
     assert_eq!(error(b"*1\r\n$+1\r\n"), "Protocol error: invalid bulk length");
+    assert_eq!(error(b"*1\r\n$\r\n"), "Protocol error: invalid bulk length");
+    assert_eq!(error(b"*1\r\n$00\r\n"), "Protocol error: invalid bulk length");
+    assert_eq!(error(b"*1\r\n$1x\r\na\r\n"), "Protocol error: invalid bulk length");
     assert_eq!(error(b"*1\r\n$536870913\r\n"), "Protocol error: invalid bulk length");
     assert_eq!(error(b"*1\r\n$9223372036854775808\r\n"), "Protocol error: invalid bulk length");
     assert_eq!(error(b"GET \"a\r\n"), "Protocol error: unbalanced quotes in request");
