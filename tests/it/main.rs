@@ -14,6 +14,7 @@ mod crash;
 mod cross;
 mod durable;
 mod folders;
+mod histories;
 mod hostile;
 mod isolation;
 mod keys;
@@ -132,6 +133,7 @@ scenarios! {
     waiting::who_came_first_is_served_first_over_all_workers;
     waiting::chains_and_circles_of_moves_end;
     waiting::what_was_named_first_is_taken_first, unless Redis: "7.0 takes what was written first";
+    waiting::a_key_that_got_another_type_is_passed_over;
     waiting::whoever_brings_something_serves;
     waiting::who_waits_no_longer_takes_nothing;
     waiting::a_wait_ends_with_its_time_and_what_was_sent_behind_it_runs;
@@ -278,6 +280,10 @@ scenarios! {
     isolation::who_needs_many_gets_them_beside_those_who_hold_without_pause, unless Redis: "Redis holds nothing";
     isolation::who_waits_is_answered_after_a_half_close_and_in_a_shutdown, unless Redis: "Redis holds nothing",
         unless Wine: "a connection that does not read is not told of a reset there";
+
+    histories::what_clients_get_at_once_has_an_order, unless Redis: "7.0 takes what was written first";
+    #[ignore = "a minute of load"]
+    histories::long_what_clients_get_at_once_has_an_order_a_thousand_times, unless Redis: "as above";
 
     messages::messages_and_confirmations_have_the_form_of_the_protocol;
     messages::who_listens_in_resp2_may_give_few_commands;

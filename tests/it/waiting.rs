@@ -111,6 +111,19 @@ pub(crate) fn what_was_named_first_is_taken_first(platform: &Platform) {
     assert_eq!(peer.ask("LPOP a"), Reply::bulk("2"));
 }
 
+/// Whatever else is held: who waits takes from a list, though a key that he named before has got another type.
+pub(crate) fn a_key_that_got_another_type_is_passed_over(platform: &Platform) {
+    let server = start(platform);
+    let mut peer = server.peer();
+    for brings in [&["SET d 1", "RPUSH e v"][..], &["MULTI", "SET d 1", "RPUSH e v", "EXEC"]] {
+        let mut waiter = waiting(&server, "BLPOP d e 0", 1);
+        brings.iter().for_each(|command| drop(peer.ask(command)));
+        assert_eq!(waiter.reply(), pair("e", "v"), "{brings:?}");
+        assert!(waiter.ask("BLPOP d e 0").error().is_some_and(|text| text.starts_with("WRONGTYPE")));
+        assert_eq!(peer.ask("DEL d"), Reply::Int(1));
+    }
+}
+
 /// Every command that can bring something.
 pub(crate) fn whoever_brings_something_serves(platform: &Platform) {
     let server = start(platform);

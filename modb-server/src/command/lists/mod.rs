@@ -231,10 +231,8 @@ fn ltrim(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let mut list = List::open(ctx.tx, db, &args[1])?;
     if !list.is_empty() {
         let (from, to) = parse::within(from, to, list.len());
-        if to - from < list.len() {
-            list.trim(ctx.tx, from, to)?;
-            list.save(ctx.tx)?;
-        }
+        list.trim(ctx.tx, from, to)?;
+        list.save(ctx.tx)?;
     }
     Ok(Reply::Ok)
 }

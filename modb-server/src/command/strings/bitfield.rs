@@ -53,7 +53,9 @@ pub(crate) fn bitfield(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, C
     for step in &steps {
         replies.push(apply(step, &mut bytes));
     }
-    ctx.tx.put(&entry, entry.edited_head(), &[&bytes])?;
+    if *bytes != *old {
+        ctx.tx.put(&entry, entry.edited_head(), &[&bytes])?;
+    }
     Ok(Reply::Array(replies))
 }
 

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use modb_net::resp::Args;
 
 use super::{
-    ALL_BUT_LAST, COUNTED, WAITS, WAITS_AND_GROWS, WAITS_COUNTED, do_or_wait, keys_before_timeout, owned,
+    ALL_BUT_LAST, COUNTED, PASSES, WAITS, WAITS_AND_GROWS, WAITS_COUNTED, do_or_wait, keys_before_timeout,
+    owned,
 };
 use crate::command::language::counted::Counted;
 use crate::command::language::error::CommandError;
@@ -20,11 +21,14 @@ const MOVED: &[KeySpec] = &[key(Access::Take, 1), key(Access::Extend, 2)];
 #[rustfmt::skip]
 pub(in crate::command) static COMMANDS: [Spec; 5] = [
     Spec::new("list", "blpop", blpop, -3).flags(WAITS).keys(ALL_BUT_LAST)
-        .docs("key... timeout", "2.0.0", "O(N) with N keys", "Removes and returns the element at the left end of the first of some lists that has one; waits for it."),
+        .docs("key... timeout", "2.0.0", "O(N) with N keys", "Removes and returns the element at the left end of the first of some lists that has one; waits for it.")
+        .differs(PASSES),
     Spec::new("list", "brpop", brpop, -3).flags(WAITS).keys(ALL_BUT_LAST)
-        .docs("key... timeout", "2.0.0", "O(N) with N keys", "Removes and returns the element at the right end of the first of some lists that has one; waits for it."),
+        .docs("key... timeout", "2.0.0", "O(N) with N keys", "Removes and returns the element at the right end of the first of some lists that has one; waits for it.")
+        .differs(PASSES),
     Spec::new("list", "blmpop", blmpop, -5).flags(WAITS_COUNTED).keys(COUNTED)
-        .docs("timeout numkeys key... LEFT|RIGHT [COUNT count]", "7.0.0", "O(N+M) with N keys and M elements", "Removes and returns elements of the first of some lists that has any; waits for them."),
+        .docs("timeout numkeys key... LEFT|RIGHT [COUNT count]", "7.0.0", "O(N+M) with N keys and M elements", "Removes and returns elements of the first of some lists that has any; waits for them.")
+        .differs(PASSES),
     Spec::new("list", "blmove", blmove, 6).flags(WAITS_AND_GROWS).keys(MOVED)
         .docs("source destination LEFT|RIGHT LEFT|RIGHT timeout", "6.2.0", "O(1)", "Moves an element from an end of a list to an end of another, and returns it; waits for it."),
     Spec::new("list", "brpoplpush", brpoplpush, 4).flags(WAITS_AND_GROWS).keys(MOVED)
@@ -50,7 +54,7 @@ impl What for Take {
 
     fn attempt(&self, tx: &mut Tx<'_>, database: u32) -> Result<Option<Reply>, CommandError> {
         for key in &self.keys {
-            if !tx.holds_key(key) {
+            if !tx.may_take_from(database, key, Kind::List)? {
                 continue;
             }
             let mut list = List::open(tx, database, key)?;

@@ -39,6 +39,9 @@ const ALL_BUT_LAST: &[KeySpec] =
     &[KeySpec { access: Access::Take, find: Find::Range { first: 1, last: -2, step: 1 } }];
 const COUNTED: &[KeySpec] = &[KeySpec { access: Access::Take, find: Find::Counted { count: 2 } }];
 
+/// Only what somebody writes is looked at when one who waits is served: so the reply does not depend on what else is held.
+const PASSES: &str = "a key that has got another type while its client waits is passed over";
+
 /// Does what was asked, or waits until it can be done.
 fn do_or_wait(
     ctx: &mut Ctx<'_, '_>,

@@ -12,7 +12,7 @@ use super::exchange::{End, Exchange};
 use crate::command::language::error::CommandError;
 use crate::command::language::reply::Reply;
 use crate::command::language::until::{Until, What};
-use crate::data::{Committed, Data, Held, Kind, Places, Tx, Waiter, Wake};
+use crate::data::{Committed, Data, Held, Kind, Places, Served, Tx, Waiter, Wake};
 
 /// What a wait takes beside what it was asked for, about.
 const WAIT_BYTES: usize = 512;
@@ -61,26 +61,24 @@ impl Waiter for Wait {
         self.what.as_ref().map_or(Kind::String, |what| what.kind())
     }
 
-    fn serve(&self, tx: &mut Tx<'_>) -> bool {
-        let Some(what) = &self.what else { return false };
-        let done = match what.attempt(tx, self.database) {
-            Ok(None) => return false,
-            Ok(Some(reply)) => Ok(reply),
+    fn serve(self: Arc<Self>, tx: &mut Tx<'_>) -> Option<Served> {
+        let done = match self.what.as_ref()?.attempt(tx, self.database) {
+            Ok(reply) => Ok(reply?),
             Err(error) => Err(error),
         };
         // Nothing was applied yet: if he waits no longer it is as if it had not been tried.
         if !self.stop(End::Served) {
-            return false;
+            return None;
         }
         let read = Committed { read: tx.read_seq(), ..Committed::default() };
-        self.give(match done {
+        let answer = match done {
             Ok(reply) => match tx.commit() {
                 Ok(committed) => (Ok(reply), committed),
                 Err(error) => (Err(error.into()), read),
             },
             Err(error) => (Err(error), read),
-        });
-        true
+        };
+        Some(Served::new(move || self.give(answer)))
     }
 }
 

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use modb_net::resp::Args;
 
-use super::{ALL_BUT_LAST, COUNTED, WAITS_COUNTED, WAITS_FAST, do_or_wait, keys_before_timeout, owned};
+use super::{
+    ALL_BUT_LAST, COUNTED, PASSES, WAITS_COUNTED, WAITS_FAST, do_or_wait, keys_before_timeout, owned,
+};
 use crate::command::language::counted::Counted;
 use crate::command::language::error::CommandError;
 use crate::command::language::reply::Reply;
@@ -16,11 +18,14 @@ use crate::data::{Kind, SortedSet, Tx};
 #[rustfmt::skip]
 pub(in crate::command) static COMMANDS: [Spec; 3] = [
     Spec::new("sorted-set", "bzpopmin", bzpopmin, -3).flags(WAITS_FAST).keys(ALL_BUT_LAST)
-        .docs("key... timeout", "5.0.0", "O(log(N))", "Removes and returns the member with the lowest score of the first of some sorted sets that has one; waits for it."),
+        .docs("key... timeout", "5.0.0", "O(log(N))", "Removes and returns the member with the lowest score of the first of some sorted sets that has one; waits for it.")
+        .differs(PASSES),
     Spec::new("sorted-set", "bzpopmax", bzpopmax, -3).flags(WAITS_FAST).keys(ALL_BUT_LAST)
-        .docs("key... timeout", "5.0.0", "O(log(N))", "Removes and returns the member with the highest score of the first of some sorted sets that has one; waits for it."),
+        .docs("key... timeout", "5.0.0", "O(log(N))", "Removes and returns the member with the highest score of the first of some sorted sets that has one; waits for it.")
+        .differs(PASSES),
     Spec::new("sorted-set", "bzmpop", bzmpop, -5).flags(WAITS_COUNTED).keys(COUNTED)
-        .docs("timeout numkeys key... MIN|MAX [COUNT count]", "7.0.0", "O(K)+O(M*log(N)) with K keys and M members", "Removes and returns members of the first of some sorted sets that has any; waits for them."),
+        .docs("timeout numkeys key... MIN|MAX [COUNT count]", "7.0.0", "O(K)+O(M*log(N)) with K keys and M members", "Removes and returns members of the first of some sorted sets that has any; waits for them.")
+        .differs(PASSES),
 ];
 
 /// Takes members off an end of the first sorted set that has any.
@@ -42,7 +47,7 @@ impl What for Take {
 
     fn attempt(&self, tx: &mut Tx<'_>, database: u32) -> Result<Option<Reply>, CommandError> {
         for key in &self.keys {
-            if !tx.holds_key(key) {
+            if !tx.may_take_from(database, key, Kind::SortedSet)? {
                 continue;
             }
             let mut set = SortedSet::open(tx, database, key)?;

@@ -80,6 +80,8 @@ impl<'k> Hash<'k> {
         value: &[u8],
     ) -> Result<Option<Bytes>, DataError> {
         let was = self.0.put(tx, field, value)?;
+        // Also with the value that it has: whoever watches the key hears of it.
+        self.0.changed = true;
         if self.len() > COMPACT_FIELDS || field.len().max(value.len()) > COMPACT_BYTES {
             self.outgrow();
         }

@@ -31,7 +31,7 @@ use bytes::Bytes;
 use super::stripes::{self, STRIPES};
 pub(super) use touched::{Key, Ready, Remap, Touched};
 use waiting::Waiting;
-pub use waiting::{Places, Waiter};
+pub use waiting::{Places, Served, Waiter};
 pub use watch::Watch;
 pub use watcher::Told;
 use watcher::Watcher;

@@ -1,14 +1,15 @@
 //! Serving those who wait: by who has brought something, with his stripes, before he gives them back.
 //!
 //! First come, first served, over all workers. What serving one puts into a key may serve the next, in the order in which keys
-//! came to have something. It ends, since each who is served waits no longer, and nobody begins to wait meanwhile.
+//! came to have something. It ends, since each who is served waits no longer, and nobody begins to wait meanwhile. Nobody is answered
+//! before it has ended ([`Served`]).
 
 use std::collections::VecDeque;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use super::touched::{Ready, Touched};
-use super::{Interests, Spot, Waiter};
+use super::{Interests, Served, Spot, Waiter};
 use crate::data::Tx;
 
 impl Interests {
@@ -37,12 +38,13 @@ impl Tx<'_> {
             others.extend(ready);
             return;
         }
+        let mut served = Vec::new();
         while let Some(key) = ready.pop_front() {
-            self.serve_key(&key, &mut ready);
+            self.serve_key(&key, &mut ready, &mut served);
         }
     }
 
-    fn serve_key(&self, key: &Ready, ready: &mut VecDeque<Ready>) {
+    fn serve_key(&self, key: &Ready, ready: &mut VecDeque<Ready>, served: &mut Vec<Served>) {
         let (data, mut buf, mut last) = (self.data(), Vec::new(), None);
         while let Some((number, waiter)) = data.interests.waiter_after(key, last) {
             last = Some(number);
@@ -51,7 +53,10 @@ impl Tx<'_> {
                 tx.entry(key.database, &key.key).map(|entry| entry.live().map(|record| record.head.kind));
             // The writer hears of a store that fails.
             let Ok(Some(kind)) = kind else { return };
-            if kind == waiter.kind() && waiter.serve(&mut tx) {
+            if kind == waiter.kind()
+                && let Some(one) = waiter.serve(&mut tx)
+            {
+                served.push(one);
                 ready.extend(tx.take_ready());
                 let Ready { hash, database, ref key } = *key;
                 data.interests.leave_queue(&Spot { hash, database, key: key.clone(), number });

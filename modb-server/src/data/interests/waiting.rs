@@ -9,16 +9,36 @@ use bytes::Bytes;
 
 use super::{Interests, Spot};
 use crate::data::stripes;
-use crate::data::{Data, Held, Kind, Tx};
+use crate::data::{Data, DataError, Held, Kind, Tx};
 
 /// One who waits.
 pub trait Waiter: Send + Sync {
     /// What a key has to hold for him.
     fn kind(&self) -> Kind;
 
-    /// Does what he waits to do, if it can be done now, and commits it. `false`: he goes on waiting, or has given up, and nothing
-    /// was committed. Only keys whose stripes are held may be looked at ([`Tx::holds_key`]).
-    fn serve(&self, tx: &mut Tx<'_>) -> bool;
+    /// Does what he waits to do, if it can be done now, and commits it. `None`: he goes on waiting, or has given up, and nothing
+    /// was committed. Only keys whose stripes are held may be looked at ([`Tx::may_take_from`]).
+    fn serve(self: Arc<Self>, tx: &mut Tx<'_>) -> Option<Served>;
+}
+
+/// One who was served, and is answered when this is dropped: once all are served whom the same batch serves. Answered before, he
+/// could already do what comes after it, and change who is served with what.
+#[must_use]
+pub struct Served(Option<Box<dyn FnOnce()>>);
+
+impl Served {
+    /// `answer` is called when this is dropped.
+    pub fn new(answer: impl FnOnce() + 'static) -> Self {
+        Self(Some(Box::new(answer)))
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Some(answer) = self.0.take() {
+            answer();
+        }
+    }
 }
 
 /// The place of a waiter in one queue.
@@ -91,8 +111,18 @@ impl Tx<'_> {
         self.held.has(hash)
     }
 
-    /// Whether the stripe of a key is held.
-    pub fn holds_key(&self, key: &[u8]) -> bool {
-        self.holds(self.data().hash(key))
+    /// Whether what `kind` a key holds may be taken now. Who is served passes over the others of his keys: those whose stripes are not
+    /// held have nothing for him, since he would have been served with it, and those of another type as if they were not held.
+    ///
+    /// # Errors
+    /// As [`Tx::entry`].
+    pub fn may_take_from(&mut self, database: u32, key: &[u8], kind: Kind) -> Result<bool, DataError> {
+        if self.ready.is_none() {
+            return Ok(true);
+        }
+        if !self.holds(self.data().hash(key)) {
+            return Ok(false);
+        }
+        Ok(self.entry(database, key)?.live().is_some_and(|record| record.head.kind == kind))
     }
 }

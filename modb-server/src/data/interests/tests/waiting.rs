@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 use super::*;
-use crate::data::{End, Kind, List, Places, Waiter};
+use crate::data::{End, Kind, List, Places, Served, Waiter};
 
 /// Takes the first element of a list, and puts it into another if there is one.
 #[derive(Default)]
@@ -14,6 +14,8 @@ struct Taker {
     /// He has given up, and is still in the queue.
     gone: AtomicBool,
     got: Mutex<Option<String>>,
+    /// Those who are served together with him.
+    others: Mutex<Vec<Arc<Self>>>,
 }
 
 impl Taker {
@@ -27,25 +29,29 @@ impl Waiter for Taker {
         Kind::List
     }
 
-    fn serve(&self, tx: &mut Tx<'_>) -> bool {
-        assert!(tx.holds_key(self.from.as_bytes()), "nobody is served without his stripes");
+    fn serve(self: Arc<Self>, tx: &mut Tx<'_>) -> Option<Served> {
+        assert!(tx.holds(tx.data().hash(self.from.as_bytes())), "nobody is served without his stripes");
         let mut list = List::open(tx, 0, self.from.as_bytes()).unwrap();
         let mut element = Bytes::new();
         list.remove(tx, 0, 1, |first| element = first).unwrap();
         list.save(tx).unwrap();
         if let Some(to) = self.to {
-            assert!(tx.holds_key(to.as_bytes()), "nobody is served without his stripes");
+            assert!(tx.holds(tx.data().hash(to.as_bytes())), "nobody is served without his stripes");
             let mut list = List::open(tx, 0, to.as_bytes()).unwrap();
             list.push(tx, End::Right, &element).unwrap();
             list.save(tx).unwrap();
         }
         if self.gone.load(Ordering::Relaxed) {
-            return false;
+            return None;
         }
         tx.commit().unwrap();
         let before = self.got.lock().unwrap().replace(String::from_utf8(element.to_vec()).unwrap());
         assert_eq!(before, None, "he was served already");
-        true
+        let others = self.others.lock().unwrap().clone();
+        Some(Served::new(move || {
+            let left = others.iter().filter(|other| other.got().is_none()).count();
+            assert_eq!(left, 0, "nobody is answered before all are served");
+        }))
     }
 }
 
@@ -183,4 +189,17 @@ fn crossing_chains_neither_lose_an_element_nor_wait_for_each_other() {
     });
     assert_eq!(KEYS.map(|key| len(&data, key)).iter().sum::<u64>(), (THREADS * ROUNDS) as u64);
     assert_eq!(data.interests.count(), 0);
+}
+
+#[test]
+fn nobody_is_answered_before_all_are_served() {
+    let data = data();
+    let waiting = [wait(&data, &["q"], None), wait(&data, &["q"], Some("r")), wait(&data, &["r"], None)];
+    let all: Vec<Arc<Taker>> = waiting.iter().map(|(taker, _)| Arc::clone(taker)).collect();
+    for (taker, _) in &waiting {
+        taker.others.lock().unwrap().clone_from(&all);
+    }
+    push(&data, 0, "q", &["1", "2"]);
+    assert_eq!(all_got(&waiting), [Some("1".to_owned()), Some("2".to_owned()), Some("2".to_owned())]);
+    all.iter().for_each(|taker| taker.others.lock().unwrap().clear());
 }
