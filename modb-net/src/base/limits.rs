@@ -40,6 +40,9 @@ pub struct Limits {
     pub requests_per_turn: u32,
     /// Bytes read from one connection in a turn (default 256 KiB, at least 1).
     pub read_bytes_per_turn: usize,
+    /// Work that a turn does for connections that took much when they were last served, together, in bytes read, executed
+    /// and written (default 4 MiB, at least 1). The others come first; these in turn, a request at least.
+    pub work_bytes_per_turn: usize,
     /// Connections accepted in a turn of the acceptor (default 64, at least 1).
     pub accepts_per_turn: usize,
     /// Letters taken from a worker's mailbox in a turn, and messages from its lane (of those no more than are read from one
@@ -85,6 +88,7 @@ impl Limits {
         };
         at_least_one("output_high_water_bytes", &mut self.output_high_water_bytes);
         at_least_one("read_bytes_per_turn", &mut self.read_bytes_per_turn);
+        at_least_one("work_bytes_per_turn", &mut self.work_bytes_per_turn);
         at_least_one("accepts_per_turn", &mut self.accepts_per_turn);
         at_least_one("mail_per_turn", &mut self.mail_per_turn);
         at_least_one("mail_bytes", &mut self.mail_bytes);
@@ -109,6 +113,7 @@ impl Default for Limits {
             max_output_bytes: 1 << 30,
             requests_per_turn: 1024,
             read_bytes_per_turn: 256 << 10,
+            work_bytes_per_turn: 4 << 20,
             accepts_per_turn: 64,
             mail_per_turn: 1024,
             mail_bytes: 16 << 20,
@@ -141,6 +146,7 @@ mod tests {
             output_high_water_bytes: 0,
             requests_per_turn: 0,
             read_bytes_per_turn: 0,
+            work_bytes_per_turn: 0,
             accepts_per_turn: 0,
             mail_per_turn: 0,
             mail_bytes: 0,
@@ -150,8 +156,9 @@ mod tests {
         let (limits, said) = zero.clamped();
         assert_eq!((limits.output_high_water_bytes, limits.requests_per_turn), (1, 1));
         assert_eq!((limits.read_bytes_per_turn, limits.accepts_per_turn), (1, 1));
+        assert_eq!(limits.work_bytes_per_turn, 1);
         assert_eq!((limits.mail_per_turn, limits.mailbox_capacity), (1, 1));
-        assert_eq!(said.len(), 7);
+        assert_eq!(said.len(), 8);
         assert!(said.iter().any(|text| text.contains("requests_per_turn")));
         assert_eq!(Limits::default().clamped(), (Limits::default(), vec![]));
     }

@@ -182,15 +182,29 @@ pub(crate) struct Lists {
     pub(crate) queued: bool,
     /// Connections that wait for memory.
     pub(crate) starved: bool,
+    /// Connections that took much of their worker.
+    pub(crate) share: Share,
     /// Its place among the connections whose output waits for a commit.
     pub(crate) held_at: u32,
+}
+
+/// How much a connection takes of its worker, and so whether it stands in the line ([`crate::many::core`]'s `line`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// It took little when it was last served: it is served at once.
+    Small,
+    /// It took much, or holds much that is to be executed: next time it stands in the line.
+    Large,
+    /// It stands in the line. `readable`: its socket has something for it.
+    InLine { readable: bool },
 }
 
 /// On no such list.
 pub(crate) const NOT_HELD: u32 = u32::MAX;
 
 impl Lists {
-    pub(crate) const NONE: Self = Self { touched: false, queued: false, starved: false, held_at: NOT_HELD };
+    pub(crate) const NONE: Self =
+        Self { touched: false, queued: false, starved: false, share: Share::Small, held_at: NOT_HELD };
 }
 
 /// Reads once.
@@ -274,6 +288,11 @@ impl<X, T: Stream> Conn<X, T> {
             Phase::Serving(serving) => Some(serving),
             Phase::Opening { .. } | Phase::Sending { .. } | Phase::Lingering { .. } => None,
         }
+    }
+
+    /// Whether it stands in the line: it does nothing since others are served before it.
+    pub(crate) fn is_in_line(&self) -> bool {
+        matches!(self.lists.share, Share::InLine { .. })
     }
 
     /// Whether it is the one of this name, served and not about to end.

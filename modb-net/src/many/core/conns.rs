@@ -6,7 +6,7 @@
 //! settled at its end.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,8 @@ pub(crate) struct Conns<X, T> {
     pub(crate) touched: Vec<u32>,
     /// To be executed in the next turn without waiting.
     pub(crate) ready: Vec<u32>,
+    /// Are served behind those who take little; see `line`.
+    pub(super) line: VecDeque<u32>,
     /// Wait for memory.
     pub(crate) starved: Vec<u32>,
     /// Have had much unsent output for a while, by when they are closed for it.
@@ -78,6 +80,7 @@ impl<X, T: Stream> Conns<X, T> {
             alarms: RefCell::default(),
             touched: Vec::new(),
             ready: Vec::new(),
+            line: VecDeque::new(),
             starved: Vec::new(),
             slow: BTreeSet::new(),
             held: Vec::new(),

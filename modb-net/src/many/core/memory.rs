@@ -96,6 +96,9 @@ impl<S: Service, T: Stream> Core<S, T> {
         let nearly = timeout - timeout / LOOKS;
         let mut stalled: Vec<(usize, u32, bool)> = Vec::new();
         for (slot, conn) in &mut self.conns.slab {
+            if conn.is_in_line() {
+                conn.account.watch_progress(turn.now);
+            }
             let time = conn.account.stalled_for(turn.now);
             if time >= nearly && may_be_closed(&self.service, &conn.phase) {
                 stalled.push((conn.account.counted(), slot as u32, time >= timeout));

@@ -11,6 +11,7 @@
 
 mod arrive;
 mod conns;
+mod line;
 mod memory;
 mod moving;
 mod serve;
@@ -122,7 +123,7 @@ impl<S: Service, T: Stream> Core<S, T> {
         }
         if conn.may_read() {
             if event.readable || broken {
-                self.serve(slot, true, turn);
+                self.serve_in_order(slot, true, turn);
             }
         } else if broken {
             // It is not read, so nobody would fetch the error, and level mode would report it for ever.
@@ -132,19 +133,19 @@ impl<S: Service, T: Stream> Core<S, T> {
         self.conns.touch(slot);
     }
 
-    /// The connections whose turn is due without new input.
+    /// The connections whose turn is due without new input, and those in the line.
     pub(crate) fn run_ready(&mut self, turn: &Turn<'_, S>) {
         self.feed_starved();
-        if self.conns.ready.is_empty() {
-            return;
-        }
-        let mut running = std::mem::replace(&mut self.conns.ready, std::mem::take(&mut self.running));
-        for slot in running.drain(..) {
-            if self.conns.slab.get(slot as usize).is_some_and(|conn| conn.lists.queued) {
-                self.serve(slot, false, turn);
+        if !self.conns.ready.is_empty() {
+            let mut running = std::mem::replace(&mut self.conns.ready, std::mem::take(&mut self.running));
+            for slot in running.drain(..) {
+                if self.conns.slab.get(slot as usize).is_some_and(|conn| conn.lists.queued) {
+                    self.serve_in_order(slot, false, turn);
+                }
             }
+            self.running = running;
         }
-        self.running = running;
+        self.serve_line(turn);
     }
 
     /// A message of another thread, to this worker or to one of its connections.
@@ -262,7 +263,7 @@ impl<S: Service, T: Stream> Core<S, T> {
 
     /// Whether there is something to do without waiting.
     pub(crate) fn has_ready(&self) -> bool {
-        !self.conns.ready.is_empty() || !self.conns.touched.is_empty()
+        !self.conns.ready.is_empty() || !self.conns.touched.is_empty() || !self.conns.line.is_empty()
     }
 
     /// When [`Core::timers`] is wanted next, unless somebody waits for memory: then it is wanted in each turn.

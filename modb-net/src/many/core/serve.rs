@@ -7,25 +7,30 @@
 use std::cell::Cell;
 use std::collections::TryReserveError;
 
-use super::{Conns, Core};
+use super::{Conns, Core, line};
 use crate::base::buf::Pool;
 use crate::base::limits::Limits;
 use crate::base::token::Token;
-use crate::connection::conn::{Conn, Doom, Phase, ReadEnd, Serving, Stream, Waits, read};
+use crate::connection::conn::{Conn, Doom, Phase, ReadEnd, Serving, Share, Stream, Waits, read};
 use crate::connection::io::{Handle, In, Out};
 use crate::connection::reason::CloseReason;
 use crate::connection::service::{Flow, Service, Turn};
 
 impl<S: Service, T: Stream> Core<S, T> {
-    /// Reads and executes one connection within its budgets.
-    pub(super) fn serve(&mut self, slot: u32, mut readable: bool, turn: &Turn<'_, S>) {
+    /// Reads and executes one connection within its budgets. How much work that was, in bytes ([`line`]).
+    pub(super) fn serve(&mut self, slot: u32, mut readable: bool, turn: &Turn<'_, S>) -> usize {
         self.conns.touch(slot);
         let Self { service, conns, scratch, stats, .. } = self;
         let Conns { slab, pool, limits, alarms, desk, .. } = conns;
         let Conn { stream, phase, output, account, seat, generation, lists, .. } = &mut slab[slot as usize];
         lists.queued = false;
-        let Phase::Serving(serving) = phase else { return self.drain(slot, turn) };
+        lists.share = Share::Small;
+        let Phase::Serving(serving) = phase else {
+            self.drain(slot, turn);
+            return 0;
+        };
         let handle = Handle::new(Token { slot, generation: *generation }, seat, alarms);
+        let (held, unsent) = (serving.input.len(), output.len());
         let mut requests = limits.requests_per_turn;
         let mut bytes_left = limits.read_bytes_per_turn;
         let mut starves = false;
@@ -61,7 +66,10 @@ impl<S: Service, T: Stream> Core<S, T> {
                         serving.ended = true;
                         break;
                     }
-                    ReadEnd::Broken => return self.abort(slot, CloseReason::PeerReset, turn),
+                    ReadEnd::Broken => {
+                        self.abort(slot, CloseReason::PeerReset, turn);
+                        return 0;
+                    }
                 }
             }
             if serving.waits_for_resume() {
@@ -105,9 +113,18 @@ impl<S: Service, T: Stream> Core<S, T> {
                 account.begin_large(turn.worker, turn.now);
             }
         }
+        let read = limits.read_bytes_per_turn - bytes_left;
+        let executed = held + read - serving.input.len();
+        let written = output.len().saturating_sub(unsent);
+        let ran = limits.requests_per_turn - requests + (1 - once);
+        let work = read + executed + written + ran as usize * line::REQUEST_BYTES;
+        if work.max(serving.input.len()) > limits.work_bytes_per_turn / line::SMALL_PART {
+            lists.share = Share::Large;
+        }
         if starves {
             self.conns.starve(slot);
         }
+        work
     }
 
     /// The peer has closed its side, and the session has seen all that came: asks it what follows.

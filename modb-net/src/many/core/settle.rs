@@ -219,8 +219,9 @@ impl<S: Service, T: Stream> Core<S, T> {
         let (Some(idle), Some(conn)) = (&mut self.idle, self.conns.slab.get_mut(slot as usize)) else {
             return;
         };
+        let in_line = conn.is_in_line();
         let Some(serving) = conn.serving_mut().filter(|serving| serving.doom.is_none()) else { return };
-        let waits_for_us = serving.waits_for_resume() || serving.waits == Waits::Room;
+        let waits_for_us = in_line || serving.waits_for_resume() || serving.waits == Waits::Room;
         if waits_for_us || !self.service.may_time_out(&serving.session) {
             idle.watch(slot, now);
         } else if idle.is_over(serving.active, now) {

@@ -5,6 +5,7 @@ use modb_net::resp::Encoder;
 use crate::command::CommandError;
 use crate::command::language::error::err;
 use crate::command::language::reply::MAX_REPLY_BYTES;
+use crate::data::{DataError, ensure_memory};
 
 /// Bytes before each string: its length.
 const LENGTH_BYTES: usize = size_of::<u32>();
@@ -25,6 +26,15 @@ pub(crate) enum Shape {
     Pairs,
 }
 
+/// Why no more strings are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Full {
+    /// The reply became too large.
+    TooLarge,
+    /// The system has no memory for more.
+    NoMemory,
+}
+
 /// The strings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Packed {
@@ -32,21 +42,41 @@ pub struct Packed {
     count: usize,
     /// Each as its length and its bytes.
     bytes: Vec<u8>,
+    full: Option<Full>,
 }
 
 impl Packed {
     /// No strings yet.
     pub(crate) fn new(shape: Shape) -> Self {
-        Self { shape, count: 0, bytes: Vec::new() }
+        Self { shape, count: 0, bytes: Vec::new(), full: None }
     }
 
-    /// One more. `false`: the reply becomes too large, and no more are to follow.
+    /// One more. `false`: there will be no reply, and no more are to follow.
     pub(crate) fn push(&mut self, string: &[u8]) -> bool {
+        let more = LENGTH_BYTES + string.len();
+        if self.full.is_none() && self.bytes.len() + more > self.bytes.capacity() {
+            self.full = self.grow(more).err();
+        }
+        if self.full.is_some() {
+            return false;
+        }
         // No string is longer than a request.
         self.bytes.extend_from_slice(&(string.len() as u32).to_le_bytes());
         self.bytes.extend_from_slice(string);
         self.count += 1;
-        self.fits()
+        true
+    }
+
+    /// Makes room for so many bytes more, and as many as there are.
+    #[cold]
+    fn grow(&mut self, more: usize) -> Result<(), Full> {
+        let needed = self.bytes.len().saturating_add(more);
+        if needed > MAX_REPLY_BYTES {
+            return Err(Full::TooLarge);
+        }
+        let room = needed.saturating_mul(2).min(MAX_REPLY_BYTES);
+        ensure_memory(room).map_err(|_| Full::NoMemory)?;
+        self.bytes.try_reserve_exact(room - self.bytes.len()).map_err(|_| Full::NoMemory)
     }
 
     /// Fails if so many strings more, of whatever length, would be too large: asked where their number is not that of the
@@ -56,16 +86,13 @@ impl Packed {
         if self.bytes.len().saturating_add(more) > MAX_REPLY_BYTES { err(TOO_LARGE) } else { Ok(()) }
     }
 
-    fn fits(&self) -> bool {
-        self.bytes.len() <= MAX_REPLY_BYTES
-    }
-
-    /// The whole, unless it became too large.
+    /// The whole, unless there was no room for it.
     pub(crate) fn reply(self) -> Result<crate::command::Reply, CommandError> {
-        if !self.fits() {
-            return err(TOO_LARGE);
+        match self.full {
+            None => Ok(crate::command::Reply::Packed(self)),
+            Some(Full::TooLarge) => err(TOO_LARGE),
+            Some(Full::NoMemory) => Err(DataError::NoMemory.into()),
         }
-        Ok(crate::command::Reply::Packed(self))
     }
 
     /// About how many bytes it takes when it is written.
@@ -96,5 +123,21 @@ impl Packed {
             rest = behind;
             Some(string)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_there_is_no_room_for_is_an_error_and_not_the_end() {
+        let mut strings = Packed::new(Shape::Array);
+        assert_eq!(strings.grow(usize::MAX), Err(Full::TooLarge));
+        let string = vec![b'x'; MAX_REPLY_BYTES / 4];
+        assert!((0..3).all(|_| strings.push(&string)), "three and their lengths fit");
+        assert!(!strings.push(&string) && !strings.push(b""), "and nothing behind what did not");
+        assert!(strings.bytes.capacity() <= MAX_REPLY_BYTES);
+        assert!(matches!(strings.reply(), Err(CommandError::Text(text)) if text == TOO_LARGE));
     }
 }

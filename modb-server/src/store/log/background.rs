@@ -1,11 +1,11 @@
-//! The threads behind the writers: one that makes files ready for the log, two that flush, one that compacts; and what
-//! they wait on.
+//! The threads behind the writers: one that writes what is much for a turn, one that makes files ready for the log, two that
+//! flush, one that compacts; and what they wait on.
 //!
 //! Invariant: none of them fails a commit. What cannot be done now is noted and tried again; only an unknown outcome poisons.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::engine::Engine;
 use crate::store::group::{GroupCommit, lock};
@@ -25,12 +25,14 @@ pub(super) const LOOK: Duration = Duration::from_millis(20);
 pub(super) const FLUSH: &str = "flush";
 const COMPACTION: &str = "compaction";
 
-/// What the flush and compact threads wait on.
+/// What the threads wait on.
 #[derive(Default)]
 pub(super) struct Background {
     pub(super) flush_wanted: AtomicBool,
     /// Writers wait, or soon will: the flush is done by the thread that is put behind nobody.
     pub(super) urgent_flush_wanted: AtomicBool,
+    /// More is committed than a turn writes.
+    pub(super) write_wanted: AtomicBool,
     pub(super) files_wanted: AtomicBool,
     pub(super) compact_wanted: AtomicBool,
     pub(super) stop: AtomicBool,
@@ -69,6 +71,21 @@ pub(super) enum Priority {
     Low,
     /// As one of them. A thread that was lowered cannot be raised again by everyone, so it is decided at its start.
     Normal,
+}
+
+/// Writes what is much for those who serve, and tells them when it is written.
+pub(super) fn run_writer(engine: &Engine, group: &GroupCommit, background: &Background) {
+    while background.wait(&background.write_wanted, Duration::MAX) {
+        // No space: it is written when there is some.
+        let written = engine.log.write_out().and_then(|written| group.settle(written));
+        match written {
+            Ok(_) => group.call_hooks(),
+            Err(error) if error.class() == ErrorClass::Poison => group.fail(&error),
+            // It was failed before, which everybody knows.
+            Err(_) => {}
+        }
+        engine.pressure.charge(engine.filled(), Instant::now);
+    }
 }
 
 /// Makes files ready for the log, so that no turn waits for that.

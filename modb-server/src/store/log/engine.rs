@@ -177,7 +177,7 @@ impl Engine {
                 None => drop(self.log.write_out()?),
             }
         };
-        let (seq, large) = (appended.seq, appended.buffer_is_large);
+        let (seq, large) = (appended.seq, appended.buffer_is_large());
         put_into(&self.table, seq, &batch.writes);
         drop(appended.in_flight);
         if large {

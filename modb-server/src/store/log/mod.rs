@@ -45,6 +45,7 @@ use modb_net::Seq;
 
 use self::background::{
     Background, FLUSH, LOOK, Priority, run_compactor, run_flusher, run_preparer, run_urgent_flusher,
+    run_writer,
 };
 #[cfg(feature = "fjall")]
 pub(super) use self::cold::tree_error;
@@ -104,6 +105,7 @@ impl LogStore {
         if let UseOfFiles::Look { .. } = self.use_of_files {
             return Ok(());
         }
+        self.spawn("modb-write", Priority::Normal, run_writer)?;
         self.spawn("modb-log", Priority::Low, run_preparer)?;
         self.spawn("modb-flush", Priority::Low, run_flusher)?;
         self.spawn("modb-flush-now", Priority::Normal, run_urgent_flusher)?;
@@ -235,6 +237,16 @@ impl LogStore {
         (!in_vain).then(|| Instant::now() + LOOK_FOR_ROOM)
     }
 
+    /// While too much waits to be written: when to look again, unless it will not be.
+    #[cold]
+    fn behind_until(&self) -> Option<Instant> {
+        self.background.want(&self.background.write_wanted);
+        let in_vain = self.background.stop.load(Ordering::Acquire)
+            || self.group.health.check_write(Purpose::Free).is_err()
+            || self.engine.log.is_full();
+        (!in_vain).then(|| Instant::now() + LOOK_FOR_ROOM)
+    }
+
     /// Poisons the store if `result` is an error after which the outcome of commits is unknown.
     fn or_fail<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &result
@@ -285,8 +297,14 @@ impl Store for LogStore {
     }
 
     fn crowded_until(&self) -> Option<Instant> {
-        let pressure = &self.engine.pressure;
-        if pressure.is_at_bound(self.engine.filled()) { self.full_until() } else { pressure.owed_until() }
+        let Engine { pressure, log, .. } = &*self.engine;
+        if pressure.is_at_bound(self.engine.filled()) {
+            self.full_until()
+        } else if log.is_behind() {
+            self.behind_until()
+        } else {
+            pressure.owed_until()
+        }
     }
 
     fn wait_for_room(&self) {
@@ -299,8 +317,14 @@ impl Store for LogStore {
         if let Some(error) = self.group.health.poisoned() {
             return Err(error);
         }
-        let before = self.engine.log.written();
-        let written = self.or_fail(self.engine.log.write_out())?;
+        let log = &self.engine.log;
+        let before = log.written();
+        let written = if log.has_much_to_write() {
+            self.background.want(&self.background.write_wanted);
+            log.written()
+        } else {
+            self.or_fail(log.write_out())?
+        };
         let settled = self.group.settle(written)?;
         if self.engine.log.wants_files() {
             self.background.want(&self.background.files_wanted);
@@ -455,5 +479,38 @@ mod tests {
         });
         store.wait_for_room();
         assert_eq!(store.crowded_until(), None);
+    }
+
+    #[test]
+    fn a_turn_neither_writes_much_nor_waits_for_who_does_and_is_told_when_it_is_written() {
+        const LARGE_BYTES: usize = 9 << 20;
+        let dir = tempfile::tempdir().unwrap();
+        let store = LogStore::open(&OpenOptions::new(dir.path())).unwrap();
+        let (say, told) = std::sync::mpsc::channel();
+        store.on_settled(Arc::new(move || _ = say.send(())));
+        let put = |bytes| {
+            let put = Write::Put(Bytes::from_static(b"key"), Bytes::from(vec![7; bytes]));
+            store.apply(Batch { writes: vec![put] }).unwrap()
+        };
+        let (settled, turns) = std::sync::mpsc::channel();
+        thread::scope(|scope| {
+            // Somebody writes, and the disk takes its time.
+            let writing = store.engine.log.stop_writes();
+            let (large, small) = (put(LARGE_BYTES), put(1));
+            let store = &store;
+            scope.spawn(move || settled.send(store.settle().unwrap()).unwrap());
+            let turn = turns.recv_timeout(Duration::from_secs(20));
+            assert_eq!(store.crowded_until(), None, "there may be more");
+            put(LARGE_BYTES);
+            assert!(store.crowded_until().is_some(), "but not without end");
+            drop(writing);
+            assert!(turn.expect("the turn ends") < large);
+            while store.settled() < small {
+                told.recv_timeout(Duration::from_secs(20)).expect("somebody is told");
+            }
+        });
+        while store.crowded_until().is_some() {
+            thread::yield_now();
+        }
     }
 }

@@ -75,9 +75,10 @@ proptest! {
         requests_per_turn in 1..20u32,
         read_bytes_per_turn in 1..300usize,
         output_high_water_bytes in 1..2000usize,
+        work_bytes_per_turn in 1..30_000usize,
     ) {
         let limits = Limits {
-            requests_per_turn, read_bytes_per_turn, output_high_water_bytes,
+            requests_per_turn, read_bytes_per_turn, output_high_water_bytes, work_bytes_per_turn,
             max_output_bytes: usize::MAX, ..small_limits()
         };
         let (requests, replies, marks) = script(&asks);

@@ -7,6 +7,7 @@ mod fake;
 mod flow;
 mod holds;
 mod hooks;
+mod line;
 mod memory;
 mod slow;
 mod times;
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::connection::conn::{Conn, Then};
+use crate::connection::conn::{Conn, Share, Then};
 use crate::connection::counts::AcceptorStats;
 use crate::connection::io::{Handle, In, Out};
 use crate::connection::lane::{Room, Tell};

@@ -2,7 +2,8 @@
 //!
 //! Two locks, each held shortly: `buffer` while a commit is numbered and copied, `files` while the buffer is handed to the
 //! operating system. Whoever ends a turn writes for everybody who committed before; who comes while that write runs
-//! waits for it and usually finds its own commits written. A sync holds neither.
+//! waits for it and usually finds its own commits written. A sync holds neither. What is much is not written in a turn, nor
+//! waited for there: on a disk that is behind a write of 16 MB takes tenths of a second ([`Log::has_much_to_write`]).
 //!
 //! The files are a pool. A file is one segment: a head, then chunks, each beginning where the last ended, their numbers
 //! without gaps. What a file holds says what it is, its name does not, so a file is used again by writing over it, under a new
@@ -33,6 +34,10 @@ use crate::store::{Counter, StoreError, Write};
 
 /// The buffer is handed over within a turn once it holds this much, so that a turn is bounded in memory.
 const BUFFER_BYTES: usize = 1 << 20;
+/// More than that is not written by who serves others. Small commits never come to so much, unless the disk is behind.
+const MUCH_BYTES: usize = 2 << 20;
+/// More than that does not wait to be written: who has more to commit waits.
+const MAX_UNWRITTEN_BYTES: usize = 16 << 20;
 
 /// What recovery found, for [`Log::new`].
 #[derive(Default)]
@@ -58,8 +63,14 @@ impl Drop for InFlight<'_> {
 pub(crate) struct Appended<'a> {
     pub(crate) seq: u64,
     pub(crate) in_flight: InFlight<'a>,
-    /// The buffer should be handed over before the turn ends.
-    pub(crate) buffer_is_large: bool,
+    buffered_bytes: usize,
+}
+
+impl Appended<'_> {
+    /// Whether the buffer should be handed over before the turn ends.
+    pub(crate) fn buffer_is_large(&self) -> bool {
+        (BUFFER_BYTES + 1..=MUCH_BYTES).contains(&self.buffered_bytes)
+    }
 }
 
 /// The log of one store.
@@ -73,6 +84,9 @@ pub(crate) struct Log {
     in_flight: [AtomicUsize; 2],
     committed: AtomicU64,
     written: AtomicU64,
+    /// What is in the buffer, and what of it is being written.
+    buffered_bytes: AtomicUsize,
+    writing_bytes: AtomicUsize,
     synced: AtomicU64,
     full: AtomicBool,
     /// Was full since [`Log::take_was_full`] was last asked.
@@ -97,6 +111,8 @@ impl Log {
             in_flight: [AtomicUsize::new(0), AtomicUsize::new(0)],
             committed: AtomicU64::new(seq),
             written: AtomicU64::new(seq),
+            buffered_bytes: AtomicUsize::new(0),
+            writing_bytes: AtomicUsize::new(0),
             synced: AtomicU64::new(0),
             full: AtomicBool::new(false),
             was_full: AtomicBool::new(false),
@@ -110,12 +126,13 @@ impl Log {
     /// visible and then drops the guard. `None`: there is no room, write the buffer out first.
     pub(crate) fn append(&self, writes: &[Write], bytes: usize) -> Option<Appended<'_>> {
         let mut buffer = lock(&self.buffer);
-        let buffer_is_large = buffer.append(writes, bytes)? > BUFFER_BYTES;
+        let buffered_bytes = buffer.append(writes, bytes)?;
+        self.buffered_bytes.store(buffered_bytes, Ordering::Relaxed);
         let seq = buffer.position.seq;
         let in_flight = &self.in_flight[buffer.epoch];
         in_flight.fetch_add(1, Ordering::Relaxed);
         self.committed.store(seq, Ordering::Release);
-        Some(Appended { seq, in_flight: InFlight(in_flight), buffer_is_large })
+        Some(Appended { seq, in_flight: InFlight(in_flight), buffered_bytes })
     }
 
     /// The last commit and the counters after it, once all commits up to it are in the table. One caller at a
@@ -177,6 +194,20 @@ impl Log {
         self.total_bytes.load(Ordering::Relaxed)
     }
 
+    fn unwritten_bytes(&self) -> usize {
+        self.buffered_bytes.load(Ordering::Relaxed) + self.writing_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether what [`Log::write_out`] would write, or wait for, is too much for who serves others: it is left to a thread.
+    pub(crate) fn has_much_to_write(&self) -> bool {
+        self.unwritten_bytes() > MUCH_BYTES
+    }
+
+    /// Whether so much waits to be written that nothing more should be committed.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.unwritten_bytes() > MAX_UNWRITTEN_BYTES
+    }
+
     /// Hands everything committed so far to the operating system, unless the disk is full; says up to where it is.
     pub(crate) fn write_out(&self) -> Result<Seq, StoreError> {
         let target = self.committed();
@@ -190,14 +221,25 @@ impl Log {
                 Some((taken, since)) => (taken, Some(since)),
                 None => {
                     let spare = files.take_spare();
-                    (lock(&self.buffer).take(spare), None)
+                    (self.take_buffer(spare), None)
                 }
             };
-            if !self.write_chunk(&mut files, taken, since)? {
+            let written = self.write_chunk(&mut files, taken, since);
+            self.writing_bytes.store(0, Ordering::Relaxed);
+            if !written? {
                 break;
             }
         }
         Ok(self.written())
+    }
+
+    /// Takes what is in the buffer, to write it.
+    fn take_buffer(&self, spare: Vec<u8>) -> Taken {
+        let mut buffer = lock(&self.buffer);
+        let taken = buffer.take(spare);
+        self.writing_bytes.store(taken.bytes.len(), Ordering::Relaxed);
+        self.buffered_bytes.store(0, Ordering::Relaxed);
+        taken
     }
 
     /// Writes one chunk; `false` if the disk is full, and the chunk waits then.
@@ -233,6 +275,12 @@ impl Log {
                 Err(StoreError::unknown("cannot write the log", error))
             }
         }
+    }
+
+    /// Nothing is written while this is kept, as on a disk that stands still.
+    #[cfg(test)]
+    pub(crate) fn stop_writes(&self) -> impl Sized + '_ {
+        lock(&self.files)
     }
 
     /// Syncs everything written so far; says up to where that is.
