@@ -18,7 +18,36 @@ pub(crate) struct Program {
     pub(crate) resp3: [bool; CLIENTS],
     /// Whether collections of a few elements are trees of many levels.
     pub(crate) small_pages: bool,
+    pub(crate) limits: Limits,
     pub(crate) steps: Vec<Step>,
+}
+
+/// Up to what size collections are compact, on both servers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) elements: u16,
+    pub(crate) bytes: u16,
+    pub(crate) integers: u16,
+}
+
+impl Limits {
+    /// Redis's own, or some that are often exceeded. None is below what one command names: 7.2 guesses from that, 7.0 does not.
+    fn any() -> impl Strategy<Value = Self> {
+        let own = Just(Self { elements: 128, bytes: 64, integers: 512 });
+        let low = (9..24u16, 0..70u16, 9..24u16);
+        prop_oneof![own, low.prop_map(|(elements, bytes, integers)| Self { elements, bytes, integers })]
+    }
+}
+
+impl fmt::Display for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { elements, bytes, integers } = self;
+        write!(
+            f,
+            "CONFIG SET hash-max-listpack-entries {elements} hash-max-listpack-value {bytes} zset-max-listpack-entries \
+             {elements} zset-max-listpack-value {bytes} set-max-intset-entries {integers}"
+        )
+    }
 }
 
 /// What happens next.
@@ -51,8 +80,8 @@ pub(crate) fn programs(syntax: &[Syntax], known: &HashSet<String>) -> BoxedStrat
         (client(), 0..6u8).prop_map(|(client, n)| Step::RunOut { client, key: vec![b'k', b'0' + n] });
     let restarts = any::<bool>().prop_map(|kill| Step::Restart { kill });
     let steps = prop_oneof![600 => bursts, 20 => scans, 4 => run_outs, 2 => restarts];
-    (any::<[bool; CLIENTS]>(), any::<bool>(), proptest::collection::vec(steps, 1..24))
-        .prop_map(|(resp3, small_pages, steps)| Program { resp3, small_pages, steps })
+    (any::<[bool; CLIENTS]>(), any::<bool>(), Limits::any(), proptest::collection::vec(steps, 1..24))
+        .prop_map(|(resp3, small_pages, limits, steps)| Program { resp3, small_pages, limits, steps })
         .boxed()
 }
 
@@ -62,6 +91,7 @@ impl fmt::Display for Program {
         if self.small_pages {
             writeln!(f, "DEBUG SMALL-PAGES yes")?;
         }
+        writeln!(f, "{}", self.limits)?;
         for step in &self.steps {
             match step {
                 Step::Burst { client, commands } => {

@@ -72,6 +72,10 @@ impl Pair {
             self.subject().peer().ask(&format!("DEBUG SMALL-PAGES {size}")),
             Reply::Simple(b"OK".to_vec())
         );
+        let limits = program.limits.to_string();
+        for server in [self.subject(), &self.redis] {
+            assert_eq!(server.peer().ask(&limits), Reply::Simple(b"OK".to_vec()));
+        }
         let connect = |server: &Server, resp3: bool| {
             let mut peer = server.peer();
             if resp3 {

@@ -123,6 +123,8 @@ const fn renamed(alias: &'static str, param: Param) -> Param {
 
 /// A number of things: not negative, and in 31 bits.
 const COUNT: Kind = Kind::Number { min: 0, max: i32::MAX as i64 };
+/// What a limit of entries takes.
+const ENTRIES: Kind = Kind::Number { min: 0, max: i64::MAX };
 /// Any number.
 const NUMBER: Kind = Kind::Number { min: i64::MIN, max: i64::MAX };
 /// An amount of memory.
@@ -190,6 +192,15 @@ pub const PARAMS: &[Param] = &[
     live("slowlog-max-len", COUNT, "128", "how many slow commands are remembered"),
     live("latency-tracking", Kind::YesNo, "yes", "show in INFO latencystats and LATENCY HISTOGRAM how long commands took"),
     live("latency-tracking-info-percentiles", Kind::Percentiles, "50 99 99.9", "the percentiles of INFO latencystats"),
+    renamed("hash-max-ziplist-entries", live("hash-max-listpack-entries", ENTRIES, "512", "OBJECT ENCODING calls a hash listpack up to so many fields")),
+    renamed("hash-max-ziplist-value", live("hash-max-listpack-value", MEMORY, "64", "and as long as no field or value has more bytes")),
+    renamed("list-max-ziplist-size", live("list-max-listpack-size", Kind::Number { min: i32::MIN as i64, max: i32::MAX as i64 }, "-2", "OBJECT ENCODING calls a list listpack up to so many elements, or up to 4, 8, ... 64 KiB with -1, -2, ... -5")),
+    live("set-max-intset-entries", ENTRIES, "512", "OBJECT ENCODING calls a set of integers intset up to so many members"),
+    live("set-max-listpack-entries", ENTRIES, "128", "OBJECT ENCODING calls another set listpack up to so many members"),
+    live("set-max-listpack-value", ENTRIES, "64", "and as long as none of its members has more bytes"),
+    renamed("zset-max-ziplist-entries", live("zset-max-listpack-entries", ENTRIES, "128", "OBJECT ENCODING calls a sorted set listpack up to so many members")),
+    renamed("zset-max-ziplist-value", live("zset-max-listpack-value", MEMORY, "64", "and as long as none of its members has more bytes")),
+    live("hll-sparse-max-bytes", MEMORY, "3000", "a HyperLogLog that would have more bytes becomes dense, of 12 KiB"),
     at_start("shutdown-timeout", COUNT, "10", "seconds for replies to leave at a shutdown"),
     at_start("appendfsync", Kind::OneOf(&["always", "everysec", "no"]), "everysec", "Redis's name for durability"),
     only("aclfile", "", "there is one user, `default`; see requirepass"),
@@ -212,9 +223,6 @@ pub const PARAMS: &[Param] = &[
     kept("auto-aof-rewrite-percentage", NUMBER, "100", "the log is made short by itself; MODB COMPACT gives back all it can"),
     renamed("lua-time-limit", kept("busy-reply-threshold", NUMBER, "5000", "there are no scripts")),
     kept("dbfilename", Kind::Text, "dump.rdb", FILES),
-    renamed("hash-max-ziplist-entries", kept("hash-max-listpack-entries", NUMBER, "512", INSIDE)),
-    renamed("hash-max-ziplist-value", kept("hash-max-listpack-value", MEMORY, "64", INSIDE)),
-    live("hll-sparse-max-bytes", MEMORY, "3000", "a HyperLogLog that would have more bytes becomes dense, of 12 KiB"),
     kept("hz", NUMBER, "10", INSIDE),
     kept("io-threads", NUMBER, "1", "see workers"),
     kept("io-threads-do-reads", Kind::YesNo, "no", "see workers"),
@@ -227,7 +235,6 @@ pub const PARAMS: &[Param] = &[
     kept("lfu-decay-time", NUMBER, "1", EVICTION),
     kept("lfu-log-factor", NUMBER, "10", EVICTION),
     kept("list-compress-depth", NUMBER, "0", INSIDE),
-    renamed("list-max-ziplist-size", kept("list-max-listpack-size", NUMBER, "-2", INSIDE)),
     kept("maxmemory-eviction-tenacity", NUMBER, "10", EVICTION),
     kept("maxmemory-policy", Kind::OneOf(&["noeviction", "allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"]), "noeviction", EVICTION),
     kept("maxmemory-samples", NUMBER, "5", EVICTION),
@@ -235,14 +242,9 @@ pub const PARAMS: &[Param] = &[
     kept("repl-backlog-size", MEMORY, "1048576", "there is no replication"),
     kept("replica-read-only", Kind::YesNo, "yes", "there is no replication"),
     kept("save", Kind::Text, "", "there is no dump file: every write is logged when it is acknowledged; see durability"),
-    kept("set-max-intset-entries", NUMBER, "512", INSIDE),
-    kept("set-max-listpack-entries", NUMBER, "128", INSIDE),
-    kept("set-max-listpack-value", NUMBER, "64", INSIDE),
     kept("stream-node-max-bytes", MEMORY, "4096", INSIDE),
     kept("stream-node-max-entries", NUMBER, "100", INSIDE),
     kept("tracking-table-max-keys", NUMBER, "1000000", "keys are not tracked"),
-    renamed("zset-max-ziplist-entries", kept("zset-max-listpack-entries", NUMBER, "128", INSIDE)),
-    renamed("zset-max-ziplist-value", kept("zset-max-listpack-value", MEMORY, "64", INSIDE)),
 ];
 
 /// How many letters must be changed, added or removed to make `b` of `a` (Levenshtein's distance).

@@ -31,8 +31,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub use catalog::DEFAULT_DATABASES;
 pub use check::{Report, check};
 pub use collection::{
-    End, Hash, List, Map, Place as MemberPlace, ScoreBounds, ScoreEdge, Set, SortedSet, has_only_integers,
-    is_big,
+    Compact, End, Hash, List, Map, Place as MemberPlace, ScoreBounds, ScoreEdge, Set, SortedSet,
+    has_only_integers, is_big,
 };
 pub use committed::Committed;
 pub use housekeeping::Housekeeper;
@@ -123,6 +123,7 @@ pub struct Data {
     sparse: random_key::Sparse,
     collections: collection::Lease,
     sites: collection::Sites,
+    compact: Compact,
     /// Small pages, so that few elements make a tree.
     small_pages: AtomicBool,
     /// Whether a read must wait for the write it saw: what was promised as safe must not disappear again.
@@ -152,6 +153,7 @@ impl Data {
             sparse: random_key::Sparse::default(),
             collections,
             sites: collection::Sites::default(),
+            compact: Compact::default(),
             small_pages: AtomicBool::new(false),
             reads_wait,
         })
@@ -165,6 +167,11 @@ impl Data {
     /// The engine below.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// Up to what size collections are called compact.
+    pub fn compact(&self) -> &Compact {
+        &self.compact
     }
 
     /// How many databases there are; their indexes are below it.

@@ -123,7 +123,7 @@ impl<A: Access> Hash<A> {
         let entries: Vec<(F, V)> = entries.into_iter().collect();
         super::fit(entries.iter().map(|(field, value)| field.as_ref().len() + value.as_ref().len()))?;
         self.write(|hash, tx| {
-            hash.expect(entries.len());
+            hash.expect(tx, entries.len());
             let mut new = 0;
             for (field, value) in &entries {
                 new += usize::from(hash.set(tx, field.as_ref(), value.as_ref())?);

@@ -83,7 +83,7 @@ impl<A: Access> Set<A> {
         super::fit(members.iter().map(|member| member.as_ref().len()))?;
         self.write(|set, tx| {
             if let Some(first) = members.first() {
-                set.expect(members.len(), first.as_ref());
+                set.expect(tx, members.len(), first.as_ref());
             }
             let mut new = 0;
             for member in &members {

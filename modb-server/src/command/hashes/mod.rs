@@ -86,7 +86,7 @@ fn set_pairs(ctx: &mut Ctx<'_, '_>, args: Args<'_>, name: &str) -> Result<usize,
         return Err(format!("ERR wrong number of arguments for '{name}' command").into());
     }
     let mut hash = open(ctx, &args[1])?;
-    hash.expect(args.len() / 2 - 1);
+    hash.expect(ctx.tx, args.len() / 2 - 1);
     let mut new = 0;
     for at in (2..args.len()).step_by(2) {
         new += usize::from(hash.set(ctx.tx, &args[at], &args[at + 1])?);

@@ -54,7 +54,8 @@ pub(super) static COMMANDS: [Spec; 13] = [
         .docs("", "2.2.3", "Depends on subcommand.", "What is known about the value of a key.")
         .with(&[
             Spec::new("generic", "encoding", object_encoding, 3).flags(READ).keys(&[OBJECT_KEY])
-                .docs("key", "2.2.3", "O(1)", "Returns how Redis would keep the value in memory."),
+                .docs("key", "2.2.3", "O(1)", "Returns how Redis would keep the value in memory.")
+                .differs("a list meets `list-max-listpack-size`, where that is an amount of bytes, to within some pages of 1 KiB"),
             Spec::new("generic", "refcount", object_refcount, 3).flags(READ).keys(&[OBJECT_KEY])
                 .docs("key", "2.2.3", "O(1)", "Returns how many references there are to the value.").differs("always 1: values are not shared"),
             Spec::new("generic", "idletime", object_idletime, 3).flags(READ).keys(&[OBJECT_KEY])
@@ -271,6 +272,20 @@ mod tests {
             "GET b" => "2", "TTL b" => ":-1", "COPY a a" => "-ERR source and destination objects are the same", "COPY a a DB 3" => ":1",
             "COPY a b DB 16" => "-ERR DB index is out of range", "MOVE a 3" => ":0", "MOVE b 3" => ":1", "MOVE b 0" => "-ERR source and destination objects are the same",
             "EXISTS b" => ":0", "SELECT 3" => "+OK", "MGET a b" => "[2 2]", "DBSIZE" => ":2"
+        }
+        limits_of_what_is_compact {
+            "CONFIG SET hash-max-listpack-entries 2 hash-max-ziplist-value 3" => "+OK", "HSET h a 1 b 123" => ":2", "OBJECT ENCODING h" => "listpack",
+            "HSET h a 1234" => ":0", "OBJECT ENCODING h" => "hashtable", "HSET g a 1 a 2 a 3" => ":1", "OBJECT ENCODING g" => "hashtable",
+            "HSET i a 1" => ":1", "HSETNX i b 2" => ":1", "OBJECT ENCODING i" => "listpack", "HSETNX i c 3" => ":1", "OBJECT ENCODING i" => "hashtable",
+            "HSET j a 1 b 2" => ":2", "CONFIG SET hash-max-listpack-entries 1" => "+OK", "OBJECT ENCODING j" => "listpack", "HSET j a 1" => ":0", "OBJECT ENCODING j" => "hashtable",
+            "CONFIG SET set-max-intset-entries 2 set-max-listpack-entries 4 set-max-listpack-value 3" => "+OK", "SADD s 1 2" => ":2", "OBJECT ENCODING s" => "intset",
+            "SADD s 3" => ":1", "OBJECT ENCODING s" => "hashtable", "SADD t 1 2 3" => ":3", "OBJECT ENCODING t" => "listpack", "SADD u 1" => ":1", "SADD u a b" => ":2", "SADD u c" => ":1",
+            "OBJECT ENCODING u" => "listpack", "SADD u d" => ":1", "OBJECT ENCODING u" => "hashtable", "SADD v 1234" => ":1", "SADD v a" => ":1", "OBJECT ENCODING v" => "hashtable",
+            "SADD w abcd" => ":1", "OBJECT ENCODING w" => "hashtable", "SADD x a b c d e" => ":5", "OBJECT ENCODING x" => "hashtable", "SPOP x 5" => "[a b c d e]",
+            "CONFIG SET zset-max-ziplist-entries 2 zset-max-listpack-value 3" => "+OK", "ZADD z 1 a 1 b" => ":2", "OBJECT ENCODING z" => "listpack",
+            "ZADD z 1 c" => ":1", "OBJECT ENCODING z" => "skiplist", "ZADD y 1 abcd" => ":1", "OBJECT ENCODING y" => "skiplist",
+            "CONFIG SET list-max-listpack-size 4" => "+OK", "RPUSH l a b c d" => ":4", "OBJECT ENCODING l" => "listpack", "RPUSH l e" => ":5", "OBJECT ENCODING l" => "quicklist",
+            "RPOP l" => "e", "OBJECT ENCODING l" => "quicklist", "RPOP l 2" => "[d c]", "OBJECT ENCODING l" => "listpack", "CONFIG GET list-max-ziplist-size" => "[list-max-ziplist-size 4]"
         }
         what_objects_are {
             "SET a 1" => "+OK", "OBJECT ENCODING a" => "int", "APPEND a 2" => ":2", "OBJECT ENCODING a" => "raw", "SET a x" => "+OK",

@@ -57,6 +57,7 @@ pub(crate) fn set(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comman
         warn_of_open_door(settings);
     }
     ctx.network.apply(settings);
+    ctx.instance.data.compact().apply(|name| settings.number(name));
     Ok(Reply::Ok)
 }
 

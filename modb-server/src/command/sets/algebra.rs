@@ -217,7 +217,7 @@ pub(super) fn sdiffstore(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply,
         |tx, member| target.add(tx, member).map(|_| true),
     )?;
     for (at, member) in passed.iter().enumerate() {
-        target.had(member, at as u64 + 1);
+        target.had(ctx.tx, member, at as u64 + 1);
     }
     store(ctx, &target)
 }

@@ -74,7 +74,7 @@ fn find<'k>(ctx: &mut Ctx<'_, '_>, key: &'k [u8]) -> Result<Option<Set<'k>>, Dat
 
 fn sadd(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let mut set = open(ctx, &args[1])?;
-    set.expect(args.len() - 2, &args[2]);
+    set.expect(ctx.tx, args.len() - 2, &args[2]);
     let mut added = 0;
     for member in args.iter().skip(2) {
         added += usize::from(set.add(ctx.tx, member)?);

@@ -5,15 +5,11 @@
 use bytes::Bytes;
 use modb_net::resp::{parse_i64, push_i64};
 
+use super::compact::CompactLimit;
 use super::hashed::{ByHash, key_of};
 use crate::data::layout::Kind;
 use crate::data::tree::read_hashed;
 use crate::data::{DataError, Tx};
-
-/// More fields than that are no longer compact (`hash-max-listpack-entries`), nor is one of more bytes, or with a value of
-/// more (`hash-max-listpack-value`).
-const COMPACT_FIELDS: u64 = 512;
-const COMPACT_BYTES: usize = 64;
 
 /// A hash while a command works on it.
 #[derive(Debug)]
@@ -55,8 +51,8 @@ impl<'k> Hash<'k> {
     }
 
     /// That so many fields are about to be set at once.
-    pub fn expect(&mut self, fields: usize) {
-        if fields as u64 > COMPACT_FIELDS {
+    pub fn expect(&mut self, tx: &Tx<'_>, fields: usize) {
+        if !tx.data().compact().has_room(CompactLimit::HashFields, fields as u64) {
             self.outgrow();
         }
     }
@@ -82,7 +78,10 @@ impl<'k> Hash<'k> {
         let was = self.0.put(tx, field, value)?;
         // Also with the value that it has: whoever watches the key hears of it.
         self.0.changed = true;
-        if self.len() > COMPACT_FIELDS || field.len().max(value.len()) > COMPACT_BYTES {
+        let compact = tx.data().compact();
+        if !compact.has_room(CompactLimit::HashFields, self.len())
+            || !compact.fits(CompactLimit::HashBytes, field.len().max(value.len()))
+        {
             self.outgrow();
         }
         Ok(was)

@@ -7,9 +7,6 @@ use crate::data::layout::Kind;
 use crate::data::tree::Listed;
 use crate::data::{DataError, Entry, Tx};
 
-/// Redis keeps a list of more than 8 KiB in several parts (`list-max-listpack-size -2`); so many nodes have about as much.
-const COMPACT_NODES: u32 = 9;
-
 /// An end of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -217,7 +214,8 @@ impl<'k> List<'k> {
     /// As [`Tx::put`].
     pub fn save(&mut self, tx: &mut Tx<'_>) -> Result<(), DataError> {
         self.0.changed = true;
-        self.0.plot.big = self.0.plot.numbers.next > COMPACT_NODES;
+        let (len, nodes, was) = (self.len(), self.0.plot.numbers.next, self.0.plot.big);
+        self.0.plot.big = tx.data().compact().is_big_list(len, nodes, was);
         self.0.save(tx)
     }
 }

@@ -9,6 +9,7 @@
 //! a collection without elements is no key.
 
 mod beside;
+mod compact;
 mod graves;
 mod hash;
 mod hashed;
@@ -22,6 +23,7 @@ mod set;
 mod sorted_set;
 mod verify;
 
+pub use self::compact::Compact;
 pub use self::hash::Hash;
 pub use self::list::{End, List};
 pub use self::map::Map;

@@ -5,17 +5,15 @@
 use bytes::Bytes;
 use modb_net::resp::parse_i64;
 
+use super::compact::{Compact, CompactLimit};
 use super::hashed::{ByHash, key_of};
 use super::opened::Plot;
 use crate::data::layout::Kind;
 use crate::data::tree::{Hashed, read_hashed};
 use crate::data::{DataError, Entry, Tx};
 
-/// More members than that are no longer compact (`set-max-listpack-entries`), nor is one of more bytes
-/// (`set-max-listpack-value`); of integers there may be more (`set-max-intset-entries`).
-const COMPACT_MEMBERS: u64 = 128;
-const COMPACT_BYTES: usize = 64;
-const COMPACT_INTEGERS: u64 = 512;
+/// The longest integer: -9223372036854775808.
+const MAX_INTEGER_BYTES: usize = 20;
 
 /// Few are left where five times as many were popped (`SPOP_MOVE_STRATEGY_MUL`).
 const FEW_LEFT: u64 = 5;
@@ -70,9 +68,17 @@ impl<'k> Set<'k> {
     }
 
     /// That so many members are about to be added at once, `first` first.
-    pub fn expect(&mut self, members: usize, first: &[u8]) {
+    pub fn expect(&mut self, tx: &Tx<'_>, members: usize, first: &[u8]) {
+        let compact = tx.data().compact();
+        let has_room = |limit| compact.has_room(limit, members as u64);
         let of_integers = self.0.plot.integers && (!self.is_empty() || parse_i64(first).is_some());
-        if members as u64 > if of_integers { COMPACT_INTEGERS } else { COMPACT_MEMBERS } {
+        if of_integers && has_room(CompactLimit::SetIntegers) {
+            return;
+        }
+        // A new one may be a list of integers instead; one that is there becomes large.
+        let may_be_list = self.is_empty() || !of_integers;
+        self.0.plot.integers &= !of_integers;
+        if !(may_be_list && has_room(CompactLimit::SetMembers)) {
             self.0.changed |= !self.0.plot.big;
             self.0.plot.outgrow();
         }
@@ -83,19 +89,20 @@ impl<'k> Set<'k> {
     /// # Errors
     /// As [`Set::contains`], [`DataError::ValueTooLong`], and if no number is left.
     pub fn add(&mut self, tx: &mut Tx<'_>, member: &[u8]) -> Result<bool, DataError> {
+        let mut longest = member.len();
         if self.0.plot.integers && parse_i64(member).is_none() {
-            self.arrange(tx)?;
+            longest = longest.max(self.arrange(tx)?);
         }
         let new = self.0.put(tx, member, b"")?.is_none();
         if new {
-            self.0.plot.admit(member, self.len());
+            self.0.plot.admit(tx.data().compact(), member, longest, self.len());
         }
         Ok(new)
     }
 
     /// As if a member had been there and were so no more: what it says of its encoding is what came of all that it ever had.
-    pub fn had(&mut self, member: &[u8], members: u64) {
-        self.0.plot.admit(member, members);
+    pub fn had(&mut self, tx: &Tx<'_>, member: &[u8], members: u64) {
+        self.0.plot.admit(tx.data().compact(), member, member.len(), members);
     }
 
     /// So many members were popped: where few of many are left, Redis makes a new set of them.
@@ -104,10 +111,10 @@ impl<'k> Set<'k> {
     /// As [`Set::contains`].
     pub fn after_pop(&mut self, tx: &mut Tx<'_>, popped: u64) -> Result<(), DataError> {
         if self.0.plot.big && self.len().saturating_mul(FEW_LEFT) <= popped {
-            let len = self.len();
-            let mut big = len > COMPACT_MEMBERS;
+            let compact = tx.data().compact();
+            let mut big = !compact.has_room(CompactLimit::SetMembers, self.len());
             self.for_each(tx, |member| {
-                big |= member.len() > COMPACT_BYTES;
+                big |= !compact.fits(CompactLimit::SetBytes, member.len());
                 !big
             })?;
             self.0.plot.big = big;
@@ -222,31 +229,40 @@ impl<'k> Set<'k> {
         Ok(members)
     }
 
-    /// Brings integers that lie in one leaf into their order: what comes behind them will be no integer.
-    fn arrange(&mut self, tx: &mut Tx<'_>) -> Result<(), DataError> {
-        if self.0.tree.height > 0 || self.len() < 2 {
-            return Ok(());
+    /// Brings integers that lie in one leaf into their order: what comes behind them will be no integer. Returns how many
+    /// bytes the longest has, as far as that matters.
+    fn arrange(&mut self, tx: &mut Tx<'_>) -> Result<usize, DataError> {
+        let in_one_leaf = self.0.tree.height == 0;
+        let may_be_too_long = !tx.data().compact().fits(CompactLimit::SetBytes, MAX_INTEGER_BYTES);
+        if self.is_empty() || !(in_one_leaf || may_be_too_long) {
+            return Ok(0);
         }
         let mut entries = self.0.entries(tx)?;
+        let longest = entries.iter().map(|entry| read_hashed(entry).0.len()).max().unwrap_or(0);
+        if !in_one_leaf {
+            return Ok(longest);
+        }
         entries.sort_by_cached_key(|entry| parse_i64(read_hashed(entry).0));
         self.0.with(tx, |tree, ground| {
             let cursor = tree.first(ground)?;
             let entries: Vec<&[u8]> = entries.iter().map(|entry| &entry[..]).collect();
             tree.splice(ground, cursor, entries.len(), &entries)
-        })
+        })?;
+        Ok(longest)
     }
 }
 
 impl Plot {
-    /// What a set becomes by a new member, with which it has `members`.
-    fn admit(&mut self, member: &[u8], members: u64) {
+    /// What a set becomes by a new member, with which it has `members`; the longest that now counts has `longest` bytes.
+    fn admit(&mut self, compact: &Compact, member: &[u8], longest: usize, members: u64) {
         self.integers &= parse_i64(member).is_some();
-        let outgrown = if self.integers {
-            members > COMPACT_INTEGERS
+        let is_compact = if self.integers {
+            compact.has_room(CompactLimit::SetIntegers, members)
         } else {
-            members > COMPACT_MEMBERS || member.len() > COMPACT_BYTES
+            compact.has_room(CompactLimit::SetMembers, members)
+                && compact.fits(CompactLimit::SetBytes, longest)
         };
-        if outgrown {
+        if !is_compact {
             self.outgrow();
         }
     }

@@ -6,16 +6,12 @@
 
 use bytes::Bytes;
 
+use super::compact::CompactLimit;
 use super::opened::{Plot, find, fits, payload_of, save};
 use super::payload::Roots;
 use crate::data::layout::Kind;
 use crate::data::tree::{Among, Bound, Hashed, Scored, Tree, read_hashed, read_scored, scored_entry};
 use crate::data::{DataError, Entry, Tx};
-
-/// More members than that are no longer compact (`zset-max-listpack-entries`), nor is one of more bytes
-/// (`zset-max-listpack-value`).
-const COMPACT_MEMBERS: u64 = 128;
-const COMPACT_BYTES: usize = 64;
 
 /// A sorted set while a command works on it.
 #[derive(Debug)]
@@ -249,8 +245,11 @@ impl<'k> SortedSet<'k> {
         if was == Some(score) {
             return Ok(());
         }
-        self.plot.big |=
-            self.len() + u64::from(was.is_none()) > COMPACT_MEMBERS || member.len() > COMPACT_BYTES;
+        if was.is_none() {
+            let compact = tx.data().compact();
+            self.plot.big |= !compact.has_room(CompactLimit::SortedSetMembers, self.len() + 1)
+                || !compact.fits(CompactLimit::SortedSetBytes, member.len());
+        }
         // The compact form of Redis keeps whole numbers as such, which have one zero.
         let score = if score == 0.0 && !self.plot.big { 0.0 } else { score };
         let entry = scored_entry(score, member);
