@@ -85,7 +85,7 @@ impl LocalClient {
                         Err(begun) => {
                             if begun.waits_for_others() {
                                 sleep_until_served(parker, &begun);
-                            } else if let Err(error) = wait.sleep(parker, begun.stripes()) {
+                            } else if let Err(error) = wait.sleep(parker, || begun.waits_for()) {
                                 gave_up = Some(error);
                                 return Ok(command::Reply::Nothing);
                             }

@@ -67,8 +67,8 @@ use crate::value::Value;
 /// | `clear` | the same, for all keys |
 /// | [`Database::close`](crate::Database::close) | calls, closures and backups under way |
 ///
-/// A wait for a closure ends after 10 seconds, with [`Error::UpdateTooSlow`]; no other wait does. Nor does a wait in the queue behind
-/// a command of a server's client that itself waits for a closure: a closure must not wait for a thread that uses other keys, either.
+/// A wait for a closure ends after 10 seconds, with [`Error::UpdateTooSlow`], also where commands of clients stand between, which wait
+/// for it themselves; no other wait does.
 /// With [`Durability::Always`](crate::Durability::Always) all wait for the sync that makes safe what they have written or read.
 #[derive(Clone)]
 pub struct Keyspace {

@@ -1,17 +1,19 @@
 //! The closures of `update` that run now, for those who wait for their keys.
 //!
 //! A closure is somebody else's code, which may wait for the very thread that waits for it. So a wait for one ends, with an
-//! error that names it; a wait for a command, however long, does not: that goes on by itself.
+//! error that names it, also where commands stand between the two; a wait for a command, however long, does not: that goes on by
+//! itself.
 //!
 //! Invariants: a closure is here while it runs, and from no earlier than its stripes are held; a wait ends for a closure's sake
 //! only if the closure has run, and the waiter has waited, for as long as [`Closures::patience`] says.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::Open;
-use crate::data::{Held, Need, Parker, Ticket};
+use crate::data::{Held, Need, Parker};
 use crate::error::Error;
 use crate::value::Value;
 
@@ -69,15 +71,20 @@ impl Closures {
 }
 
 impl Wait<'_> {
-    /// Sleeps until `parker` is woken, or for a moment.
+    /// Sleeps until `parker` is woken, or for a moment; `waits_for` says which stripes must be given back first.
     ///
     /// # Errors
     /// [`Error::UpdateTooSlow`], if that is what this waits for: give up then.
-    pub(crate) fn sleep(&self, parker: &Parker, stripes: &[u16]) -> Result<(), Error> {
+    pub(crate) fn sleep(
+        &self,
+        parker: &Parker,
+        waits_for: impl FnOnce() -> HashSet<u16>,
+    ) -> Result<(), Error> {
         let patience = self.closures.patience;
         if parker.wait_for(LOOK.min(patience)) || self.began.elapsed() < patience {
             return Ok(());
         }
+        let stripes = waits_for();
         let running = self.closures.lock();
         let slow = running.iter().find(|closure| {
             closure.since.elapsed() >= patience
@@ -128,7 +135,7 @@ impl Open {
             match held {
                 Ok(held) => return Ok(held),
                 Err(ticket) => {
-                    wait.sleep(&parker, Ticket::stripes(&ticket))?;
+                    wait.sleep(&parker, || ticket.waits_for())?;
                     held = data.hold_queued(ticket, &wake);
                 }
             }

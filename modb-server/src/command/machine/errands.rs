@@ -4,7 +4,7 @@
 //! all the time. Invariants: there are at most [`MAX_THREADS`] threads, whatever clients ask for, and none when there is
 //! nothing to do; each errand ends with a reply, also when its thread panics or cannot be had.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -41,11 +41,11 @@ pub(crate) enum On {
 }
 
 impl Begun {
-    /// The stripes that it waits for, if it is stripes.
-    pub fn stripes(&self) -> &[u16] {
+    /// The stripes that must be given back before it goes on, if it waits for stripes.
+    pub fn waits_for(&self) -> HashSet<u16> {
         match &self.0.on {
-            On::Stripes(ticket) => ticket.stripes(),
-            On::Thread(_) | On::Others(_) | On::Rooms => &[],
+            On::Stripes(ticket) => ticket.waits_for(),
+            On::Thread(_) | On::Others(_) | On::Rooms => HashSet::new(),
         }
     }
 

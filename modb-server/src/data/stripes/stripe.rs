@@ -13,7 +13,7 @@
 //! last found it taken.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 
 use super::Access;
 use super::sync::{AtomicU32, Mutex, MutexGuard, Ordering, Pace};
@@ -37,6 +37,8 @@ pub(super) struct Stripe {
 #[derive(Default)]
 pub(super) struct Queue {
     places: VecDeque<Place>,
+    /// Those to whom it was handed and who may still wait for others of their stripes.
+    handed: Vec<Weak<Waiter>>,
     pace: Pace,
 }
 
@@ -171,6 +173,7 @@ impl Stripe {
             queue.pace.note();
             shared = access == Access::Shared;
             if let Some(place) = queue.places.pop_front() {
+                queue.note_handed(&place.waiter);
                 match place.waiter.hand() {
                     Handed::All => tasks.push(Task::Wake(place.waiter)),
                     Handed::First => tasks.push(Task::HandTheRest(place.waiter)),
@@ -217,6 +220,18 @@ impl Stripe {
 impl Queue {
     fn find(&self, waiter: &Arc<Waiter>) -> Option<usize> {
         self.places.iter().position(|place| Arc::ptr_eq(&place.waiter, waiter))
+    }
+
+    fn note_handed(&mut self, waiter: &Arc<Waiter>) {
+        self.handed.retain(|handed| handed.strong_count() > 0);
+        self.handed.push(Arc::downgrade(waiter));
+    }
+
+    /// Those whom this one waits for here: who came before him, and who has it while he waits for others.
+    pub(super) fn before(&self, waiter: &Arc<Waiter>) -> Vec<Arc<Waiter>> {
+        let Some(at) = self.find(waiter) else { return Vec::new() };
+        let came = self.places.iter().take(at).map(|place| Arc::clone(&place.waiter));
+        came.chain(self.handed.iter().filter_map(Weak::upgrade)).collect()
     }
 
     /// This one has found the stripe taken, and wants to be told again. `false`: it was handed to him meanwhile.

@@ -46,6 +46,30 @@ fn several_keys_of_one_stripe_are_taken_once() {
 }
 
 #[test]
+fn one_who_waits_knows_all_that_stands_before_him() {
+    for handed_over in [false, true] {
+        sync::IS_DUE.set(Some(handed_over));
+        let stripes = Stripes::default();
+        let queue = |keys: &[u16]| stripes.hold_or_queue(many(keys), nobody()).err().unwrap();
+        let waits_for = |ticket: &Ticket| {
+            let mut all: Vec<u16> = ticket.waits_for().into_iter().collect();
+            all.sort_unstable();
+            all
+        };
+        let hold = |keys: &[u16]| stripes.try_hold(many(keys)).unwrap();
+        let (_slow, two, _three) = (hold(&[1, 7]), hold(&[2]), hold(&[3]));
+        let tickets = [&[1, 2][..], &[2, 3], &[3], &[7]].map(queue);
+        let expected = [&[1, 2][..], &[1, 2, 3], &[1, 2, 3], &[7]];
+        assert_eq!(tickets.each_ref().map(waits_for), expected);
+        // Now it is the first one's, who waits for another, or he was told and will find that other taken.
+        drop(two);
+        assert_eq!(is_free(&stripes, 2), !handed_over);
+        assert_eq!(tickets.each_ref().map(waits_for), expected);
+    }
+    sync::IS_DUE.set(None);
+}
+
+#[test]
 fn a_batch_of_several_keys_marks_all_that_is_held_and_one_of_one_key_nothing() {
     let stripes = Stripes::default();
     let held = |need| stripes.try_hold(need).unwrap();

@@ -5,6 +5,7 @@
 //! each other; a ticket that is dropped leaves all queues and gives back what was handed to it, so nobody waits behind
 //! a connection that is gone.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Access;
@@ -130,9 +131,20 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// What it waits for.
-    pub fn stripes(&self) -> &[u16] {
-        self.waiter.stripes()
+    /// Whatever must be given back before its turn comes: the stripes that it wants itself, and those of all who stand before it in
+    /// any queue, and before these, and so on. Looks into many queues, one at a time: for those who have waited long.
+    pub fn waits_for(&self) -> HashSet<u16> {
+        let mut waiters = vec![Arc::clone(&self.waiter)];
+        let mut known = HashSet::from([Arc::as_ptr(&self.waiter)]);
+        let mut stripes = HashSet::new();
+        while let Some(waiter) = waiters.pop() {
+            for &at in waiter.stripes() {
+                stripes.insert(at);
+                let before = self.locks.0[usize::from(at)].queue().before(&waiter);
+                waiters.extend(before.into_iter().filter(|other| known.insert(Arc::as_ptr(other))));
+            }
+        }
+        stripes
     }
 
     /// The stripes, and how they are held, if they can be had now: they are the caller's then, who gives them back.
@@ -186,7 +198,7 @@ impl Ticket {
 
 impl std::fmt::Debug for Ticket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Ticket").field(&self.stripes()).finish()
+        f.debug_tuple("Ticket").field(&self.waiter.stripes()).finish()
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::*;
+use crate::data::Parker;
 use crate::{Database, Options, Reply, Server};
 
 fn in_memory() -> Database {
@@ -326,6 +327,9 @@ fn options_are_told_when_they_are_wrong() {
     assert!(Options::in_memory().read_only().open().is_err());
 }
 
+/// What takes longer does not end.
+const LONG: Duration = Duration::from_secs(30);
+
 /// A database in which a closure may keep others waiting for so long.
 fn with_patience(ms: u64) -> Database {
     let mut options = Options::in_memory();
@@ -337,6 +341,8 @@ fn with_patience(ms: u64) -> Database {
 fn while_a_closure_runs<R>(database: &Database, keys: &[&str], meanwhile: impl FnOnce() -> R) -> R {
     let ((begun, begins), (end, ends)) = (mpsc::channel(), mpsc::channel::<()>());
     std::thread::scope(|scope| {
+        // Here, so that a panic of `meanwhile` ends the closure as well.
+        let end = end;
         let body = move || {
             let change = |keys: &mut Update<'_>| {
                 begun.send(()).unwrap();
@@ -380,6 +386,34 @@ fn a_wait_for_a_closure_ends_with_an_error_that_names_it() {
     assert_eq!(database.get("held").unwrap(), Some("by a closure".into()));
     assert_eq!(database.get("a").unwrap(), Some("free".into()), "nothing of what gave up was done");
     client.run(["SET", "held", "free"]).unwrap();
+}
+
+#[test]
+fn a_wait_behind_a_command_that_waits_for_a_closure_ends_as_well() {
+    let database = with_patience(50);
+    while_a_closure_runs(&database, &["held"], || {
+        let outcome = database.shared().run(|open| {
+            let data = &open.instance.data;
+            let quick = open.hold(data.need_one(b"b"))?;
+            // As a client's MSET: it has what is free, and waits for the closure.
+            let wake = || Parker::default().waker();
+            let both = data.need_many([&b"b"[..], b"held"].into_iter());
+            let Err(client) = data.hold_or_queue(both, &wake) else { panic!("the closure runs") };
+            drop(quick);
+            std::thread::scope(|scope| {
+                let (told, ends) = mpsc::channel();
+                let database = &database;
+                scope.spawn(move || told.send(database.set("b", "1")));
+                let outcome = ends.recv_timeout(LONG);
+                // Whatever came of it: what waits behind this goes on.
+                drop(client);
+                outcome.expect("the wait ends before the closure does")
+            })
+        });
+        let Err(Error::UpdateTooSlow { keys, thread }) = &outcome else { panic!("{outcome:?}") };
+        assert_eq!((&**keys, &**thread), (&["held".into()][..], "thread 'the slow one'"));
+        database.set("b", "2").unwrap();
+    });
 }
 
 #[test]
