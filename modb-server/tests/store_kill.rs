@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use modb_server::store::{Batch, Counter, Durability, EngineKind, OpenOptions, Store, Write, open};
+use modb_server::store::{Batch, Counter, Durability, EngineKind, OpenOptions, Patch, Store, Write, open};
 
 const FOLDER: &str = "MODB_TEST_KILL_FOLDER";
 const MODE: &str = "MODB_TEST_KILL_MODE";
@@ -66,12 +66,11 @@ fn child_that_is_killed() {
 
 fn commit_for_ever(store: &dyn Store, thread: u64) {
     for n in last_of(store, thread) + 1.. {
-        let number = Bytes::copy_from_slice(&n.to_be_bytes());
         let filling = Bytes::from(vec![n as u8; (n % 500) as usize]);
         let writes = vec![
             Write::Put(key(thread, n), filling),
             Write::Delete(key(thread, n / 2 * 2 + 1_000_000_000)),
-            Write::Put(last_key(thread), number),
+            change_last(store, thread, n),
             Write::Add(COMMITS, 1),
         ];
         let seq = store.apply(Batch { writes }).expect("commits");
@@ -82,6 +81,16 @@ fn commit_for_ever(store: &dyn Store, thread: u64) {
         }
         // One write, so that a line is whole or absent.
         std::io::stdout().write_all(format!("ack {thread} {n}\n").as_bytes()).expect("the parent reads");
+    }
+}
+
+/// What says which commit the last was changes in a few bytes of many.
+fn change_last(store: &dyn Store, thread: u64, n: u64) -> Write {
+    let (key, found) = (last_key(thread), store.get(&last_key(thread)).expect("reads"));
+    let value = Bytes::from([&n.to_be_bytes()[..], &[thread as u8; 200]].concat());
+    match found.value {
+        None => Write::Put(key, value),
+        Some(base) => Write::Patch(Box::new(Patch { key, base, base_seq: found.seq, value })),
     }
 }
 

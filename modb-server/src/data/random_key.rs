@@ -13,9 +13,7 @@ use bytes::Bytes;
 
 use super::layout::{self, Place, Record};
 use super::scan::CURSOR_SHIFT;
-use super::tx::key_of;
 use super::{Data, DataError, Tx, keys_counter};
-use crate::store::Write;
 
 /// Records, deleted ones included, that one attempt looks at: some ten microseconds.
 const MOST_LOOKED_AT: usize = 64;
@@ -103,13 +101,12 @@ impl Tx<'_> {
         // What this has written, and is a key or was one.
         let mut written = BTreeMap::new();
         for write in self.writes() {
-            if let Some((key, place)) =
-                key_of(write).and_then(|key| Some((key, Place::from_record_key(key)?)))
+            if let Some((key, place)) = write.key().and_then(|key| Some((key, Place::from_record_key(key)?)))
                 && place.namespace == namespace
             {
-                let is_live = match write {
-                    Write::Put(_, value) => is_live(value.clone(), self.now_ms())?,
-                    Write::Delete(_) | Write::Add(..) => false,
+                let is_live = match write.value() {
+                    Some(value) => is_live(value.clone(), self.now_ms())?,
+                    None => false,
                 };
                 written.insert(key.slice_ref(place.key), is_live);
             }

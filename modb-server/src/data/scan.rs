@@ -11,9 +11,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::layout::{self, Place, Record};
-use super::tx::key_of;
 use super::{DataError, Tx};
-use crate::store::Write;
 
 /// The bits of a hash that a cursor leaves out.
 pub(super) const CURSOR_SHIFT: u32 = 11;
@@ -110,10 +108,10 @@ impl Tx<'_> {
     fn laid_over(&self, found: Vec<Found>, from: &[u8], upto: &[u8]) -> Vec<Found> {
         let mut all: BTreeMap<Bytes, Bytes> = found.into_iter().collect();
         for write in self.writes() {
-            let Some(key) = key_of(write).filter(|key| from <= &key[..] && &key[..] < upto) else { continue };
-            match write {
-                Write::Put(_, value) => all.insert(key.clone(), value.clone()),
-                Write::Delete(_) | Write::Add(..) => all.remove(key),
+            let Some(key) = write.key().filter(|key| from <= &key[..] && &key[..] < upto) else { continue };
+            match write.value() {
+                Some(value) => all.insert(key.clone(), value.clone()),
+                None => all.remove(key),
             };
         }
         all.into_iter().collect()

@@ -105,7 +105,7 @@ impl Tx<'_> {
         let entry = self.entry(database, key)?;
         match entry.string()? {
             None => self.put(&entry, Head::STRING, &[tail])?,
-            Some(record) => self.put(&entry, entry.edited_head(), &[&record.payload, tail])?,
+            Some(record) => self.edit(&entry, entry.edited_head(), &[&record.payload, tail])?,
         }
         Ok(entry.string_bytes()?.len() + tail.len())
     }

@@ -93,7 +93,7 @@ impl<'a> Ops<'a> {
         let at = time.map(|time| self.after(time));
         let entry = self.tx.entry(self.index, key)?;
         let Some(record) = entry.live() else { return Ok(false) };
-        self.tx.put(&entry, record.head.expiring(at), &[&record.payload])?;
+        self.tx.edit(&entry, record.head.expiring(at), &[&record.payload])?;
         Ok(true)
     }
 

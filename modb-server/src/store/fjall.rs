@@ -126,6 +126,9 @@ impl FjallStore {
                 Write::Put(key, value) => {
                     records.insert(key, Some(value));
                 }
+                Write::Patch(patch) => {
+                    records.insert(patch.key, Some(patch.value));
+                }
                 Write::Delete(key) => {
                     records.insert(key, None);
                 }

@@ -74,6 +74,9 @@ impl Store for MemoryStore {
                 Write::Put(key, value) => {
                     inner.records.insert(key, value);
                 }
+                Write::Patch(patch) => {
+                    inner.records.insert(patch.key, patch.value);
+                }
                 Write::Delete(key) => {
                     inner.records.remove(&key);
                 }

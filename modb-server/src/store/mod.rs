@@ -88,10 +88,45 @@ pub struct Counter(pub u32);
 pub enum Write {
     /// Sets a record.
     Put(Bytes, Bytes),
+    /// Sets a record that is there: an engine may keep how it differs from what it was, and no more.
+    Patch(Box<Patch>),
     /// Removes a record; nothing happens if there is none.
     Delete(Bytes),
     /// Adds to a counter.
     Add(Counter, i64),
+}
+
+/// A record that changes. The batch has no other write of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// Its key.
+    pub key: Bytes,
+    /// What a read of it found. Nobody has written it since.
+    pub base: Bytes,
+    /// The commit that the read named.
+    pub base_seq: Seq,
+    /// What it becomes.
+    pub value: Bytes,
+}
+
+impl Write {
+    /// The key of the record that is written.
+    pub(crate) fn key(&self) -> Option<&Bytes> {
+        match self {
+            Self::Put(key, _) | Self::Delete(key) => Some(key),
+            Self::Patch(patch) => Some(&patch.key),
+            Self::Add(..) => None,
+        }
+    }
+
+    /// What the record becomes; `None`: it is removed, or there is none.
+    pub(crate) fn value(&self) -> Option<&Bytes> {
+        match self {
+            Self::Put(_, value) => Some(value),
+            Self::Patch(patch) => Some(&patch.value),
+            Self::Delete(_) | Self::Add(..) => None,
+        }
+    }
 }
 
 /// Writes that happen together or not at all, in this order.
@@ -473,7 +508,7 @@ impl Batch {
     /// Refuses keys that no engine can hold, before anything is changed.
     fn check_keys(&self) -> Result<(), StoreError> {
         for write in &self.writes {
-            if let Write::Put(key, _) | Write::Delete(key) = write
+            if let Some(key) = write.key()
                 && !is_possible_key(key)
             {
                 return Err(StoreError::ImpossibleKey(key.len()));

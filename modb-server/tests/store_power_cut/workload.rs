@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use modb_server::store::{Batch, Counter, Durability, EngineKind, OpenOptions, Store, Write, open};
+use modb_server::store::{Batch, Counter, Durability, EngineKind, OpenOptions, Patch, Store, Write, open};
 
 pub(crate) const THREADS: u64 = 3;
 /// The data folder and the file of acknowledgements, below the root.
@@ -111,7 +111,7 @@ fn commit_and_note(store: &dyn Store, thread: u64, plan: &Plan, mut acks: &File)
         // `everysec` sync.
         let due = begin + plan.lasts.mul_f64(((n - first) as f64 / plan.commits as f64).powi(6));
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        let seq = store.apply(commit(thread, n, plan.value_bytes)).expect("commits");
+        let seq = store.apply(commit(store, thread, n, plan.value_bytes)).expect("commits");
         let mut settled = store.settle().expect("settles");
         while settled < seq {
             std::thread::sleep(Duration::from_micros(20));
@@ -139,14 +139,23 @@ fn value(n: u64, value_bytes: u64) -> Option<Bytes> {
     (!n.is_multiple_of(DELETE_EVERY)).then(|| Bytes::from(value))
 }
 
-fn commit(thread: u64, n: u64, value_bytes: u64) -> Batch {
+fn commit(store: &dyn Store, thread: u64, n: u64, value_bytes: u64) -> Batch {
     let key = key(thread, n % RECORDS);
     let record = match value(n, value_bytes) {
         Some(value) => Write::Put(key, value),
         None => Write::Delete(key),
     };
-    let last = Write::Put(last_key(thread), Bytes::copy_from_slice(&n.to_be_bytes()));
-    Batch { writes: vec![record, last, Write::Add(COMMITS, 1)] }
+    Batch { writes: vec![record, change_last(store, thread, n), Write::Add(COMMITS, 1)] }
+}
+
+/// What says which commit the last was changes in a few bytes of many.
+fn change_last(store: &dyn Store, thread: u64, n: u64) -> Write {
+    let (key, found) = (last_key(thread), store.get(&last_key(thread)).expect("reads"));
+    let value = Bytes::from([&n.to_be_bytes()[..], &[thread as u8; 200]].concat());
+    match found.value {
+        None => Write::Put(key, value),
+        Some(base) => Write::Patch(Box::new(Patch { key, base, base_seq: found.seq, value })),
+    }
 }
 
 fn last_of(store: &dyn Store, thread: u64) -> u64 {

@@ -40,7 +40,7 @@ fn find(entry: &Entry<'_>) -> Result<Option<Sketch>, CommandError> {
 }
 
 fn put(ctx: &mut Ctx<'_, '_>, entry: &Entry<'_>, sketch: &Sketch) -> Result<(), DataError> {
-    ctx.tx.put(entry, entry.string_head(), &[sketch.bytes()])
+    ctx.tx.edit(entry, entry.string_head(), &[sketch.bytes()])
 }
 
 /// More than that no sparse one has.

@@ -107,7 +107,7 @@ fn set_expiry(
     }
     // In the past: `put` removes the key.
     let at = u64::try_from(at).unwrap_or(0);
-    ctx.tx.put(&entry, record.head.expiring(Some(at)), &[&record.payload])?;
+    ctx.tx.edit(&entry, record.head.expiring(Some(at)), &[&record.payload])?;
     Ok(Reply::Int(1))
 }
 
@@ -116,7 +116,7 @@ fn persist(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError>
     let entry = ctx.tx.entry(db, &args[1])?;
     match entry.live() {
         Some(record) if record.head.expires_at_ms.is_some() => {
-            ctx.tx.put(&entry, record.head.expiring(None), &[&record.payload])?;
+            ctx.tx.edit(&entry, record.head.expiring(None), &[&record.payload])?;
             Ok(Reply::Int(1))
         }
         _ => Ok(Reply::Int(0)),

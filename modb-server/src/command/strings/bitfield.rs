@@ -54,7 +54,7 @@ pub(crate) fn bitfield(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, C
         replies.push(apply(step, &mut bytes));
     }
     if *bytes != *old {
-        ctx.tx.put(&entry, entry.edited_head(), &[&bytes])?;
+        ctx.tx.edit(&entry, entry.edited_head(), &[&bytes])?;
     }
     Ok(Reply::Array(replies))
 }

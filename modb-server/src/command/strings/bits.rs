@@ -55,7 +55,7 @@ fn setbit(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> 
     let was = new[at] & mask != 0;
     new[at] = if on == 1 { new[at] | mask } else { new[at] & !mask };
     if *new != *old {
-        ctx.tx.put(&entry, entry.edited_head(), &[&new])?;
+        ctx.tx.edit(&entry, entry.edited_head(), &[&new])?;
     }
     Ok(Reply::flag(was))
 }

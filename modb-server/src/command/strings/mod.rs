@@ -192,9 +192,9 @@ fn getex(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let Some(record) = entry.live() else { return Ok(Reply::Null) };
     if let Some((kind, arg)) = expires {
         let at = deadline("getex", kind, int(arg)?, ctx.tx.now_ms())?;
-        ctx.tx.put(&entry, record.head.expiring(Some(at)), &[&value])?;
+        ctx.tx.edit(&entry, record.head.expiring(Some(at)), &[&value])?;
     } else if persist && record.head.expires_at_ms.is_some() {
-        ctx.tx.put(&entry, record.head.expiring(None), &[&value])?;
+        ctx.tx.edit(&entry, record.head.expiring(None), &[&value])?;
     }
     Ok(Reply::Bulk(value))
 }
@@ -293,7 +293,7 @@ fn setrange(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
     ensure_memory(offset)?;
     let gap = vec![0; offset - before.len()];
     let after = old.get(offset + new.len()..).unwrap_or_default();
-    ctx.tx.put(&entry, entry.edited_head(), &[before, &gap, new, after])?;
+    ctx.tx.edit(&entry, entry.edited_head(), &[before, &gap, new, after])?;
     Ok(Reply::count(old.len().max(offset + new.len())))
 }
 

@@ -106,7 +106,7 @@ impl Tx<'_> {
         let mut writes = Vec::with_capacity(PAGES_PER_BATCH);
         for node in 1..next {
             // A number that was taken and given back before its first page was written has none.
-            if let Some(page) = self.read_page(from, node)? {
+            if let Some(page) = self.read_page(from, node)?.value {
                 let mut key = Vec::with_capacity(13);
                 to.page_key(node, &mut key);
                 writes.push(Write::Put(key.into(), page));

@@ -62,7 +62,7 @@ impl Plot {
         work: impl FnOnce(&mut Tree<O>, &mut Ground<'_, '_, '_>) -> Result<T, DataError>,
     ) -> Result<T, DataError> {
         let limits = limits::<O>(tx, self.id.is_some());
-        let mut pages = TxPages { tx, id: &mut self.id };
+        let mut pages = TxPages::new(tx, &mut self.id);
         let done = work(tree, &mut Ground { pages: &mut pages, numbers: &mut self.numbers, limits })?;
         if let (true, Some(id)) = (self.new, self.id) {
             tx.spill(id, self.numbers.next)?;
@@ -219,5 +219,5 @@ pub(super) fn save(
         tx.touch_inside(entry.place());
         return Ok(());
     }
-    tx.put(entry, head, &[&payload])
+    tx.edit(entry, head, &[&payload])
 }

@@ -1,17 +1,47 @@
 //! The pages of one collection, as a command's view of the data has them.
 
 use bytes::Bytes;
+use modb_net::Seq;
 
 use super::payload::number_in;
 use crate::data::layout::{CollectionId, Record};
 use crate::data::tree::{Fault, NodeNumber, Pages};
 use crate::data::{DataError, Tx};
-use crate::store::Write;
+use crate::store::{Patch, Write};
+
+/// So many of the pages that were read last can be changed; a way down a tree is shorter. Others are written whole.
+const REMEMBERED: usize = 8;
 
 /// Pages that are read through a [`Tx`] and written with its batch. The collection gets its number with its first page.
 pub(in crate::data) struct TxPages<'t, 'a> {
-    pub(super) tx: &'t mut Tx<'a>,
-    pub(super) id: &'t mut Option<CollectionId>,
+    tx: &'t mut Tx<'a>,
+    id: &'t mut Option<CollectionId>,
+    /// The commits that wrote the pages that were read last, in a ring.
+    seqs: [(NodeNumber, Seq); REMEMBERED],
+    reads: usize,
+}
+
+impl<'t, 'a> TxPages<'t, 'a> {
+    pub(super) fn new(tx: &'t mut Tx<'a>, id: &'t mut Option<CollectionId>) -> Self {
+        Self { tx, id, seqs: [(0, Seq::ZERO); REMEMBERED], reads: 0 }
+    }
+
+    /// The commit that wrote a page, as it was last read.
+    fn seq_of(&self, node: NodeNumber) -> Option<Seq> {
+        let last_first = (self.reads..self.reads + REMEMBERED).rev().map(|at| self.seqs[at % REMEMBERED]);
+        last_first.into_iter().find(|(read, _)| *read == node).map(|(_, seq)| seq)
+    }
+
+    /// The store key of a page.
+    fn key(&mut self, node: NodeNumber) -> Result<Bytes, DataError> {
+        let id = match *self.id {
+            Some(id) => id,
+            None => *self.id.insert(self.tx.data().new_collection()?),
+        };
+        let mut key = Vec::with_capacity(13);
+        id.page_key(node, &mut key);
+        Ok(key.into())
+    }
 }
 
 impl Pages for TxPages<'_, '_> {
@@ -20,17 +50,22 @@ impl Pages for TxPages<'_, '_> {
     fn read(&mut self, node: NodeNumber) -> Result<Bytes, DataError> {
         let missing = Fault::Damaged { node, what: "its page is missing" };
         let Some(id) = *self.id else { return Err(missing.into()) };
-        self.tx.read_page(id, node)?.ok_or(DataError::Collection(missing))
+        let page = self.tx.read_page(id, node)?;
+        self.seqs[self.reads % REMEMBERED] = (node, page.seq);
+        self.reads += 1;
+        page.value.ok_or(DataError::Collection(missing))
     }
 
     fn put(&mut self, node: NodeNumber, page: Bytes) -> Result<(), DataError> {
-        let id = match *self.id {
-            Some(id) => id,
-            None => *self.id.insert(self.tx.data().new_collection()?),
-        };
-        let mut key = Vec::with_capacity(13);
-        id.page_key(node, &mut key);
-        self.tx.write(Write::Put(key.into(), page));
+        let key = self.key(node)?;
+        self.tx.write(Write::Put(key, page));
+        Ok(())
+    }
+
+    fn change(&mut self, node: NodeNumber, old: &Bytes, page: Bytes) -> Result<(), DataError> {
+        let Some(base_seq) = self.seq_of(node) else { return self.put(node, page) };
+        let key = self.key(node)?;
+        self.tx.write(Write::Patch(Box::new(Patch { key, base: old.clone(), base_seq, value: page })));
         Ok(())
     }
 }
@@ -51,7 +86,7 @@ impl Tx<'_> {
         for sample in 0..looked_at {
             // Spread over all of them.
             let node = 1 + (u64::from(sample) * u64::from(nodes) / u64::from(looked_at)) as u32;
-            bytes += self.read_page(id, node)?.map_or(0, |page| page.len() as u64 + BESIDE_BYTES);
+            bytes += self.read_page(id, node)?.value.map_or(0, |page| page.len() as u64 + BESIDE_BYTES);
         }
         Ok(if looked_at == 0 { 0 } else { bytes * u64::from(nodes) / u64::from(looked_at) })
     }

@@ -28,6 +28,14 @@ pub(in crate::data) trait Pages {
     /// As [`Pages::put`].
     fn edit(&mut self, node: NodeNumber, old: &Bytes, splices: &[Splice]) -> Result<(), Self::Error> {
         let page = Splice::apply(old, splices).ok_or(Fault::Damaged { node, what: "it is too short" })?;
+        self.change(node, old, page)
+    }
+
+    /// Writes a page that was read as `old` and differs little from it.
+    ///
+    /// # Errors
+    /// As [`Pages::put`].
+    fn change(&mut self, node: NodeNumber, _old: &Bytes, page: Bytes) -> Result<(), Self::Error> {
         self.put(node, page)
     }
 }

@@ -1,12 +1,23 @@
 //! A key as a [`Tx`](super::Tx) found it.
 
+use bytes::Bytes;
+use modb_net::Seq;
+
 use crate::data::layout::{Head, Kind, Place, Record};
+use crate::store::{Patch, Write};
+
+/// Payloads of fewer bytes are written whole: a patch would hardly be shorter.
+const LEAST_PATCHED_BYTES: usize = 64;
+/// And so are those of more, since what there was is copied to be compared.
+const MOST_PATCHED_BYTES: usize = 4 << 20;
 
 /// A key as a `Tx` found it. Stale once the same key was written.
 #[derive(Debug)]
 pub struct Entry<'k> {
     pub(super) place: Place<'k>,
     pub(super) stored: Option<Record>,
+    /// The commit that the read of it named.
+    pub(super) seq: Seq,
     pub(super) expired: bool,
 }
 
@@ -40,6 +51,18 @@ impl<'k> Entry<'k> {
     pub(in crate::data) fn collection_head(&self, kind: Kind, expires: bool) -> Head {
         let expires_at_ms = self.live().filter(|_| expires).and_then(|record| record.head.expires_at_ms);
         Head { kind, ..Head::STRING }.expiring(expires_at_ms)
+    }
+
+    /// What writes its record, under its store key, as one that differs little from what is stored.
+    pub(super) fn changed(&self, store_key: Bytes, value: Bytes) -> Write {
+        let patched = LEAST_PATCHED_BYTES..=MOST_PATCHED_BYTES;
+        match self.stored.as_ref().filter(|stored| patched.contains(&stored.payload.len())) {
+            Some(stored) => {
+                let base = Record::encode(stored.head, &[&stored.payload]);
+                Write::Patch(Box::new(Patch { key: store_key, base, base_seq: self.seq, value }))
+            }
+            None => Write::Put(store_key, value),
+        }
     }
 
     /// The key.

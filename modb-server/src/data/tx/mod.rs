@@ -22,12 +22,11 @@ pub use entry::Entry;
 use savepoint::Saved;
 use telling::Telling;
 use writes::Writes;
-pub(super) use writes::key_of;
 
 use super::interests::Ready;
 use super::layout::{self, CollectionId, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Place, Record};
 use super::{Committed, Data, DataError, Held, Missed, Tally, collection, ensure_memory};
-use crate::store::{Batch, Counter, Write};
+use crate::store::{Batch, Counter, Got, Write};
 
 /// One command's view of the data.
 pub struct Tx<'a> {
@@ -218,20 +217,13 @@ impl<'a> Tx<'a> {
 
     pub(super) fn entry_at<'k>(&mut self, place: Place<'k>) -> Result<Entry<'k>, DataError> {
         place.record_key(self.key_buf);
-        let value = match self.writes.pending(self.key_buf) {
-            Some(pending) => pending,
-            None => {
-                let got = self.data.store.get(self.key_buf)?;
-                self.read = self.read.max(got.seq);
-                got.value
-            }
-        };
+        let Got { value, seq } = self.get_record()?;
         let stored = value
             .map(|bytes| Record::decode(bytes).ok_or(DataError::Corrupt("a key record has an unknown tag")))
             .transpose()?;
         let expired =
             stored.as_ref().and_then(|record| record.head.expires_at_ms).is_some_and(|at| at <= self.now_ms);
-        Ok(Entry { place, stored, expired })
+        Ok(Entry { place, stored, seq, expired })
     }
 
     /// Whether so much is to be written that what nobody sees yet had better be written before.
@@ -250,14 +242,19 @@ impl<'a> Tx<'a> {
     }
 
     /// Reads a page of a collection.
-    pub(super) fn read_page(&mut self, id: CollectionId, node: u32) -> Result<Option<Bytes>, DataError> {
+    pub(super) fn read_page(&mut self, id: CollectionId, node: u32) -> Result<Got, DataError> {
         id.page_key(node, self.key_buf);
-        if let Some(pending) = self.writes.pending(self.key_buf) {
-            return Ok(pending);
+        self.get_record()
+    }
+
+    /// Reads the record whose store key is in the buffer. What this is going to write is of no commit.
+    fn get_record(&mut self) -> Result<Got, DataError> {
+        if let Some(value) = self.writes.pending(self.key_buf) {
+            return Ok(Got { value, seq: Seq::ZERO });
         }
         let got = self.data.store.get(self.key_buf)?;
         self.read = self.read.max(got.seq);
-        Ok(got.value)
+        Ok(got)
     }
 
     /// Sets the key of `entry` to `head` and the payload that `parts` make. An expiry that has passed removes it.
@@ -265,15 +262,39 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// [`DataError::ValueTooLong`], [`DataError::NoMemory`].
     pub fn put(&mut self, entry: &Entry<'_>, head: Head, parts: &[&[u8]]) -> Result<(), DataError> {
+        if let Some(key) = self.make_way(entry, head, parts)? {
+            self.write(Write::Put(key, Record::encode(head, parts)));
+        }
+        Ok(())
+    }
+
+    /// As [`Tx::put`], where what is put differs little from what was there: how it differs may be all that the log has of it.
+    ///
+    /// # Errors
+    /// As [`Tx::put`].
+    pub fn edit(&mut self, entry: &Entry<'_>, head: Head, parts: &[&[u8]]) -> Result<(), DataError> {
+        if let Some(key) = self.make_way(entry, head, parts)? {
+            self.write(entry.changed(key, Record::encode(head, parts)));
+        }
+        Ok(())
+    }
+
+    /// Does all that goes with setting the key of `entry` but that itself; its store key. `None`: it has expired, and is removed.
+    fn make_way(
+        &mut self,
+        entry: &Entry<'_>,
+        head: Head,
+        parts: &[&[u8]],
+    ) -> Result<Option<Bytes>, DataError> {
         let payload: usize = parts.iter().map(|part| part.len()).sum();
         if payload > MAX_VALUE_BYTES {
             return Err(DataError::ValueTooLong);
         }
-        // Once in its record, once in the log's buffer.
+        // Once in its record, once in the log's buffer, or what it was.
         ensure_memory(payload.saturating_mul(2))?;
         if head.expires_at_ms.is_some_and(|at| at <= self.now_ms) {
             self.remove(entry);
-            return Ok(());
+            return Ok(None);
         }
         let before = entry.stored.as_ref().map(|record| record.head.expires_at_ms);
         self.account(&entry.place, before, Some(head.expires_at_ms));
@@ -282,8 +303,7 @@ impl<'a> Tx<'a> {
         if entry.expired {
             self.tally.expired.bump();
         }
-        self.write(Write::Put(entry.place.to_record_key(), Record::encode(head, parts)));
-        Ok(())
+        Ok(Some(entry.place.to_record_key()))
     }
 
     /// Removes the key of `entry` with all that it holds; says whether it was there.
@@ -393,7 +413,7 @@ impl<'a> Tx<'a> {
     /// Whether there is more to be seen of this than one key: several keys, or another state of a database.
     fn changes_several(&self) -> bool {
         let keys =
-            self.writes.iter().filter(|write| key_of(write).is_some_and(|key| layout::is_key_record(key)));
+            self.writes.iter().filter(|write| write.key().is_some_and(|key| layout::is_key_record(key)));
         !self.remapped.is_empty() || keys.take(2).count() > 1
     }
 

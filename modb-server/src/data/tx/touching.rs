@@ -6,7 +6,6 @@
 use bytes::Bytes;
 
 use super::Tx;
-use super::writes::key_of;
 use crate::data::interests::{Key, Remap, Touched};
 use crate::data::layout::Place;
 use crate::store::Write;
@@ -25,7 +24,7 @@ impl Tx<'_> {
             Place::from_record_key(record_key).is_some_and(|place| interests.are_in(place.hash, place.key))
         };
         let written = self.writes().filter_map(|write| {
-            let record_key = key_of(write).filter(|key| is_met(key))?.clone();
+            let record_key = write.key().filter(|key| is_met(key))?.clone();
             Some(Key { record_key, removed: matches!(write, Write::Delete(_)) })
         });
         let inside = self.touched_inside.iter().filter(|key| is_met(key));

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use crate::data::layout::CollectionId;
-use crate::store::Write;
+use crate::store::{Patch, Write};
 
 /// Up to this many pending writes are searched one by one; above, through a map.
 const SEARCHED_WRITES: usize = 8;
@@ -47,9 +47,10 @@ impl Writes {
     }
 
     pub(super) fn write(&mut self, write: Write) {
-        let Some(key) = key_of(&write) else { return };
+        let Some(key) = write.key() else { return };
         match self.find(key) {
             Some(at) => {
+                let write = instead_of(&self.list[at], write);
                 let before = std::mem::replace(&mut self.list[at], write);
                 if let Some(saved) = &mut self.saved
                     && at < saved.len
@@ -74,11 +75,7 @@ impl Writes {
 
     /// What is to become of a store key: `None` nothing, `Some(None)` it is removed.
     pub(super) fn pending(&self, key: &[u8]) -> Option<Option<Bytes>> {
-        match &self.list[self.find(key)?] {
-            Write::Put(_, value) => Some(Some(value.clone())),
-            Write::Delete(_) => Some(None),
-            Write::Add(..) => None,
-        }
+        Some(self.list[self.find(key)?].value().cloned())
     }
 
     /// Whether so much is to be written since the savepoint that what nobody sees yet had better be written before.
@@ -89,7 +86,7 @@ impl Writes {
     /// Takes out the pages of a collection, which came to be after the savepoint.
     pub(super) fn take_pages(&mut self, id: CollectionId) -> Vec<Write> {
         let is_page = |write: &Write| {
-            let page = key_of(write).and_then(|key| CollectionId::from_page_key(key));
+            let page = write.key().and_then(|key| CollectionId::from_page_key(key));
             page.is_some_and(|(owner, _)| owner == id)
         };
         let since = self.list.split_off(self.saved_len());
@@ -135,7 +132,7 @@ impl Writes {
 
     fn search(&self, key: &[u8]) -> Option<usize> {
         if self.places.is_empty() {
-            self.list.iter().position(|write| key_of(write).is_some_and(|at| at == key))
+            self.list.iter().position(|write| write.key().is_some_and(|at| at == key))
         } else {
             self.places.get(key).copied()
         }
@@ -143,7 +140,7 @@ impl Writes {
 
     fn note_places(&mut self) {
         let keys = self.list.iter().enumerate();
-        self.places.extend(keys.filter_map(|(at, write)| Some((key_of(write)?.clone(), at))));
+        self.places.extend(keys.filter_map(|(at, write)| Some((write.key()?.clone(), at))));
     }
 
     /// These are not in the list any more.
@@ -151,23 +148,29 @@ impl Writes {
         if self.list.len() < SEARCHED_WRITES {
             self.places.clear();
         } else if !self.places.is_empty() {
-            gone.iter().filter_map(key_of).for_each(|key| {
+            gone.iter().filter_map(Write::key).for_each(|key| {
                 self.places.remove(key);
             });
         }
     }
 }
 
-pub(in crate::data) fn key_of(write: &Write) -> Option<&Bytes> {
-    match write {
-        Write::Put(key, _) | Write::Delete(key) => Some(key),
-        Write::Add(..) => None,
+/// A write of a record that was to be written before: a change is one of what the store has, not of what that would have made.
+fn instead_of(before: &Write, write: Write) -> Write {
+    match (before, write) {
+        (Write::Patch(before), Write::Patch(patch)) => {
+            Write::Patch(Box::new(Patch { base: before.base.clone(), base_seq: before.base_seq, ..*patch }))
+        }
+        (_, Write::Patch(patch)) => Write::Put(patch.key, patch.value),
+        (_, write) => write,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use modb_net::Seq;
 
     use super::*;
 
@@ -180,7 +183,7 @@ mod tests {
     }
 
     fn contents(writes: &Writes) -> BTreeMap<Bytes, Option<Bytes>> {
-        let all = writes.iter().filter_map(key_of).map(|key| (key.clone(), writes.pending(key).unwrap()));
+        let all = writes.iter().filter_map(Write::key).map(|key| (key.clone(), writes.pending(key).unwrap()));
         all.collect()
     }
 
@@ -215,6 +218,34 @@ mod tests {
                 assert_eq!(writes.pending(&key(99)), Some(Some(Bytes::from("5"))));
             }
         }
+    }
+
+    fn change(base: &'static str, base_seq: u64, value: &'static str) -> Write {
+        let patch = Patch { key: key(1), base: base.into(), base_seq: Seq(base_seq), value: value.into() };
+        Write::Patch(Box::new(patch))
+    }
+
+    #[test]
+    fn what_changes_twice_is_one_change_of_what_the_store_has() {
+        let written = |writes: &[Write]| {
+            let mut all = Writes::default();
+            writes.iter().for_each(|write| all.write(write.clone()));
+            assert_eq!(all.pending(&key(1)), writes.last().map(|write| write.value().cloned()));
+            all.take().remove(0)
+        };
+        let put = Write::Put(key(1), "3".into());
+        assert_eq!(written(&[change("1", 7, "2"), change("2", 0, "3")]), change("1", 7, "3"));
+        assert_eq!(written(&[Write::Put(key(1), "2".into()), change("2", 0, "3")]), put);
+        assert_eq!(written(&[Write::Delete(key(1)), change("2", 7, "3")]), put);
+        assert_eq!(written(&[change("1", 7, "2"), put.clone()]), put);
+        assert_eq!(written(&[change("1", 7, "2"), Write::Delete(key(1))]), Write::Delete(key(1)));
+        let mut writes = Writes::default();
+        writes.write(change("1", 7, "2"));
+        writes.save();
+        writes.write(Write::Delete(key(1)));
+        writes.roll_back();
+        writes.write(change("2", 0, "3"));
+        assert_eq!(writes.take(), [change("1", 7, "3")]);
     }
 
     #[test]

@@ -5,18 +5,20 @@
 //!         1 u8 | key_bytes u16 | value_bytes u32 | key | value      put
 //!         2 u8 | key_bytes u16 | key                                delete
 //!         3 u8 | counter u32 | by i64                               add
-//!         4 u8 | key_bytes u16 | splices u32 | key | splices        patch; splice: at u32 | remove u32 | insert_bytes u32 | insert
+//!         4 u8 | key_bytes u16 | key | difference                   patch; see `difference`
 //! ```
 //!
-//! A patch changes a record that was put whole behind the position from which a replay starts, so that a replay never
-//! has to look for it in the tables. Nothing writes patches yet; whatever reads the log applies them.
+//! A record that changes can be logged whole or as a patch. As a patch only where the log has all that it is made of behind the
+//! position from which a replay starts, or will start: where the commit that wrote what it was is behind the last
+//! [barrier](super::writer::Log::barrier). That one was put whole, or was itself such a patch, and so on back to one that was put whole.
 //!
 //! Invariant: a tag that is not known is said to be newer than this program, which is no damage: nothing is cut off for it.
 
 use bytes::Bytes;
 
 use super::chunk::{u32_at, u64_at};
-use crate::store::{Counter, Write};
+use super::difference::{self, Difference};
+use crate::store::{Counter, Patch, Write};
 
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
@@ -27,34 +29,8 @@ const PATCH: u8 = 4;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Logged {
     Whole(Write),
-    /// Changes the record of a key: each splice what the one before it left.
-    Patch(Bytes, Vec<Splice>),
-}
-
-/// At `at`, takes out `remove` bytes and puts `insert` in their place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Splice {
-    at: u32,
-    remove: u32,
-    insert: Bytes,
-}
-
-impl Splice {
-    /// `None` where the value ends before the place.
-    fn apply(&self, value: &mut Vec<u8>) -> Option<()> {
-        let from = self.at as usize;
-        let to = from.checked_add(self.remove as usize)?;
-        value.get(from..to)?;
-        value.splice(from..to, self.insert.iter().copied());
-        Some(())
-    }
-}
-
-/// What a record is after `splices`; `None` where they do not fit it.
-pub(crate) fn patched(value: &[u8], splices: &[Splice]) -> Option<Bytes> {
-    let mut value = value.to_vec();
-    splices.iter().try_for_each(|splice| splice.apply(&mut value))?;
-    Some(Bytes::from(value))
+    /// Changes the record of a key.
+    Patch(Bytes, Difference),
 }
 
 /// Why commits cannot be read, though their checksum is right.
@@ -66,42 +42,104 @@ pub(crate) enum Unreadable {
     Newer(u8),
 }
 
-/// Bytes that `writes` take in a chunk's body.
+/// Bytes that `writes` take in a chunk's body, each record whole.
 pub(crate) fn commit_bytes(writes: &[Write]) -> usize {
     let write_bytes = |write: &Write| match write {
-        Write::Put(key, value) => 7 + key.len() + value.len(),
+        Write::Put(key, value) => put_bytes(key, value),
+        Write::Patch(patch) => put_bytes(&patch.key, &patch.value),
         Write::Delete(key) => 3 + key.len(),
         Write::Add(..) => 13,
     };
     4 + writes.iter().map(write_bytes).sum::<usize>()
 }
 
-/// Appends a commit. Keys fit 16 bits and the commit fits a chunk, by the checks in `apply`.
-#[allow(clippy::cast_possible_truncation)]
+fn put_bytes(key: &Bytes, value: &Bytes) -> usize {
+    7 + key.len() + value.len()
+}
+
+/// Appends a commit, each record whole. Keys fit 16 bits and the commit fits a chunk, by the checks in `apply`.
 pub(crate) fn encode(out: &mut Vec<u8>, writes: &[Write]) {
-    out.extend_from_slice(&(writes.len() as u32).to_le_bytes());
-    for write in writes {
-        match write {
-            Write::Put(key, value) => {
-                let mut head = [PUT, 0, 0, 0, 0, 0, 0];
-                head[1..3].copy_from_slice(&(key.len() as u16).to_le_bytes());
-                head[3..7].copy_from_slice(&(value.len() as u32).to_le_bytes());
-                out.extend_from_slice(&head);
-                out.extend_from_slice(key);
-                out.extend_from_slice(value);
-            }
-            Write::Delete(key) => {
-                out.push(DELETE);
-                out.extend_from_slice(&(key.len() as u16).to_le_bytes());
-                out.extend_from_slice(key);
-            }
-            Write::Add(counter, by) => {
-                out.push(ADD);
-                out.extend_from_slice(&counter.0.to_le_bytes());
-                out.extend_from_slice(&by.to_le_bytes());
+    put_count(writes, out);
+    writes.iter().for_each(|write| encode_write(out, write));
+}
+
+/// A commit with patches.
+pub(crate) struct Patched {
+    pub(super) bytes: Vec<u8>,
+    /// The oldest of the commits that wrote what they change.
+    pub(super) oldest_base: u64,
+}
+
+impl Patched {
+    /// With a patch for each record that changes, was written after the commit `barrier`, and differs in less than half of what it
+    /// takes whole. `None`: there is none.
+    pub(super) fn of(writes: &[Write], barrier: u64) -> Option<Self> {
+        let mut is_patched =
+            |write: &Write| matches!(write, Write::Patch(patch) if patch.base_seq.0 > barrier);
+        if !writes.iter().any(&mut is_patched) {
+            return None;
+        }
+        let mut patched = Self { bytes: Vec::with_capacity(256), oldest_base: u64::MAX };
+        put_count(writes, &mut patched.bytes);
+        for write in writes {
+            match write {
+                Write::Patch(patch) if is_patched(write) && encode_patch(&mut patched.bytes, patch) => {
+                    patched.oldest_base = patched.oldest_base.min(patch.base_seq.0);
+                }
+                whole => encode_write(&mut patched.bytes, whole),
             }
         }
+        (patched.oldest_base < u64::MAX).then_some(patched)
     }
+}
+
+#[allow(clippy::cast_possible_truncation)]
+fn put_count(writes: &[Write], out: &mut Vec<u8>) {
+    out.extend_from_slice(&(writes.len() as u32).to_le_bytes());
+}
+
+/// Appends a patch, or nothing if that takes more than half of what the record takes whole; says whether it did.
+#[allow(clippy::cast_possible_truncation)]
+fn encode_patch(out: &mut Vec<u8>, patch: &Patch) -> bool {
+    let Patch { key, base, value, .. } = patch;
+    let start = out.len();
+    out.push(PATCH);
+    out.extend_from_slice(&(key.len() as u16).to_le_bytes());
+    out.extend_from_slice(key);
+    let most = (put_bytes(key, value) / 2).saturating_sub(out.len() - start);
+    let is_shorter = difference::encode(base, value, most, out).is_some();
+    if !is_shorter {
+        out.truncate(start);
+    }
+    is_shorter
+}
+
+#[allow(clippy::cast_possible_truncation)]
+fn encode_write(out: &mut Vec<u8>, write: &Write) {
+    match write {
+        Write::Put(key, value) => encode_put(out, key, value),
+        Write::Patch(patch) => encode_put(out, &patch.key, &patch.value),
+        Write::Delete(key) => {
+            out.push(DELETE);
+            out.extend_from_slice(&(key.len() as u16).to_le_bytes());
+            out.extend_from_slice(key);
+        }
+        Write::Add(counter, by) => {
+            out.push(ADD);
+            out.extend_from_slice(&counter.0.to_le_bytes());
+            out.extend_from_slice(&by.to_le_bytes());
+        }
+    }
+}
+
+#[allow(clippy::cast_possible_truncation)]
+fn encode_put(out: &mut Vec<u8>, key: &Bytes, value: &Bytes) {
+    let mut head = [PUT, 0, 0, 0, 0, 0, 0];
+    head[1..3].copy_from_slice(&(key.len() as u16).to_le_bytes());
+    head[3..7].copy_from_slice(&(value.len() as u32).to_le_bytes());
+    out.extend_from_slice(&head);
+    out.extend_from_slice(key);
+    out.extend_from_slice(value);
 }
 
 /// Takes one commit off the front of a chunk's body.
@@ -127,15 +165,9 @@ fn decode_write(body: &mut &[u8]) -> Result<Logged, Unreadable> {
             Logged::Whole(Write::Add(Counter(u32_at(rest, 0)), u64_at(rest, 4).cast_signed()))
         }
         PATCH => {
-            let head = take(body, 6)?;
-            let (key_bytes, splices) = (u16_at(head, 0) as usize, u32_at(head, 2));
+            let key_bytes = u16_at(take(body, 2)?, 0) as usize;
             let key = bytes(body, key_bytes)?;
-            let splices = (0..splices).map(|_| {
-                let head = take(body, 12)?;
-                let insert = bytes(body, u32_at(head, 8) as usize)?;
-                Ok(Splice { at: u32_at(head, 0), remove: u32_at(head, 4), insert })
-            });
-            Logged::Patch(key, splices.collect::<Result<_, Unreadable>>()?)
+            Logged::Patch(key, Difference::decode(body).ok_or(Unreadable::Malformed)?)
         }
         tag => return Err(Unreadable::Newer(tag)),
     })
@@ -153,22 +185,6 @@ fn bytes(body: &mut &[u8], n: usize) -> Result<Bytes, Unreadable> {
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([bytes[at], bytes[at + 1]])
-}
-
-/// A commit of one patch, as a later version will write it.
-#[cfg(test)]
-pub(super) fn encode_patch(out: &mut Vec<u8>, key: &[u8], splices: &[(u32, u32, &[u8])]) {
-    out.extend_from_slice(&1u32.to_le_bytes());
-    out.push(PATCH);
-    out.extend_from_slice(&u16::try_from(key.len()).unwrap().to_le_bytes());
-    out.extend_from_slice(&u32::try_from(splices.len()).unwrap().to_le_bytes());
-    out.extend_from_slice(key);
-    for (at, remove, insert) in splices {
-        for number in [*at, *remove, u32::try_from(insert.len()).unwrap()] {
-            out.extend_from_slice(&number.to_le_bytes());
-        }
-        out.extend_from_slice(insert);
-    }
 }
 
 #[cfg(test)]
@@ -211,14 +227,42 @@ mod tests {
         }
     }
 
+    fn patch(base_seq: u64, base: &[u8], value: &[u8]) -> Write {
+        let bytes = Bytes::copy_from_slice;
+        let patch = Patch {
+            key: Bytes::from_static(b"key"),
+            base: bytes(base),
+            base_seq: modb_net::Seq(base_seq),
+            value: bytes(value),
+        };
+        Write::Patch(Box::new(patch))
+    }
+
     #[test]
-    fn a_patch_reads_back_and_is_applied_splice_by_splice() {
-        let mut body = Vec::new();
-        encode_patch(&mut body, b"key", &[(2, 3, b"XY"), (0, 0, b">"), (5, 2, b"")]);
-        let commit = decode(&mut &body[..]).unwrap();
-        let [Logged::Patch(key, splices)] = &commit[..] else { panic!("one patch, not {commit:?}") };
-        assert_eq!((&key[..], patched(b"abcdefg", splices).as_deref()), (&b"key"[..], Some(&b">abXY"[..])));
-        assert_eq!(patched(b"abcd", splices), None, "it ends before the place");
+    fn a_patch_reads_back_and_makes_of_what_the_record_was_what_it_is() {
+        let (base, value) = ([7; 200], [&[7; 100][..], b"more", &[7; 100]].concat());
+        let writes = [Write::Delete(Bytes::from("gone")), patch(6, &base, &value), patch(5, b"", b"new")];
+        let patched = Patched::of(&writes, 5).unwrap();
+        assert_eq!(patched.oldest_base, 6);
+        let mut body = &patched.bytes[..];
+        let commit = decode(&mut body).unwrap();
+        let [_, Logged::Patch(key, difference), Logged::Whole(new)] = &commit[..] else {
+            panic!("a patch and a put, not {commit:?}")
+        };
+        assert_eq!((&key[..], difference.apply(&base)), (&b"key"[..], Some(value)));
+        assert_eq!(new, &Write::Put(Bytes::from("key"), Bytes::from("new")), "its base is too old");
+        assert!(body.is_empty() && patched.bytes.len() < 50);
+    }
+
+    #[test]
+    fn a_record_is_logged_whole_where_what_it_was_is_too_old_or_too_different() {
+        let (base, value) = ([7; 200], [8; 200]);
+        assert!(Patched::of(&[patch(5, &base, &base)], 5).is_none());
+        assert!(Patched::of(&[patch(6, &base, &value)], 5).is_none());
+        let mut whole = Vec::new();
+        encode(&mut whole, &[patch(6, &base, &value)]);
+        let put = Write::Put(Bytes::from("key"), Bytes::copy_from_slice(&value));
+        assert_eq!(decode(&mut &whole[..]), Ok(vec![Logged::Whole(put)]));
     }
 
     #[test]

@@ -168,6 +168,7 @@ impl Engine {
         if bytes > MAX_BATCH_BYTES {
             return Err(StoreError::Unsupported("a batch of more than 1 GiB"));
         }
+        debug_assert!(batch.writes.iter().all(|write| self.is_based(write)), "a change of what is not there");
         let appended = loop {
             if self.log.is_full() {
                 return Err(StoreError::ReadOnly(DISK_FULL.to_owned()));
@@ -184,6 +185,19 @@ impl Engine {
             self.log.write_out()?;
         }
         Ok(Seq(seq))
+    }
+
+    /// Whether a change is one of the record as it is; of what was dropped from memory it is believed.
+    fn is_based(&self, write: &Write) -> bool {
+        let Write::Patch(patch) = write else { return true };
+        match self.table.get(&patch.key) {
+            // Without a number: it was read from the cold store, perhaps meanwhile.
+            Lookup::Found(value, seq) => {
+                let is_of = seq == patch.base_seq.0 || seq == 0 || patch.base_seq.0 == 0;
+                is_of && value.as_ref() == Some(&patch.base)
+            }
+            Lookup::Unknown(_) => true,
+        }
     }
 
     /// Whether a flush is due.
@@ -333,10 +347,8 @@ impl Backing for Engine {
 
 pub(super) fn put_into(table: &Table, seq: u64, writes: &[Write]) {
     for write in writes {
-        match write {
-            Write::Put(key, value) => table.write(key, Some(value), seq),
-            Write::Delete(key) => table.write(key, None, seq),
-            Write::Add(..) => {}
+        if let Some(key) = write.key() {
+            table.write(key, write.value(), seq);
         }
     }
 }

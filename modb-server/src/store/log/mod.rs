@@ -8,7 +8,7 @@
 //! compact thread -> merges the cold store's runs
 //! ```
 //!
-//! From the ground up: `chunk`, `commit` and `file_head` (bytes of the log) and `disk` (its files), `writer` and `recover`
+//! From the ground up: `chunk`, `commit`, `difference` and `file_head` (bytes of the log) and `disk` (its files), `writer` and `recover`
 //! (the log), `table`, `cold` and `read_view` (the tree and reads of it), `merge` (both as one), `pressure` (how long writers
 //! wait for a flush), `engine` (all of it, without a thread), `open` and `start` (how it comes to be), `copy`, `background` (the threads), and here the store.
 
@@ -19,6 +19,7 @@ mod commit;
 mod copy;
 #[cfg(test)]
 mod crash_tests;
+mod difference;
 mod disk;
 mod engine;
 mod file_head;
@@ -404,6 +405,7 @@ impl Store for LogStore {
             ("store_memory_limit_bytes", engine.table.budget_bytes().to_string()),
             ("store_dirty_bytes", engine.table.dirty_bytes().to_string()),
             ("store_log_bytes", engine.log.live_bytes().to_string()),
+            ("store_log_patched_commits", engine.log.patched().to_string()),
             ("store_log_written_bytes", engine.log.total_bytes().to_string()),
             ("store_disk_bytes", engine.cold.disk_bytes().to_string()),
             ("store_range_reads", engine.range_reads.load(Ordering::Relaxed).to_string()),

@@ -14,8 +14,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::cold::Cold;
-use super::commit::{self, Logged};
+use super::commit::Logged;
 use super::disk::{self, Disk};
 use super::engine::{Engine, Tuning, put_into};
 use super::recover::{self, Reading, Version, repair};
@@ -168,7 +170,6 @@ struct Replay<'a> {
     take: Option<&'a mut Take<'a>>,
     table: Table,
     tuning: Tuning,
-    began_seq: u64,
     /// The position of the tables.
     flushed_seq: u64,
     /// The disk had no room for a flush, or it may not be written to: the rest stays in memory.
@@ -178,31 +179,25 @@ struct Replay<'a> {
 impl<'a> Replay<'a> {
     fn new(tables: Tables, take: Option<&'a mut Take<'a>>, tuning: Tuning, flushed_seq: u64) -> Self {
         let table = Table::new(tuning.table_bytes);
-        Self { tables, take, table, tuning, began_seq: flushed_seq, flushed_seq, is_full: false }
+        Self { tables, take, table, tuning, flushed_seq, is_full: false }
     }
 
     fn commit(&self, position: &Position, writes: Vec<Logged>) -> Result<(), StoreError> {
         for write in writes {
             let write = match write {
                 Logged::Whole(write) => write,
-                Logged::Patch(key, splices) => {
+                Logged::Patch(key, difference) => {
                     let before = match self.table.get(&key) {
                         Lookup::Found(value, _) => value,
-                        // Put whole before a flush on the way.
-                        Lookup::Unknown(_) if self.flushed_seq > self.began_seq => {
-                            self.tables.cold().get(&key)?
-                        }
-                        Lookup::Unknown(_) => None,
+                        // Flushed on the way, by this start or by one that ended before it was through.
+                        Lookup::Unknown(_) => self.tables.cold().get(&key)?,
                     };
-                    let after = before.and_then(|before| commit::patched(&before, &splices));
+                    let after = before.and_then(|before| difference.apply(&before));
                     let after = after.ok_or_else(|| StoreError::Corrupt {
                         place: "log".to_owned(),
-                        what: format!(
-                            "commit {} changes a record that is not there, or is shorter",
-                            position.seq
-                        ),
+                        what: format!("commit {} changes a record that is not there as it was", position.seq),
                     })?;
-                    Write::Put(key, after)
+                    Write::Put(key, Bytes::from(after))
                 }
             };
             put_into(&self.table, position.seq, &[write]);

@@ -3,14 +3,24 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::store::Patch;
 use crate::store::memory::MemoryStore;
 
 #[derive(Clone, Debug)]
 enum Step {
     Apply(Batch),
+    /// These bytes are put into a record somewhere, or become one.
+    Change(Bytes, prop::sample::Index, Vec<u8>),
     Get(Bytes),
-    Scan { from: Bytes, to: Bytes, limit: usize },
-    Sweep { from: Bytes, to: Bytes },
+    Scan {
+        from: Bytes,
+        to: Bytes,
+        limit: usize,
+    },
+    Sweep {
+        from: Bytes,
+        to: Bytes,
+    },
     Settle,
     Compact,
     Reopen,
@@ -37,6 +47,8 @@ fn write() -> impl Strategy<Value = Write> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => proptest::collection::vec(write(), 0..6).prop_map(|writes| Step::Apply(Batch { writes })),
+        6 => (key(), any::<prop::sample::Index>(), proptest::collection::vec(any::<u8>(), 0..20))
+            .prop_map(|(key, at, added)| Step::Change(key, at, added)),
         4 => key().prop_map(Step::Get),
         3 => (key(), key(), 1usize..8).prop_map(|(from, to, limit)| Step::Scan { from, to, limit }),
         1 => (key(), key()).prop_map(|(from, to)| Step::Sweep { from, to }),
@@ -56,6 +68,20 @@ pub(super) fn run(engine: EngineKind) {
             let real = store.as_deref().unwrap();
             match step {
                 Step::Apply(batch) => {
+                    model.apply(batch.clone()).unwrap();
+                    real.apply(batch).unwrap();
+                }
+                Step::Change(key, at, added) => {
+                    let found = real.get(&key).unwrap();
+                    let write = match found.value {
+                        None => Write::Put(key, added.into()),
+                        Some(base) => {
+                            let at = at.index(base.len() + 1);
+                            let value = Bytes::from([&base[..at], &added, &base[at..]].concat());
+                            Write::Patch(Box::new(Patch { key, base, base_seq: found.seq, value }))
+                        }
+                    };
+                    let batch = Batch { writes: vec![write] };
                     model.apply(batch.clone()).unwrap();
                     real.apply(batch).unwrap();
                 }

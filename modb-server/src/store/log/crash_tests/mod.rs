@@ -8,6 +8,7 @@ mod copies;
 mod damage;
 mod kills;
 mod memory;
+mod patches;
 mod power;
 mod space;
 mod threads;
@@ -26,7 +27,7 @@ use super::sim::{Random, SimCold, SimDisk};
 use super::start::{self, Before, Owner, Parts, Tables};
 use crate::store::format::{End, EndFile, Format};
 use crate::store::group::{Backing, lock};
-use crate::store::{Batch, Counter, EngineKind, StoreError, Write};
+use crate::store::{Batch, Counter, EngineKind, Patch, StoreError, Write};
 
 const TUNING: Tuning =
     Tuning { segment_bytes: HEAD_BYTES as u64 + 4096, log_bytes: 16 << 10, table_bytes: 1 << 20 };
@@ -35,6 +36,7 @@ const COUNTERS: u32 = 3;
 
 /// One process's life with a store, and what must survive it.
 struct Life {
+    tuning: Tuning,
     disk: SimDisk,
     cold: Arc<SimCold>,
     engine: Arc<Engine>,
@@ -58,9 +60,13 @@ impl Life {
     }
 
     fn first_on(disk: SimDisk) -> Self {
+        Self::first_with(TUNING, disk)
+    }
+
+    fn first_with(tuning: Tuning, disk: SimDisk) -> Self {
         let cold = Arc::new(SimCold::new(disk.clone()));
-        let engine = recover(&disk, &cold, false).unwrap();
-        Self::of(disk, cold, engine, Vec::new())
+        let engine = recover_with(tuning, &disk, &cold, false).unwrap();
+        Self { tuning, ..Self::of(disk, cold, engine, Vec::new()) }
     }
 
     /// Whose commits go on while a flush runs.
@@ -73,7 +79,7 @@ impl Life {
             if let Some(engine) = weak.upgrade()
                 && random.below(3) == 0
             {
-                let batch = random_batch(&mut random);
+                let batch = changing(&engine, &mut random);
                 if engine.apply(batch.clone()).is_ok() {
                     lock(&kept).push(batch);
                 }
@@ -82,7 +88,7 @@ impl Life {
                 }
             }
         });
-        Self { disk, cold, engine, commits, durable }
+        Self { tuning: TUNING, disk, cold, engine, commits, durable }
     }
 
     fn commits(&self) -> Vec<Batch> {
@@ -121,7 +127,7 @@ impl Life {
     }
 
     fn commit(&self, random: &mut Random) -> Result<(), StoreError> {
-        let batch = random_batch(random);
+        let batch = changing(&self.engine, random);
         let seq = self.engine.apply(batch.clone())?;
         let mut commits = lock(&self.commits);
         commits.push(batch);
@@ -132,7 +138,8 @@ impl Life {
     /// The next process on what the disk holds then.
     fn next(self, disk: SimDisk, accept_data_loss: bool) -> Result<Self, Broken> {
         let cold = Arc::new(self.cold.on(disk.clone()));
-        let engine = recover(&disk, &cold, accept_data_loss).map_err(Broken::Refused)?;
+        let tuning = self.tuning;
+        let engine = recover_with(tuning, &disk, &cold, accept_data_loss).map_err(Broken::Refused)?;
         let kept = engine.log.committed().0 as usize;
         if kept < self.durable && !accept_data_loss {
             return Err(Broken::Lost { durable: self.durable, kept });
@@ -144,15 +151,16 @@ impl Life {
         if accept_data_loss {
             // A flush may have moved records that are newer than the cut; each was written once all the same.
             assert!(contents(&engine).0.into_iter().all(|(key, value)| {
-                commits.iter().any(|batch| batch.writes.contains(&Write::Put(key.clone(), value.clone())))
+                let mut writes = commits.iter().flat_map(|batch| &batch.writes);
+                writes.any(|write| (write.key(), write.value()) == (Some(&key), Some(&value)))
             }));
-            return Ok(Self::of(disk, cold, engine, commits));
+            return Ok(Self { tuning, ..Self::of(disk, cold, engine, commits) });
         }
         commits.truncate(kept);
         if contents(&engine) != model(&commits) {
             return Err(Broken::NoPrefix { kept });
         }
-        Ok(Self::of(disk, cold, engine, commits))
+        Ok(Self { tuning, ..Self::of(disk, cold, engine, commits) })
     }
 }
 
@@ -232,6 +240,42 @@ fn random_batch(random: &mut Random) -> Batch {
     Batch { writes }
 }
 
+/// A random batch, in which some records that are there change here and there.
+fn changing(engine: &Engine, random: &mut Random) -> Batch {
+    let batch = random_batch(random);
+    change_some(engine, random, batch)
+}
+
+/// Some of the records that the batch puts change instead, if they are there.
+fn change_some(engine: &Engine, random: &mut Random, mut batch: Batch) -> Batch {
+    for at in 0..batch.writes.len() {
+        let Write::Put(key, _) = &batch.writes[at] else { continue };
+        let writes = batch.writes.iter().filter(|write| write.key() == Some(key)).count();
+        let found = engine.get(key).unwrap();
+        if let Some(base) = found.value
+            && writes == 1
+            && random.below(4) > 0
+        {
+            let value = changed(&base, random);
+            let patch = Patch { key: key.clone(), base, base_seq: found.seq, value };
+            batch.writes[at] = Write::Patch(Box::new(patch));
+        }
+    }
+    batch
+}
+
+fn changed(base: &Bytes, random: &mut Random) -> Bytes {
+    let mut value = base.to_vec();
+    for _ in 0..=random.below(3) {
+        let at = random.below(value.len() as u64 + 1) as usize;
+        let removed = (random.below(20) as usize).min(value.len() - at);
+        let most = if value.len() < 300 { 24 } else { 8 };
+        let added: Vec<u8> = (0..random.below(most)).map(|_| random.next() as u8).collect();
+        value.splice(at..at + removed, added);
+    }
+    Bytes::from(value)
+}
+
 type Contents = (BTreeMap<Bytes, Bytes>, Vec<i64>);
 
 fn contents(engine: &Engine) -> Contents {
@@ -245,10 +289,11 @@ fn contents(engine: &Engine) -> Contents {
 fn model(commits: &[Batch]) -> Contents {
     let (mut records, mut counters) = (BTreeMap::new(), vec![0; COUNTERS as usize]);
     for write in commits.iter().flat_map(|batch| &batch.writes) {
-        match write {
-            Write::Put(key, value) => drop(records.insert(key.clone(), value.clone())),
-            Write::Delete(key) => drop(records.remove(key)),
-            Write::Add(counter, by) => counters[counter.0 as usize] += by,
+        match (write, write.key(), write.value()) {
+            (Write::Add(counter, by), ..) => counters[counter.0 as usize] += by,
+            (_, Some(key), Some(value)) => drop(records.insert(key.clone(), value.clone())),
+            (_, Some(key), None) => drop(records.remove(key)),
+            (_, None, _) => {}
         }
     }
     (records, counters)

@@ -29,6 +29,7 @@ fn until_the_power_ends(engine: &Engine, disk: &SimDisk, seed: u64) -> (BTreeMap
                 let mut random = Random(seed << 8 | thread);
                 loop {
                     let batch = batch_of(thread, &mut random);
+                    let batch = change_some(engine, &mut random, batch);
                     let Ok(seq) = engine.apply(batch.clone()) else { return };
                     lock(commits).insert(seq.0, batch);
                     if random.below(3) == 0 && engine.log.write_out().is_err() {

@@ -125,7 +125,7 @@ fn chunks_within_chunks_in_a_folder_of_version_1_do_not_hold_up_its_opening() {
 }
 
 /// A log of one file with these commits, a chunk for each, made by hand.
-fn by_hand(bodies: &[Vec<u8>]) -> SimDisk {
+pub(super) fn by_hand(bodies: &[Vec<u8>]) -> SimDisk {
     let disk = new_disk();
     disk.set_contents("log-000001", file_by_hand(1, bodies));
     disk
@@ -146,65 +146,6 @@ pub(super) fn put(key: &'static str, value: &'static str) -> Vec<u8> {
     let mut body = Vec::new();
     commit::encode(&mut body, &[Write::Put(Bytes::from(key), Bytes::from(value))]);
     body
-}
-
-fn patch(key: &str, splices: &[(u32, u32, &[u8])]) -> Vec<u8> {
-    let mut body = Vec::new();
-    commit::encode_patch(&mut body, key.as_bytes(), splices);
-    body
-}
-
-#[test]
-fn patches_are_applied_by_whoever_reads_the_log() {
-    let disk = by_hand(&[
-        put("a", "one two three"),
-        put("b", "x"),
-        patch("a", &[(4, 3, b"2"), (0, 0, b"> ")]),
-        patch("a", &[(8, 5, b"3")]),
-    ]);
-    let cold = Arc::new(SimCold::new(disk.clone()));
-    let value = Some(Bytes::from("> one 2 3"));
-    let looked = look(&disk, &cold).unwrap();
-    assert_eq!(looked.get(b"a").unwrap().value, value);
-    let copy = SimCold::new(SimDisk::default());
-    looked.merge_into(&copy).unwrap();
-    assert_eq!(copy.get(b"a").unwrap(), value);
-    let engine = recover(&disk, &cold, false).unwrap();
-    assert_eq!(engine.get(b"a").unwrap().value, value);
-    engine.check().unwrap();
-    engine.flush().unwrap();
-    assert_eq!(cold.get(b"a").unwrap(), value);
-}
-
-#[test]
-fn a_patch_finds_what_was_put_before_a_flush_on_the_way() {
-    let filling: Vec<Vec<u8>> = (0..400u64)
-        .map(|n| {
-            let mut body = Vec::new();
-            let key = [&[0x10, 0, 0, 0, 0][..], &(n << 54).to_be_bytes()].concat();
-            commit::encode(&mut body, &[Write::Put(Bytes::from(key), Bytes::from(vec![1; 300]))]);
-            body
-        })
-        .collect();
-    let disk = by_hand(&[vec![put("a", "one")], filling, vec![patch("a", &[(3, 0, b" more")])]].concat());
-    let cold = Arc::new(SimCold::new(disk.clone()));
-    let small = Tuning { table_bytes: 32 << 10, ..TUNING };
-    let engine = recover_with(small, &disk, &cold, false).unwrap();
-    assert!(cold.position().unwrap().seq > 100, "it was flushed on the way");
-    assert_eq!(engine.get(b"a").unwrap().value, Some(Bytes::from("one more")));
-}
-
-#[test]
-fn a_patch_that_does_not_fit_is_damage() {
-    for bodies in [
-        vec![patch("a", &[(0, 0, b"x")])],
-        vec![put("a", "one"), patch("a", &[(2, 2, b"x")])],
-        vec![put("b", "one"), patch("a", &[(0, 0, b"x")])],
-    ] {
-        let disk = by_hand(&bodies);
-        let refused = recover(&disk, &Arc::new(SimCold::new(disk.clone())), false).err();
-        assert!(matches!(refused, Some(StoreError::Corrupt { .. })), "{refused:?}");
-    }
 }
 
 #[test]

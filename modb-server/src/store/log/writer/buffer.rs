@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use crate::store::log::chunk::{HEADER_BYTES, MAX_BODY_BYTES};
-use crate::store::log::commit;
+use crate::store::log::commit::{self, Patched};
 use crate::store::{Counter, Write};
 
 /// Counters and the commit up to which they count.
@@ -28,21 +28,37 @@ pub(super) struct Buffer {
     bytes: Vec<u8>,
     commits: u32,
     pub(super) position: Position,
+    /// The last commit before the last barrier: a replay may start behind it. Before the first, where this life of the log began.
+    pub(super) barrier: u64,
+    /// How many commits were logged with a patch.
+    pub(super) patched: u64,
     /// Which of two counts of commits in flight is counted up; see [`super::Log::barrier`].
     pub(super) epoch: usize,
 }
 
 impl Buffer {
     pub(super) fn new(position: Position) -> Self {
-        Self { bytes: empty_bytes(), commits: 0, position, epoch: 0 }
+        Self { bytes: empty_bytes(), commits: 0, barrier: position.seq, patched: 0, position, epoch: 0 }
     }
 
-    /// Numbers a commit of `bytes`; the size of what waits then. `None`: there is no room.
-    pub(super) fn append(&mut self, writes: &[Write], bytes: usize) -> Option<usize> {
+    /// Numbers a commit of `bytes`, or fewer as it is `patched`; the size of what waits then. `None`: there is no room.
+    pub(super) fn append(
+        &mut self,
+        writes: &[Write],
+        bytes: usize,
+        patched: Option<&Patched>,
+    ) -> Option<usize> {
         if self.bytes.len() + bytes > MAX_BODY_BYTES && self.commits > 0 {
             return None;
         }
-        commit::encode(&mut self.bytes, writes);
+        match patched {
+            // Asked under the lock under which a barrier is set: it may have been set since it was patched.
+            Some(patched) if patched.oldest_base > self.barrier => {
+                self.bytes.extend_from_slice(&patched.bytes);
+                self.patched += 1;
+            }
+            _ => commit::encode(&mut self.bytes, writes),
+        }
         self.commits += 1;
         self.position.seq += 1;
         for write in writes {
@@ -79,4 +95,32 @@ impl Taken {
 /// A buffer with nothing in it.
 pub(super) fn empty_bytes() -> Vec<u8> {
     vec![0; HEADER_BYTES]
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use modb_net::Seq;
+
+    use super::*;
+    use crate::store::Patch;
+    use crate::store::log::commit::Logged;
+
+    #[test]
+    fn a_barrier_that_comes_while_a_commit_is_being_patched_makes_it_whole() {
+        let (key, base) = (Bytes::from("key"), Bytes::from(vec![1; 200]));
+        let value = Bytes::from([&base[..], b"+"].concat());
+        let patch = Patch { key: key.clone(), base, base_seq: Seq(5), value: value.clone() };
+        let writes = [Write::Patch(Box::new(patch))];
+        let patched = Patched::of(&writes, 4).unwrap();
+        let logged = |barrier| {
+            let mut buffer = Buffer { barrier, ..Buffer::new(Position { seq: 9, ..Position::default() }) };
+            buffer.append(&writes, 1000, Some(&patched)).unwrap();
+            let taken = buffer.take(empty_bytes());
+            commit::decode(&mut &taken.bytes[HEADER_BYTES..]).unwrap().remove(0)
+        };
+        assert!(matches!(logged(4), Logged::Patch(..)));
+        let whole = Logged::Whole(Write::Put(key, value));
+        assert_eq!((logged(5), logged(9)), (whole.clone(), whole));
+    }
 }

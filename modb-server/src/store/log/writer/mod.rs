@@ -28,6 +28,7 @@ use self::buffer::{Buffer, Taken};
 pub(crate) use self::files::Segment;
 use self::files::{Files, NotWritten};
 pub(crate) use self::pool::is_log_file;
+use super::commit::Patched;
 use super::disk::{self, Disk};
 use crate::store::group::lock;
 use crate::store::{Counter, StoreError, Write};
@@ -82,6 +83,8 @@ pub(crate) struct Log {
     /// Held while syncing: by nobody who commits or reads.
     syncing: Mutex<()>,
     in_flight: [AtomicUsize; 2],
+    /// As the buffer has it, or as it had it a moment ago.
+    barrier: AtomicU64,
     committed: AtomicU64,
     written: AtomicU64,
     /// What is in the buffer, and what of it is being written.
@@ -109,6 +112,7 @@ impl Log {
             files: Mutex::new(Files::new(found.live, found.free)),
             syncing: Mutex::new(()),
             in_flight: [AtomicUsize::new(0), AtomicUsize::new(0)],
+            barrier: AtomicU64::new(seq),
             committed: AtomicU64::new(seq),
             written: AtomicU64::new(seq),
             buffered_bytes: AtomicUsize::new(0),
@@ -125,8 +129,9 @@ impl Log {
     /// Numbers a commit of `bytes` (see [`super::commit::commit_bytes`]) and puts it into the buffer. The caller makes it
     /// visible and then drops the guard. `None`: there is no room, write the buffer out first.
     pub(crate) fn append(&self, writes: &[Write], bytes: usize) -> Option<Appended<'_>> {
+        let patched = Patched::of(writes, self.barrier.load(Ordering::Relaxed));
         let mut buffer = lock(&self.buffer);
-        let buffered_bytes = buffer.append(writes, bytes)?;
+        let buffered_bytes = buffer.append(writes, bytes, patched.as_ref())?;
         self.buffered_bytes.store(buffered_bytes, Ordering::Relaxed);
         let seq = buffer.position.seq;
         let in_flight = &self.in_flight[buffer.epoch];
@@ -136,10 +141,12 @@ impl Log {
     }
 
     /// The last commit and the counters after it, once all commits up to it are in the table. One caller at a
-    /// time.
+    /// time. A replay may start behind it from now on, so a record that changes is logged whole once more.
     pub(crate) fn barrier(&self) -> Position {
         let mut buffer = lock(&self.buffer);
         let position = buffer.position.clone();
+        buffer.barrier = position.seq;
+        self.barrier.store(position.seq, Ordering::Relaxed);
         let old = buffer.epoch;
         buffer.epoch = 1 - old;
         drop(buffer);
@@ -153,6 +160,11 @@ impl Log {
     /// The last commit and the counters after it.
     pub(crate) fn position(&self) -> Position {
         lock(&self.buffer).position.clone()
+    }
+
+    /// How many commits were logged with a patch.
+    pub(crate) fn patched(&self) -> u64 {
+        lock(&self.buffer).patched
     }
 
     pub(crate) fn counter(&self, counter: Counter) -> i64 {
