@@ -16,6 +16,8 @@ pub struct Tally {
     pub commands: Total,
     /// Error replies.
     pub errors: Total,
+    /// Pages of collections read.
+    pub pages: Total,
     /// Connections that wait until the store has room.
     pub crowded: Now,
 }

@@ -44,7 +44,7 @@ fn member(n: usize) -> String {
 const PUT: usize = 400;
 const LEFT: usize = 90;
 
-/// Makes a large set `s` and hash `h`, and takes most of it away again from one end of their hashes.
+/// Makes a large set `s`, hash `h` and sorted set `z`, and takes most of it away again from one end of their hashes.
 fn plant(bench: &Bench) {
     let data = &bench.instance.data;
     let mut members: Vec<String> = (0..PUT).map(member).collect();
@@ -52,6 +52,8 @@ fn plant(bench: &Bench) {
     for member in &members {
         bench.text(&format!("SADD s {member}"));
         bench.text(&format!("HSET h {member} v{member}"));
+        // In another order.
+        bench.text(&format!("ZADD z {} {member}", data.hash(member.as_bytes()).wrapping_mul(0x9e37) >> 20));
     }
     // All of the highest, and every eighth of the others.
     let kept: BTreeSet<&String> = members
@@ -64,6 +66,7 @@ fn plant(bench: &Bench) {
     for gone in members.iter().filter(|member| !kept.contains(member)) {
         bench.text(&format!("SREM s {gone}"));
         bench.text(&format!("HDEL h {gone}"));
+        bench.text(&format!("ZREM z {gone}"));
     }
     assert_eq!(bench.text("SCARD s"), format!(":{}", kept.len()));
 }
@@ -111,6 +114,10 @@ fn every_member_and_field_is_chosen_as_often_as_any_other() {
             "HRANDFIELD h -7",
             "HRANDFIELD h 7",
             "HRANDFIELD h 60",
+            "ZRANDMEMBER z",
+            "ZRANDMEMBER z -7",
+            "ZRANDMEMBER z 7",
+            "ZRANDMEMBER z 60",
         ] {
             assert_even(&bench, command, |_| ());
         }

@@ -129,6 +129,7 @@ fn persistence(ctx: &Ctx<'_, '_>, text: &mut String) {
     line(text, "modb_durability", ctx.instance.settings.get("durability"));
     line(text, "modb_read_only", u8::from(reason.is_some()));
     line(text, "modb_read_only_reason", reason.unwrap_or_default().replace(['\r', '\n'], " "));
+    line(text, "modb_pages_read", ctx.instance.sum(|tally| tally.pages.get()));
     line(text, "modb_waiting_writers", ctx.instance.sum(|tally| tally.crowded.get()));
     for (name, value) in store.stats() {
         line(text, &format!("modb_{name}"), value);

@@ -243,6 +243,7 @@ impl<'a> Tx<'a> {
 
     /// Reads a page of a collection.
     pub(super) fn read_page(&mut self, id: CollectionId, node: u32) -> Result<Got, DataError> {
+        self.tally.pages.bump();
         id.page_key(node, self.key_buf);
         self.get_record()
     }
