@@ -6,7 +6,7 @@
 //!
 //! Invariants: events of one wait never mix with those of the last; a wait may return early with nothing;
 //! an interrupted wait is resumed. Level mode, since edge mode does not exist on Windows: what is not
-//! dealt with is reported again. The system reports [`Event::error`] and [`Event::hangup`] even for a
+//! dealt with is reported again, but for a notifier's count on Linux, of which each write is reported once. The system reports [`Event::error`] and [`Event::hangup`] even for a
 //! source without any interest, at once and for ever: close it or delete it in the same turn, or it spins.
 
 #![allow(unsafe_code)] // `polling::Poller::add`, whose contract this file exists to keep.
@@ -20,8 +20,6 @@ use std::time::Duration;
 
 /// What the system watches: a descriptor or socket that can be borrowed.
 pub use polling::AsSource;
-use polling::PollMode;
-
 use socket2::Socket;
 
 pub use crate::system::sys::Event;
@@ -39,11 +37,22 @@ pub const DEFAULT_EVENTS_PER_WAIT: usize = 1024;
 pub trait Source: AsSource + Send + Sync + sealed::Sealed {}
 
 mod sealed {
-    pub trait Sealed {}
+    use polling::PollMode;
+
+    pub trait Sealed {
+        /// How it is reported.
+        fn mode(&self) -> PollMode {
+            PollMode::Level
+        }
+    }
     impl Sealed for std::net::TcpListener {}
     impl Sealed for std::net::TcpStream {}
     impl Sealed for socket2::Socket {}
-    impl Sealed for crate::system::sys::EventFd {}
+    impl Sealed for crate::system::sys::EventFd {
+        fn mode(&self) -> PollMode {
+            if crate::system::sys::REPORTS_EACH_WRITE { PollMode::Edge } else { PollMode::Level }
+        }
+    }
 }
 
 impl Source for TcpListener {}
@@ -154,7 +163,7 @@ impl Poller {
         // SAFETY: the source must be deleted from the poller before it is dropped. `sources` holds a share
         // of it from here until `delete` has succeeded, or until `drop` has deleted it. `Source` is sealed
         // to types whose descriptor lives as long as they do.
-        unsafe { self.inner.add_with_mode(&source.source(), interest.event(key), PollMode::Level)? };
+        unsafe { self.inner.add_with_mode(&source.source(), interest.event(key), source.mode())? };
         self.sources.insert(key, source);
         Ok(())
     }
@@ -165,7 +174,7 @@ impl Poller {
     /// `NotFound` if there is none, else what the system says.
     pub fn modify(&self, key: usize, interest: Interest) -> io::Result<()> {
         let source = self.sources.get(&key).ok_or_else(|| unknown(key))?;
-        self.inner.modify_with_mode(source.source(), interest.event(key), PollMode::Level)
+        self.inner.modify_with_mode(source.source(), interest.event(key), source.mode())
     }
 
     /// Stops watching the source under `key` and gives its share back. Events of it that a wait has

@@ -67,6 +67,11 @@ impl Receiver {
         }
     }
 
+    /// Whether a poller reports each write once, taken or not.
+    pub(super) fn is_reported_once(&self) -> bool {
+        sys::REPORTS_EACH_WRITE && matches!(self, Self::Event(_))
+    }
+
     /// Takes what was written. May leave something if there is a lot: then it stays readable.
     ///
     /// # Errors

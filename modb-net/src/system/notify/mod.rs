@@ -84,6 +84,8 @@ pub struct Notifier {
     /// A wake-up came during a wait that did not block, so that the next one only looks. Not shared: two threads in a
     /// wait on one notifier would break the protocol, and so the notifier is not `Sync`.
     look_again: Cell<bool>,
+    /// It is in a poller that reports each write once, so that nothing has to be emptied.
+    is_reported_once: Cell<bool>,
 }
 
 sys::impl_as_socket!(Notifier, receiver);
@@ -105,7 +107,7 @@ impl Notifier {
 
     fn on((receiver, sender): (Receiver, Sender)) -> Self {
         let shared = Arc::new(Shared { state: State::new(), fate: AtomicU8::new(LIVE), sender });
-        Self { shared, receiver, look_again: Cell::new(false) }
+        Self { shared, receiver, look_again: Cell::new(false), is_reported_once: Cell::new(false) }
     }
 
     /// A waker for this notifier; clone it for more.
@@ -113,8 +115,9 @@ impl Notifier {
         Waker { shared: self.shared.clone() }
     }
 
-    /// What to add to a poller, to be told when it is readable.
+    /// What to add to a [`Poller`](crate::poll::Poller), to be told when it is readable.
     pub fn source(&self) -> Arc<dyn Source> {
+        self.is_reported_once.set(self.receiver.is_reported_once());
         self.receiver.source()
     }
 
@@ -127,10 +130,16 @@ impl Notifier {
         Wait { notifier: self, may_block: !looks && self.shared.state.try_sleep(), ended: false }
     }
 
-    /// Empties the channel, then makes what was published visible: in this order.
+    /// Empties the channel, then makes what was published visible: in this order. What is reported once is emptied after, and only
+    /// if nothing was published: then a write was late, or somebody reports it until it is emptied. Nobody writes
+    /// meanwhile, since the loop is awake.
     fn end_wait(&self, was_asleep: bool, readable: bool) -> Result<(), NotifyError> {
-        let emptied = if readable { self.receiver.empty() } else { Ok(()) };
+        let once = self.is_reported_once.get();
+        let mut emptied = if readable && !once { self.receiver.empty() } else { Ok(()) };
         let notified = self.shared.state.wake();
+        if readable && once && !notified {
+            emptied = self.receiver.empty();
+        }
         self.look_again.set(notified && !was_asleep);
         if emptied.is_err() {
             self.shared.break_down();

@@ -12,6 +12,7 @@ use loom::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
 use crate::system::sys::model_tests;
@@ -39,6 +40,8 @@ trait Protocol: Send + Sync + 'static {
     fn try_sleep(&self, is_empty: &dyn Fn() -> bool) -> bool;
     /// The wait is over; `empty_socket` is to be called in here.
     fn wake(&self, empty_socket: &dyn Fn());
+    /// Whether a write is reported by one wait only.
+    const REPORTS_ONCE: bool = false;
 }
 
 /// The one that the notifier uses.
@@ -58,16 +61,38 @@ impl Protocol for State<AtomicU8> {
     }
 }
 
+/// The same where each write is reported once, emptied or not.
+struct ReportedOnce(State<AtomicU8>);
+
+impl Protocol for ReportedOnce {
+    fn new() -> Self {
+        Self(State::new())
+    }
+    fn notify(&self) -> bool {
+        self.0.notify()
+    }
+    fn try_sleep(&self, _: &dyn Fn() -> bool) -> bool {
+        self.0.try_sleep()
+    }
+    fn wake(&self, empty_socket: &dyn Fn()) {
+        if !self.0.wake() {
+            empty_socket();
+        }
+    }
+    const REPORTS_ONCE: bool = true;
+}
+
 /// The model of the socket: bytes that nobody has read yet, and whether its stream has ended.
-#[derive(Default)]
 struct Socket {
     state: Mutex<(usize, bool)>,
+    /// How many bytes there were when they were last reported. Under the lock.
+    reported: AtomicUsize,
     changed: Condvar,
 }
 
 impl Socket {
     fn new() -> Self {
-        Self { state: Mutex::new((0, false)), changed: Condvar::new() }
+        Self { state: Mutex::new((0, false)), reported: AtomicUsize::new(0), changed: Condvar::new() }
     }
     fn write(&self) {
         self.state.lock().unwrap().0 += 1;
@@ -83,11 +108,21 @@ impl Socket {
             state = self.changed.wait(state).unwrap();
         }
     }
+    /// Of what was written since the last report. What was emptied meanwhile is not reported.
+    fn wait_report(&self) {
+        let mut state = self.state.lock().unwrap();
+        while state.0 == self.reported.load(Relaxed) || state.0 == 0 {
+            state = self.changed.wait(state).unwrap();
+        }
+        self.reported.store(state.0, Relaxed);
+    }
     fn has_ended(&self) -> bool {
         self.state.lock().unwrap().1
     }
     fn empty(&self) {
-        self.state.lock().unwrap().0 = 0;
+        let mut state = self.state.lock().unwrap();
+        state.0 = 0;
+        self.reported.store(0, Relaxed);
     }
 }
 
@@ -132,7 +167,7 @@ fn check<P: Protocol>(weather: Weather) {
             }
             let is_empty = || seen.iter().zip(&*items).all(|(seen, item)| *seen || !item.load(Relaxed));
             if protocol.try_sleep(&is_empty) && !std::mem::take(&mut times_out) {
-                socket.wait_readable();
+                if P::REPORTS_ONCE { socket.wait_report() } else { socket.wait_readable() }
             }
             protocol.wake(&|| socket.empty());
         }
@@ -146,6 +181,11 @@ model_tests! {
 
     fn the_protocol_loses_nothing_when_the_loop_wakes_by_itself() {
         check::<State<AtomicU8>>(Weather::TimesOut);
+    }
+
+    fn the_protocol_loses_nothing_where_each_write_is_reported_once() {
+        check::<ReportedOnce>(Weather::Calm);
+        check::<ReportedOnce>(Weather::TimesOut);
     }
 }
 

@@ -105,6 +105,35 @@ fn a_loop_that_was_woken_sleeps_again_without_a_look() {
 }
 
 #[test]
+fn a_wake_up_is_reported_once_in_a_poller() {
+    for notifier in notifiers() {
+        let Loop { notifier, poller, mut events } = Loop::new(notifier);
+        for _ in 0..3 {
+            let asleep = notifier.begin_wait(true);
+            assert!(asleep.may_block());
+            notifier.waker().wake().unwrap();
+            poller.wait(&mut events, Some(LONG)).unwrap();
+            assert_eq!(events.len(), 1);
+            asleep.end(true).unwrap();
+            poller.wait(&mut events, Some(Duration::ZERO)).unwrap();
+            assert!(events.is_empty());
+        }
+    }
+}
+
+#[test]
+fn what_is_reported_without_a_wake_up_is_emptied() {
+    for notifier in notifiers() {
+        let _in_a_poller = notifier.source();
+        let asleep = notifier.begin_wait(true);
+        notifier.waker().wake().unwrap();
+        asleep.end(true).unwrap();
+        notifier.begin_wait(true).end(true).unwrap();
+        assert_eq!(pending_writes(&notifier), 0);
+    }
+}
+
+#[test]
 fn in_a_burst_the_loop_looks_until_nothing_came_during_the_look() {
     for notifier in notifiers() {
         let wake = || notifier.waker().wake().unwrap();

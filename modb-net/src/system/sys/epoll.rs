@@ -17,6 +17,9 @@ use rustix::event::epoll::{self, EventFlags};
 
 use super::Event;
 
+/// Each write to a count is reported by one wait, whether or not it was taken.
+pub(crate) const REPORTS_EACH_WRITE: bool = true;
+
 /// The events of one wait.
 pub(crate) struct ReadyList(Vec<epoll::Event>);
 

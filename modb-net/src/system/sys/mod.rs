@@ -15,7 +15,8 @@
 //!   socket: whose it is, what it is, who may connect, and one who changes it at a time.
 //! - [`raise_descriptor_limit`]: as many open sockets as asked for, or as the system allows.
 //! - [`ReadyList`]: waits for the sources of a poller, and is what came of it.
-//! - [`EventFd`]: a counter that can be waited for; does not exist everywhere.
+//! - [`EventFd`]: a counter that can be waited for; does not exist everywhere. [`REPORTS_EACH_WRITE`]: whether a poller reports
+//!   each write to it once.
 //! - `impl_as_socket!`: makes a type with a receiver in it usable in loops that are not ours.
 //! - `model_tests!`: tests that loom runs, ignored where it cannot.
 //!
@@ -39,12 +40,12 @@ pub(crate) use no_event_fd::EventFd;
 #[cfg(all(target_os = "linux", not(polling_test_poll_backend)))]
 mod epoll;
 #[cfg(all(target_os = "linux", not(polling_test_poll_backend)))]
-pub(crate) use epoll::ReadyList;
+pub(crate) use epoll::{REPORTS_EACH_WRITE, ReadyList};
 
 #[cfg(any(not(target_os = "linux"), polling_test_poll_backend))]
 mod no_epoll;
 #[cfg(any(not(target_os = "linux"), polling_test_poll_backend))]
-pub(crate) use no_epoll::ReadyList;
+pub(crate) use no_epoll::{REPORTS_EACH_WRITE, ReadyList};
 
 #[cfg(unix)]
 mod unix;

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use super::Event;
 
+/// What is there is reported until it is taken.
+pub(crate) const REPORTS_EACH_WRITE: bool = false;
+
 /// The events of one wait.
 pub(crate) struct ReadyList(polling::Events);
 
