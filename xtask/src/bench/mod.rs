@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: the benchmarks, each kept beside what it measures; here they are built, run and shown.
 
+mod base;
 mod compare;
+mod cpu;
 mod distance;
 mod generators;
 mod instructions;
@@ -25,6 +27,7 @@ use crate::workspace;
 pub(crate) fn command(args: &[String]) -> Result<()> {
     match args.first().map(String::as_str) {
         Some("compare") => compare::run(&args[1..]),
+        Some("cpu") => cpu::run(&args[1..]),
         Some("distance") => distance::run(&args[1..]),
         Some("generators") => generators::run(&args[1..]),
         Some("instructions") => instructions::run(&args[1..]),
@@ -32,8 +35,9 @@ pub(crate) fn command(args: &[String]) -> Result<()> {
         Some("reopen") => reopen::run(&args[1..]),
         Some(name @ ("notify" | "handoff")) => net::run(name, &args[1..]),
         _ => Err(format!(
-            "which benchmark: compare, distance, generators, instructions, pages, reopen, notify or handoff?\n{}\n{}\n{}\n{}\n{}\n{}",
+            "which benchmark: compare, cpu, distance, generators, instructions, pages, reopen, notify or handoff?\n{}\n{}\n{}\n{}\n{}\n{}\n{}",
             compare::USAGE,
+            cpu::USAGE,
             distance::USAGE,
             generators::USAGE,
             instructions::USAGE,
