@@ -275,13 +275,13 @@ impl<'a> Encoder<'a> {
     }
 
     fn line(&mut self, kind: u8, text: &[u8]) {
+        let is_break = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        self.out.reserve(text.len() + 3);
         self.out.push(kind);
-        let start = self.out.len();
-        self.out.extend_from_slice(text);
-        for byte in &mut self.out[start..] {
-            if matches!(byte, b'\r' | b'\n') {
-                *byte = b' ';
-            }
+        if text.iter().any(is_break) {
+            self.out.extend(text.iter().map(|byte| if is_break(byte) { b' ' } else { *byte }));
+        } else {
+            self.out.extend_from_slice(text);
         }
         self.end_line();
     }

@@ -114,67 +114,89 @@ impl RequestDecoder {
     /// # Errors
     /// The input is not RESP, or over a limit: answer with the error's text and close.
     pub fn decode(&mut self, input: &[u8], limits: &Limits) -> Result<Decoded, ProtocolError> {
-        loop {
-            match self.state {
-                State::Start => {
-                    let Some(&first) = input.first() else {
-                        return Ok(Decoded::Incomplete { wanted_bytes: 1 });
-                    };
-                    self.begin();
-                    self.state = if first == b'*' { State::Count } else { State::Inline };
-                }
-                State::Inline => return self.inline_command(input, limits),
-                State::Count => {
-                    let count = match self.short_line(input, b'*', limits) {
-                        Some(count) => count,
-                        None => match self.line(input, limits, ProtocolError::TooBigMultibulkCount)? {
-                            Some(line) => {
-                                parse_i64(&line[1..]).ok_or(ProtocolError::InvalidMultibulkLength)?
-                            }
-                            None => return Ok(self.incomplete(input)),
-                        },
-                    };
-                    self.remaining = element_count(count, limits)?;
-                    if self.remaining == 0 {
-                        self.state = State::Start;
-                        return Ok(Decoded::Nothing { consumed: self.position });
-                    }
-                    self.state = State::Length;
-                }
-                State::Length => {
-                    let len = match self.short_line(input, b'$', limits) {
-                        Some(len) => len,
-                        None => match self.line(input, limits, ProtocolError::TooBigBulkCount)? {
-                            Some(line) => announced_length(line)?,
-                            None => return Ok(self.incomplete(input)),
-                        },
-                    };
-                    let len = bulk_length(len, limits)?;
-                    // The whole request stays addressable with 32 bits, with room for the next length line.
-                    if self.position + len as usize > (u32::MAX - limits.max_inline_bytes) as usize {
-                        return Err(ProtocolError::InvalidBulkLength);
-                    }
-                    self.state = State::Bulk(len);
-                }
-                State::Bulk(len) => {
-                    let end = self.position + len as usize + 2;
-                    if input.len() < end {
-                        return Ok(Decoded::Incomplete { wanted_bytes: end });
-                    }
-                    if self.spans.len() == self.spans.capacity() {
-                        self.grow()?;
-                    }
-                    self.spans.push(Span { start: self.position as u32, len });
-                    self.next_line_at(end);
-                    self.remaining -= 1;
-                    if self.remaining == 0 {
-                        self.state = State::Start;
-                        return Ok(Decoded::Request { consumed: end });
-                    }
-                    self.state = State::Length;
-                }
+        if self.state == State::Start {
+            let Some(&first) = input.first() else {
+                return Ok(Decoded::Incomplete { wanted_bytes: 1 });
+            };
+            self.begin();
+            self.state = if first == b'*' { State::Count } else { State::Inline };
+        }
+        if self.state == State::Inline {
+            return self.inline_command(input, limits);
+        }
+        if self.state == State::Count {
+            let Some(count) = self.count(input, limits)? else { return Ok(self.incomplete(input)) };
+            self.remaining = count;
+            self.state = if count == 0 { State::Start } else { State::Length };
+            if count == 0 {
+                return Ok(Decoded::Nothing { consumed: self.position });
             }
         }
+        self.arguments(input, limits)
+    }
+
+    /// Reads on from the length of an argument, or from an argument.
+    #[inline(always)]
+    fn arguments(&mut self, input: &[u8], limits: &Limits) -> Result<Decoded, ProtocolError> {
+        let mut begun = if let State::Bulk(len) = self.state { Some(len) } else { None };
+        loop {
+            let len = match begun.take() {
+                Some(len) => len,
+                None => match self.length(input, limits)? {
+                    Some(len) => len,
+                    None => {
+                        self.state = State::Length;
+                        return Ok(self.incomplete(input));
+                    }
+                },
+            };
+            let end = self.position + len as usize + 2;
+            if input.len() < end {
+                self.state = State::Bulk(len);
+                return Ok(Decoded::Incomplete { wanted_bytes: end });
+            }
+            if self.spans.len() == self.spans.capacity() {
+                self.grow()?;
+            }
+            self.spans.push(Span { start: self.position as u32, len });
+            self.next_line_at(end);
+            self.remaining -= 1;
+            if self.remaining == 0 {
+                self.state = State::Start;
+                return Ok(Decoded::Request { consumed: end });
+            }
+        }
+    }
+
+    /// The number of arguments; `None` if its line has not come whole.
+    #[inline(always)]
+    fn count(&mut self, input: &[u8], limits: &Limits) -> Result<Option<u32>, ProtocolError> {
+        let count = match self.short_line(input, b'*', limits) {
+            Some(count) => count,
+            None => match self.line(input, limits, ProtocolError::TooBigMultibulkCount)? {
+                Some(line) => parse_i64(&line[1..]).ok_or(ProtocolError::InvalidMultibulkLength)?,
+                None => return Ok(None),
+            },
+        };
+        element_count(count, limits).map(Some)
+    }
+
+    /// The length of the next argument; `None` if its line has not come whole.
+    #[inline(always)]
+    fn length(&mut self, input: &[u8], limits: &Limits) -> Result<Option<u32>, ProtocolError> {
+        let len = match self.short_line(input, b'$', limits) {
+            Some(len) => len,
+            None => match self.line(input, limits, ProtocolError::TooBigBulkCount)? {
+                Some(line) => announced_length(line)?,
+                None => return Ok(None),
+            },
+        };
+        let len = bulk_length(len, limits)?;
+        // The whole request stays addressable with 32 bits, with room for the next length line.
+        if self.position + len as usize > (u32::MAX - limits.max_inline_bytes) as usize {
+            return Err(ProtocolError::InvalidBulkLength);
+        }
+        Ok(Some(len))
     }
 
     /// The arguments of the request that [`RequestDecoder::decode`] has just found in `input`, which begins
