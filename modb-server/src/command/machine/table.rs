@@ -109,6 +109,11 @@ const fn hash(mut name: &[u8]) -> usize {
     (hash ^ hash >> 15) as usize % SLOTS
 }
 
+/// Whether a word, in any case, is a name, which is in lower case.
+fn is_named(word: &[u8], name: &[u8]) -> bool {
+    word.len() == name.len() && word.iter().zip(name).all(|(byte, lower)| byte.to_ascii_lowercase() == *lower)
+}
+
 /// A number for a command or one of its subcommands, to be kept in an atomic.
 fn number(index: usize, subcommand: Option<usize>) -> u32 {
     (index as u32) << 8 | subcommand.map_or(0, |sub| sub as u32 + 1)
@@ -168,7 +173,7 @@ impl Table {
         loop {
             let index = usize::from(self.by_name[slot]);
             let spec = self.commands.get(index)?;
-            if name.eq_ignore_ascii_case(spec.name.as_bytes()) {
+            if is_named(name, spec.name.as_bytes()) {
                 return Some(index);
             }
             slot = (slot + 1) % SLOTS;
