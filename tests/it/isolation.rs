@@ -10,6 +10,8 @@ use modb_tests::{Launch, Peer, Platform, Reply, Server, wait};
 
 /// Keys of one `MSET`: so many that it takes milliseconds to make them visible.
 const KEYS: usize = 5_000;
+/// How much longer readers may take to meet a command.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Pairs of `GET` in one pipeline.
 const PAIRS: usize = 32;
 
@@ -35,12 +37,12 @@ fn torn_pairs(platform: &Platform, workers: usize, time: Duration) {
     let mut writer = server.peer();
     writer.send(&set_all(0));
     assert_eq!(writer.replies(1), [Reply::ok()]);
-    let done = AtomicBool::new(false);
+    let (done, met) = (AtomicBool::new(false), AtomicBool::new(false));
     let (mut rounds, mut pairs, mut torn, mut between) = (0, 0, 0, 0);
     thread::scope(|scope| {
         let readers: Vec<_> = (0..READERS)
             .map(|reader| {
-                let (server, done) = (&server, &done);
+                let (server, done, met) = (&server, &done, &met);
                 scope.spawn(move || {
                     let mut peer = server.peer();
                     // In both orders: whichever is made visible first.
@@ -55,6 +57,7 @@ fn torn_pairs(platform: &Platform, workers: usize, time: Duration) {
                         pairs += PAIRS;
                         torn += values.windows(2).filter(|two| two[1] < two[0]).count();
                         between += usize::from(values.first() != values.last());
+                        met.fetch_or(between > 0, Ordering::Relaxed);
                     }
                     (pairs, torn, between)
                 })
@@ -62,7 +65,8 @@ fn torn_pairs(platform: &Platform, workers: usize, time: Duration) {
             .collect();
         let over = wait::Over(&done);
         let end = Instant::now() + time;
-        while Instant::now() < end {
+        // Longer where the machine is so busy that no reader met one.
+        while Instant::now() < end || (!met.load(Ordering::Relaxed) && Instant::now() < end + PATIENCE) {
             rounds += 1;
             writer.send(&set_all(rounds));
             assert_eq!(writer.replies(1), [Reply::ok()]);

@@ -19,6 +19,7 @@ mod hostile;
 mod isolation;
 mod keys;
 mod limits;
+mod long;
 mod many;
 mod memory;
 mod messages;
@@ -284,6 +285,13 @@ scenarios! {
     histories::what_clients_get_at_once_has_an_order, unless Redis: "7.0 takes what was written first";
     #[ignore = "a minute of load"]
     histories::long_what_clients_get_at_once_has_an_order_a_thousand_times, unless Redis: "as above";
+
+    long::others_of_its_worker_are_served_while_one_works_long, unless Redis: "Redis has no other thread for it",
+        unless Wine: "a connection that does not read is not told of a reset there";
+    long::what_is_executed_by_a_thread_is_executed_as_any_other, unless Redis: "Redis has no other thread for it";
+    long::what_was_too_light_is_left_to_a_thread_when_that_shows, unless Redis: "Redis has no other thread for it";
+    long::a_shutdown_answers_what_takes_long, unless Redis: "Redis has no other thread for it";
+    long::large_replies_wait_for_each_other_and_come_whole, unless Redis: "the bounds are Modb's own";
 
     messages::messages_and_confirmations_have_the_form_of_the_protocol;
     messages::who_listens_in_resp2_may_give_few_commands;

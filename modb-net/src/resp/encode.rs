@@ -253,7 +253,7 @@ impl<'a> Encoder<'a> {
         self.out[array.at..].rotate_right(head_bytes);
     }
 
-    /// Bytes that are a whole reply already.
+    /// Bytes that are encoded already: a whole reply, or pieces that together are one.
     #[inline]
     pub fn raw(&mut self, reply: &[u8]) {
         self.out.extend_from_slice(reply);

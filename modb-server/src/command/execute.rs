@@ -10,12 +10,15 @@ use std::time::Instant;
 use modb_net::Seq;
 use modb_net::resp::Args;
 
-use super::machine::errands::{On, Waits};
+use super::machine::begun::{On, Waits};
+use super::machine::lent::Long;
+use super::machine::outcome::Outcome;
+use super::machine::weight::{self, Weight};
 use super::transactions;
 use crate::command::{
     Begun, Client, CommandError, Ctx, Flags, Instance, Load, Network, Reply, Resolved, Spec, TABLE,
 };
-use crate::data::{Committed, Data, Held, Need, Parker, Tally, Ticket, Tx, Wake, ensure_memory};
+use crate::data::{Committed, Data, Held, Missed, Need, Parker, Tally, Ticket, Tx, Wake, ensure_memory};
 use crate::messages::Rooms;
 
 /// Space that is used again for every command of a worker.
@@ -24,15 +27,6 @@ pub struct Scratch {
     key: Vec<u8>,
     /// What the command that is being executed has waited for, to tell others.
     rooms: Rooms,
-}
-
-/// The outcome of a command.
-#[derive(Debug)]
-pub struct Outcome {
-    /// What to answer.
-    pub reply: Result<Reply, CommandError>,
-    /// What the reply has to wait for.
-    pub committed: Committed,
 }
 
 /// Finds the command of a request of a client, or says why it cannot be executed: then nothing of what the client has queued
@@ -90,7 +84,8 @@ pub struct Env<'e> {
     pub now_ms: u64,
     /// Who has it executed.
     pub host: &'e dyn Host,
-    /// He may sleep until the store has room. Who may not has asked before.
+    /// He serves nobody else: he may sleep until the store has room, and work as long as it takes. Who may not has asked for
+    /// room before, and is told ([`Begun::as_long`]) what takes long.
     pub may_sleep: bool,
 }
 
@@ -116,11 +111,89 @@ pub fn execute(
             env.tally,
         ));
     }
+    if resolved.spec.flags.has(Flags::WEIGHED) {
+        return execute_weighed(resolved, args, client, env, scratch);
+    }
     match data.try_hold(need(resolved.spec, args, client, data)) {
         Ok(held) => run(resolved, args, client, env, scratch, held),
         Err(need) => {
             let held = data.hold_or_queue(need, &|| env.host.waker());
             run_if_held(resolved, args, client, env, scratch, held)
+        }
+    }
+}
+
+/// As [`execute`], of what may take long.
+#[inline(never)]
+fn execute_weighed(
+    resolved: Resolved,
+    args: Args<'_>,
+    client: &mut Client,
+    env: &Env<'_>,
+    scratch: &mut Scratch,
+) -> Result<Outcome, Begun> {
+    // Before the places of its keys are looked at, which takes long by itself.
+    if !env.may_sleep && weight::is_long_by_words(resolved.spec, args.len(), env.instance) {
+        return Err(left_to_a_thread(resolved, Weight::default(), scratch));
+    }
+    let data = &env.instance.data;
+    match data.try_hold(need(resolved.spec, args, client, data)) {
+        Ok(held) => match if_long(resolved, args, client, env, scratch, &held) {
+            Some(long) => Err(long),
+            None => run(resolved, args, client, env, scratch, held),
+        },
+        Err(need) => {
+            let held = data.hold_or_queue(need, &|| env.host.waker());
+            run_if_held(resolved, args, client, env, scratch, held)
+        }
+    }
+}
+
+/// Takes the stripes that a command needs, and runs it.
+fn hold_and_run(
+    resolved: Resolved,
+    args: Args<'_>,
+    client: &mut Client,
+    env: &Env<'_>,
+    scratch: &mut Scratch,
+) -> Result<Outcome, Begun> {
+    let data = &env.instance.data;
+    let held = data.hold(need(resolved.spec, args, client, data), &|| env.host.waker());
+    run_if_held(resolved, args, client, env, scratch, held)
+}
+
+/// What takes long has done nothing, and keeps nothing.
+#[cold]
+fn left_to_a_thread(resolved: Resolved, weight: Weight, scratch: &mut Scratch) -> Begun {
+    scratch.rooms = Rooms::default();
+    let reply_bytes = usize::try_from(weight.reply_bytes).unwrap_or(usize::MAX);
+    Begun::long(resolved, Long::found(reply_bytes))
+}
+
+/// Executes on a thread what was found to take long: the thread sleeps while it waits for stripes, which it has only from now on.
+///
+/// # Errors
+/// It waits for what others bring.
+pub fn execute_long(
+    resolved: Resolved,
+    args: Args<'_>,
+    client: &mut Client,
+    env: &Env<'_>,
+    scratch: &mut Scratch,
+    parker: &Parker,
+) -> Result<Outcome, Begun> {
+    if resolved.spec.flags.has(Flags::WRITE) {
+        // Before it holds what others want.
+        env.instance.data.store().wait_for_room();
+    }
+    let mut ran = hold_and_run(resolved, args, client, env, scratch);
+    loop {
+        match ran {
+            Err(begun) if !begun.waits_for_others() => {
+                parker.wait();
+                ran = go_on(begun, args, client, env, scratch);
+            }
+            ran => return ran,
         }
     }
 }
@@ -147,9 +220,10 @@ pub fn go_on(
         }
         On::Rooms if rooms.are_there() => {
             scratch.rooms = rooms;
-            let held = data.hold(need(resolved.spec, args, client, data), &|| env.host.waker());
-            run_if_held(resolved, args, client, env, scratch, held)
+            hold_and_run(resolved, args, client, env, scratch)
         }
+        // Whoever serves the client sees to it.
+        On::Long(long) => Err(Begun::long(resolved, long)),
         On::Thread(done) => match done.take() {
             // It may have another part.
             Some(reply) => begin(resolved, reply, client, env, data.hold_sleeping(Need::NOTHING)),
@@ -209,9 +283,30 @@ fn run_if_held<'d>(
     held: Result<Held<'d>, Ticket>,
 ) -> Result<Outcome, Begun> {
     match held {
-        Ok(held) => run(resolved, args, client, env, scratch, held),
+        Ok(held) => match if_long(resolved, args, client, env, scratch, &held) {
+            Some(long) => Err(long),
+            None => run(resolved, args, client, env, scratch, held),
+        },
         Err(ticket) => Err(Begun::new(resolved, On::Stripes(ticket), std::mem::take(&mut scratch.rooms))),
     }
+}
+
+/// Whether a command takes longer than who has it executed may work, now that its stripes are held. Nothing is done of it.
+fn if_long(
+    resolved: Resolved,
+    args: Args<'_>,
+    client: &Client,
+    env: &Env<'_>,
+    scratch: &mut Scratch,
+    held: &Held<'_>,
+) -> Option<Begun> {
+    if env.may_sleep || resolved.spec.weigh.is_none() {
+        return None;
+    }
+    let mut tx = Tx::new(&env.instance.data, held, env.tally, &mut scratch.key, env.now_ms).at_once(true);
+    let weight = weight::long(&mut tx, env.instance, client, resolved.spec, args)?;
+    drop(tx);
+    Some(left_to_a_thread(resolved, weight, scratch))
 }
 
 /// Runs a command with its stripes.
@@ -238,6 +333,9 @@ fn run<'d>(
         // It has changed nothing, and is run again.
         drop(tx);
         client.take_back();
+        if matches!(missed, Missed::Time) {
+            return Err(left_to_a_thread(resolved, Weight::default(), scratch));
+        }
         let held = data.hold(data.need_more(held, missed), &|| host.waker());
         return run_if_held(resolved, args, client, env, scratch, held);
     }

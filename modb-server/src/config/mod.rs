@@ -18,7 +18,7 @@ pub mod usage;
 mod values;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
 use modb_net::OutputLimits;
@@ -94,6 +94,7 @@ struct Hot {
     has_password: AtomicBool,
     slowlog_us: AtomicI64,
     latency_tracking: AtomicBool,
+    long_command_us: AtomicU64,
     max_bulk_bytes: AtomicU32,
     /// By class of clients.
     outputs: Mutex<[OutputLimits; 2]>,
@@ -236,6 +237,8 @@ impl Settings {
         self.hot.has_password.store(!self.get("requirepass").is_empty(), Ordering::Release);
         self.hot.slowlog_us.store(self.number("slowlog-log-slower-than"), Ordering::Relaxed);
         self.hot.latency_tracking.store(self.is_yes("latency-tracking"), Ordering::Relaxed);
+        let long = u64::try_from(self.number("long-command-us")).unwrap_or(0);
+        self.hot.long_command_us.store(long, Ordering::Relaxed);
         let bulk = u32::try_from(self.number("proto-max-bulk-len")).unwrap_or(u32::MAX);
         self.hot.max_bulk_bytes.store(bulk, Ordering::Relaxed);
         let outputs = self.get("client-output-buffer-limit");
@@ -321,6 +324,11 @@ impl Settings {
     /// Whether the time that commands take is measured.
     pub fn times_commands(&self) -> bool {
         self.hot.latency_tracking.load(Ordering::Relaxed) || self.slowlog_us() >= 0
+    }
+
+    /// A command that will take more microseconds is left to a thread.
+    pub fn long_command_us(&self) -> u64 {
+        self.hot.long_command_us.load(Ordering::Relaxed)
     }
 
     /// How much unsent output a client of this class may have.

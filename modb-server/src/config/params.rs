@@ -175,6 +175,8 @@ pub const PARAMS: &[Param] = &[
     at_start("unixsocketperm", Kind::Mode, "", "the permissions of that socket's file, such as 700"),
     at_start("databases", Kind::Number { min: 1, max: 65_536 }, "16", "how many databases there are"),
     at_start("workers", Kind::Number { min: 0, max: 1024 }, "0", "worker threads; 0: one per core"),
+    live("long-command-us", Kind::Number { min: 0, max: i64::MAX / 1_000 }, "5000", "commands that will take so many microseconds, as far as can be told, are executed by threads of their own, so that other clients do not wait"),
+    live("long-command-threads", Kind::Number { min: 0, max: 1024 }, "0", "how many such threads there are; 0: as many as workers"),
     at_start("durability", Kind::OneOf(&["always", "everysec", "os"]), "everysec", "what a reply to a write promises"),
     at_start("handoff", Kind::OneOf(&["round-robin", "least-connections", "shared"]), "round-robin", "how connections get to workers"),
     at_start("cache-mb", Kind::Number { min: 1, max: 1 << 20 }, "256", "memory for records and file blocks, in MiB"),

@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub use catalog::DEFAULT_DATABASES;
 pub use check::{Report, check};
 pub use collection::{
-    Compact, End, Hash, List, Map, Place as MemberPlace, ScoreBounds, ScoreEdge, Set, SortedSet,
+    Compact, End, Extent, Hash, List, Map, Place as MemberPlace, ScoreBounds, ScoreEdge, Set, SortedSet,
     has_only_integers, is_big,
 };
 pub use committed::Committed;
@@ -40,7 +40,7 @@ pub use interests::{Places, Served, Told, Waiter, Watch};
 pub use layout::{Form, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record};
 pub use scan::KeyPage;
 pub use stripes::{Access, Held, Kept, Missed, Need, Parker, Ticket, Union, Wake};
-pub use tally::Tally;
+pub use tally::{Tally, Total};
 pub use tree::Among;
 pub use tx::{Entry, Tx};
 
@@ -86,7 +86,8 @@ pub enum DataError {
     /// No generation is left for a flushed database: there were 2³¹ of them.
     #[error("ERR no namespace is left for a flushed database")]
     NoNamespaceLeft,
-    /// A key was read without its stripe while a batch becomes visible there: to be done again, see [`Tx::missed`].
+    /// Something was missed, as the stripe of a key that is read while a batch becomes visible there: to be done again, see
+    /// [`Tx::missed`].
     #[error("ERR a key is read while it changes with others")]
     Missed,
     /// A record is not what the format says.
@@ -210,6 +211,7 @@ impl Data {
         match missed {
             Missed::One(hash) => held.and(hash),
             Missed::All => held.and_all(),
+            Missed::Time => held.same(),
         }
     }
 

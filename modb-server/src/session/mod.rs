@@ -4,8 +4,11 @@
 //! with that commit; nothing here blocks: a request that has to wait for others parks its connection; the clock is read
 //! once per turn, and once per command to time it.
 
+mod afar;
+mod away;
 mod deadlines;
 mod listeners;
+mod long;
 mod request;
 
 use std::cell::RefCell;
@@ -83,7 +86,7 @@ pub struct Worker {
     /// When the time of those is over who wait for what others bring.
     deadlines: Deadlines,
     /// The database stays open as long as it is served. Dropped last.
-    _present: Present,
+    present: Present,
 }
 
 /// The time of day, read once per turn.
@@ -136,7 +139,7 @@ impl Worker {
             crowded: Vec::new(),
             look_for_room_at: None,
             deadlines: Deadlines::default(),
-            _present: present,
+            present,
         }
     }
 
@@ -161,6 +164,11 @@ impl Worker {
         if session.client.info.is_killed() {
             return Flow::Close;
         }
+        if session.client.has_long()
+            && let Some(flow) = self.go_on_long(conn, session, input, out)
+        {
+            return flow;
+        }
         let mut started = self.instance.settings.times_commands().then(Instant::now);
         let mut limits = self.limits(&session.client);
         loop {
@@ -184,6 +192,9 @@ impl Worker {
                     let flow = self.request(conn, session, whole, out, turn, &mut started);
                     // Executed when it goes on.
                     if let Some(flow @ (Flow::Blocked | Flow::Parked | Flow::AwaitRoom)) = flow {
+                        if session.client.has_long() {
+                            return self.lend(conn, session, &bytes[..consumed], out);
+                        }
                         return flow;
                     }
                     input.consume(consumed);
@@ -429,6 +440,24 @@ impl Service for Worker {
     }
 }
 
+/// Has the connection of a client closed; `false` if its worker could not be told.
+fn kill(workers: &dyn Workers<Message>, client: &ClientInfo) -> bool {
+    let Some(address) = client.connection() else { return false };
+    let told = workers.post_to(address, Message::Kill, None).is_ok();
+    if !told && !address.is_gone() {
+        tracing::warn!(client = client.id, "could not be told to close: its worker's mailbox is full");
+    }
+    told
+}
+
+/// Lets paused connections go on, whosever they are.
+fn resume_all(workers: &dyn Workers<Message>) {
+    for worker in 0..workers.count() {
+        // A worker that cannot be told resumes by its timer.
+        let _ = workers.post(worker, Message::Resume);
+    }
+}
+
 fn protocol_error(client: &Client, out: &mut Out<'_>, error: ProtocolError) {
     Encoder::new(out.tail(), client.protocol).error(format!("ERR {error}"));
 }
@@ -442,12 +471,7 @@ struct Net<'t, 'w> {
 
 impl Network for Net<'_, '_> {
     fn kill(&self, client: &ClientInfo) -> bool {
-        let Some(address) = client.connection() else { return false };
-        let told = self.turn.workers.post_to(address, Message::Kill, None).is_ok();
-        if !told && !address.is_gone() {
-            tracing::warn!(client = client.id, "could not be told to close: its worker's mailbox is full");
-        }
-        told
+        kill(self.turn.workers, client)
     }
 
     fn can_listen(&self) -> bool {
@@ -463,10 +487,7 @@ impl Network for Net<'_, '_> {
     }
 
     fn resume(&self) {
-        for worker in 0..self.turn.workers.count() {
-            // A worker that cannot be told resumes by its timer.
-            let _ = self.turn.workers.post(worker, Message::Resume);
-        }
+        resume_all(self.turn.workers);
     }
 
     fn shutdown(&self) {

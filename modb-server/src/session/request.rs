@@ -64,9 +64,10 @@ impl Host for Desk<'_, '_> {
 }
 
 /// Lets a parked connection go on.
-struct Resume {
-    workers: Arc<dyn Workers<Message>>,
-    connection: Address,
+#[derive(Clone)]
+pub(super) struct Resume {
+    pub(super) workers: Arc<dyn Workers<Message>>,
+    pub(super) connection: Address,
 }
 
 impl Wake for Resume {
@@ -228,7 +229,7 @@ impl Worker {
 
     /// Keeps a request that has to wait.
     #[cold]
-    fn keep(&mut self, waits: Begun, client: &mut Client) -> Flow {
+    pub(super) fn keep(&mut self, waits: Begun, client: &mut Client) -> Flow {
         // What may never come is not waited for by who has gone.
         let flow = if waits.waits_for_others() { Flow::Blocked } else { Flow::Parked };
         self.deadlines.enter(&waits, client.info.id);
@@ -285,6 +286,23 @@ impl Worker {
         }
         let took = self.time(args, client, now_ms, started);
         self.calls.add(resolved, took, outcome.reply.is_err());
+        self.reply(client, awaited, outcome, out);
+        match client.then {
+            Then::GoOn => None,
+            Then::Close => Some(Flow::Close),
+            Then::EndWithServer => Some(Flow::HandOut),
+        }
+    }
+
+    /// Appends the reply of what was executed.
+    #[inline(always)]
+    pub(super) fn reply(
+        &mut self,
+        client: &mut Client,
+        awaited: &mut Seq,
+        outcome: &Outcome,
+        out: &mut Out<'_>,
+    ) {
         let wait_for = outcome.committed.awaited(self.instance.data.reads_wait());
         if wait_for > Seq::ZERO {
             *awaited = wait_for.max(*awaited);
@@ -305,11 +323,6 @@ impl Worker {
                     Encoder::new(out.tail(), client.protocol).error(text);
                 }
             }
-        }
-        match client.then {
-            Then::GoOn => None,
-            Then::Close => Some(Flow::Close),
-            Then::EndWithServer => Some(Flow::HandOut),
         }
     }
 
@@ -395,9 +408,7 @@ impl Worker {
         let took = now.duration_since(before);
         let (micros, threshold) = (took.as_micros() as i64, self.instance.settings.slowlog_us());
         if threshold >= 0 && micros >= threshold {
-            let keep = self.instance.settings.number("slowlog-max-len");
-            let keep = usize::try_from(keep).unwrap_or(0);
-            self.instance.slowlog.add(args, micros, &client.info, now_ms, keep);
+            self.instance.note_slow(args, micros, &client.info, now_ms);
         }
         Some(took)
     }

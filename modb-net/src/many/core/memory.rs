@@ -96,7 +96,9 @@ impl<S: Service, T: Stream> Core<S, T> {
         let nearly = timeout - timeout / LOOKS;
         let mut stalled: Vec<(usize, u32, bool)> = Vec::new();
         for (slot, conn) in &mut self.conns.slab {
-            if conn.is_in_line() {
+            let waits = conn.serving_mut().is_some_and(|serving| serving.waits_for_resume());
+            if waits || conn.is_in_line() {
+                // Its time begins when it goes on.
                 conn.account.watch_progress(turn.now);
             }
             let time = conn.account.stalled_for(turn.now);

@@ -8,10 +8,14 @@ use crate::command::language::error::{echo, err};
 use crate::command::language::parse::{Options, int, int_or, is, lossy};
 use crate::command::machine::help::help_of;
 use crate::command::machine::spec::{Flags, Spec};
+use crate::command::machine::weight::{FIND_NS, Weigh, Weight};
 use crate::command::{ClientInfo, CommandError, Ctx, Pause, Reply, ReplyMode, Then};
 
 const ANY: &[Flags] = &[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
 const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
+
+/// Every connection is looked at.
+const EVERYBODY: Weigh = |scale, _| Weight::each(scale.instance.clients.len() as u64, 4 * FIND_NS);
 
 #[rustfmt::skip]
 pub(crate) static SUBCOMMANDS: [Spec; 17] = [
@@ -21,7 +25,7 @@ pub(crate) static SUBCOMMANDS: [Spec; 17] = [
     Spec::new("connection", "setinfo", setinfo, 4).flags(ANY)
         .docs("<LIB-NAME libname|LIB-VER libver>", "7.2.0", "O(1)", "Says which library the client uses."),
     Spec::new("connection", "info", info, 2).flags(ANY).docs("", "6.2.0", "O(1)", "Describes this connection."),
-    Spec::new("connection", "list", list, -2).flags(ADMIN)
+    Spec::new("connection", "list", list, -2).weighs(EVERYBODY).flags(ADMIN)
         .docs("[TYPE normal|master|replica|pubsub] [ID client-id...]", "2.4.0", "O(N) with N connections", "Describes connections."),
     Spec::new("connection", "kill", kill, -3).flags(ADMIN).flags(&[Flags::OUTSIDE])
         .docs("<ip:port|([ID client-id]|[TYPE normal|master|replica|pubsub]|[USER username]|[ADDR ip:port]|[LADDR ip:port]|[SKIPME yes-no])...>",

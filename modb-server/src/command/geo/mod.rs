@@ -27,30 +27,30 @@ const RADIUS_KEYS: &[KeySpec] = &[key(Access::Read, 1), stored(&["store"]), stor
 
 #[rustfmt::skip]
 pub(super) static COMMANDS: [Spec; 10] = [
-    Spec::new("geo", "geoadd", geoadd, -5).flags(&[Flags::WRITE, Flags::DENYOOM]).keys(&[key(Access::Change, 1)])
+    Spec::new("geo", "geoadd", geoadd, -5).weighed().flags(&[Flags::WRITE, Flags::DENYOOM]).keys(&[key(Access::Change, 1)])
         .docs("key [NX|XX] [CH] (longitude latitude member)...", "3.2.0", "O(log(N)) for each of the places", "Adds places."),
     Spec::new("geo", "geodist", geodist, -4).flags(READ).keys(ONE_READ)
         .docs("key member1 member2 [M|KM|FT|MI]", "3.2.0", "O(1)", "Returns how far two places are from each other."),
-    Spec::new("geo", "geohash", geohash, -2).flags(READ).keys(ONE_READ)
+    Spec::new("geo", "geohash", geohash, -2).weighed().flags(READ).keys(ONE_READ)
         .docs("key [member...]", "3.2.0", "O(1) for each member", "Returns places as text that other programs read."),
-    Spec::new("geo", "geopos", geopos, -2).flags(READ).keys(ONE_READ)
+    Spec::new("geo", "geopos", geopos, -2).weighed().flags(READ).keys(ONE_READ)
         .docs("key [member...]", "3.2.0", "O(1) for each member", "Returns longitudes and latitudes."),
-    Spec::new("geo", "geosearch", search::geosearch, -7).flags(READ).keys(ONE_READ)
+    Spec::new("geo", "geosearch", search::geosearch, -7).weighed().flags(READ).keys(ONE_READ)
         .docs("key <FROMMEMBER member|FROMLONLAT longitude latitude> <BYRADIUS radius M|KM|FT|MI|BYBOX width height M|KM|FT|MI> [ASC|DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
             "6.2.0", "O(N+log(M)) with N places in the cells that cover the area", "Returns the places in a circle or a box."),
-    Spec::new("geo", "geosearchstore", search::geosearchstore, -8).flags(&[Flags::WRITE, Flags::DENYOOM]).keys(&[key(Access::Overwrite, 1), key(Access::Read, 2)])
+    Spec::new("geo", "geosearchstore", search::geosearchstore, -8).weighed().flags(&[Flags::WRITE, Flags::DENYOOM]).keys(&[key(Access::Overwrite, 1), key(Access::Read, 2)])
         .docs("destination source <FROMMEMBER member|FROMLONLAT longitude latitude> <BYRADIUS radius M|KM|FT|MI|BYBOX width height M|KM|FT|MI> [ASC|DESC] [COUNT count [ANY]] [STOREDIST]",
             "6.2.0", "O(N+log(M)) with N places in the cells that cover the area", "Stores the places in a circle or a box."),
-    Spec::new("geo", "georadius", search::georadius, -6).flags(RADIUS).keys(RADIUS_KEYS)
+    Spec::new("geo", "georadius", search::georadius, -6).weighed().flags(RADIUS).keys(RADIUS_KEYS)
         .docs("key longitude latitude radius M|KM|FT|MI [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] [STORE key] [STOREDIST key]",
             "3.2.0", "O(N+log(M)) with N places in the cells that cover the area", "Returns or stores the places in a circle around a place (an older form of GEOSEARCH)."),
-    Spec::new("geo", "georadius_ro", search::georadius_ro, -6).flags(READ).keys(ONE_READ)
+    Spec::new("geo", "georadius_ro", search::georadius_ro, -6).weighed().flags(READ).keys(ONE_READ)
         .docs("key longitude latitude radius M|KM|FT|MI [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC]",
             "3.2.10", "O(N+log(M)) with N places in the cells that cover the area", "Returns the places in a circle around a place."),
-    Spec::new("geo", "georadiusbymember", search::georadiusbymember, -5).flags(RADIUS).keys(RADIUS_KEYS)
+    Spec::new("geo", "georadiusbymember", search::georadiusbymember, -5).weighed().flags(RADIUS).keys(RADIUS_KEYS)
         .docs("key member radius M|KM|FT|MI [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] [STORE key] [STOREDIST key]",
             "3.2.0", "O(N+log(M)) with N places in the cells that cover the area", "Returns or stores the places in a circle around a member (an older form of GEOSEARCH)."),
-    Spec::new("geo", "georadiusbymember_ro", search::georadiusbymember_ro, -5).flags(READ).keys(ONE_READ)
+    Spec::new("geo", "georadiusbymember_ro", search::georadiusbymember_ro, -5).weighed().flags(READ).keys(ONE_READ)
         .docs("key member radius M|KM|FT|MI [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC]",
             "3.2.10", "O(N+log(M)) with N places in the cells that cover the area", "Returns the places in a circle around a member."),
 ];

@@ -8,6 +8,7 @@ use crate::command::language::packed::{Packed, Shape};
 use crate::command::language::parse::{int, int_within, is};
 use crate::command::language::walk::{self, Walk};
 use crate::command::machine::spec::{Access, Flags, KeySpec, Spec, key};
+use crate::command::machine::weight::{ANSWERED, FIND_NS, SCANNED};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::long_double::{self, Parsed};
 use crate::data::{DataError, Hash, glob_matches};
@@ -22,20 +23,20 @@ const ONE_UPDATED: &[KeySpec] = &[key(Access::Update, 1)];
 
 #[rustfmt::skip]
 pub(super) static COMMANDS: [Spec; 16] = [
-    Spec::new("hash", "hset", hset, -4).flags(GROW_FAST).keys(ONE_CHANGED)
+    Spec::new("hash", "hset", hset, -4).weighed().flags(GROW_FAST).keys(ONE_CHANGED)
         .docs("key (field value)...", "2.0.0", "O(N) with N fields", "Sets fields of a hash."),
     Spec::new("hash", "hsetnx", hsetnx, 4).flags(GROW_FAST).keys(&[key(Access::Extend, 1)])
         .docs("key field value", "2.0.0", "O(1)", "Sets a field of a hash, if there is no such field."),
-    Spec::new("hash", "hmset", hmset, -4).flags(GROW_FAST).keys(ONE_CHANGED)
+    Spec::new("hash", "hmset", hmset, -4).weighed().flags(GROW_FAST).keys(ONE_CHANGED)
         .docs("key (field value)...", "2.0.0", "O(N) with N fields", "Sets fields of a hash (an older form of HSET)."),
     Spec::new("hash", "hget", hget, 3).flags(READ_FAST).keys(ONE_READ)
         .docs("key field", "2.0.0", "O(1)", "Returns the value of a field."),
-    Spec::new("hash", "hmget", hmget, -3).flags(READ_FAST).keys(ONE_READ)
+    Spec::new("hash", "hmget", hmget, -3).weighed().flags(READ_FAST).keys(ONE_READ)
         .docs("key field...", "2.0.0", "O(N) with N fields", "Returns the values of fields."),
-    Spec::new("hash", "hgetall", hgetall, 2).flags(READ).keys(ONE_READ)
+    Spec::new("hash", "hgetall", hgetall, 2).weighs(ANSWERED).flags(READ).keys(ONE_READ)
         .docs("key", "2.0.0", "O(N) with N fields in the hash", "Returns all fields with their values.")
         .differs("a reply of more than 512 MiB is refused"),
-    Spec::new("hash", "hdel", hdel, -3).flags(&[Flags::WRITE, Flags::FAST])
+    Spec::new("hash", "hdel", hdel, -3).weighed().flags(&[Flags::WRITE, Flags::FAST])
         .keys(&[key(Access::Shrink, 1)])
         .docs("key field...", "2.0.0", "O(N) with N fields", "Removes fields from a hash."),
     Spec::new("hash", "hlen", hlen, 2).flags(READ_FAST).keys(ONE_INSPECTED)
@@ -44,20 +45,20 @@ pub(super) static COMMANDS: [Spec; 16] = [
         .docs("key field", "3.2.0", "O(1)", "Returns the length of the value of a field."),
     Spec::new("hash", "hexists", hexists, 3).flags(READ_FAST).keys(ONE_INSPECTED)
         .docs("key field", "2.0.0", "O(1)", "Says whether a hash has a field."),
-    Spec::new("hash", "hkeys", hkeys, 2).flags(READ).keys(ONE_READ)
+    Spec::new("hash", "hkeys", hkeys, 2).weighs(ANSWERED).flags(READ).keys(ONE_READ)
         .docs("key", "2.0.0", "O(N) with N fields in the hash", "Returns all fields of a hash.")
         .differs("a reply of more than 512 MiB is refused"),
-    Spec::new("hash", "hvals", hvals, 2).flags(READ).keys(ONE_READ)
+    Spec::new("hash", "hvals", hvals, 2).weighs(ANSWERED).flags(READ).keys(ONE_READ)
         .docs("key", "2.0.0", "O(N) with N fields in the hash", "Returns all values of a hash.")
         .differs("a reply of more than 512 MiB is refused"),
     Spec::new("hash", "hincrby", hincrby, 4).flags(GROW_FAST).keys(ONE_UPDATED)
         .docs("key field increment", "2.0.0", "O(1)", "Adds to the integer in a field."),
     Spec::new("hash", "hincrbyfloat", hincrbyfloat, 4).flags(GROW_FAST).keys(ONE_UPDATED)
         .docs("key field float-increment", "2.6.0", "O(1)", "Adds to the number in a field."),
-    Spec::new("hash", "hrandfield", hrandfield, -2).flags(READ).keys(ONE_READ)
+    Spec::new("hash", "hrandfield", hrandfield, -2).weighs(|scale, args| scale.counted(&args[1], args.get(2), FIND_NS)).flags(READ).keys(ONE_READ)
         .docs("key [count [WITHVALUES]]", "6.2.0", "O(N) with N fields returned", "Returns fields chosen at random.")
         .differs("a reply of more than 512 MiB is refused"),
-    Spec::new("hash", "hscan", hscan, -3).flags(READ).keys(ONE_READ)
+    Spec::new("hash", "hscan", hscan, -3).weighs(SCANNED).flags(READ).keys(ONE_READ)
         .docs("key cursor [MATCH pattern] [COUNT count]", "2.8.0", "O(1) per call, O(N) for a walk over N fields",
             "Walks over the fields of a hash, some at each call. No field comes twice."),
 ];

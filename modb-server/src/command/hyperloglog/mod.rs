@@ -10,6 +10,7 @@ use modb_net::resp::Args;
 use self::registers::{REGISTERS, Registers, Sketch};
 use crate::command::language::error::err;
 use crate::command::machine::spec::{Access, Flags, Spec, key, keys};
+use crate::command::machine::weight::Weight;
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{DataError, Entry};
 
@@ -17,13 +18,13 @@ const GROW: &[Flags] = &[Flags::WRITE, Flags::DENYOOM];
 
 #[rustfmt::skip]
 pub(super) static COMMANDS: [Spec; 3] = [
-    Spec::new("hyperloglog", "pfadd", pfadd, -2).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::FAST]).keys(&[key(Access::Extend, 1)])
+    Spec::new("hyperloglog", "pfadd", pfadd, -2).weighed().flags(&[Flags::WRITE, Flags::DENYOOM, Flags::FAST]).keys(&[key(Access::Extend, 1)])
         .docs("key [element...]", "2.8.9", "O(N) with N elements", "Adds elements to a HyperLogLog; says whether its estimate may have changed."),
     // It keeps the estimate of a single key, so it needs the stripe.
-    Spec::new("hyperloglog", "pfcount", pfcount, -2).flags(&[Flags::READONLY, Flags::MANY_RECORDS])
+    Spec::new("hyperloglog", "pfcount", pfcount, -2).weighs(|_, args| to_be_read(args.len() - 1)).flags(&[Flags::READONLY, Flags::MANY_RECORDS])
         .keys(&[keys(Access::Update, 1, 1)])
         .docs("key...", "2.8.9", "O(N) with N keys", "Estimates how many different elements were added to some HyperLogLogs together."),
-    Spec::new("hyperloglog", "pfmerge", pfmerge, -2).flags(GROW).keys(&[key(Access::Update, 1), keys(Access::Read, 2, 1)])
+    Spec::new("hyperloglog", "pfmerge", pfmerge, -2).weighs(|_, args| to_be_read(args.len() - 1)).flags(GROW).keys(&[key(Access::Update, 1), keys(Access::Read, 2, 1)])
         .docs("destkey [sourcekey...]", "2.8.9", "O(N) with N keys", "Adds to a HyperLogLog what others have."),
 ];
 
@@ -46,6 +47,12 @@ fn put(ctx: &mut Ctx<'_, '_>, entry: &Entry<'_>, sketch: &Sketch) -> Result<(), 
 /// More than that no sparse one has.
 fn sparse_bytes(ctx: &Ctx<'_, '_>) -> usize {
     usize::try_from(ctx.instance.settings.number("hll-sparse-max-bytes")).unwrap_or(0)
+}
+
+/// What it takes to read so many HyperLogLogs.
+fn to_be_read(count: usize) -> Weight {
+    const EACH_NS: u64 = 20_000;
+    Weight::each(count as u64, EACH_NS)
 }
 
 fn pfadd(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {

@@ -11,6 +11,7 @@ use crate::command::language::reply::MAX_REPLY_BYTES;
 use crate::command::language::walk::{Walk, walk};
 use crate::command::machine::help::{help_for, unreachable_parent};
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key, keys};
+use crate::command::machine::weight::{COPIED, FIND_NS, Weight, scanned};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{Kind, glob_matches};
 
@@ -23,20 +24,20 @@ const REMOVE: &[KeySpec] = &[keys(Access::Remove, 1, 1)];
 
 #[rustfmt::skip]
 pub(super) static COMMANDS: [Spec; 13] = [
-    Spec::new("generic", "del", del, -2).flags(WRITE).keys(REMOVE)
+    Spec::new("generic", "del", del, -2).weighed().flags(WRITE).keys(REMOVE)
         .docs("key...", "1.0.0", "O(N) with N keys", "Removes keys."),
-    Spec::new("generic", "unlink", del, -2).flags(WRITE_FAST).keys(REMOVE)
+    Spec::new("generic", "unlink", del, -2).weighed().flags(WRITE_FAST).keys(REMOVE)
         .docs("key...", "4.0.0", "O(N) with N keys", "Removes keys (their memory later)."),
-    Spec::new("generic", "exists", exists, -2).flags(READ_FAST).keys(INSPECT)
+    Spec::new("generic", "exists", exists, -2).weighed().flags(READ_FAST).keys(INSPECT)
         .docs("key...", "1.0.0", "O(N) with N keys", "Counts which of the keys exist; one named twice counts twice."),
-    Spec::new("generic", "touch", exists, -2).flags(READ_FAST).keys(INSPECT)
+    Spec::new("generic", "touch", exists, -2).weighed().flags(READ_FAST).keys(INSPECT)
         .docs("key...", "3.2.1", "O(N) with N keys", "Counts which of the keys exist, and says they were used."),
     Spec::new("generic", "type", kind, 2).flags(READ_FAST).keys(&[key(Access::Inspect, 1)])
         .docs("key", "1.0.0", "O(1)", "Returns the type of a key."),
-    Spec::new("generic", "keys", all_keys, 2).flags(READ).acl(&["@dangerous"])
+    Spec::new("generic", "keys", all_keys, 2).weighs(|scale, _| Weight::each(scale.keys(), FIND_NS)).flags(READ).acl(&["@dangerous"])
         .docs("pattern", "1.0.0", "O(N) with N keys in the database", "Returns all keys that match a pattern.")
         .differs("keys that others add or remove meanwhile may or may not be in the reply, which is limited to 512 MiB"),
-    Spec::new("generic", "scan", scan, -2).flags(READ)
+    Spec::new("generic", "scan", scan, -2).weighs(|_, args| scanned(args, 2)).flags(READ)
         .docs("cursor [MATCH pattern] [COUNT count] [TYPE type]", "2.8.0", "O(1) per call, O(N) for a walk over N keys",
             "Walks over the keys, some at each call. No key comes twice.")
         .differs("cursors are stateless numbers below 2^53 that survive restarts; no key is returned twice"),
@@ -46,7 +47,7 @@ pub(super) static COMMANDS: [Spec; 13] = [
         .docs("key newkey", "1.0.0", "O(1)", "Gives a key another name, whatever had that name before."),
     Spec::new("generic", "renamenx", renamenx, 3).flags(WRITE_FAST).keys(&[key(Access::Take, 1), key(Access::Insert, 2)])
         .docs("key newkey", "1.0.0", "O(1)", "Gives a key another name, if nothing has that name."),
-    Spec::new("generic", "copy", copy, -3).flags(&[Flags::WRITE, Flags::DENYOOM]).keys(&[key(Access::Read, 1), key(Access::Overwrite, 2)])
+    Spec::new("generic", "copy", copy, -3).weighs(COPIED).flags(&[Flags::WRITE, Flags::DENYOOM]).keys(&[key(Access::Read, 1), key(Access::Overwrite, 2)])
         .docs("source destination [DB destination-db] [REPLACE]", "6.2.0", "O(N) with the size of the value", "Copies a key."),
     Spec::new("generic", "move", move_key, 3).flags(WRITE_FAST).keys(&[key(Access::Update, 1)])
         .docs("key db", "1.0.0", "O(1)", "Moves a key to another database."),

@@ -13,6 +13,7 @@ use crate::command::language::packed::TOO_LARGE;
 use crate::command::language::parse::{self, Options, int, is};
 use crate::command::language::reply::MAX_REPLY_BYTES;
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key};
+use crate::command::machine::weight::{self, FIND_NS, READ_NS, SORT_NS, Scale};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{DataError, End, Hash, Kind, List, Set, SortedSet};
 
@@ -23,12 +24,12 @@ const STORE: KeySpec = KeySpec {
 
 #[rustfmt::skip]
 pub(crate) static COMMANDS: [Spec; 2] = [
-    Spec::new("generic", "sort", sort, -2).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::MOVABLEKEYS])
+    Spec::new("generic", "sort", sort, -2).weighs(weigh).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::MOVABLEKEYS])
         .keys(&[key(Access::Read, 1), STORE]).acl(&["@set", "@sortedset", "@list", "@dangerous"])
         .docs("key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA] [STORE destination]", "1.0.0",
             "O(N+M*log(M)) with N elements and M of them returned", "Sorts a list, set or sorted set, and returns or stores it.")
         .differs(DIFFERS),
-    Spec::new("generic", "sort_ro", sort_ro, -2).flags(&[Flags::READONLY, Flags::MOVABLEKEYS, Flags::MANY_RECORDS])
+    Spec::new("generic", "sort_ro", sort_ro, -2).weighs(weigh).flags(&[Flags::READONLY, Flags::MOVABLEKEYS, Flags::MANY_RECORDS])
         .keys(&[key(Access::Read, 1)]).acl(&["@set", "@sortedset", "@list", "@dangerous"])
         .docs("key [BY pattern] [LIMIT offset count] [GET pattern]... [ASC|DESC] [ALPHA]", "7.0.0",
             "O(N+M*log(M)) with N elements and M of them returned", "Sorts a list, set or sorted set, and returns it.")
@@ -142,6 +143,23 @@ fn parse_options(args: Args<'_>, may_store: bool) -> Result<Asked<'_>, CommandEr
         }
     }
     Ok(asked)
+}
+
+/// What sorting takes: all elements are looked at but where their order is as they are stored, and of the latter only some are taken.
+fn weigh(scale: &mut Scale<'_, '_>, args: Args<'_>) -> weight::Weight {
+    let Ok(asked) = parse_options(args, true) else { return weight::Weight::default() };
+    let extent = scale.extent(&args[1]);
+    let all = extent.elements;
+    let from = u64::try_from(asked.offset).unwrap_or(0).min(all);
+    let shown = u64::try_from(asked.count).map_or(all - from, |count| count.min(all - from));
+    let sorted = match asked.order {
+        Order::None => weight::Weight::each(from + shown, READ_NS),
+        Order::Themselves => weight::Weight::each(all, SORT_NS),
+        Order::By(_) => weight::Weight::each(all, SORT_NS + FIND_NS),
+    };
+    let looked_up = weight::Weight::each(shown, READ_NS + FIND_NS * asked.get.len() as u64);
+    let reply_bytes = if asked.store.is_none() { extent.part(shown).bytes } else { 0 };
+    weight::Weight { reply_bytes, ..sorted.and(looked_up) }
 }
 
 /// What is to be sorted.

@@ -4,6 +4,7 @@
 pub(crate) mod counted;
 pub(crate) mod deadline;
 pub(crate) mod error;
+pub(crate) mod feed;
 pub(crate) mod packed;
 pub(crate) mod parse;
 pub(crate) mod reply;

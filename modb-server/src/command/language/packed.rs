@@ -101,28 +101,86 @@ impl Packed {
     }
 
     pub(crate) fn encode(&self, out: &mut Encoder<'_>) {
-        match self.shape {
-            Shape::Array => out.array(self.count),
-            Shape::Set => out.set(self.count),
-            Shape::Map => out.map(self.count / 2),
-            Shape::Pairs => out.array(self.count / 2),
-        }
-        for (at, string) in self.strings().enumerate() {
-            if self.shape == Shape::Pairs && at.is_multiple_of(2) {
-                out.array(2);
-            }
-            out.bulk(string);
-        }
+        let (mut place, mut all) = (Place::default(), usize::MAX);
+        while self.write(&mut place, out, &mut all) {}
     }
 
-    fn strings(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = &self.bytes[..];
-        std::iter::from_fn(move || {
-            let (length, behind) = rest.split_first_chunk()?;
-            let (string, behind) = behind.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-            rest = behind;
-            Some(string)
-        })
+    /// Appends what comes next, at most `most` bytes of strings. Whether there is more.
+    fn write(&self, place: &mut Place, out: &mut Encoder<'_>, most: &mut usize) -> bool {
+        if place.at == 0 && place.strings == 0 {
+            match self.shape {
+                Shape::Array => out.array(self.count),
+                Shape::Set => out.set(self.count),
+                Shape::Map => out.map(self.count / 2),
+                Shape::Pairs => out.array(self.count / 2),
+            }
+        }
+        loop {
+            let rest = &self.bytes[place.at..];
+            if place.inside > 0 {
+                // Of a string that is too long for one piece.
+                let piece = &rest[..place.inside.min(*most)];
+                out.raw(piece);
+                (place.at, place.inside, *most) =
+                    (place.at + piece.len(), place.inside - piece.len(), *most - piece.len());
+                if place.inside > 0 {
+                    return true;
+                }
+                out.raw(b"\r\n");
+                continue;
+            }
+            let Some((length, rest)) = rest.split_first_chunk() else { return false };
+            if *most == 0 {
+                return true;
+            }
+            let length = u32::from_le_bytes(*length) as usize;
+            if self.shape == Shape::Pairs && place.strings.is_multiple_of(2) {
+                out.array(2);
+            }
+            (place.at, place.strings) = (place.at + LENGTH_BYTES, place.strings + 1);
+            if length <= *most {
+                out.bulk(&rest[..length]);
+                place.at += length;
+                // What is empty counts as well, so that each piece ends.
+                *most -= length.max(1).min(*most);
+            } else {
+                out.raw(format!("${length}\r\n").as_bytes());
+                place.inside = length;
+            }
+        }
+    }
+}
+
+/// How much of the strings was written.
+#[derive(Debug, Default)]
+struct Place {
+    /// The next byte.
+    at: usize,
+    strings: usize,
+    /// What is left of the string that it is in.
+    inside: usize,
+}
+
+/// Strings that are written piece by piece.
+#[derive(Debug)]
+pub(crate) struct Packing {
+    packed: Packed,
+    place: Place,
+}
+
+impl Packing {
+    pub(crate) fn new(packed: Packed) -> Self {
+        Self { packed, place: Place::default() }
+    }
+
+    /// Appends about so many bytes more. Whether there is more.
+    pub(crate) fn write(&mut self, out: &mut Encoder<'_>, mut bytes: usize) -> bool {
+        self.packed.write(&mut self.place, out, &mut bytes)
+    }
+
+    /// Memory that it holds, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.packed.bytes.capacity()
     }
 }
 

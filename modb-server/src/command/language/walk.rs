@@ -6,7 +6,7 @@ use crate::command::language::parse::{Options, int, is};
 use crate::command::{CommandError, Reply};
 
 /// Keys, or elements of a collection, that one call returns at most, whatever `COUNT` says: it is only a hint.
-const MAX_ELEMENTS: usize = 100_000;
+pub(crate) const MAX_ELEMENTS: usize = 100_000;
 
 /// What was asked for.
 pub(crate) struct Walk<'a> {

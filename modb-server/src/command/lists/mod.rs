@@ -9,6 +9,7 @@ use crate::command::language::packed::{Packed, Shape, TOO_LARGE};
 use crate::command::language::parse::{self, Options, int, is};
 use crate::command::language::reply::MAX_REPLY_BYTES;
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key};
+use crate::command::machine::weight::{ALL, READ_NS, Scale, Weight, option};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{DataError, End, List, Tx};
 
@@ -27,19 +28,19 @@ const POSITIVE: &str = "ERR value is out of range, must be positive";
 
 #[rustfmt::skip]
 pub(super) static COMMANDS: [Spec; 17] = [
-    Spec::new("list", "lpush", lpush, -3).flags(GROW_FAST).keys(ONE_EXTENDED)
+    Spec::new("list", "lpush", lpush, -3).weighed().flags(GROW_FAST).keys(ONE_EXTENDED)
         .docs("key element...", "1.0.0", "O(N) with N elements", "Puts elements at the left end of a list."),
-    Spec::new("list", "rpush", rpush, -3).flags(GROW_FAST).keys(ONE_EXTENDED)
+    Spec::new("list", "rpush", rpush, -3).weighed().flags(GROW_FAST).keys(ONE_EXTENDED)
         .docs("key element...", "1.0.0", "O(N) with N elements", "Puts elements at the right end of a list."),
-    Spec::new("list", "lpushx", lpushx, -3).flags(GROW_FAST).keys(ONE_EXTENDED)
+    Spec::new("list", "lpushx", lpushx, -3).weighed().flags(GROW_FAST).keys(ONE_EXTENDED)
         .docs("key element...", "2.2.0", "O(N) with N elements", "Puts elements at the left end of a list, if there is one."),
-    Spec::new("list", "rpushx", rpushx, -3).flags(GROW_FAST).keys(ONE_EXTENDED)
+    Spec::new("list", "rpushx", rpushx, -3).weighed().flags(GROW_FAST).keys(ONE_EXTENDED)
         .docs("key element...", "2.2.0", "O(N) with N elements", "Puts elements at the right end of a list, if there is one."),
-    Spec::new("list", "lpop", lpop, -2).flags(WRITE_FAST).keys(ONE_TAKEN)
+    Spec::new("list", "lpop", lpop, -2).weighs(|scale, args| scale.counted(&args[1], args.get(2), READ_NS)).flags(WRITE_FAST).keys(ONE_TAKEN)
         .docs("key [count]", "1.0.0", "O(N) with N elements", "Removes and returns elements at the left end of a list."),
-    Spec::new("list", "rpop", rpop, -2).flags(WRITE_FAST).keys(ONE_TAKEN)
+    Spec::new("list", "rpop", rpop, -2).weighs(|scale, args| scale.counted(&args[1], args.get(2), READ_NS)).flags(WRITE_FAST).keys(ONE_TAKEN)
         .docs("key [count]", "1.0.0", "O(N) with N elements", "Removes and returns elements at the right end of a list."),
-    Spec::new("list", "lmpop", lmpop, -4).flags(&[Flags::WRITE, Flags::MOVABLEKEYS])
+    Spec::new("list", "lmpop", lmpop, -4).weighs(|scale, args| scale.taken(args, 1, READ_NS)).flags(&[Flags::WRITE, Flags::MOVABLEKEYS])
         .keys(&[KeySpec { access: Access::Take, find: Find::Counted { count: 1 } }])
         .docs("numkeys key... LEFT|RIGHT [COUNT count]", "7.0.0", "O(N+M) with N keys and M elements", "Removes and returns elements of the first of some lists that is not empty."),
     Spec::new("list", "llen", llen, 2).flags(READ_FAST).keys(&[key(Access::Inspect, 1)])
@@ -48,22 +49,29 @@ pub(super) static COMMANDS: [Spec; 17] = [
         .docs("key index", "1.0.0", "O(log(N))", "Returns the element at an index."),
     Spec::new("list", "lset", lset, 4).flags(GROW).keys(&[key(Access::Change, 1)])
         .docs("key index element", "1.0.0", "O(log(N))", "Replaces the element at an index."),
-    Spec::new("list", "linsert", linsert, 5).flags(GROW).keys(ONE_EXTENDED)
+    Spec::new("list", "linsert", linsert, 5).weighs(ALL).flags(GROW).keys(ONE_EXTENDED)
         .docs("key BEFORE|AFTER pivot element", "2.2.0", "O(N) with N elements before the pivot", "Puts an element beside another one."),
-    Spec::new("list", "lrange", lrange, 4).flags(READ).keys(ONE_READ)
+    Spec::new("list", "lrange", lrange, 4).weighs(|scale, args| scale.range(&args[1], &args[2], &args[3], READ_NS)).flags(READ).keys(ONE_READ)
         .docs("key start stop", "1.0.0", "O(log(N)+M) with M elements returned", "Returns the elements in a range of indexes.")
         .differs("a reply of more than 512 MiB is refused"),
-    Spec::new("list", "ltrim", ltrim, 4).flags(WRITE).keys(ONE_SHRUNK)
+    Spec::new("list", "ltrim", ltrim, 4).weighs(|scale, args| scale.outside(&args[1], &args[2], &args[3], READ_NS)).flags(WRITE).keys(ONE_SHRUNK)
         .docs("key start stop", "1.0.0", "O(N) with N elements removed", "Removes all elements but those in a range of indexes."),
-    Spec::new("list", "lrem", lrem, 4).flags(WRITE).keys(ONE_SHRUNK)
+    Spec::new("list", "lrem", lrem, 4).weighs(ALL).flags(WRITE).keys(ONE_SHRUNK)
         .docs("key count element", "1.0.0", "O(N+M*log(N)) with M elements removed", "Removes elements that are the same as one."),
-    Spec::new("list", "lpos", lpos, -3).flags(READ).keys(ONE_READ)
+    Spec::new("list", "lpos", lpos, -3).weighs(looked_at).flags(READ).keys(ONE_READ)
         .docs("key element [RANK rank] [COUNT num-matches] [MAXLEN len]", "6.0.6", "O(N) with N elements looked at", "Returns the indexes of elements that are the same as one."),
     Spec::new("list", "lmove", lmove, 5).flags(GROW).keys(MOVED)
         .docs("source destination LEFT|RIGHT LEFT|RIGHT", "6.2.0", "O(1)", "Moves an element from an end of a list to an end of another, and returns it."),
     Spec::new("list", "rpoplpush", rpoplpush, 3).flags(GROW).keys(MOVED)
         .docs("source destination", "1.2.0", "O(1)", "Moves the element at the right end of a list to the left end of another, and returns it."),
 ];
+
+/// `LPOS` looks at `MAXLEN` elements, or at all.
+fn looked_at(scale: &mut Scale<'_, '_>, args: Args<'_>) -> Weight {
+    let most = option(args, 3, "maxlen").and_then(|most| int(most).ok()).filter(|most| *most > 0);
+    let elements = scale.extent(&args[1]).elements;
+    Weight::each(most.map_or(elements, |most| elements.min(most as u64)), READ_NS)
+}
 
 fn lpush(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     push(ctx, args, End::Left, false)

@@ -103,9 +103,44 @@ impl Client {
         changed
     }
 
+    /// What of it commands read and change, for a thread that executes one. Its connection keeps what it waits for.
+    #[must_use]
+    pub fn lend(&mut self) -> Self {
+        let (transaction, watches) = self.change_rare(|rare| (rare.transaction.take(), rare.watches.take()));
+        let listening = self.listening().cloned().unwrap_or_default();
+        let mut lent = Self { info: Arc::clone(&self.info), rare: None, ..*self };
+        lent.change_rare(|rare| {
+            (rare.transaction, rare.watches, rare.listening) = (transaction, watches, listening);
+        });
+        lent
+    }
+
+    /// What was [lent](Self::lend) comes back.
+    pub fn take_over(&mut self, mut lent: Self) {
+        let (transaction, watches, listening) = lent.change_rare(|rare| {
+            (rare.transaction.take(), rare.watches.take(), std::mem::take(&mut rare.listening))
+        });
+        let Self { database, protocol, authenticated, reply_mode, then, .. } = lent;
+        (self.database, self.protocol, self.authenticated) = (database, protocol, authenticated);
+        (self.reply_mode, self.then) = (reply_mode, then);
+        self.change_rare(|rare| {
+            (rare.transaction, rare.watches, rare.listening) = (transaction, watches, listening);
+        });
+    }
+
     /// Whether its first request was begun and waits.
     pub fn has_begun(&self) -> bool {
         self.rare().is_some_and(|rare| rare.begun.is_some())
+    }
+
+    /// Whether that takes long.
+    pub fn has_long(&self) -> bool {
+        self.rare().and_then(|rare| rare.begun.as_ref()).is_some_and(Begun::is_long)
+    }
+
+    /// Keeps what was begun for it.
+    pub fn keep_begun(&mut self, begun: Begun) {
+        self.change_rare(|rare| rare.begun = Some(begun));
     }
 
     /// Takes what was begun for it.

@@ -1,88 +1,25 @@
-//! What takes long is done by threads of its own, so that no worker sleeps: the sync of a `SAVE`, the time of a `DEBUG HOLD`.
+//! What takes long is done by threads of its own, so that no worker sleeps, and none computes while others wait for it.
 //!
-//! The connection is parked meanwhile; the stripes of the command are held until the work is done, as if it were executed
-//! all the time. Invariants: there are at most [`MAX_THREADS`] threads, whatever clients ask for, and none when there is
-//! nothing to do; each errand ends with a reply, also when its thread panics or cannot be had.
+//! There are two lines of them. In one are the errands that mostly wait: the sync of a `SAVE`, the time of a `DEBUG HOLD`; the
+//! stripes of their command are held meanwhile, as if it were executed all the time. In the other are those that compute: commands
+//! that take long ([`super::lent`]), in the order in which they came.
+//!
+//! Invariants: each line has at most so many threads, whatever clients ask for, and none when there is nothing to do; an errand
+//! that is not done, because its thread panicked or could not be had, tells so when it is dropped.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
-use crate::command::waiting::room::{Deadline, Waiting};
-use crate::command::{CommandError, Reply, Resolved, Work};
-use crate::data::{Kept, Ticket, Wake};
-use crate::messages::Rooms;
+use crate::command::{CommandError, Reply, Work};
+use crate::data::{Kept, Wake};
 
-/// Most of them only wait.
-const MAX_THREADS: usize = 64;
+/// Most of those that wait.
+const MOST_WAIT: usize = 64;
 
-/// A request that was begun and waits. Dropped, it waits no longer: the place in the queues is free, an errand is done for nobody.
-#[derive(Debug)]
-pub struct Begun(pub(crate) Box<Waits>);
-
-#[derive(Debug)]
-pub(crate) struct Waits {
-    pub(crate) resolved: Resolved,
-    pub(crate) on: On,
-    /// For what it tells others.
-    pub(crate) rooms: Rooms,
-}
-
-#[derive(Debug)]
-pub(crate) enum On {
-    /// Stripes that others hold.
-    Stripes(Ticket),
-    /// A thread.
-    Thread(Done),
-    /// What others bring, or time.
-    Others(Waiting),
-    /// Room for what it tells others: it has run, was undone, and runs again.
-    Rooms,
-}
-
-impl Begun {
-    /// The stripes that must be given back before it goes on, if it waits for stripes.
-    pub fn waits_for(&self) -> HashSet<u16> {
-        match &self.0.on {
-            On::Stripes(ticket) => ticket.waits_for(),
-            On::Thread(_) | On::Others(_) | On::Rooms => HashSet::new(),
-        }
-    }
-
-    pub(crate) fn new(resolved: Resolved, on: On, rooms: Rooms) -> Self {
-        Self(Box::new(Waits { resolved, on, rooms }))
-    }
-
-    /// The command.
-    pub fn resolved(&self) -> Resolved {
-        self.0.resolved
-    }
-
-    /// Whether the command has run, but for its reply.
-    pub fn has_run(&self) -> bool {
-        !matches!(self.0.on, On::Stripes(_))
-    }
-
-    /// Whether it waits for what may never come.
-    pub fn waits_for_others(&self) -> bool {
-        matches!(self.0.on, On::Others(_))
-    }
-
-    /// When its time is over, if it ever is, and what to tell then.
-    pub fn deadline(&self) -> Option<(Instant, Deadline)> {
-        match &self.0.on {
-            On::Others(waiting) => waiting.deadline(),
-            On::Stripes(_) | On::Thread(_) | On::Rooms => None,
-        }
-    }
-
-    /// What it holds, beside what everything takes that waits.
-    pub fn bytes(&self) -> usize {
-        match &self.0.on {
-            On::Others(waiting) => waiting.bytes(),
-            On::Stripes(_) | On::Thread(_) | On::Rooms => 0,
-        }
-    }
+/// What a thread does for somebody. Dropped undone, it says so to who waits for it.
+pub trait Errand: Send {
+    /// Does it.
+    fn run(self: Box<Self>);
 }
 
 /// Where the reply of an errand will be.
@@ -96,16 +33,16 @@ impl Done {
     }
 }
 
-/// An errand on its way.
-struct Errand {
+/// What a command has left to a thread, and the stripes that are held until it is done.
+struct Left {
     work: Option<Work>,
     kept: Option<Kept>,
     done: Done,
     wake: Box<dyn Wake>,
 }
 
-impl Errand {
-    fn run(mut self) {
+impl Errand for Left {
+    fn run(mut self: Box<Self>) {
         if let Some(work) = self.work.take() {
             let reply = work.run();
             // Whoever hears of it finds the stripes free.
@@ -115,7 +52,7 @@ impl Errand {
     }
 }
 
-impl Drop for Errand {
+impl Drop for Left {
     fn drop(&mut self) {
         drop(self.kept.take());
         lock(&self.done.0).get_or_insert_with(|| Err("ERR it was cut short, see the log".to_owned().into()));
@@ -123,9 +60,54 @@ impl Drop for Errand {
     }
 }
 
-/// The threads, and what waits for one.
+/// The threads.
 #[derive(Clone, Default)]
-pub struct Errands(Arc<Desk>);
+pub struct Errands {
+    waiting: Line,
+    computing: Line,
+}
+
+impl Errands {
+    /// Has a thread do `work` while `kept` is held, and then call `wake`.
+    pub(crate) fn begin(&self, work: Work, kept: Kept, wake: Box<dyn Wake>) -> Done {
+        let done = Done::default();
+        let left = Left { work: Some(work), kept: Some(kept), done: done.clone(), wake };
+        self.waiting.add(Box::new(left), MOST_WAIT);
+        done
+    }
+
+    /// Has one of `most` threads compute something, behind all that came before.
+    pub fn compute(&self, errand: Box<dyn Errand>, most: usize) {
+        self.computing.add(errand, most);
+    }
+
+    /// Has a thread give memory back, which takes long where it is much.
+    pub fn free(&self, what: impl Send + 'static) {
+        struct Free<T>(T);
+        impl<T: Send> Errand for Free<T> {
+            fn run(self: Box<Self>) {
+                drop(self.0);
+            }
+        }
+        self.waiting.add(Box::new(Free(what)), MOST_WAIT);
+    }
+
+    /// How many threads compute, or are about to, and how many computations wait for one.
+    pub fn computations(&self) -> (usize, usize) {
+        let state = lock(&self.computing.0.state);
+        (state.threads, state.waiting.len())
+    }
+
+    /// Waits until nothing is done any more.
+    pub fn wait(&self) {
+        self.waiting.wait();
+        self.computing.wait();
+    }
+}
+
+/// Errands of one kind: those that wait for a thread, in the order of coming, and the number of threads.
+#[derive(Clone, Default)]
+struct Line(Arc<Desk>);
 
 #[derive(Default)]
 struct Desk {
@@ -137,17 +119,14 @@ struct Desk {
 #[derive(Default)]
 struct State {
     threads: usize,
-    waiting: VecDeque<Errand>,
+    waiting: VecDeque<Box<dyn Errand>>,
 }
 
-impl Errands {
-    /// Has a thread do `work` while `kept` is held, and then call `wake`.
-    pub(crate) fn begin(&self, work: Work, kept: Kept, wake: Box<dyn Wake>) -> Done {
-        let done = Done::default();
-        let errand = Errand { work: Some(work), kept: Some(kept), done: done.clone(), wake };
+impl Line {
+    fn add(&self, errand: Box<dyn Errand>, most: usize) {
         let mut state = lock(&self.0.state);
         state.waiting.push_back(errand);
-        if state.threads < MAX_THREADS {
+        if state.threads < most {
             state.threads += 1;
             drop(state);
             let hand = Hand(Some(self.clone()));
@@ -157,11 +136,9 @@ impl Errands {
                 tracing::warn!(%error, "no thread for what takes long");
             }
         }
-        done
     }
 
-    /// Waits until nothing is done any more.
-    pub fn wait(&self) {
+    fn wait(&self) {
         let state = lock(&self.0.state);
         let none = self.0.ended.wait_while(state, |state| state.threads > 0);
         drop(none.unwrap_or_else(PoisonError::into_inner));
@@ -169,7 +146,7 @@ impl Errands {
 }
 
 /// A thread that works errands off: counted until it ends, which it does when there are none, or could not begin.
-struct Hand(Option<Errands>);
+struct Hand(Option<Line>);
 
 impl Hand {
     fn work_off(mut self) {
@@ -179,17 +156,17 @@ impl Hand {
     }
 
     /// `None`: it has ended, in the same moment in which there was nothing.
-    fn next(&mut self) -> Option<Errand> {
-        let errands = self.0.take()?;
-        let mut state = lock(&errands.0.state);
+    fn next(&mut self) -> Option<Box<dyn Errand>> {
+        let line = self.0.take()?;
+        let mut state = lock(&line.0.state);
         let next = state.waiting.pop_front();
         if next.is_none() {
             state.threads -= 1;
-            errands.0.ended.notify_all();
+            line.0.ended.notify_all();
             return None;
         }
         drop(state);
-        self.0 = Some(errands);
+        self.0 = Some(line);
         next
     }
 }
@@ -197,10 +174,10 @@ impl Hand {
 impl Drop for Hand {
     fn drop(&mut self) {
         // It could not begin, or panicked.
-        let Some(errands) = self.0.take() else { return };
-        let mut state = lock(&errands.0.state);
+        let Some(line) = self.0.take() else { return };
+        let mut state = lock(&line.0.state);
         state.threads -= 1;
-        errands.0.ended.notify_all();
+        line.0.ended.notify_all();
         // Where no other thread is, nobody else would do them.
         let left = if state.threads == 0 { std::mem::take(&mut state.waiting) } else { VecDeque::new() };
         drop(state);

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
+use modb_net::resp::Args;
 use modb_net::{AcceptorStats, CloseReason, WorkerStats};
 
 use super::table::Table;
 use crate::command::{Calls, ClientInfo, Errands, Notices, Rate, Registry, Room, SlowLog, Sums, Tasks};
 use crate::config::Settings;
-use crate::data::{Data, Tally};
+use crate::data::{Data, Tally, Total};
 use crate::messages::Scope;
 
 /// The network below, as far as commands concern it.
@@ -71,6 +72,15 @@ impl Network for NoNetwork {
     }
 }
 
+/// The counts of one thread that executes commands.
+#[derive(Clone)]
+pub struct Counts {
+    /// What it did with data.
+    pub tally: Arc<Tally>,
+    /// What it called.
+    pub calls: Arc<Calls>,
+}
+
 /// What all clients share.
 pub struct Instance {
     /// The commands.
@@ -102,7 +112,14 @@ pub struct Instance {
     /// The counts of the program that embeds the database.
     pub embedded: Arc<Tally>,
     tallies: Mutex<Vec<Arc<Tally>>>,
+    /// The counts of threads that execute nothing now.
+    spare_counts: Mutex<Vec<Counts>>,
+    /// Of the workers.
     calls: Mutex<Vec<Arc<Calls>>>,
+    /// Of threads that execute commands for them.
+    calls_of_threads: Mutex<Vec<Arc<Calls>>>,
+    /// Commands that were left to threads.
+    pub long_commands: Total,
     /// What had been counted when the counts were last set to 0.
     before: Mutex<Before>,
 }
@@ -111,6 +128,7 @@ pub struct Instance {
 #[derive(Default)]
 struct Before {
     calls: Option<Sums>,
+    calls_of_workers: Option<Sums>,
     network: WorkerStats,
     refused: u64,
 }
@@ -133,8 +151,11 @@ impl Instance {
             run_id: random_hex(),
             port: OnceLock::new(),
             config_file: OnceLock::new(),
+            spare_counts: Mutex::default(),
             tallies: Mutex::new(vec![Arc::clone(&embedded)]),
             calls: Mutex::default(),
+            calls_of_threads: Mutex::default(),
+            long_commands: Total::default(),
             before: Mutex::default(),
             embedded,
         }
@@ -154,9 +175,45 @@ impl Instance {
         calls
     }
 
-    /// What clients have called, over all workers, since the counts were last set to 0.
+    /// Counts for a thread that is none of the workers, which go on being counted when it has ended.
+    pub fn with_counts<R>(&self, work: impl FnOnce(&Counts) -> R) -> R {
+        let spare = lock(&self.spare_counts).pop();
+        let counts = spare.unwrap_or_else(|| {
+            let calls = Arc::new(Calls::new(self.table));
+            lock(&self.calls_of_threads).push(Arc::clone(&calls));
+            Counts { tally: self.new_tally(), calls }
+        });
+        let done = work(&counts);
+        lock(&self.spare_counts).push(counts);
+        done
+    }
+
+    /// What clients have called, over all workers and threads, since the counts were last set to 0.
     pub fn calls(&self) -> Sums {
-        Sums::of(lock(&self.calls).iter().map(|calls| &**calls), lock(&self.before).calls.as_ref())
+        self.all_calls(lock(&self.before).calls.as_ref())
+    }
+
+    fn all_calls(&self, before: Option<&Sums>) -> Sums {
+        let (workers, threads) = (lock(&self.calls), lock(&self.calls_of_threads));
+        Sums::of(workers.iter().chain(threads.iter()).map(|calls| &**calls), before)
+    }
+
+    fn calls_of_workers(&self, before: Option<&Sums>) -> Sums {
+        Sums::of(lock(&self.calls).iter().map(|calls| &**calls), before)
+    }
+
+    /// The longest time for which a command kept a worker since the counts were last set to 0, in microseconds: what others may have
+    /// waited for. 0 where times are not measured.
+    pub fn longest_hold_us(&self) -> f64 {
+        let sums = self.calls_of_workers(lock(&self.before).calls_of_workers.as_ref());
+        sums.commands.values().map(|command| command.times.percentile_us(100.0)).fold(0.0, f64::max)
+    }
+
+    /// Notes a command that was slow.
+    #[cold]
+    pub fn note_slow(&self, args: Args<'_>, micros: i64, client: &ClientInfo, now_ms: u64) {
+        let keep = usize::try_from(self.settings.number("slowlog-max-len")).unwrap_or(0);
+        self.slowlog.add(args, micros, client, now_ms, keep);
     }
 
     /// What clients call per second now, and the bytes that takes.
@@ -195,13 +252,14 @@ impl Instance {
 
     /// Sets all counts to 0. `network`: what it has counted.
     pub fn reset_counts(&self, network: &dyn Network) {
-        let calls = Sums::of(lock(&self.calls).iter().map(|calls| &**calls), None);
         *lock(&self.before) = Before {
-            calls: Some(calls),
+            calls: Some(self.all_calls(None)),
+            calls_of_workers: Some(self.calls_of_workers(None)),
             network: moved(&network.workers()),
             refused: network.acceptor().refused,
         };
         self.clients.reset_totals();
+        self.long_commands.reset();
         for tally in lock(&self.tallies).iter() {
             for total in [&tally.hits, &tally.misses, &tally.expired, &tally.commands, &tally.errors] {
                 total.reset();

@@ -10,7 +10,7 @@ use crate::messages::Scope;
 const NAME_BYTES: usize = 256;
 
 /// What a client listens to.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Listening {
     names: [BTreeSet<Bytes>; Scope::ALL.len()],
     name_bytes: usize,

@@ -1,6 +1,7 @@
 //! What executes commands and knows none of them: how one is described and found, who asks, what all share and what is
 //! counted.
 
+pub(crate) mod begun;
 pub(crate) mod calls;
 #[cfg(test)]
 mod chance;
@@ -10,7 +11,9 @@ pub(crate) mod context;
 pub(crate) mod errands;
 pub(crate) mod help;
 pub(crate) mod instance;
+pub(crate) mod lent;
 pub(crate) mod listening;
+pub(crate) mod outcome;
 pub(crate) mod slowlog;
 pub(crate) mod spec;
 pub(crate) mod strangers;
@@ -20,3 +23,4 @@ pub(crate) mod tasks;
 pub(crate) mod testing;
 pub(crate) mod times;
 pub(crate) mod transaction;
+pub(crate) mod weight;

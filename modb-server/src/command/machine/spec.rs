@@ -5,6 +5,7 @@
 
 use modb_net::resp::Args;
 
+use super::weight::Weigh;
 use crate::command::{CommandError, Ctx, Reply};
 
 /// Executes a command. The number of arguments fits its arity, and the stripes of its keys are held.
@@ -53,6 +54,9 @@ impl Flags {
     pub const ALL_KEYS: Self = Self(1 << 16);
     /// Its key is kept in several records, so that even one key is read under its stripe. Not shown.
     pub const MANY_RECORDS: Self = Self(1 << 17);
+
+    /// It may take long, and is weighed before it runs. Not shown.
+    pub const WEIGHED: Self = Self(1 << 18);
 
     /// Executed at once also after `MULTI`. Not shown.
     pub const AT_ONCE: Self = Self(1 << 29);
@@ -204,6 +208,8 @@ pub struct Spec {
     pub name: &'static str,
     /// The function.
     pub run: Run,
+    /// What it takes beside what its words do, if that may be much.
+    pub(crate) weigh: Option<Weigh>,
     /// The number of arguments with the name; negative: at least so many.
     pub arity: i32,
     /// Properties.
@@ -234,6 +240,7 @@ impl Spec {
         Self {
             name,
             run,
+            weigh: None,
             arity,
             flags: Flags::NONE,
             keys: &[],
@@ -256,6 +263,17 @@ impl Spec {
             at += 1;
         }
         self
+    }
+
+    /// It may have many words.
+    pub const fn weighed(self) -> Self {
+        self.flags(&[Flags::WEIGHED])
+    }
+
+    /// It may take long, of which this tells.
+    pub(crate) const fn weighs(mut self, weigh: Weigh) -> Self {
+        self.weigh = Some(weigh);
+        self.weighed()
     }
 
     /// With these keys.

@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use modb_net::resp::{Decoded, Encoder, Limits, ReplyDecoder, RequestDecoder, Value};
 
-use crate::command::{Client, Env, Host, Instance, NoNetwork, Scratch, TABLE, execute_sleeping, resolve};
+use super::weight;
+use crate::command::{
+    Client, Env, Flags, Host, Instance, NoNetwork, Scratch, TABLE, execute_sleeping, resolve,
+};
 use crate::config::Settings;
-use crate::data::{Data, Parker, Tally, Wake};
+use crate::data::{Data, Need, Parker, Tally, Tx, Wake};
 use crate::store::{EngineKind, OpenOptions, Store, open};
 
 /// A database in memory with one client, and a clock that stands still unless moved.
@@ -88,6 +91,22 @@ impl Bench {
             return Value::Null;
         }
         ReplyDecoder::default().decode(&mut &out[..]).unwrap().unwrap()
+    }
+
+    /// Whether an inline command would be left to a thread by whoever serves others. Nothing is done.
+    pub(crate) fn is_long(&self, line: &str) -> bool {
+        let (mut decoder, input) = (RequestDecoder::new(), format!("{line}\r\n"));
+        let Ok(Decoded::Request { .. }) = decoder.decode(input.as_bytes(), &Limits::default()) else {
+            panic!("not a command: {line}");
+        };
+        let (client, args) = (self.client.borrow(), decoder.args(input.as_bytes()));
+        let spec = TABLE.resolve(args).unwrap().spec;
+        let (data, mut key) = (&self.instance.data, Vec::new());
+        let held = data.hold_sleeping(Need::everything());
+        let mut tx = Tx::new(data, &held, &self.tally, &mut key, self.now_ms.get());
+        spec.flags.has(Flags::WEIGHED)
+            && (weight::is_long_by_words(spec, args.len(), &self.instance)
+                || weight::long(&mut tx, &self.instance, &client, spec, args).is_some())
     }
 
     pub(crate) fn with_client<R>(&self, work: impl FnOnce(&mut Client) -> R) -> R {

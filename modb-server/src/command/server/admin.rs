@@ -9,6 +9,7 @@ use crate::command::language::error::err;
 use crate::command::language::parse::{Options, int, is, lossy};
 use crate::command::machine::help::{help_of, unreachable_parent};
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec};
+use crate::command::machine::weight::{Scale, Weight, option};
 use crate::command::{CommandError, Ctx, Reply, in_thread};
 
 const ANY: &[Flags] = &[Flags::LOADING, Flags::STALE];
@@ -22,7 +23,7 @@ const USAGE_KEY: &[KeySpec] =
 pub(crate) static COMMANDS: [Spec; 7] = [
     Spec::new("server", "memory", unreachable_parent, -2).docs("", "4.0.0", "Depends on subcommand.", "What takes how much memory.")
         .with(&[
-            Spec::new("server", "usage", memory_usage, -3).flags(&[Flags::READONLY]).keys(USAGE_KEY)
+            Spec::new("server", "usage", memory_usage, -3).weighs(sampled).flags(&[Flags::READONLY]).keys(USAGE_KEY)
                 .docs("key [SAMPLES count]", "4.0.0", "O(N) with N samples", "Estimates the memory of a key.")
                 .differs("the bytes of its records, their keys and their places in the index; they may be on disk only"),
             Spec::new("server", "doctor", memory_doctor, 2).docs("", "4.0.0", "O(1)", "Says what is wrong with the memory.").differs("a fixed text"),
@@ -92,6 +93,17 @@ fn debug_help(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError>
 
 fn nothing(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Array(Vec::new()))
+}
+
+/// `MEMORY USAGE` reads as many pages as samples were asked for; 0 means all of them.
+fn sampled(scale: &mut Scale<'_, '_>, args: Args<'_>) -> Weight {
+    let samples = option(args, 3, "samples").and_then(|samples| int(samples).ok());
+    let all = scale.copied(&args[2]);
+    match samples {
+        None => Weight::default(),
+        Some(0) => all,
+        Some(samples) => Weight::of(all.nanos.min(samples.unsigned_abs().saturating_mul(1_000))),
+    }
 }
 
 fn memory_usage(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {

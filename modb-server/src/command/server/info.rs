@@ -166,6 +166,11 @@ fn stats(ctx: &Ctx<'_, '_>, text: &mut String) {
     line(text, "pubsub_patterns", exchange.count(Scope::Pattern));
     line(text, "pubsubshard_channels", exchange.count(Scope::Shard));
     line(text, "latest_fork_usec", 0);
+    line(text, "modb_longest_command_usec", format_args!("{:.0}", instance.longest_hold_us()));
+    let (running, queued) = instance.errands.computations();
+    line(text, "modb_long_commands", instance.long_commands.get());
+    line(text, "modb_long_commands_running", running);
+    line(text, "modb_long_commands_queued", queued);
     line(text, "total_error_replies", instance.sum(|tally| tally.errors.get()));
 }
 

@@ -8,6 +8,7 @@ use modb_net::resp::Args;
 use crate::command::language::packed::{Packed, Shape};
 use crate::command::language::walk::{self, Walk};
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key, keys};
+use crate::command::machine::weight::{ANSWERED, FIND_NS, SCANNED, WRITE_NS, numbered};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{DataError, Set, glob_matches};
 
@@ -23,41 +24,41 @@ const TOO_LARGE: &str = "a reply of more than 512 MiB is refused";
 
 #[rustfmt::skip]
 pub(super) static COMMANDS: [Spec; 17] = [
-    Spec::new("set", "sadd", sadd, -3).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::FAST]).keys(&[key(Access::Extend, 1)])
+    Spec::new("set", "sadd", sadd, -3).weighed().flags(&[Flags::WRITE, Flags::DENYOOM, Flags::FAST]).keys(&[key(Access::Extend, 1)])
         .docs("key member...", "1.0.0", "O(N) with N members", "Adds members to a set."),
-    Spec::new("set", "srem", srem, -3).flags(SHRINK).keys(&[key(Access::Shrink, 1)])
+    Spec::new("set", "srem", srem, -3).weighed().flags(SHRINK).keys(&[key(Access::Shrink, 1)])
         .docs("key member...", "1.0.0", "O(N) with N members", "Removes members from a set."),
     Spec::new("set", "smove", smove, 4).flags(SHRINK).keys(&[key(Access::Take, 1), key(Access::Extend, 2)])
         .docs("source destination member", "1.0.0", "O(1)", "Moves a member from one set to another."),
     Spec::new("set", "sismember", sismember, 3).flags(READ_FAST).keys(ONE_INSPECTED)
         .docs("key member", "1.0.0", "O(1)", "Says whether a set has a member."),
-    Spec::new("set", "smismember", smismember, -3).flags(READ_FAST).keys(ONE_READ)
+    Spec::new("set", "smismember", smismember, -3).weighed().flags(READ_FAST).keys(ONE_READ)
         .docs("key member...", "6.2.0", "O(N) with N members", "Says of each of some members whether a set has it."),
     Spec::new("set", "scard", scard, 2).flags(READ_FAST).keys(ONE_INSPECTED)
         .docs("key", "1.0.0", "O(1)", "Returns how many members a set has."),
-    Spec::new("set", "smembers", smembers, 2).flags(READ).keys(ONE_READ)
+    Spec::new("set", "smembers", smembers, 2).weighs(ANSWERED).flags(READ).keys(ONE_READ)
         .docs("key", "1.0.0", "O(N) with N members", "Returns all members of a set.").differs(TOO_LARGE),
-    Spec::new("set", "spop", chosen::spop, -2).flags(SHRINK).keys(&[key(Access::Take, 1)])
+    Spec::new("set", "spop", chosen::spop, -2).weighs(|scale, args| scale.counted(&args[1], args.get(2), WRITE_NS)).flags(SHRINK).keys(&[key(Access::Take, 1)])
         .docs("key [count]", "1.0.0", "O(N) with N members returned", "Removes and returns members chosen at random."),
-    Spec::new("set", "srandmember", chosen::srandmember, -2).flags(READ).keys(ONE_READ)
+    Spec::new("set", "srandmember", chosen::srandmember, -2).weighs(|scale, args| scale.counted(&args[1], args.get(2), FIND_NS)).flags(READ).keys(ONE_READ)
         .docs("key [count]", "1.0.0", "O(N) with N members returned", "Returns members chosen at random.").differs(TOO_LARGE),
-    Spec::new("set", "sscan", sscan, -3).flags(READ).keys(ONE_READ)
+    Spec::new("set", "sscan", sscan, -3).weighs(SCANNED).flags(READ).keys(ONE_READ)
         .docs("key cursor [MATCH pattern] [COUNT count]", "2.8.0", "O(1) per call, O(N) for a walk over N members",
             "Walks over the members of a set, some at each call. No member comes twice."),
-    Spec::new("set", "sinter", algebra::sinter, -2).flags(READ).keys(SEVERAL)
+    Spec::new("set", "sinter", algebra::sinter, -2).weighs(|scale, args| scale.met(args.iter().skip(1), FIND_NS)).flags(READ).keys(SEVERAL)
         .docs("key...", "1.0.0", "O(N*K) with N members in the smallest of K sets", "Returns the members of all of some sets.").differs(TOO_LARGE),
-    Spec::new("set", "sinterstore", algebra::sinterstore, -3).flags(GROW).keys(&[key(Access::Change, 1), keys(Access::Read, 2, 1)])
+    Spec::new("set", "sinterstore", algebra::sinterstore, -3).weighs(|scale, args| scale.met(args.iter().skip(2), WRITE_NS)).flags(GROW).keys(&[key(Access::Change, 1), keys(Access::Read, 2, 1)])
         .docs("destination key...", "1.0.0", "O(N*K) with N members in the smallest of K sets", "Stores the members of all of some sets."),
-    Spec::new("set", "sintercard", algebra::sintercard, -3).flags(&[Flags::READONLY, Flags::MANY_RECORDS, Flags::MOVABLEKEYS])
+    Spec::new("set", "sintercard", algebra::sintercard, -3).weighs(|scale, args| scale.met(numbered(args, 1), FIND_NS)).flags(&[Flags::READONLY, Flags::MANY_RECORDS, Flags::MOVABLEKEYS])
         .keys(&[KeySpec { access: Access::Read, find: Find::Counted { count: 1 } }])
         .docs("numkeys key... [LIMIT limit]", "7.0.0", "O(N*K) with N members in the smallest of K sets", "Counts the members of all of some sets."),
-    Spec::new("set", "sunion", algebra::sunion, -2).flags(READ).keys(SEVERAL)
+    Spec::new("set", "sunion", algebra::sunion, -2).weighs(|scale, args| scale.joined(args.iter().skip(1), FIND_NS)).flags(READ).keys(SEVERAL)
         .docs("key...", "1.0.0", "O(N) with N members in all", "Returns the members of any of some sets.").differs(TOO_LARGE),
-    Spec::new("set", "sunionstore", algebra::sunionstore, -3).flags(GROW).keys(OVERWRITTEN)
+    Spec::new("set", "sunionstore", algebra::sunionstore, -3).weighs(|scale, args| scale.joined(args.iter().skip(2), WRITE_NS)).flags(GROW).keys(OVERWRITTEN)
         .docs("destination key...", "1.0.0", "O(N) with N members in all", "Stores the members of any of some sets."),
-    Spec::new("set", "sdiff", algebra::sdiff, -2).flags(READ).keys(SEVERAL)
+    Spec::new("set", "sdiff", algebra::sdiff, -2).weighs(|scale, args| scale.joined(args.iter().skip(1).take(1), FIND_NS * args.len() as u64)).flags(READ).keys(SEVERAL)
         .docs("key...", "1.0.0", "O(N*K) with N members in the first of K sets", "Returns the members of a set that are in none of others.").differs(TOO_LARGE),
-    Spec::new("set", "sdiffstore", algebra::sdiffstore, -3).flags(GROW).keys(OVERWRITTEN)
+    Spec::new("set", "sdiffstore", algebra::sdiffstore, -3).weighs(|scale, args| scale.joined(args.iter().skip(2).take(1), WRITE_NS * args.len() as u64)).flags(GROW).keys(OVERWRITTEN)
         .docs("destination key...", "1.0.0", "O(N*K) with N members in the first of K sets", "Stores the members of a set that are in none of others."),
 ];
 

@@ -15,6 +15,7 @@ use crate::command::language::packed::TOO_LARGE;
 use crate::command::language::parse::{self, Options, double_or, is};
 use crate::command::language::reply::MAX_REPLY_BYTES;
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key};
+use crate::command::machine::weight::{FIND_NS, SCANNED, SORT_NS, WRITE_NS, numbered};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::SortedSet;
 
@@ -38,18 +39,18 @@ const STORED: &[KeySpec] =
 
 #[rustfmt::skip]
 pub(super) static COMMANDS: [Spec; 32] = [
-    Spec::new("sorted-set", "zadd", zadd, -4).flags(GROW_FAST).keys(&[key(Access::Update, 1)])
+    Spec::new("sorted-set", "zadd", zadd, -4).weighed().flags(GROW_FAST).keys(&[key(Access::Update, 1)])
         .docs("key [NX|XX] [GT|LT] [CH] [INCR] (score member)...", "1.2.0", "O(log(N)) for each member",
             "Adds members to a sorted set, or changes their scores."),
     Spec::new("sorted-set", "zincrby", zincrby, 4).flags(GROW_FAST).keys(&[key(Access::Update, 1)])
         .docs("key increment member", "1.2.0", "O(log(N))", "Adds to the score of a member."),
-    Spec::new("sorted-set", "zrem", zrem, -3).flags(WRITE_FAST).keys(SHRUNK)
+    Spec::new("sorted-set", "zrem", zrem, -3).weighed().flags(WRITE_FAST).keys(SHRUNK)
         .docs("key member...", "1.2.0", "O(M*log(N)) with M members", "Removes members from a sorted set."),
     Spec::new("sorted-set", "zcard", zcard, 2).flags(READ_FAST).keys(ONE_INSPECTED)
         .docs("key", "1.2.0", "O(1)", "Returns how many members a sorted set has."),
     Spec::new("sorted-set", "zscore", zscore, 3).flags(READ_FAST).keys(ONE_READ)
         .docs("key member", "1.2.0", "O(log(N))", "Returns the score of a member."),
-    Spec::new("sorted-set", "zmscore", zmscore, -3).flags(READ_FAST).keys(ONE_READ)
+    Spec::new("sorted-set", "zmscore", zmscore, -3).weighed().flags(READ_FAST).keys(ONE_READ)
         .docs("key member...", "6.2.0", "O(M*log(N)) with M members", "Returns the scores of members."),
     Spec::new("sorted-set", "zrank", zrank, -3).flags(READ_FAST).keys(ONE_READ)
         .docs("key member [WITHSCORE]", "2.0.0", "O(log(N))", "Returns how many members stand before a member."),
@@ -59,52 +60,52 @@ pub(super) static COMMANDS: [Spec; 32] = [
         .docs("key min max", "2.0.0", "O(log(N))", "Counts the members in a range of scores."),
     Spec::new("sorted-set", "zlexcount", ranges::zlexcount, 4).flags(READ_FAST).keys(ONE_READ)
         .docs("key min max", "2.8.9", "O(log(N))", "Counts the members in a range of members of one score."),
-    Spec::new("sorted-set", "zrange", ranges::zrange, -4).flags(READ).keys(ONE_READ)
+    Spec::new("sorted-set", "zrange", ranges::zrange, -4).weighs(ranges::weigh_zrange).flags(READ).keys(ONE_READ)
         .docs("key start stop [BYSCORE|BYLEX] [REV] [LIMIT offset count] [WITHSCORES]", "1.2.0", "O(log(N)+M) with M members returned",
             "Returns the members in a range of ranks, scores or members."),
-    Spec::new("sorted-set", "zrevrange", ranges::zrevrange, -4).flags(READ).keys(ONE_READ)
+    Spec::new("sorted-set", "zrevrange", ranges::zrevrange, -4).weighs(ranges::weigh_zrevrange).flags(READ).keys(ONE_READ)
         .docs("key start stop [WITHSCORES]", "1.2.0", "O(log(N)+M) with M members returned", "Returns the members in a range of ranks, counted from the end."),
-    Spec::new("sorted-set", "zrangebyscore", ranges::zrangebyscore, -4).flags(READ).keys(ONE_READ)
+    Spec::new("sorted-set", "zrangebyscore", ranges::zrangebyscore, -4).weighs(ranges::weigh_zrangebyscore).flags(READ).keys(ONE_READ)
         .docs("key min max [WITHSCORES] [LIMIT offset count]", "1.0.5", "O(log(N)+M) with M members returned", "Returns the members in a range of scores."),
-    Spec::new("sorted-set", "zrevrangebyscore", ranges::zrevrangebyscore, -4).flags(READ).keys(ONE_READ)
+    Spec::new("sorted-set", "zrevrangebyscore", ranges::zrevrangebyscore, -4).weighs(ranges::weigh_zrevrangebyscore).flags(READ).keys(ONE_READ)
         .docs("key max min [WITHSCORES] [LIMIT offset count]", "2.2.0", "O(log(N)+M) with M members returned", "Returns the members in a range of scores, the highest first."),
-    Spec::new("sorted-set", "zrangebylex", ranges::zrangebylex, -4).flags(READ).keys(ONE_READ)
+    Spec::new("sorted-set", "zrangebylex", ranges::zrangebylex, -4).weighs(ranges::weigh_zrangebylex).flags(READ).keys(ONE_READ)
         .docs("key min max [LIMIT offset count]", "2.8.9", "O(log(N)+M) with M members returned", "Returns the members in a range of members of one score."),
-    Spec::new("sorted-set", "zrevrangebylex", ranges::zrevrangebylex, -4).flags(READ).keys(ONE_READ)
+    Spec::new("sorted-set", "zrevrangebylex", ranges::zrevrangebylex, -4).weighs(ranges::weigh_zrevrangebylex).flags(READ).keys(ONE_READ)
         .docs("key max min [LIMIT offset count]", "2.8.9", "O(log(N)+M) with M members returned", "Returns the members in a range of members of one score, the last first."),
-    Spec::new("sorted-set", "zrangestore", ranges::zrangestore, -5).flags(GROW).keys(&[key(Access::Overwrite, 1), key(Access::Read, 2)])
+    Spec::new("sorted-set", "zrangestore", ranges::zrangestore, -5).weighs(ranges::weigh_zrangestore).flags(GROW).keys(&[key(Access::Overwrite, 1), key(Access::Read, 2)])
         .docs("dst src min max [BYSCORE|BYLEX] [REV] [LIMIT offset count]", "6.2.0", "O(log(N)+M) with M members stored", "Stores the members in a range as another sorted set."),
-    Spec::new("sorted-set", "zremrangebyrank", ranges::zremrangebyrank, 4).flags(WRITE).keys(SHRUNK)
+    Spec::new("sorted-set", "zremrangebyrank", ranges::zremrangebyrank, 4).weighs(|scale, args| scale.range(&args[1], &args[2], &args[3], FIND_NS)).flags(WRITE).keys(SHRUNK)
         .docs("key start stop", "2.0.0", "O(log(N)+M) with M members removed", "Removes the members in a range of ranks."),
-    Spec::new("sorted-set", "zremrangebyscore", ranges::zremrangebyscore, 4).flags(WRITE).keys(SHRUNK)
+    Spec::new("sorted-set", "zremrangebyscore", ranges::zremrangebyscore, 4).weighs(ranges::weigh_zremrangebyscore).flags(WRITE).keys(SHRUNK)
         .docs("key min max", "1.2.0", "O(log(N)+M) with M members removed", "Removes the members in a range of scores."),
-    Spec::new("sorted-set", "zremrangebylex", ranges::zremrangebylex, 4).flags(WRITE).keys(SHRUNK)
+    Spec::new("sorted-set", "zremrangebylex", ranges::zremrangebylex, 4).weighs(ranges::weigh_zremrangebylex).flags(WRITE).keys(SHRUNK)
         .docs("key min max", "2.8.9", "O(log(N)+M) with M members removed", "Removes the members in a range of members of one score."),
-    Spec::new("sorted-set", "zpopmin", taking::zpopmin, -2).flags(WRITE_FAST).keys(ONE_TAKEN)
+    Spec::new("sorted-set", "zpopmin", taking::zpopmin, -2).weighs(|scale, args| scale.counted(&args[1], args.get(2), WRITE_NS)).flags(WRITE_FAST).keys(ONE_TAKEN)
         .docs("key [count]", "5.0.0", "O(log(N)*M) with M members", "Removes and returns the members with the lowest scores."),
-    Spec::new("sorted-set", "zpopmax", taking::zpopmax, -2).flags(WRITE_FAST).keys(ONE_TAKEN)
+    Spec::new("sorted-set", "zpopmax", taking::zpopmax, -2).weighs(|scale, args| scale.counted(&args[1], args.get(2), WRITE_NS)).flags(WRITE_FAST).keys(ONE_TAKEN)
         .docs("key [count]", "5.0.0", "O(log(N)*M) with M members", "Removes and returns the members with the highest scores."),
-    Spec::new("sorted-set", "zmpop", taking::zmpop, -4).flags(&[Flags::WRITE, Flags::MOVABLEKEYS])
+    Spec::new("sorted-set", "zmpop", taking::zmpop, -4).weighs(|scale, args| scale.taken(args, 1, WRITE_NS)).flags(&[Flags::WRITE, Flags::MOVABLEKEYS])
         .keys(&[KeySpec { access: Access::Take, find: Find::Counted { count: 1 } }])
         .docs("numkeys key... MIN|MAX [COUNT count]", "7.0.0", "O(K)+O(M*log(N)) with K keys and M members", "Removes and returns members of the first of some sorted sets that is not empty."),
-    Spec::new("sorted-set", "zrandmember", taking::zrandmember, -2).flags(READ).keys(ONE_READ)
+    Spec::new("sorted-set", "zrandmember", taking::zrandmember, -2).weighs(|scale, args| scale.counted(&args[1], args.get(2), FIND_NS)).flags(READ).keys(ONE_READ)
         .docs("key [count [WITHSCORES]]", "6.2.0", "O(M*log(N)) with M members", "Returns members chosen at random.")
         .differs("a reply of more than 512 MiB is refused"),
-    Spec::new("sorted-set", "zscan", taking::zscan, -3).flags(READ).keys(ONE_READ)
+    Spec::new("sorted-set", "zscan", taking::zscan, -3).weighs(SCANNED).flags(READ).keys(ONE_READ)
         .docs("key cursor [MATCH pattern] [COUNT count]", "2.8.0", "O(1) per call, O(N) for a walk over N members", "Walks over the members of a sorted set, some at each call. No member comes twice."),
-    Spec::new("sorted-set", "zunion", algebra::zunion, -3).flags(&[Flags::READONLY, Flags::MANY_RECORDS, Flags::MOVABLEKEYS]).keys(COUNTED_READ)
+    Spec::new("sorted-set", "zunion", algebra::zunion, -3).weighs(|scale, args| scale.joined(numbered(args, 1), SORT_NS)).flags(&[Flags::READONLY, Flags::MANY_RECORDS, Flags::MOVABLEKEYS]).keys(COUNTED_READ)
         .docs("numkeys key... [WEIGHTS weight...] [AGGREGATE SUM|MIN|MAX] [WITHSCORES]", "6.2.0", "O(N)+O(M*log(M)) with N members in all and M in the result", "Returns the members of any of some sorted sets."),
-    Spec::new("sorted-set", "zinter", algebra::zinter, -3).flags(&[Flags::READONLY, Flags::MANY_RECORDS, Flags::MOVABLEKEYS]).keys(COUNTED_READ)
+    Spec::new("sorted-set", "zinter", algebra::zinter, -3).weighs(|scale, args| scale.met(numbered(args, 1), FIND_NS)).flags(&[Flags::READONLY, Flags::MANY_RECORDS, Flags::MOVABLEKEYS]).keys(COUNTED_READ)
         .docs("numkeys key... [WEIGHTS weight...] [AGGREGATE SUM|MIN|MAX] [WITHSCORES]", "6.2.0", "O(N*K)+O(M*log(M)) with N members in the smallest of K sets and M in the result", "Returns the members of all of some sorted sets."),
-    Spec::new("sorted-set", "zdiff", algebra::zdiff, -3).flags(&[Flags::READONLY, Flags::MANY_RECORDS, Flags::MOVABLEKEYS]).keys(COUNTED_READ)
+    Spec::new("sorted-set", "zdiff", algebra::zdiff, -3).weighs(|scale, args| scale.joined(numbered(args, 1), FIND_NS)).flags(&[Flags::READONLY, Flags::MANY_RECORDS, Flags::MOVABLEKEYS]).keys(COUNTED_READ)
         .docs("numkeys key... [WITHSCORES]", "6.2.0", "O(L+(N-K)*log(N)) with N members in all, L in the first and K in the result", "Returns the members of a sorted set that are in none of others."),
-    Spec::new("sorted-set", "zintercard", algebra::zintercard, -3).flags(&[Flags::READONLY, Flags::MANY_RECORDS, Flags::MOVABLEKEYS]).keys(COUNTED_READ)
+    Spec::new("sorted-set", "zintercard", algebra::zintercard, -3).weighs(|scale, args| scale.met(numbered(args, 1), FIND_NS)).flags(&[Flags::READONLY, Flags::MANY_RECORDS, Flags::MOVABLEKEYS]).keys(COUNTED_READ)
         .docs("numkeys key... [LIMIT limit]", "7.0.0", "O(N*K) with N members in the smallest of K sets", "Counts the members of all of some sorted sets."),
-    Spec::new("sorted-set", "zunionstore", algebra::zunionstore, -4).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::MOVABLEKEYS]).keys(STORED)
+    Spec::new("sorted-set", "zunionstore", algebra::zunionstore, -4).weighs(|scale, args| scale.joined(numbered(args, 2), WRITE_NS)).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::MOVABLEKEYS]).keys(STORED)
         .docs("destination numkeys key... [WEIGHTS weight...] [AGGREGATE SUM|MIN|MAX]", "2.0.0", "O(N)+O(M*log(M)) with N members in all and M in the result", "Stores the members of any of some sorted sets."),
-    Spec::new("sorted-set", "zinterstore", algebra::zinterstore, -4).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::MOVABLEKEYS]).keys(STORED)
+    Spec::new("sorted-set", "zinterstore", algebra::zinterstore, -4).weighs(|scale, args| scale.met(numbered(args, 2), WRITE_NS)).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::MOVABLEKEYS]).keys(STORED)
         .docs("destination numkeys key... [WEIGHTS weight...] [AGGREGATE SUM|MIN|MAX]", "2.0.0", "O(N*K)+O(M*log(M)) with N members in the smallest of K sets and M in the result", "Stores the members of all of some sorted sets."),
-    Spec::new("sorted-set", "zdiffstore", algebra::zdiffstore, -4).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::MOVABLEKEYS]).keys(STORED)
+    Spec::new("sorted-set", "zdiffstore", algebra::zdiffstore, -4).weighs(|scale, args| scale.joined(numbered(args, 2), FIND_NS)).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::MOVABLEKEYS]).keys(STORED)
         .docs("destination numkeys key...", "6.2.0", "O(L+(N-K)*log(N)) with N members in all, L in the first and K in the result", "Stores the members of a sorted set that are in none of others."),
 ];
 

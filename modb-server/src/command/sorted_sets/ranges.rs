@@ -3,7 +3,8 @@
 use modb_net::resp::Args;
 
 use super::{CommandError, Ctx, Options, Pairs, Reply, err, is, parse};
-use crate::data::{MemberPlace, ScoreBounds, ScoreEdge, SortedSet};
+use crate::command::machine::weight::{FEW, READ_NS, Scale, WRITE_NS, Weight, part};
+use crate::data::{MemberPlace, ScoreBounds, ScoreEdge, SortedSet, Tx};
 
 /// What the ends of a range are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,29 +39,35 @@ enum Ends<'a> {
 }
 
 const FROM_KEY: Form = Form { key: 1, by: None, reverse: None, scores: true };
+const RANKS_REVERSED: Form = Form { by: Some(By::Rank), reverse: Some(true), ..FROM_KEY };
+const SCORES: Form = Form { by: Some(By::Score), reverse: Some(false), ..FROM_KEY };
+const SCORES_REVERSED: Form = Form { reverse: Some(true), ..SCORES };
+const MEMBERS: Form = Form { by: Some(By::Member), reverse: Some(false), ..FROM_KEY };
+const MEMBERS_REVERSED: Form = Form { reverse: Some(true), ..MEMBERS };
+const STORED: Form = Form { key: 2, scores: false, ..FROM_KEY };
 
 pub(super) fn zrange(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     show(ctx, args, FROM_KEY)
 }
 
 pub(super) fn zrevrange(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    show(ctx, args, Form { by: Some(By::Rank), reverse: Some(true), ..FROM_KEY })
+    show(ctx, args, RANKS_REVERSED)
 }
 
 pub(super) fn zrangebyscore(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    show(ctx, args, Form { by: Some(By::Score), reverse: Some(false), ..FROM_KEY })
+    show(ctx, args, SCORES)
 }
 
 pub(super) fn zrevrangebyscore(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    show(ctx, args, Form { by: Some(By::Score), reverse: Some(true), ..FROM_KEY })
+    show(ctx, args, SCORES_REVERSED)
 }
 
 pub(super) fn zrangebylex(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    show(ctx, args, Form { by: Some(By::Member), reverse: Some(false), ..FROM_KEY })
+    show(ctx, args, MEMBERS)
 }
 
 pub(super) fn zrevrangebylex(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    show(ctx, args, Form { by: Some(By::Member), reverse: Some(true), ..FROM_KEY })
+    show(ctx, args, MEMBERS_REVERSED)
 }
 
 fn show(ctx: &mut Ctx<'_, '_>, args: Args<'_>, form: Form) -> Result<Reply, CommandError> {
@@ -68,7 +75,7 @@ fn show(ctx: &mut Ctx<'_, '_>, args: Args<'_>, form: Form) -> Result<Reply, Comm
     let db = ctx.db();
     let mut pairs = Pairs::new(ctx, asked.scores);
     if let Some(mut set) = SortedSet::find(ctx.tx, db, &args[form.key])? {
-        let (first, count) = select(ctx, &mut set, &asked)?;
+        let (first, count) = select(ctx.tx, &mut set, &asked)?;
         pairs.check_room(count)?;
         set.for_each(ctx.tx, first, count, asked.reverse, |score, member| pairs.push(score, member))?;
     }
@@ -76,11 +83,11 @@ fn show(ctx: &mut Ctx<'_, '_>, args: Args<'_>, form: Form) -> Result<Reply, Comm
 }
 
 pub(super) fn zrangestore(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    let asked = parse_range(args, Form { key: 2, scores: false, ..FROM_KEY })?;
+    let asked = parse_range(args, STORED)?;
     let db = ctx.db();
     let mut found = Vec::new();
     if let Some(mut set) = SortedSet::find(ctx.tx, db, &args[2])? {
-        let (first, count) = select(ctx, &mut set, &asked)?;
+        let (first, count) = select(ctx.tx, &mut set, &asked)?;
         set.for_each(ctx.tx, first, count, asked.reverse, |score, member| found.push((score, member)))?;
     }
     store(ctx, &args[1], found)
@@ -156,19 +163,71 @@ fn remove(ctx: &mut Ctx<'_, '_>, key: &[u8], ends: Ends<'_>) -> Result<Reply, Co
     Ok(Reply::Int((to - from) as i64))
 }
 
+/// What showing a range takes: the members in it are counted, where there are many to choose from.
+fn weigh(scale: &mut Scale<'_, '_>, args: Args<'_>, form: Form, nanos: u64) -> Weight {
+    let (extent, database) = (scale.extent(&args[form.key]), scale.database);
+    let Ok(asked) = parse_range(args, form) else { return Weight::default() };
+    if extent.elements <= FEW {
+        return Weight::each(extent.elements, nanos);
+    }
+    let Ok(Some(mut set)) = SortedSet::find(scale.tx, database, &args[form.key]) else {
+        return Weight::default();
+    };
+    let Ok((_, count)) = select(scale.tx, &mut set, &asked) else { return Weight::default() };
+    part(extent, count, nanos)
+}
+
+/// What removing a range takes.
+fn weigh_removal(scale: &mut Scale<'_, '_>, args: Args<'_>, by: By) -> Weight {
+    let form = Form { by: Some(by), reverse: Some(false), ..FROM_KEY };
+    Weight { reply_bytes: 0, ..weigh(scale, args, form, WRITE_NS) }
+}
+
+pub(super) fn weigh_zrange(scale: &mut Scale<'_, '_>, args: Args<'_>) -> Weight {
+    weigh(scale, args, FROM_KEY, READ_NS)
+}
+
+pub(super) fn weigh_zrevrange(scale: &mut Scale<'_, '_>, args: Args<'_>) -> Weight {
+    weigh(scale, args, RANKS_REVERSED, READ_NS)
+}
+
+pub(super) fn weigh_zrangebyscore(scale: &mut Scale<'_, '_>, args: Args<'_>) -> Weight {
+    weigh(scale, args, SCORES, READ_NS)
+}
+
+pub(super) fn weigh_zrevrangebyscore(scale: &mut Scale<'_, '_>, args: Args<'_>) -> Weight {
+    weigh(scale, args, SCORES_REVERSED, READ_NS)
+}
+
+pub(super) fn weigh_zrangebylex(scale: &mut Scale<'_, '_>, args: Args<'_>) -> Weight {
+    weigh(scale, args, MEMBERS, READ_NS)
+}
+
+pub(super) fn weigh_zrevrangebylex(scale: &mut Scale<'_, '_>, args: Args<'_>) -> Weight {
+    weigh(scale, args, MEMBERS_REVERSED, READ_NS)
+}
+
+pub(super) fn weigh_zrangestore(scale: &mut Scale<'_, '_>, args: Args<'_>) -> Weight {
+    Weight { reply_bytes: 0, ..weigh(scale, args, STORED, WRITE_NS) }
+}
+
+pub(super) fn weigh_zremrangebyscore(scale: &mut Scale<'_, '_>, args: Args<'_>) -> Weight {
+    weigh_removal(scale, args, By::Score)
+}
+
+pub(super) fn weigh_zremrangebylex(scale: &mut Scale<'_, '_>, args: Args<'_>) -> Weight {
+    weigh_removal(scale, args, By::Member)
+}
+
 /// The first rank to show, and how many members from there on; in reverse the first is the highest.
-fn select(
-    ctx: &mut Ctx<'_, '_>,
-    set: &mut SortedSet<'_>,
-    asked: &Asked<'_>,
-) -> Result<(u64, u64), CommandError> {
+fn select(tx: &mut Tx<'_>, set: &mut SortedSet<'_>, asked: &Asked<'_>) -> Result<(u64, u64), CommandError> {
     let (from, to) = match asked.ends {
         Ends::Ranks(from, to) if asked.reverse => {
             let (from, to) = parse::within(from, to, set.len());
             (set.len() - to, set.len() - from)
         }
         Ends::Ranks(from, to) => parse::within(from, to, set.len()),
-        Ends::Bounds(bounds) => set.ranks(ctx.tx, bounds)?,
+        Ends::Bounds(bounds) => set.ranks(tx, bounds)?,
     };
     if matches!(asked.ends, Ends::Ranks(..)) {
         return Ok((if asked.reverse { to.saturating_sub(1) } else { from }, to - from));

@@ -5,6 +5,7 @@ use modb_net::resp::Args;
 
 use crate::command::language::error::err;
 use crate::command::language::parse::{Options, int, is};
+use crate::command::machine::weight::{Scale, Weight};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{DataError, MAX_VALUE_BYTES, ensure_memory};
 
@@ -12,6 +13,12 @@ use crate::data::{DataError, MAX_VALUE_BYTES, ensure_memory};
 struct Match {
     a: (usize, usize),
     b: (usize, usize),
+}
+
+/// The whole table is filled in.
+pub(super) fn weigh(scale: &mut Scale<'_, '_>, args: Args<'_>) -> Weight {
+    let (a, b) = (scale.extent(&args[1]).bytes, scale.extent(&args[2]).bytes);
+    Weight::of(a.saturating_mul(b).saturating_mul(2))
 }
 
 pub(crate) fn lcs(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {

@@ -12,6 +12,7 @@ use crate::command::language::error::err;
 use crate::command::language::parse::{Options, int, int_or, is};
 use crate::command::language::reply::MAX_REPLY_BYTES;
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key, keys};
+use crate::command::machine::weight::COPIED;
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{DataError, Form, Head, MAX_VALUE_BYTES, ensure_memory};
 
@@ -41,14 +42,14 @@ pub(super) static COMMANDS: [Spec; 17] = [
     Spec::new("string", "getex", getex, -2).flags(WRITE_FAST).keys(&[key(Access::Update, 1)])
         .docs("key [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|PERSIST]",
             "6.2.0", "O(1)", "Returns the string at a key and changes when it expires."),
-    Spec::new("string", "mget", mget, -2).flags(READ_FAST).keys(&[keys(Access::Read, 1, 1)])
+    Spec::new("string", "mget", mget, -2).weighed().flags(READ_FAST).keys(&[keys(Access::Read, 1, 1)])
         .docs("key...", "1.0.0", "O(N) with N keys", "Returns the strings at several keys.")
         .differs("a reply of more than 512 MiB is refused"),
-    Spec::new("string", "mset", mset, -3).flags(GROW).keys(&[keys(Access::Overwrite, 1, 2)])
+    Spec::new("string", "mset", mset, -3).weighed().flags(GROW).keys(&[keys(Access::Overwrite, 1, 2)])
         .docs("(key value)...", "1.0.1", "O(N) with N keys", "Sets several keys at once."),
-    Spec::new("string", "msetnx", msetnx, -3).flags(GROW).keys(&[keys(Access::Insert, 1, 2)])
+    Spec::new("string", "msetnx", msetnx, -3).weighed().flags(GROW).keys(&[keys(Access::Insert, 1, 2)])
         .docs("(key value)...", "1.0.1", "O(N) with N keys", "Sets several keys at once, if none of them exists."),
-    Spec::new("string", "append", append, 3).flags(GROW_FAST).keys(&[key(Access::Extend, 1)])
+    Spec::new("string", "append", append, 3).weighs(COPIED).flags(GROW_FAST).keys(&[key(Access::Extend, 1)])
         .docs("key value", "2.0.0", "O(N) with the length of the string", "Adds to the end of a string."),
     Spec::new("string", "strlen", strlen, 2).flags(READ_FAST).keys(&[key(Access::Inspect, 1)])
         .docs("key", "2.2.0", "O(1)", "Returns the length of a string."),
@@ -56,9 +57,9 @@ pub(super) static COMMANDS: [Spec; 17] = [
         .docs("key start end", "2.4.0", "O(N) with the length of the reply", "Returns a part of a string."),
     Spec::new("string", "substr", getrange, 4).flags(READ).keys(&[key(Access::Read, 1)])
         .docs("key start end", "1.0.0", "O(N) with the length of the reply", "Returns a part of a string (an older name of GETRANGE)."),
-    Spec::new("string", "setrange", setrange, 4).flags(GROW).keys(&[key(Access::Change, 1)])
+    Spec::new("string", "setrange", setrange, 4).weighs(COPIED).flags(GROW).keys(&[key(Access::Change, 1)])
         .docs("key offset value", "2.2.0", "O(N) with the length of the string", "Overwrites a part of a string."),
-    Spec::new("string", "lcs", lcs::lcs, -3).flags(READ).keys(&[KeySpec {
+    Spec::new("string", "lcs", lcs::lcs, -3).weighs(lcs::weigh).flags(READ).keys(&[KeySpec {
         access: Access::Read, find: Find::Range { first: 1, last: 2, step: 1 } }])
         .docs("key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]", "7.0.0", "O(N*M) with the lengths of both strings",
             "Finds the longest common subsequence of two strings."),

@@ -9,12 +9,14 @@ use std::collections::BTreeMap;
 use modb_net::resp::{Args, Protocol};
 
 use crate::command::language::error::{CommandError, err};
+use crate::command::language::parse;
 use crate::command::language::reply::{MAX_REPLY_BYTES, Reply};
 use crate::command::machine::client::Client;
 use crate::command::machine::context::Ctx;
 use crate::command::machine::spec::Flags;
 use crate::command::machine::table::Resolved;
 use crate::command::machine::transaction::Queue;
+use crate::command::machine::weight::{Scale, Weight};
 use crate::data::DataError;
 
 /// What a transaction is answered with that was not executed, before the reason.
@@ -45,6 +47,24 @@ pub(super) fn exec(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandE
     queue.note_done(done);
     ctx.client.put_back(queue);
     Ok(Reply::Array(replies?))
+}
+
+/// What all commands take together.
+pub(super) fn weigh(scale: &mut Scale<'_, '_>, _: Args<'_>) -> Weight {
+    let client = scale.client;
+    let Some(transaction) = client.transaction() else { return Weight::default() };
+    let mut sum = Weight::default();
+    // Nothing fails.
+    let Ok(()) = transaction.queue.for_each(|_, resolved, args| {
+        if resolved.spec.name == "select"
+            && let Ok(database) = parse::database(&args[1], scale.tx.data().databases())
+        {
+            scale.database = database;
+        }
+        sum = sum.and(scale.weigh(resolved.spec, args));
+        Ok::<(), std::convert::Infallible>(())
+    });
+    sum
 }
 
 /// Whether a watched key was changed, or has expired. Their stripes are held.

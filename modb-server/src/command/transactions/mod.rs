@@ -21,13 +21,13 @@ const EXEC: &[Flags] = &[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE, Flags::A
 pub(super) static COMMANDS: [Spec; 5] = [
     Spec::new("transactions", "multi", multi, 1).flags(ANY)
         .docs("", "1.2.0", "O(1)", "Begins a transaction: commands are queued from now on."),
-    Spec::new("transactions", "exec", exec::exec, 1).flags(EXEC)
+    Spec::new("transactions", "exec", exec::exec, 1).weighs(exec::weigh).flags(EXEC)
         .docs("", "1.2.0", "Depends on commands in the transaction.", "Executes what was queued, all of it as one.")
         .differs("a command that fails leaves nothing, though it may have written before; the replies are at most 512 MiB; \
             `CLIENT REPLY` and `DEBUG HOLD` are refused inside `MULTI`; the slow log has the whole as one"),
     Spec::new("transactions", "discard", discard, 1).flags(ANY)
         .docs("", "2.0.0", "O(N) with N queued commands", "Forgets what was queued."),
-    Spec::new("transactions", "watch", watch, -2).flags(ANY).keys(&[keys(Access::Inspect, 1, 1)])
+    Spec::new("transactions", "watch", watch, -2).weighed().flags(ANY).keys(&[keys(Access::Inspect, 1, 1)])
         .docs("key...", "2.2.0", "O(N) with N keys", "Has EXEC execute nothing if one of the keys is changed before."),
     Spec::new("transactions", "unwatch", unwatch, 1).flags(&[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE, Flags::FAST, Flags::ALLOW_BUSY])
         .docs("", "2.2.0", "O(N) with N watched keys", "Watches no key any more."),

@@ -14,19 +14,20 @@ use crate::command::language::until::{What, timeout_in_seconds};
 use crate::command::lists::{end_named, move_element, take};
 use crate::command::machine::context::Ctx;
 use crate::command::machine::spec::{Access, KeySpec, Spec, key};
+use crate::command::machine::weight::READ_NS;
 use crate::data::{End, Kind, List, Tx};
 
 const MOVED: &[KeySpec] = &[key(Access::Take, 1), key(Access::Extend, 2)];
 
 #[rustfmt::skip]
 pub(in crate::command) static COMMANDS: [Spec; 5] = [
-    Spec::new("list", "blpop", blpop, -3).flags(WAITS).keys(ALL_BUT_LAST)
+    Spec::new("list", "blpop", blpop, -3).weighed().flags(WAITS).keys(ALL_BUT_LAST)
         .docs("key... timeout", "2.0.0", "O(N) with N keys", "Removes and returns the element at the left end of the first of some lists that has one; waits for it.")
         .differs(PASSES),
-    Spec::new("list", "brpop", brpop, -3).flags(WAITS).keys(ALL_BUT_LAST)
+    Spec::new("list", "brpop", brpop, -3).weighed().flags(WAITS).keys(ALL_BUT_LAST)
         .docs("key... timeout", "2.0.0", "O(N) with N keys", "Removes and returns the element at the right end of the first of some lists that has one; waits for it.")
         .differs(PASSES),
-    Spec::new("list", "blmpop", blmpop, -5).flags(WAITS_COUNTED).keys(COUNTED)
+    Spec::new("list", "blmpop", blmpop, -5).weighs(|scale, args| scale.taken(args, 2, READ_NS)).flags(WAITS_COUNTED).keys(COUNTED)
         .docs("timeout numkeys key... LEFT|RIGHT [COUNT count]", "7.0.0", "O(N+M) with N keys and M elements", "Removes and returns elements of the first of some lists that has any; waits for them.")
         .differs(PASSES),
     Spec::new("list", "blmove", blmove, 6).flags(WAITS_AND_GROWS).keys(MOVED)

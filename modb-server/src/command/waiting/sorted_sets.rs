@@ -12,18 +12,19 @@ use crate::command::language::reply::Reply;
 use crate::command::language::until::{What, timeout_in_seconds};
 use crate::command::machine::context::Ctx;
 use crate::command::machine::spec::Spec;
+use crate::command::machine::weight::WRITE_NS;
 use crate::command::sorted_sets::{is_highest, take};
 use crate::data::{Kind, SortedSet, Tx};
 
 #[rustfmt::skip]
 pub(in crate::command) static COMMANDS: [Spec; 3] = [
-    Spec::new("sorted-set", "bzpopmin", bzpopmin, -3).flags(WAITS_FAST).keys(ALL_BUT_LAST)
+    Spec::new("sorted-set", "bzpopmin", bzpopmin, -3).weighed().flags(WAITS_FAST).keys(ALL_BUT_LAST)
         .docs("key... timeout", "5.0.0", "O(log(N))", "Removes and returns the member with the lowest score of the first of some sorted sets that has one; waits for it.")
         .differs(PASSES),
-    Spec::new("sorted-set", "bzpopmax", bzpopmax, -3).flags(WAITS_FAST).keys(ALL_BUT_LAST)
+    Spec::new("sorted-set", "bzpopmax", bzpopmax, -3).weighed().flags(WAITS_FAST).keys(ALL_BUT_LAST)
         .docs("key... timeout", "5.0.0", "O(log(N))", "Removes and returns the member with the highest score of the first of some sorted sets that has one; waits for it.")
         .differs(PASSES),
-    Spec::new("sorted-set", "bzmpop", bzmpop, -5).flags(WAITS_COUNTED).keys(COUNTED)
+    Spec::new("sorted-set", "bzmpop", bzmpop, -5).weighs(|scale, args| scale.taken(args, 2, WRITE_NS)).flags(WAITS_COUNTED).keys(COUNTED)
         .docs("timeout numkeys key... MIN|MAX [COUNT count]", "7.0.0", "O(K)+O(M*log(N)) with K keys and M members", "Removes and returns members of the first of some sorted sets that has any; waits for them.")
         .differs(PASSES),
 ];

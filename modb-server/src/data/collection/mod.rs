@@ -27,7 +27,7 @@ pub use self::compact::Compact;
 pub use self::hash::Hash;
 pub use self::list::{End, List};
 pub use self::map::Map;
-pub use self::payload::{has_only_integers, is_big};
+pub use self::payload::{Extent, has_only_integers, is_big};
 pub use self::set::Set;
 pub use self::sorted_set::{Place, ScoreBounds, ScoreEdge, SortedSet};
 

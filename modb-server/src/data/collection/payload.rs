@@ -111,6 +111,43 @@ pub(in crate::data) fn number_in(kind: Kind, mut payload: &[u8]) -> Option<(Coll
     Some((CollectionId(payload.try_get_u64().ok()?), payload.try_get_u32().ok()?))
 }
 
+/// How much a key holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Elements; of a string none.
+    pub elements: u64,
+    /// Bytes, about.
+    pub bytes: u64,
+}
+
+/// What a page takes, about.
+const PAGE_BYTES: u64 = 1_024;
+
+impl Extent {
+    /// What the key of this record holds, by the record alone.
+    pub fn of(record: &Record) -> Self {
+        let bytes = record.payload.len() as u64;
+        if record.head.kind == Kind::String {
+            return Self { elements: 0, bytes };
+        }
+        let pages = number_in(record.head.kind, &record.payload).map_or(0, |(_, next)| u64::from(next));
+        let elements = Payload::decode(record.payload.clone()).map_or(0, |payload| payload.len);
+        Self { elements, bytes: bytes + pages * PAGE_BYTES }
+    }
+
+    /// The part of it that so many of its elements are.
+    #[must_use]
+    pub fn part(self, elements: u64) -> Self {
+        if elements >= self.elements {
+            return self;
+        }
+        Self {
+            elements,
+            bytes: (u128::from(self.bytes) * u128::from(elements) / u128::from(self.elements)) as u64,
+        }
+    }
+}
+
 /// Whether a record is that of a collection which Redis would no longer keep in its compact form.
 pub fn is_big(record: &Record) -> bool {
     record.head.kind != Kind::String && record.payload.first().is_some_and(|flags| flags & BIG != 0)

@@ -104,13 +104,15 @@ pub enum Access {
     Shared,
 }
 
-/// What was read without its stripe.
+/// What a view of the data could not go on without.
 #[derive(Clone, Copy, Debug)]
 pub enum Missed {
     /// The key of this hash, while a batch becomes visible in its stripe.
     One(u64),
     /// Keys whose names are not among the arguments, of which every stripe may be one's.
     All,
+    /// More time than whoever serves others may take.
+    Time,
 }
 
 /// The stripes that a command needs. Most need one, or none: that costs no memory.
@@ -405,6 +407,11 @@ impl Held<'_> {
         stripes.sort_unstable();
         stripes.dedup();
         Need::of(stripes.into(), self.need.access())
+    }
+
+    /// What is held, to be held again. This is given back.
+    pub(super) fn same(self) -> Need {
+        Need::of(self.need.to_list(), self.need.access())
     }
 
     /// What has to be held in order to have every stripe. This is given back.

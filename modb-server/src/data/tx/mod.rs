@@ -28,6 +28,10 @@ use super::layout::{self, CollectionId, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYT
 use super::{Committed, Data, DataError, Held, Missed, Tally, collection, ensure_memory};
 use crate::store::{Batch, Counter, Got, Write};
 
+/// So many pages of collections are read by one command of those who serve others, before it is left to a thread: some
+/// milliseconds' work.
+const MOST_PAGES: u32 = 4_096;
+
 /// One command's view of the data.
 pub struct Tx<'a> {
     data: &'a Data,
@@ -58,8 +62,10 @@ pub struct Tx<'a> {
     pub(super) ready: Option<Vec<Ready>>,
     /// Less is kept after it.
     frees: bool,
-    /// Whoever commits it may not sleep until the store has room.
+    /// Whoever commits it serves others: he may not sleep until the store has room, nor read pages without end.
     pub(super) at_once: bool,
+    /// Pages of collections that were read.
+    pages: u32,
 }
 
 impl<'a> Tx<'a> {
@@ -92,6 +98,7 @@ impl<'a> Tx<'a> {
             ready: None,
             frees: false,
             at_once: false,
+            pages: 0,
         }
     }
 
@@ -110,7 +117,8 @@ impl<'a> Tx<'a> {
         self.read = self.data.store.committed();
     }
 
-    /// For those who may not sleep: they have asked [`Store::crowded_until`](crate::store::Store::crowded_until) before.
+    /// For those who serve others: they have asked [`Store::crowded_until`](crate::store::Store::crowded_until) before, and leave what
+    /// takes long to a thread.
     pub fn at_once(self, at_once: bool) -> Self {
         Self { at_once, ..self }
     }
@@ -120,7 +128,8 @@ impl<'a> Tx<'a> {
         Self { waits: true, ..self }
     }
 
-    /// The stripe that was missed: drop this, hold it as well ([`Data::need_more`]) and do the same again.
+    /// What was missed: drop this, and do the same again with it: hold the stripe as well ([`Data::need_more`]), or leave it to
+    /// a thread.
     pub fn missed(&self) -> Option<Missed> {
         self.missed
     }
@@ -202,6 +211,16 @@ impl<'a> Tx<'a> {
         Err(DataError::Missed)
     }
 
+    /// Has read as many pages as whoever serves others may. One that serves who waits goes on: it cannot be run again.
+    #[cold]
+    fn tire(&mut self) -> Result<(), DataError> {
+        if self.ready.is_some() {
+            return Ok(());
+        }
+        self.missed = Some(Missed::Time);
+        Err(DataError::Missed)
+    }
+
     /// Meets a mark in a stripe that is not held.
     #[cold]
     fn miss(&mut self, hash: u64) -> Result<(), DataError> {
@@ -244,6 +263,10 @@ impl<'a> Tx<'a> {
     /// Reads a page of a collection.
     pub(super) fn read_page(&mut self, id: CollectionId, node: u32) -> Result<Got, DataError> {
         self.tally.pages.bump();
+        self.pages += 1;
+        if self.pages > MOST_PAGES && self.at_once {
+            self.tire()?;
+        }
         id.page_key(node, self.key_buf);
         self.get_record()
     }

@@ -1,0 +1,119 @@
+//! A request that was begun and waits: for what, and what it holds meanwhile.
+//!
+//! Invariant: dropped, it waits no longer: its place in the queues is free, what a thread has not begun for it is not done.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use super::errands::Done;
+use super::lent::Long;
+use super::table::Resolved;
+use crate::command::waiting::room::{Deadline, Waiting};
+use crate::data::Ticket;
+use crate::messages::Rooms;
+
+/// A request that was begun and waits.
+#[derive(Debug)]
+pub struct Begun(pub(crate) Box<Waits>);
+
+#[derive(Debug)]
+pub(crate) struct Waits {
+    pub(crate) resolved: Resolved,
+    pub(crate) on: On,
+    /// For what it tells others.
+    pub(crate) rooms: Rooms,
+}
+
+#[derive(Debug)]
+pub(crate) enum On {
+    /// Stripes that others hold.
+    Stripes(Ticket),
+    /// A thread that does what it has left.
+    Thread(Done),
+    /// A thread that executes all of it, since it takes long.
+    Long(Long),
+    /// What others bring, or time.
+    Others(Waiting),
+    /// Room for what it tells others: it has run, was undone, and runs again.
+    Rooms,
+}
+
+impl Begun {
+    /// The stripes that must be given back before it goes on, if it waits for stripes.
+    pub fn waits_for(&self) -> HashSet<u16> {
+        match &self.0.on {
+            On::Stripes(ticket) => ticket.waits_for(),
+            On::Thread(_) | On::Long(_) | On::Others(_) | On::Rooms => HashSet::new(),
+        }
+    }
+
+    pub(crate) fn new(resolved: Resolved, on: On, rooms: Rooms) -> Self {
+        Self(Box::new(Waits { resolved, on, rooms }))
+    }
+
+    /// One that waits for what others bring.
+    pub(crate) fn waiting(resolved: Resolved, waiting: Waiting) -> Self {
+        Self::new(resolved, On::Others(waiting), Rooms::default())
+    }
+
+    /// One that takes long.
+    pub(crate) fn long(resolved: Resolved, long: Long) -> Self {
+        Self::new(resolved, On::Long(long), Rooms::default())
+    }
+
+    /// The command.
+    pub fn resolved(&self) -> Resolved {
+        self.0.resolved
+    }
+
+    /// Whether the command has run, but for its reply.
+    pub fn has_run(&self) -> bool {
+        !matches!(self.0.on, On::Stripes(_))
+    }
+
+    /// Whether it waits for what may never come.
+    pub fn waits_for_others(&self) -> bool {
+        matches!(self.0.on, On::Others(_))
+    }
+
+    /// Whether it takes long.
+    pub fn is_long(&self) -> bool {
+        matches!(self.0.on, On::Long(_))
+    }
+
+    /// How far it is, if it takes long.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(crate) fn into_long(self) -> Result<Long, Self> {
+        match self.0.on {
+            On::Long(long) => Ok(long),
+            _ => Err(self),
+        }
+    }
+
+    /// What others bring, or time, if it waits for that.
+    pub(crate) fn into_waiting(self) -> Option<Waiting> {
+        match self.0.on {
+            On::Others(waiting) => Some(waiting),
+            On::Stripes(_) | On::Thread(_) | On::Long(_) | On::Rooms => None,
+        }
+    }
+
+    /// When its time is over, if it ever is, and what to tell then.
+    pub fn deadline(&self) -> Option<(Instant, Deadline)> {
+        match &self.0.on {
+            On::Others(waiting) => waiting.deadline(),
+            On::Stripes(_) | On::Thread(_) | On::Long(_) | On::Rooms => None,
+        }
+    }
+
+    /// What it holds, beside what everything takes that waits.
+    pub fn bytes(&self) -> usize {
+        match &self.0.on {
+            On::Others(waiting) => waiting.bytes(),
+            On::Long(long) => long.bytes(),
+            On::Stripes(_) | On::Thread(_) | On::Rooms => 0,
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Commands that take long: whoever shares their worker is served meanwhile, and they themselves are executed as any other.
+//!
+//! With `long-command-us 0` whatever may take long is left to the threads, however little it is here; what holds a thread up is a
+//! key that is held. So nothing here is measured, but for the scenario that is.
+
+use std::thread;
+use std::time::Duration;
+
+use modb_tests::peer::encode;
+use modb_tests::{Launch, Peer, Platform, Reply, Server, wait};
+
+/// A server with one thread for what may take long, to which all of that is left.
+fn start(platform: &Platform, workers: usize) -> Server {
+    Launch::new(platform)
+        .with("--workers", &workers.to_string())
+        .with("--long-command-us", "0")
+        .with("--long-command-threads", "1")
+        .with("--enable-debug-command", "local")
+        .start()
+}
+
+fn running_and_queued(server: &Server) -> (u64, u64) {
+    let number = |field| server.info(field).parse().expect("a number");
+    (number("modb_long_commands_running"), number("modb_long_commands_queued"))
+}
+
+fn long_commands(server: &Server) -> u64 {
+    server.info("modb_long_commands").parse().expect("a number")
+}
+
+/// Sends a command that is left to a thread, and waits until so many are there or wait for it.
+fn send_long(server: &Server, peer: &mut Peer, bytes: &[u8], queued: u64) {
+    peer.send(bytes);
+    wait::until("it waits for a thread", || (running_and_queued(server) == (1, queued)).then_some(()));
+}
+
+fn wire(lines: &[&str]) -> Vec<u8> {
+    lines.iter().flat_map(|line| encode(line.split_whitespace())).collect()
+}
+
+fn list(items: &[&str]) -> Reply {
+    Reply::Array(items.iter().map(Reply::bulk).collect())
+}
+
+/// Has `meanwhile` run while the key is held; again, and longer, if the machine was too slow for it.
+fn while_held(server: &Server, key: &str, mut meanwhile: impl FnMut()) {
+    for hold_ms in [1_000, 4_000, 16_000, 64_000] {
+        let mut holder = server.peer();
+        holder.send(&encode(["DEBUG", "HOLD", key, &hold_ms.to_string()]));
+        wait::until("the key is held", || {
+            let mut peer = server.peer();
+            peer.send(&encode(["PERSIST", key]));
+            let waits = !peer.is_answered_within(Duration::from_millis(100));
+            peer.reset();
+            waits.then_some(())
+        });
+        meanwhile();
+        let was_held = !holder.is_answered_within(Duration::from_millis(1));
+        assert_eq!(holder.reply(), Reply::ok());
+        if was_held {
+            return;
+        }
+    }
+    panic!("the machine is too slow");
+}
+
+/// What a thread executes keeps nobody of its worker waiting, nor do those that wait for that thread; each connection is answered in
+/// the order of its requests, all of them in the order in which they came, and what is gone before its turn is not executed.
+pub(crate) fn others_of_its_worker_are_served_while_one_works_long(platform: &Platform) {
+    for workers in [1, 2] {
+        let server = start(platform, workers);
+        assert_eq!(server.peer().ask("RPUSH held a b"), Reply::Int(2));
+        let mut waiting: Vec<Peer> = Vec::new();
+        while_held(&server, "held", || {
+            let mut other = server.peer();
+            other.send(&wire(&["SET gone 1", "SET killed 1", "SET plain v", "DEL order", "RPUSH order a"]));
+            other.replies(5);
+            waiting = (0..4).map(|_| server.peer()).collect();
+            // It has the thread, and waits for the key.
+            let lines = ["LRANGE held 0 -1", "GET plain", "LRANGE order 0 -1"];
+            send_long(&server, &mut waiting[0], &wire(&lines), 0);
+            send_long(&server, &mut waiting[1], &wire(&["LPOP order 1", "GET plain"]), 1);
+            send_long(&server, &mut waiting[2], &wire(&["LREM order 0 a", "GET plain"]), 2);
+            waiting[2].finish_sending();
+            send_long(&server, &mut waiting[3], &wire(&["DEL killed"]), 3);
+            let mut gone = server.peer();
+            send_long(&server, &mut gone, &wire(&["DEL gone"]), 4);
+            gone.reset();
+            for _ in 0..100 {
+                assert_eq!(other.ask("PING"), Reply::Simple(b"PONG".to_vec()));
+                assert_eq!(other.ask("SET other 1"), Reply::ok());
+                // Nobody holds the key that the next ones wait for a thread with.
+                assert_eq!(other.ask("TYPE order"), Reply::Simple(b"list".to_vec()));
+                assert_eq!(other.ask("LSET order 0 a"), Reply::ok());
+            }
+            let address = waiting[3].stream().local_addr().expect("an address").to_string();
+            assert_eq!(other.call(["CLIENT", "KILL", "ADDR", &address]), Reply::Int(1));
+            assert_eq!(waiting[3].read_to_close(), b"");
+        });
+        let [first, second, third, _] = &mut waiting[..] else { unreachable!() };
+        assert_eq!(first.replies(2), [list(&["a", "b"]), Reply::bulk("v")]);
+        assert_eq!(second.replies(2), [list(&["a"]), Reply::bulk("v")]);
+        assert_eq!(third.replies(2), [Reply::Int(0), Reply::bulk("v")], "it came later");
+        assert_eq!(third.read_to_close(), b"");
+        assert_eq!(first.reply(), list(&[]), "what is behind it in its connection waited for it");
+        wait::until("all is done", || (running_and_queued(&server) == (0, 0)).then_some(()));
+        assert_eq!(server.peer().ask("EXISTS gone killed"), Reply::Int(2));
+    }
+}
+
+/// What a command changes of its client, and what it waits for, is the same from a thread.
+pub(crate) fn what_is_executed_by_a_thread_is_executed_as_any_other(platform: &Platform) {
+    let server = start(platform, 1);
+    let (mut peer, mut other) = (server.peer(), server.peer());
+    let queued = || Reply::Simple(b"QUEUED".to_vec());
+    // A transaction leaves its client in the database that it selected, in another protocol, and listening.
+    let lines =
+        ["MULTI", "SET a 1", "SELECT 3", "RPUSH l x", "HELLO 3", "SUBSCRIBE news", "LRANGE l 0 -1", "EXEC"];
+    peer.send(&wire(&lines));
+    assert_eq!(peer.reply(), Reply::ok());
+    assert_eq!(peer.replies(6), vec![queued(); 6]);
+    let done = peer.reply();
+    assert_eq!(done.items().len(), 6, "{done:?}");
+    assert_eq!(done.items()[5], list(&["x"]));
+    assert_eq!(other.ask("PUBLISH news hello"), Reply::Int(1));
+    let message = ["message", "news", "hello"].map(Reply::bulk).to_vec();
+    assert_eq!(peer.reply(), Reply::Push(message));
+    assert_eq!(peer.ask("LLEN l"), Reply::Int(1));
+    peer.send(&wire(&["MULTI", "UNSUBSCRIBE news", "LRANGE l 0 -1", "EXEC"]));
+    peer.replies(4);
+    assert_eq!(other.ask("PUBLISH news hello"), Reply::Int(0));
+    // What it watches is watched.
+    for (between, executed) in [("SET w 1", false), ("SET v 1", true)] {
+        let mut peer = server.peer();
+        assert_eq!(peer.ask("WATCH w"), Reply::ok());
+        assert_eq!(other.ask(between), Reply::ok());
+        peer.send(&wire(&["MULTI", "LPUSH q 1", "EXEC"]));
+        peer.replies(2);
+        assert_eq!(peer.reply().is_null(), !executed, "{between}");
+    }
+    assert_eq!(other.ask("LPOP q 9"), list(&["1"]));
+    // What is not there yet is waited for, by nobody's thread.
+    let mut waits = server.peer();
+    waits.send(&wire(&["BLMPOP 0 2 q r LEFT COUNT 2", "GET a"]));
+    wait::until("it waits", || (server.info("blocked_clients") == "1").then_some(()));
+    assert_eq!(running_and_queued(&server), (0, 0));
+    assert_eq!(other.ask("RPUSH r 1 2 3"), Reply::Int(3));
+    assert_eq!(waits.reply(), Reply::Array(vec![Reply::bulk("r"), list(&["1", "2"])]));
+    assert_eq!(waits.reply(), Reply::bulk("1"));
+    // Errors are errors, and those who want no replies get none.
+    assert_eq!(other.ask("LRANGE a 0 -1").error().as_deref().map(|text| &text[..9]), Some("WRONGTYPE"));
+    other.send(&wire(&["CLIENT REPLY SKIP", "LRANGE r 0 -1", "LRANGE r 0 -1"]));
+    assert_eq!(other.reply(), list(&["3"]));
+}
+
+/// What cannot be weighed before is found out by the pages that it reads, and then left to a thread as a whole.
+pub(crate) fn what_was_too_light_is_left_to_a_thread_when_that_shows(platform: &Platform) {
+    const PLACES: usize = 12_000;
+    let server = Launch::new(platform).with("--enable-debug-command", "local").start();
+    let mut peer = server.peer();
+    assert_eq!(peer.ask("DEBUG SMALL-PAGES yes"), Reply::ok());
+    for from in (0..PLACES).step_by(1_000) {
+        let places = (from..from + 1_000)
+            .flat_map(|n| [format!("{}.5", n % 179), (n % 80).to_string(), format!("place:{n}")]);
+        let words = ["GEOADD".to_owned(), "places".to_owned()].into_iter();
+        let words: Vec<String> = words.chain(places).collect();
+        peer.call(words);
+    }
+    let all = peer.ask("ZCARD places").int();
+    let before = long_commands(&server);
+    let near = peer.ask("GEOSEARCH places FROMLONLAT 10 10 BYRADIUS 1 km");
+    assert_eq!((near.items().len(), long_commands(&server)), (0, before), "little is looked at");
+    let found = peer.ask("GEOSEARCH places FROMLONLAT 0 0 BYRADIUS 30000 km");
+    assert_eq!((found.items().len() as i64, long_commands(&server)), (all, before + 1));
+}
+
+/// A shutdown waits for what is with the threads, and for its replies.
+pub(crate) fn a_shutdown_answers_what_takes_long(platform: &Platform) {
+    let mut server = start(platform, 2);
+    assert_eq!(server.peer().ask("RPUSH held a b"), Reply::Int(2));
+    let mut waiting: Vec<Peer> = (0..2).map(|_| server.peer()).collect();
+    server.peer().send(&encode(["DEBUG", "HOLD", "held", "1000"]));
+    for (at, peer) in waiting.iter_mut().enumerate() {
+        let before = long_commands(&server);
+        peer.send(&wire(&["LRANGE held 0 -1", "LREM held 1 a"][at..=at]));
+        wait::until("it is there", || (long_commands(&server) > before).then_some(()));
+    }
+    server.peer().send(&encode(["SHUTDOWN"]));
+    assert_eq!(waiting[0].reply(), list(&["a", "b"]));
+    assert_eq!(waiting[1].reply(), Reply::Int(1));
+    assert!(server.wait_for_end().success());
+    assert_eq!(server.launch().start().peer().ask("LLEN held"), Reply::Int(1));
+}
+
+const FIELDS: usize = 50_000;
+
+/// Sets many fields of one hash by requests that are themselves large.
+fn fill(peer: &mut Peer, key: &str) {
+    let names = (0..FIELDS).flat_map(|n| [format!("field:{n}"), format!("value:{}", n * 7)]);
+    let words = ["HSET".to_owned(), key.to_owned()].into_iter().chain(names);
+    assert_eq!(peer.call(words.collect::<Vec<_>>()), Reply::Int(FIELDS as i64));
+}
+
+fn assert_whole(reply: &Reply) {
+    let mut seen = vec![false; FIELDS];
+    for pair in reply.items().chunks(2) {
+        let n: usize = pair[0].text()[6..].parse().expect("a number");
+        assert_eq!(pair[1].text(), format!("value:{}", n * 7));
+        assert!(!std::mem::replace(&mut seen[n], true), "twice: {n}");
+    }
+    assert!(seen.iter().all(|seen| *seen));
+}
+
+/// Replies and requests that are larger than all that connections may hold together go one after another, and come whole.
+pub(crate) fn large_replies_wait_for_each_other_and_come_whole(platform: &Platform) {
+    const READERS: usize = 4;
+    for workers in [1, 2] {
+        let launch = Launch::new(platform).with("--workers", &workers.to_string());
+        let server = launch.with("--maxmemory-clients", "1mb").start();
+        let mut peer = server.peer();
+        fill(&mut peer, "h");
+        assert!(long_commands(&server) > 0);
+        thread::scope(|scope| {
+            for _ in 0..READERS {
+                scope.spawn(|| {
+                    let mut reader = server.peer();
+                    reader.send(&wire(&["HGETALL h", "PING"]));
+                    assert_whole(&reader.reply());
+                    assert_eq!(reader.reply(), Reply::Simple(b"PONG".to_vec()));
+                });
+            }
+        });
+        // Who goes in the middle of a reply leaves nothing.
+        let mut gone = server.peer();
+        gone.send(&wire(&["HGETALL h"]));
+        gone.skip(100_000);
+        gone.reset();
+        // Of a reply whose length is not known before, and of a transaction.
+        assert_eq!(peer.call(["HVALS", "h"]).items().len(), FIELDS);
+        peer.send(&wire(&["MULTI", "HKEYS h", "EXEC"]));
+        peer.replies(2);
+        assert_eq!(peer.reply().items()[0].items().len(), FIELDS);
+        let keys: Vec<String> = (0..FIELDS / 10).map(|n| format!("key:{n}:{}", "x".repeat(100))).collect();
+        let set =
+            ["MSET".to_owned()].into_iter().chain(keys.iter().flat_map(|key| [key.clone(), "v".to_owned()]));
+        assert_eq!(peer.call(set.collect::<Vec<_>>()), Reply::ok());
+        assert_eq!(peer.ask("KEYS key:*").items().len(), keys.len());
+        let removed = ["DEL".to_owned()].into_iter().chain(keys.iter().cloned()).collect::<Vec<_>>();
+        assert_eq!(peer.call(removed), Reply::Int(keys.len() as i64));
+    }
+}
