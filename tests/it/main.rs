@@ -13,6 +13,7 @@ mod counts;
 mod crash;
 mod cross;
 mod durable;
+mod events;
 mod folders;
 mod histories;
 mod hostile;
@@ -305,6 +306,9 @@ scenarios! {
         unless Wine: "a connection that does not read is not told of a reset there";
     messages::listeners_come_and_go_by_every_way_beside_publishers;
     messages::a_shutdown_ends_those_who_listen;
+
+    events::what_is_done_to_keys_is_told_in_its_order;
+    events::all_who_listen_hear_events_in_one_order_and_those_of_a_key_as_they_were;
 
     command_line::one_shot_commands_print_the_reply, unless Redis: "needs modb-server beside it";
     command_line::the_exit_status_tells_errors, unless Redis: "needs modb-server beside it";

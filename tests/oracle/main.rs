@@ -7,6 +7,7 @@
 
 mod apart;
 mod commands;
+mod events;
 mod exceptions;
 mod further;
 mod grammar;
@@ -196,6 +197,28 @@ fn long_transactions_answer_a_million_random_commands_the_same() {
     compare(&platform, 1_000_000, &transactions::with_others());
 }
 
+#[test]
+fn fifteen_thousand_random_commands_tell_the_same_events() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_compare_types(&platform) {
+        skip!("{reason}");
+    }
+    let commands = from_env(15_000);
+    let events = compare_with(&platform, commands, &events::syntax(), true);
+    println!("{events} events");
+    assert!(2 * events > commands, "too few to show anything");
+}
+
+#[test]
+#[ignore = "ten times the commands"]
+fn long_a_million_random_commands_tell_the_same_events() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_compare_types(&platform) {
+        skip!("{reason}");
+    }
+    compare_with(&platform, 1_000_000, &events::syntax(), true);
+}
+
 /// How many commands, unless `MODB_ORACLE_COMMANDS` says so.
 fn from_env(commands: u64) -> u64 {
     let given = std::env::var("MODB_ORACLE_COMMANDS").ok();
@@ -218,12 +241,17 @@ fn cannot_run(platform: &Platform) -> Option<&'static str> {
 }
 
 fn compare(platform: &Platform, commands: u64, syntax: &[commands::Syntax]) {
+    compare_with(platform, commands, syntax, false);
+}
+
+/// Compares replies, and events of keys as well if somebody `listens`; how many events that were.
+fn compare_with(platform: &Platform, commands: u64, syntax: &[commands::Syntax], listens: bool) -> u64 {
     let first_seed: u64 = match std::env::var("MODB_ORACLE_SEED") {
         Ok(seed) => seed.parse().expect("MODB_ORACLE_SEED is a number"),
         Err(_) => 20_261_123,
     };
     let subject = Launch::new(platform).with_durability("everysec").with("--enable-debug-command", "yes");
-    let pair = Pair::start(&subject, &Launch::product(Product::Redis));
+    let pair = Pair::start(&subject, &Launch::product(Product::Redis)).listening(listens);
     let known = known_commands(&pair);
     let missing = commands::missing(syntax, &known);
     if !missing.is_empty() {
@@ -270,6 +298,7 @@ fn compare(platform: &Platform, commands: u64, syntax: &[commands::Syntax]) {
     let count = differences.len();
     assert!(count == 0, "{count} differences in {} commands\n{}", compared.get(), differences.join("\n"));
     println!("{} commands, 0 differences, seeds {first_seed} to {}", compared.get(), seed - 1);
+    pair.into_inner().events
 }
 
 /// What `COMMAND LIST` of the server under test names, in lower case.

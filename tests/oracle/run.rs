@@ -8,6 +8,7 @@ use modb_tests::wait::{self, DEADLINE};
 use modb_tests::{Launch, Peer, Reply, Server};
 
 use crate::apart::Apart;
+use crate::events::Listener;
 use crate::grammar::Arg;
 use crate::program::{CLIENTS, Program, Step, written};
 use crate::transactions::Queue;
@@ -17,6 +18,10 @@ pub(crate) struct Pair {
     /// `None` only while it restarts.
     subject: Option<Server>,
     redis: Server,
+    /// Events of keys are compared, too.
+    listens: bool,
+    /// How many were.
+    pub(crate) events: u64,
 }
 
 /// One client's connections to both.
@@ -28,7 +33,12 @@ struct Client {
 
 impl Pair {
     pub(crate) fn start(subject: &Launch, redis: &Launch) -> Self {
-        Self { subject: Some(subject.start()), redis: redis.start() }
+        Self { subject: Some(subject.start()), redis: redis.start(), listens: false, events: 0 }
+    }
+
+    /// Has events of keys compared as well.
+    pub(crate) fn listening(self, listens: bool) -> Self {
+        Self { listens, ..self }
     }
 
     pub(crate) fn subject(&self) -> &Server {
@@ -42,6 +52,8 @@ impl Pair {
     pub(crate) fn run(&mut self, program: &Program) -> Result<u64, String> {
         let mut clients = self.connect(program);
         clients[0].compare_all(&[words(&["FLUSHALL"])])?;
+        let listen = |pair: &Self| pair.listens.then(|| Listener::new([pair.subject(), &pair.redis]));
+        let mut listener = listen(self);
         let mut count = 0;
         for step in &program.steps {
             count += match step {
@@ -55,13 +67,17 @@ impl Pair {
                 Step::Scan { client, options } => clients[*client].compare_scans(options)?,
                 Step::RunOut { client, key } => clients[*client].compare_running_out(key)?,
                 Step::Restart { kill } => {
-                    drop(clients);
+                    drop((clients, listener.take()));
                     let server = self.subject.take().expect("it runs between steps");
                     self.subject = Some(if *kill { server.kill_and_restart() } else { server.restart() });
                     clients = self.connect(program);
+                    listener = listen(self);
                     0
                 }
             };
+            if let Some(listener) = &mut listener {
+                self.events += listener.compare()?;
+            }
         }
         Ok(count)
     }

@@ -23,17 +23,20 @@ pub(crate) const TRANSACTIONS: &[Syntax] = &[
     (8, "UNWATCH"),
 ];
 
+// What is right or wrong from version to version spoils a transaction in one of them, or is another error for a list.
+const LEFT_OUT: [&str; 6] = ["COMMAND ", "OBJECT ENCODING", "BITCOUNT ", "BITPOS ", "ZRANK ", "ZREVRANK "];
+// What is compared apart takes several steps.
+const APART: [&str; 3] = ["SPOP ", "HSCAN ", "SSCAN "];
+
+/// What can be compared when it is executed by a transaction.
+pub(crate) fn can_be_queued(syntax: &str) -> bool {
+    !LEFT_OUT.iter().chain(&APART).any(|begin| syntax.starts_with(begin))
+}
+
 /// Transactions of everything.
 pub(crate) fn with_others() -> Vec<Syntax> {
     let others = [LISTS, HASHES, SETS, SORTED_SETS, commands::STRINGS].concat();
-    // What is right or wrong from version to version spoils a transaction in one of them, or is another error for a list.
-    const LEFT_OUT: [&str; 6] =
-        ["COMMAND ", "OBJECT ENCODING", "BITCOUNT ", "BITPOS ", "ZRANK ", "ZREVRANK "];
-    // What is compared apart takes several steps.
-    const APART: [&str; 3] = ["SPOP ", "HSCAN ", "SSCAN "];
-    let others = others
-        .into_iter()
-        .filter(|(_, syntax)| !LEFT_OUT.iter().chain(&APART).any(|begin| syntax.starts_with(begin)));
+    let others = others.into_iter().filter(|(_, syntax)| can_be_queued(syntax));
     TRANSACTIONS.iter().copied().chain(others).collect()
 }
 

@@ -362,7 +362,7 @@ fn run<'d>(
             Err(error) => reply = Err(error.into()),
         }
     } else {
-        drop(tx);
+        fail(tx, &reply);
     }
     if !scratch.rooms.is_empty() {
         // Run again, it had nothing to tell.
@@ -382,6 +382,15 @@ fn run<'d>(
         }
     }
     Ok(outcome(reply, committed, tally))
+}
+
+/// Ends what failed, or is to be gone on with: nothing of it is done.
+#[cold]
+fn fail(tx: Tx<'_>, reply: &Result<Reply, CommandError>) {
+    match reply {
+        Err(CommandError::NoRoom | CommandError::InThread(_) | CommandError::Waits(_)) => drop(tx),
+        _ => tx.fail(),
+    }
 }
 
 /// Whether a large reply can be made now.

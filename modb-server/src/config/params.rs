@@ -29,6 +29,8 @@ pub enum Kind {
     Share,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// Letters of classes of events of keys.
+    Events,
     /// Numbers from 0 to 100, with spaces between.
     Percentiles,
     /// How much unsent output clients may have: a class, two amounts of memory and seconds, for one or more classes.
@@ -85,6 +87,7 @@ impl Param {
         match self.kind {
             Kind::Text => "TEXT".to_owned(),
             Kind::Called(name) => name.to_owned(),
+            Kind::Events => "LETTERS".to_owned(),
             Kind::Percentiles => "NUMBERS".to_owned(),
             Kind::Outputs => "LIMITS".to_owned(),
             Kind::Folder => "FOLDER".to_owned(),
@@ -203,6 +206,7 @@ pub const PARAMS: &[Param] = &[
     renamed("zset-max-ziplist-entries", live("zset-max-listpack-entries", ENTRIES, "128", "OBJECT ENCODING calls a sorted set listpack up to so many members")),
     renamed("zset-max-ziplist-value", live("zset-max-listpack-value", MEMORY, "64", "and as long as none of its members has more bytes")),
     live("hll-sparse-max-bytes", MEMORY, "3000", "a HyperLogLog that would have more bytes becomes dense, of 12 KiB"),
+    live("notify-keyspace-events", Kind::Events, "", "tell what is done to keys to who listens to __keyspace@0__:KEY (K) or __keyevent@0__:EVENT (E): classes of events by their letters, such as KEA; empty: nothing"),
     at_start("shutdown-timeout", COUNT, "10", "seconds for replies to leave at a shutdown"),
     at_start("appendfsync", Kind::OneOf(&["always", "everysec", "no"]), "everysec", "Redis's name for durability"),
     only("aclfile", "", "there is one user, `default`; see requirepass"),
@@ -240,7 +244,6 @@ pub const PARAMS: &[Param] = &[
     kept("maxmemory-eviction-tenacity", NUMBER, "10", EVICTION),
     kept("maxmemory-policy", Kind::OneOf(&["noeviction", "allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"]), "noeviction", EVICTION),
     kept("maxmemory-samples", NUMBER, "5", EVICTION),
-    kept("notify-keyspace-events", Kind::Text, "", "there are no messages of events"),
     kept("repl-backlog-size", MEMORY, "1048576", "there is no replication"),
     kept("replica-read-only", Kind::YesNo, "yes", "there is no replication"),
     kept("save", Kind::Text, "", "there is no dump file: every write is logged when it is acknowledged; see durability"),

@@ -1,5 +1,6 @@
 //! Checking values, and the form in which they are kept. Pure.
 
+use crate::messages::Classes;
 use crate::store::EngineKind;
 
 use super::amount::memory;
@@ -41,6 +42,10 @@ pub(super) fn check(param: &'static Param, value: &str, before: &str) -> Result<
             }
         }
         Kind::Outputs => super::outputs::merged(before, value).or_else(invalid),
+        Kind::Events => match Classes::parse(value) {
+            Some(classes) => Ok(classes.to_string()),
+            None => invalid("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".into()),
+        },
         Kind::Percentiles => {
             let fits = |word: &str| word.parse().is_ok_and(|number: f64| (0.0..=100.0).contains(&number));
             if value.split_whitespace().all(fits) {

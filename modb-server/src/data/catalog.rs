@@ -66,6 +66,12 @@ impl Catalog {
         self.namespaces[database as usize].load(Ordering::Acquire)
     }
 
+    /// The database that has a namespace. `None`: it was flushed, and what is left of it is being swept.
+    pub(super) fn database_of(&self, namespace: u32) -> Option<u32> {
+        let at = self.namespaces.iter().position(|slot| slot.load(Ordering::Acquire) == namespace)?;
+        u32::try_from(at).ok()
+    }
+
     /// Publishes a mapping whose batch was applied. Every stripe is held.
     pub(super) fn publish(&self, database: u32, namespace: u32) {
         self.namespaces[database as usize].store(namespace, Ordering::Release);

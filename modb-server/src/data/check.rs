@@ -382,7 +382,7 @@ mod tests {
         let mut tx = Tx::new(&data, &held, &tally, &mut buf, 1000);
         for (key, expires_at_ms) in [(&b"stays"[..], None), (b"goes", Some(5000))] {
             let entry = tx.entry(3, key).unwrap();
-            tx.put(&entry, layout::Head::STRING.expiring(expires_at_ms), &[b"value"]).unwrap();
+            tx.put(&entry, layout::Head::STRING.expiring(expires_at_ms), &[b"value"], None).unwrap();
         }
         tx.commit().unwrap();
         store

@@ -242,7 +242,7 @@ mod tests {
             for key in part {
                 let entry = tx.entry(0, key.as_bytes()).unwrap();
                 if set {
-                    tx.put(&entry, Head::STRING, &[b"v"]).unwrap();
+                    tx.put(&entry, Head::STRING, &[b"v"], None).unwrap();
                 } else {
                     tx.remove(&entry);
                 }

@@ -6,6 +6,7 @@ use modb_net::resp::{parse_i64, push_i64};
 use super::layout::{Form, Head, Kind, Record};
 use super::long_double::{self, Parsed};
 use super::{DataError, Entry, Tx};
+use crate::messages::Event;
 
 impl Entry<'_> {
     /// The string of the key, if there is one.
@@ -62,7 +63,9 @@ impl Tx<'_> {
         expires_at_ms: Option<u64>,
     ) -> Result<(), DataError> {
         let entry = self.entry(database, key)?;
-        self.put(&entry, Head::STRING.expiring(expires_at_ms), &[value])
+        self.put(&entry, Head::STRING.expiring(expires_at_ms), &[value], Event::SET)?;
+        self.notify_of_expiry(&entry, expires_at_ms);
+        Ok(())
     }
 
     /// Adds to the integer that a string holds (0 if there is no key), and gives the sum.
@@ -78,7 +81,7 @@ impl Tx<'_> {
         let sum = now.checked_add(by).ok_or(DataError::Overflow)?;
         let mut digits = Vec::with_capacity(20);
         push_i64(&mut digits, sum);
-        self.put(&entry, entry.string_head(), &[&digits])?;
+        self.put(&entry, entry.string_head(), &[&digits], Event::string("incrby"))?;
         Ok(sum)
     }
 
@@ -93,7 +96,8 @@ impl Tx<'_> {
         let by = long_double::parse(by).ok_or(DataError::NotAFloat)?;
         let (Parsed::Finite(now), Parsed::Finite(by)) = (now, by) else { return Err(DataError::NotFinite) };
         let sum = now.plus(by).ok_or(DataError::NotFinite)?.print();
-        self.put(&entry, Head { form: Form::Text, ..entry.string_head() }, &[sum.as_bytes()])?;
+        let head = Head { form: Form::Text, ..entry.string_head() };
+        self.put(&entry, head, &[sum.as_bytes()], Event::string("incrbyfloat"))?;
         Ok(sum)
     }
 
@@ -103,9 +107,10 @@ impl Tx<'_> {
     /// As [`Tx::set`].
     pub fn append(&mut self, database: u32, key: &[u8], tail: &[u8]) -> Result<usize, DataError> {
         let entry = self.entry(database, key)?;
+        let event = Event::string("append");
         match entry.string()? {
-            None => self.put(&entry, Head::STRING, &[tail])?,
-            Some(record) => self.edit(&entry, entry.edited_head(), &[&record.payload, tail])?,
+            None => self.put(&entry, Head::STRING, &[tail], event)?,
+            Some(record) => self.edit(&entry, entry.edited_head(), &[&record.payload, tail], event)?,
         }
         Ok(entry.string_bytes()?.len() + tail.len())
     }

@@ -33,7 +33,7 @@ pub trait Calls {
 }
 
 /// How the calls of a handle reach its collection, which is a `$tree`: `read` works with what is there, and answers with the default
-/// where there is none; `write` works with what is there or with an empty one, and keeps it.
+/// where there is none; `write` works with what is there or with an empty one, keeps it, and tells of it with `event`.
 macro_rules! reads_and_writes {
     ($tree:ident) => {
         fn read<R: Default>(
@@ -48,12 +48,13 @@ macro_rules! reads_and_writes {
 
         fn write<R>(
             &self,
+            event: Event,
             work: impl FnOnce(&mut $tree<'_>, &mut Tx<'_>) -> Result<R, Error>,
         ) -> Result<R, Error> {
             self.access.write(&self.key, |ops, key| {
                 let mut tree = $tree::open(&mut ops.tx, ops.index, key)?;
                 let done = work(&mut tree, &mut ops.tx)?;
-                tree.save(&mut ops.tx)?;
+                tree.save(&mut ops.tx, event)?;
                 Ok(done)
             })
         }

@@ -5,6 +5,7 @@ use super::access::{Access, reads_and_writes};
 use super::walk::{STEP_ELEMENTS, Walk};
 use crate::data::{Hash as Tree, Tx};
 use crate::error::Error;
+use crate::messages::Event;
 use crate::value::Value;
 
 /// A hash: fields with values, in no order, at one key of a [`Keyspace`]; see [`Keyspace::hash`]. The same that clients reach with `HSET`
@@ -102,7 +103,9 @@ impl<A: Access> Hash<A> {
     /// # Errors
     /// As [`Hash::get`], and [`Error::ValueTooLong`].
     pub fn insert(&self, field: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Option<Value>, Error> {
-        self.write(|hash, tx| Ok(hash.insert(tx, field.as_ref(), value.as_ref())?.map(Value::from)))
+        self.write(Event::hash("hset"), |hash, tx| {
+            Ok(hash.insert(tx, field.as_ref(), value.as_ref())?.map(Value::from))
+        })
     }
 
     /// Gives several fields values, as one commit; says how many of the fields are new.
@@ -122,7 +125,7 @@ impl<A: Access> Hash<A> {
     ) -> Result<usize, Error> {
         let entries: Vec<(F, V)> = entries.into_iter().collect();
         super::fit(entries.iter().map(|(field, value)| field.as_ref().len() + value.as_ref().len()))?;
-        self.write(|hash, tx| {
+        self.write(Event::hash("hset"), |hash, tx| {
             hash.expect(tx, entries.len());
             let mut new = 0;
             for (field, value) in &entries {
@@ -144,7 +147,7 @@ impl<A: Access> Hash<A> {
     /// # Errors
     /// As [`Hash::insert`].
     pub fn insert_if_absent(&self, field: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<bool, Error> {
-        self.write(|hash, tx| {
+        self.write(Event::hash("hset"), |hash, tx| {
             let absent = hash.get(tx, field.as_ref())?.is_none();
             Ok(absent && hash.set(tx, field.as_ref(), value.as_ref())?)
         })
@@ -161,7 +164,7 @@ impl<A: Access> Hash<A> {
     /// # Errors
     /// As [`Hash::get`], [`Error::NotAnInteger`], [`Error::Overflow`].
     pub fn increment(&self, field: impl AsRef<[u8]>, by: i64) -> Result<i64, Error> {
-        self.write(|hash, tx| Ok(hash.increment(tx, field.as_ref(), by)?))
+        self.write(Event::hash("hincrby"), |hash, tx| Ok(hash.increment(tx, field.as_ref(), by)?))
     }
 
     /// Takes a field away; returns its value.
@@ -178,7 +181,7 @@ impl<A: Access> Hash<A> {
     /// # Errors
     /// As [`Hash::get`].
     pub fn remove(&self, field: impl AsRef<[u8]>) -> Result<Option<Value>, Error> {
-        self.write(|hash, tx| Ok(hash.remove(tx, field.as_ref())?.map(Value::from)))
+        self.write(Event::hash("hdel"), |hash, tx| Ok(hash.remove(tx, field.as_ref())?.map(Value::from)))
     }
 
     /// How many fields it has.

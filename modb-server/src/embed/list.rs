@@ -7,6 +7,7 @@ use super::access::{Access, reads_and_writes};
 use super::walk::{STEP_ELEMENTS, Walk};
 use crate::data::{End, List as Tree, Tx};
 use crate::error::Error;
+use crate::messages::Event;
 use crate::value::Value;
 
 /// A list of elements at one key of a [`Keyspace`]; see [`Keyspace::list`]. The same that clients reach with `LPUSH` and `RPOP`: its front is
@@ -44,14 +45,14 @@ impl<A: Access> List<A> {
     reads_and_writes!(Tree);
 
     fn push(&self, end: End, element: &[u8]) -> Result<u64, Error> {
-        self.write(|list, tx| {
+        self.write(end.pushed(), |list, tx| {
             list.push(tx, end, element)?;
             Ok(list.len())
         })
     }
 
     fn pop(&self, end: End) -> Result<Option<Value>, Error> {
-        self.write(|list, tx| Ok(list.take(tx, end, 1)?.pop().map(Value::from)))
+        self.write(end.popped(), |list, tx| Ok(list.take(tx, end, 1)?.pop().map(Value::from)))
     }
 
     /// The element at an index, counted from 0 at the front.
@@ -146,7 +147,7 @@ impl<A: Access> List<A> {
     pub fn extend<E: AsRef<[u8]>>(&self, elements: impl IntoIterator<Item = E>) -> Result<u64, Error> {
         let elements: Vec<E> = elements.into_iter().collect();
         super::fit(elements.iter().map(|element| element.as_ref().len()))?;
-        self.write(|list, tx| {
+        self.write(End::Right.pushed(), |list, tx| {
             for element in &elements {
                 list.push(tx, End::Right, element.as_ref())?;
             }
@@ -200,7 +201,7 @@ impl<A: Access> List<A> {
     /// # Errors
     /// As [`List::push_front`], and [`Error::OutOfRange`].
     pub fn set(&self, index: u64, element: impl AsRef<[u8]>) -> Result<(), Error> {
-        self.write(|list, tx| {
+        self.write(Event::list("lset"), |list, tx| {
             if index >= list.len() {
                 return Err(Error::OutOfRange);
             }
@@ -222,7 +223,7 @@ impl<A: Access> List<A> {
     /// # Errors
     /// As [`List::set`].
     pub fn insert(&self, index: u64, element: impl AsRef<[u8]>) -> Result<(), Error> {
-        self.write(|list, tx| {
+        self.write(Event::list("linsert"), |list, tx| {
             if index > list.len() {
                 return Err(Error::OutOfRange);
             }
@@ -243,7 +244,7 @@ impl<A: Access> List<A> {
     /// # Errors
     /// As [`List::get`].
     pub fn remove(&self, index: u64) -> Result<Option<Value>, Error> {
-        self.write(|list, tx| {
+        self.write(Event::list("lrem"), |list, tx| {
             let mut removed = None;
             list.remove(tx, index, index.saturating_add(1), |element| removed = Some(Value::from(element)))?;
             Ok(removed)
@@ -265,7 +266,7 @@ impl<A: Access> List<A> {
     /// As [`List::get`].
     pub fn keep(&self, range: impl RangeBounds<u64>) -> Result<(), Error> {
         let (from, to) = indexes(&range);
-        self.write(|list, tx| {
+        self.write(Event::list("ltrim"), |list, tx| {
             let to = to.unwrap_or(u64::MAX).min(list.len());
             if from > 0 || to < list.len() {
                 list.trim(tx, from, to)?;

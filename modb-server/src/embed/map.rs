@@ -7,6 +7,7 @@ use super::access::{Access, reads_and_writes};
 use super::walk::{STEP_ELEMENTS, Walk};
 use crate::data::{Among, DataError, Map as Tree, Tx};
 use crate::error::Error;
+use crate::messages::Event;
 use crate::value::Value;
 
 /// A map in the order of its keys, which lies at one key of a [`Keyspace`]: see [`Keyspace::map`]. A handle, to be cloned and sent to
@@ -45,7 +46,9 @@ impl<A: Access> Map<A> {
 
     /// Gives a key a value, or takes it away.
     fn put(&self, key: &[u8], value: Option<&[u8]>) -> Result<Option<Value>, Error> {
-        self.write(|map, tx| Ok(map.put(tx, key, value)?.map(Value::from)))
+        // Redis has no such type, and no such event.
+        let event = Event::other(if value.is_some() { "map.insert" } else { "map.remove" });
+        self.write(event, |map, tx| Ok(map.put(tx, key, value)?.map(Value::from)))
     }
 
     /// The value of a key.

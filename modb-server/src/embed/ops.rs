@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::data::{DataError, Kind, Tx};
+use crate::messages::Event;
 use crate::value::Value;
 
 /// When a key ceases to exist.
@@ -73,7 +74,7 @@ impl<'a> Ops<'a> {
         if entry.string()?.is_none_or(|record| record.payload != expected) {
             return Ok(false);
         }
-        self.tx.put(&entry, entry.string_head(), &[value])?;
+        self.tx.put(&entry, entry.string_head(), &[value], Event::SET)?;
         Ok(true)
     }
 
@@ -93,7 +94,8 @@ impl<'a> Ops<'a> {
         let at = time.map(|time| self.after(time));
         let entry = self.tx.entry(self.index, key)?;
         let Some(record) = entry.live() else { return Ok(false) };
-        self.tx.edit(&entry, record.head.expiring(at), &[&record.payload])?;
+        let event = if at.is_some() { Event::EXPIRE } else { Event::PERSIST };
+        self.tx.edit(&entry, record.head.expiring(at), &[&record.payload], event)?;
         Ok(true)
     }
 

@@ -5,6 +5,7 @@ use super::access::{Access, reads_and_writes};
 use super::walk::{STEP_ELEMENTS, Walk};
 use crate::data::{Set as Tree, Tx};
 use crate::error::Error;
+use crate::messages::Event;
 use crate::value::Value;
 
 /// A set of members, in no order, at one key of a [`Keyspace`]; see [`Keyspace::set_at`]. The same that clients reach with `SADD` and
@@ -65,7 +66,7 @@ impl<A: Access> Set<A> {
     /// # Errors
     /// As [`Set::contains`], and [`Error::ValueTooLong`].
     pub fn insert(&self, member: impl AsRef<[u8]>) -> Result<bool, Error> {
-        self.write(|set, tx| Ok(set.add(tx, member.as_ref())?))
+        self.write(Event::set("sadd"), |set, tx| Ok(set.add(tx, member.as_ref())?))
     }
 
     /// Adds several members, as one commit; says how many are new.
@@ -81,7 +82,7 @@ impl<A: Access> Set<A> {
     pub fn insert_many<M: AsRef<[u8]>>(&self, members: impl IntoIterator<Item = M>) -> Result<usize, Error> {
         let members: Vec<M> = members.into_iter().collect();
         super::fit(members.iter().map(|member| member.as_ref().len()))?;
-        self.write(|set, tx| {
+        self.write(Event::set("sadd"), |set, tx| {
             if let Some(first) = members.first() {
                 set.expect(tx, members.len(), first.as_ref());
             }
@@ -104,7 +105,7 @@ impl<A: Access> Set<A> {
     /// # Errors
     /// As [`Set::contains`].
     pub fn remove(&self, member: impl AsRef<[u8]>) -> Result<bool, Error> {
-        self.write(|set, tx| Ok(set.remove(tx, member.as_ref())?))
+        self.write(Event::set("srem"), |set, tx| Ok(set.remove(tx, member.as_ref())?))
     }
 
     /// Takes a member away that is chosen at random, all with the same probability, and returns it.
@@ -120,7 +121,7 @@ impl<A: Access> Set<A> {
     /// # Errors
     /// As [`Set::contains`].
     pub fn pop(&self) -> Result<Option<Value>, Error> {
-        self.write(|set, tx| Ok(set.pop(tx)?.map(Value::from)))
+        self.write(Event::set("spop"), |set, tx| Ok(set.pop(tx)?.map(Value::from)))
     }
 
     /// A member chosen at random, all with the same probability.

@@ -7,6 +7,7 @@ use super::access::{Access, reads_and_writes};
 use super::walk::{STEP_ELEMENTS, Walk};
 use crate::data::{DataError, ScoreBounds, ScoreEdge, SortedSet as Tree, Tx};
 use crate::error::Error;
+use crate::messages::Event;
 use crate::value::Value;
 
 /// Members in the order of their scores, and of their bytes where scores are the same, at one key of a [`Keyspace`]; see
@@ -72,7 +73,7 @@ impl<A: Access> SortedSet<A> {
         if score.is_nan() {
             return Err(Error::NotANumber);
         }
-        self.write(|set, tx| Ok(set.set(tx, member.as_ref(), score)?))
+        self.write(Event::sorted_set("zadd"), |set, tx| Ok(set.set(tx, member.as_ref(), score)?))
     }
 
     /// Gives several members scores, as one commit; says how many of them are new.
@@ -94,7 +95,7 @@ impl<A: Access> SortedSet<A> {
         if members.iter().any(|(_, score)| score.is_nan()) {
             return Err(Error::NotANumber);
         }
-        self.write(|set, tx| {
+        self.write(Event::sorted_set("zadd"), |set, tx| {
             let mut new = 0;
             for (member, score) in &members {
                 new += usize::from(set.set(tx, member.as_ref(), *score)?.is_none());
@@ -114,7 +115,7 @@ impl<A: Access> SortedSet<A> {
     /// # Errors
     /// As [`SortedSet::insert`].
     pub fn increment(&self, member: impl AsRef<[u8]>, by: f64) -> Result<f64, Error> {
-        self.write(|set, tx| {
+        self.write(Event::sorted_set("zincr"), |set, tx| {
             let was = set.score(tx, member.as_ref())?;
             let sum = was.unwrap_or_default() + by;
             if sum.is_nan() {
@@ -138,7 +139,7 @@ impl<A: Access> SortedSet<A> {
     /// # Errors
     /// As [`SortedSet::score`].
     pub fn remove(&self, member: impl AsRef<[u8]>) -> Result<Option<f64>, Error> {
-        self.write(|set, tx| Ok(set.remove(tx, member.as_ref())?))
+        self.write(Event::sorted_set("zrem"), |set, tx| Ok(set.remove(tx, member.as_ref())?))
     }
 
     /// Takes the members of a range of scores away; says how many they were.
@@ -155,7 +156,7 @@ impl<A: Access> SortedSet<A> {
     /// As [`SortedSet::score`].
     pub fn remove_range(&self, scores: impl RangeBounds<f64>) -> Result<u64, Error> {
         let scores = Scores::of(&scores);
-        self.write(|set, tx| {
+        self.write(Event::sorted_set("zremrangebyscore"), |set, tx| {
             let (from, to) = scores.ranks(set, tx)?;
             set.remove_ranks(tx, from, to, |_, _| {})?;
             Ok(to - from)
@@ -175,7 +176,7 @@ impl<A: Access> SortedSet<A> {
     /// # Errors
     /// As [`SortedSet::score`].
     pub fn pop_first(&self) -> Result<Option<(Value, f64)>, Error> {
-        self.pop(|_| 0)
+        self.pop("zpopmin", |_| 0)
     }
 
     /// Takes the member of the highest score away, and returns it.
@@ -191,11 +192,11 @@ impl<A: Access> SortedSet<A> {
     /// # Errors
     /// As [`SortedSet::score`].
     pub fn pop_last(&self) -> Result<Option<(Value, f64)>, Error> {
-        self.pop(|len| len - 1)
+        self.pop("zpopmax", |len| len - 1)
     }
 
-    fn pop(&self, rank: impl FnOnce(u64) -> u64) -> Result<Option<(Value, f64)>, Error> {
-        self.write(|set, tx| {
+    fn pop(&self, name: &'static str, rank: impl FnOnce(u64) -> u64) -> Result<Option<(Value, f64)>, Error> {
+        self.write(Event::sorted_set(name), |set, tx| {
             let mut popped = None;
             if !set.is_empty() {
                 let rank = rank(set.len());

@@ -6,16 +6,19 @@
 //! inbox has its messages in one order, that of their numbers; a message is posted at most once into an inbox, however many
 //! listen there; whoever listens since a number is due the messages behind it, and no others; nobody waits with the lock.
 
+mod events;
 mod frame;
 mod rooms;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use modb_net::{Room, Seq, Tell};
 
+pub use events::{Classes, Event};
 pub use frame::{Frame, Scope};
 pub use rooms::Rooms;
 
@@ -43,7 +46,11 @@ pub struct Posted {
 
 /// Who listens to what.
 #[derive(Default)]
-pub struct Exchange(Mutex<State>);
+pub struct Exchange {
+    state: Mutex<State>,
+    /// The classes of events of keys that are told.
+    events: AtomicU32,
+}
 
 #[derive(Default)]
 struct State {
@@ -59,6 +66,17 @@ struct State {
 type Listeners = Vec<(u64, usize)>;
 
 impl Exchange {
+    /// The classes of events of keys that are told.
+    #[inline]
+    pub fn events(&self) -> Classes {
+        Classes::from_bits(self.events.load(Ordering::Relaxed))
+    }
+
+    /// From now on events of these classes are told.
+    pub fn tell_events(&self, classes: Classes) {
+        self.events.store(classes.bits(), Ordering::Relaxed);
+    }
+
     /// From now on messages may come to `inbox`, which has this number.
     pub fn open(&self, inbox: Arc<dyn Inbox>) -> u64 {
         let mut state = self.lock();
@@ -174,7 +192,7 @@ impl Exchange {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // What runs under the lock is this file and the inboxes, which only take in; what a poisoned one guards is whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -262,7 +262,8 @@ fn run(ctx: &mut Ctx<'_, '_>, args: Args<'_>, form: Form) -> Result<Reply, Comma
                 if asked.store_distance { found.distance_m / asked.metres } else { found.score }
             };
             let pairs = found.into_iter().map(|found| (score(&found), found.member)).collect();
-            store(ctx, target, pairs)
+            let name = if form == Form::SearchStore { "geosearchstore" } else { "georadiusstore" };
+            store(ctx, target, pairs, name)
         }
     }
 }

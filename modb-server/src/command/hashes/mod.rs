@@ -12,6 +12,7 @@ use crate::command::machine::weight::{ANSWERED, FIND_NS, SCANNED};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::long_double::{self, Parsed};
 use crate::data::{DataError, Hash, glob_matches};
+use crate::messages::Event;
 
 const READ: &[Flags] = &[Flags::READONLY, Flags::MANY_RECORDS];
 const READ_FAST: &[Flags] = &[Flags::READONLY, Flags::FAST, Flags::MANY_RECORDS];
@@ -81,6 +82,8 @@ fn value(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Option<Bytes>, DataErr
     }
 }
 
+const SET: Event = Event::hash("hset");
+
 /// Sets the fields that are named behind the key; returns how many are new.
 fn set_pairs(ctx: &mut Ctx<'_, '_>, args: Args<'_>, name: &str) -> Result<usize, CommandError> {
     if !args.len().is_multiple_of(2) {
@@ -92,7 +95,7 @@ fn set_pairs(ctx: &mut Ctx<'_, '_>, args: Args<'_>, name: &str) -> Result<usize,
     for at in (2..args.len()).step_by(2) {
         new += usize::from(hash.set(ctx.tx, &args[at], &args[at + 1])?);
     }
-    hash.save(ctx.tx)?;
+    hash.save(ctx.tx, SET)?;
     Ok(new)
 }
 
@@ -111,7 +114,7 @@ fn hsetnx(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> 
         return Ok(Reply::Int(0));
     }
     hash.set(ctx.tx, &args[2], &args[3])?;
-    hash.save(ctx.tx)?;
+    hash.save(ctx.tx, SET)?;
     Ok(Reply::Int(1))
 }
 
@@ -163,7 +166,7 @@ fn hdel(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     for field in args.iter().skip(2) {
         removed += usize::from(hash.remove(ctx.tx, field)?.is_some());
     }
-    hash.save(ctx.tx)?;
+    hash.save(ctx.tx, Event::hash("hdel"))?;
     Ok(Reply::count(removed))
 }
 
@@ -186,7 +189,7 @@ fn hincrby(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError>
         Err(DataError::NotAnInteger) => return err("ERR hash value is not an integer"),
         sum => sum?,
     };
-    hash.save(ctx.tx)?;
+    hash.save(ctx.tx, Event::hash("hincrby"))?;
     Ok(Reply::Int(sum))
 }
 
@@ -207,7 +210,7 @@ fn hincrbyfloat(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandE
     };
     let sum = now.plus(by).ok_or(DataError::NotFinite)?.print();
     hash.set(ctx.tx, &args[2], sum.as_bytes())?;
-    hash.save(ctx.tx)?;
+    hash.save(ctx.tx, Event::hash("hincrbyfloat"))?;
     Ok(Reply::string(sum))
 }
 

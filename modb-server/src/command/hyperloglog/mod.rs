@@ -13,6 +13,7 @@ use crate::command::machine::spec::{Access, Flags, Spec, key, keys};
 use crate::command::machine::weight::Weight;
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{DataError, Entry};
+use crate::messages::Event;
 
 const GROW: &[Flags] = &[Flags::WRITE, Flags::DENYOOM];
 
@@ -31,6 +32,8 @@ pub(super) static COMMANDS: [Spec; 3] = [
 const INVALID: &str = "WRONGTYPE Key is not a valid HyperLogLog string value.";
 const CORRUPT: &str = "INVALIDOBJ Corrupted HLL object detected";
 
+const ADDED: Event = Event::string("pfadd");
+
 /// The HyperLogLog at a key, if there is one.
 fn find(entry: &Entry<'_>) -> Result<Option<Sketch>, CommandError> {
     let Some(record) = entry.string()? else { return Ok(None) };
@@ -40,8 +43,13 @@ fn find(entry: &Entry<'_>) -> Result<Option<Sketch>, CommandError> {
     }
 }
 
-fn put(ctx: &mut Ctx<'_, '_>, entry: &Entry<'_>, sketch: &Sketch) -> Result<(), DataError> {
-    ctx.tx.edit(entry, entry.string_head(), &[sketch.bytes()])
+fn put(
+    ctx: &mut Ctx<'_, '_>,
+    entry: &Entry<'_>,
+    sketch: &Sketch,
+    event: Option<Event>,
+) -> Result<(), DataError> {
+    ctx.tx.edit(entry, entry.string_head(), &[sketch.bytes()], event)
 }
 
 /// More than that no sparse one has.
@@ -71,7 +79,7 @@ fn pfadd(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     }
     if changed {
         sketch.forget_estimate();
-        put(ctx, &entry, &sketch)?;
+        put(ctx, &entry, &sketch, Some(ADDED))?;
     }
     Ok(Reply::flag(changed))
 }
@@ -83,7 +91,7 @@ fn pfcount(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError>
     }
     let db = ctx.db();
     let entry = ctx.tx.entry(db, &args[1])?;
-    ctx.tx.tally().looked_up(entry.live().is_some());
+    ctx.tx.looked_up(db, &args[1], entry.live().is_some());
     let Some(mut sketch) = find(&entry)? else { return Ok(Reply::Int(0)) };
     if let Some(kept) = sketch.kept_estimate() {
         return Ok(Reply::Int(kept as i64));
@@ -93,7 +101,7 @@ fn pfcount(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError>
     // Where nothing may be written, it can be counted all the same.
     if ctx.tx.data().store().read_only_reason().is_none() {
         sketch.keep_estimate(estimate as u64);
-        put(ctx, &entry, &sketch)?;
+        put(ctx, &entry, &sketch, None)?;
     }
     Ok(Reply::Int(estimate))
 }
@@ -104,7 +112,7 @@ fn merged(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<(Registers, bool), Co
     let (mut most, mut dense) = ([0; REGISTERS], false);
     for key in args.iter().skip(1) {
         let entry = ctx.tx.entry(db, key)?;
-        ctx.tx.tally().looked_up(entry.live().is_some());
+        ctx.tx.looked_up(db, key, entry.live().is_some());
         let Some(sketch) = find(&entry)? else { continue };
         dense |= sketch.is_dense();
         if sketch.merge_into(&mut most).is_none() {
@@ -129,7 +137,7 @@ fn pfmerge(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError>
         }
     }
     sketch.forget_estimate();
-    put(ctx, &entry, &sketch)?;
+    put(ctx, &entry, &sketch, Some(ADDED))?;
     Ok(Reply::Ok)
 }
 

@@ -7,6 +7,7 @@ use crate::command::language::error::{echo, err};
 use crate::command::language::parse::{Options, int, is};
 use crate::command::machine::spec::{Access, Flags, Spec, key};
 use crate::command::{CommandError, Ctx, Reply};
+use crate::messages::Event;
 
 const READ_FAST: &[Flags] = &[Flags::READONLY, Flags::FAST];
 const WRITE_FAST: &[Flags] = &[Flags::WRITE, Flags::FAST];
@@ -107,7 +108,7 @@ fn set_expiry(
     }
     // In the past: `put` removes the key.
     let at = u64::try_from(at).unwrap_or(0);
-    ctx.tx.edit(&entry, record.head.expiring(Some(at)), &[&record.payload])?;
+    ctx.tx.edit(&entry, record.head.expiring(Some(at)), &[&record.payload], Event::EXPIRE)?;
     Ok(Reply::Int(1))
 }
 
@@ -116,7 +117,7 @@ fn persist(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError>
     let entry = ctx.tx.entry(db, &args[1])?;
     match entry.live() {
         Some(record) if record.head.expires_at_ms.is_some() => {
-            ctx.tx.edit(&entry, record.head.expiring(None), &[&record.payload])?;
+            ctx.tx.edit(&entry, record.head.expiring(None), &[&record.payload], Event::PERSIST)?;
             Ok(Reply::Int(1))
         }
         _ => Ok(Reply::Int(0)),

@@ -14,6 +14,7 @@ use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key, key
 use crate::command::machine::weight::{COPIED, FIND_NS, Weight, scanned};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{Kind, glob_matches};
+use crate::messages::Event;
 
 const READ: &[Flags] = &[Flags::READONLY];
 const READ_FAST: &[Flags] = &[Flags::READONLY, Flags::FAST];
@@ -154,7 +155,7 @@ fn rename_if(ctx: &mut Ctx<'_, '_>, args: Args<'_>, replace: bool) -> Result<boo
     if target.live().is_some() && !replace {
         return Ok(false);
     }
-    ctx.tx.rename(&source, &target)?;
+    ctx.tx.rename(&source, &target, ["rename_from", "rename_to"].map(Event::generic))?;
     Ok(true)
 }
 
@@ -174,14 +175,13 @@ fn copy(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     if to_db == db && args[1] == args[2] {
         return err("ERR source and destination objects are the same");
     }
-    let source = ctx.tx.entry(db, &args[1])?;
-    let Some(record) = source.live() else { return Ok(Reply::Int(0)) };
+    let Some(record) = ctx.tx.read(db, &args[1])? else { return Ok(Reply::Int(0)) };
     let target = ctx.tx.entry(to_db, &args[2])?;
     if target.live().is_some() && !replace {
         return Ok(Reply::Int(0));
     }
-    let payload = ctx.tx.copy(record)?;
-    ctx.tx.put(&target, record.head, &[&payload])?;
+    let payload = ctx.tx.copy(&record)?;
+    ctx.tx.replace(&target, record.head, &payload, Event::generic("copy_to"))?;
     Ok(Reply::Int(1))
 }
 
@@ -199,13 +199,13 @@ fn move_key(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
     if target.live().is_some() {
         return Ok(Reply::Int(0));
     }
-    ctx.tx.rename(&source, &target)?;
+    ctx.tx.rename(&source, &target, ["move_from", "move_to"].map(Event::generic))?;
     Ok(Reply::Int(1))
 }
 
 fn object_encoding(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let db = ctx.db();
-    let Some(record) = ctx.tx.read(db, &args[2])? else { return Ok(Reply::Null) };
+    let Some(record) = ctx.tx.look(db, &args[2])? else { return Ok(Reply::Null) };
     Ok(Reply::text(match record.head.kind {
         Kind::String => crate::command::strings::encoding(&record),
         Kind::List if crate::data::is_big(&record) => "quicklist",
@@ -232,17 +232,17 @@ fn object_encoding(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comma
 
 fn object_refcount(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let db = ctx.db();
-    Ok(ctx.tx.read(db, &args[2])?.map_or(Reply::Null, |_| Reply::Int(1)))
+    Ok(ctx.tx.look(db, &args[2])?.map_or(Reply::Null, |_| Reply::Int(1)))
 }
 
 fn object_idletime(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let db = ctx.db();
-    Ok(ctx.tx.read(db, &args[2])?.map_or(Reply::Null, |_| Reply::Int(0)))
+    Ok(ctx.tx.look(db, &args[2])?.map_or(Reply::Null, |_| Reply::Int(0)))
 }
 
 fn object_freq(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let db = ctx.db();
-    match ctx.tx.read(db, &args[2])? {
+    match ctx.tx.look(db, &args[2])? {
         None => Ok(Reply::Null),
         Some(_) => err(
             "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \

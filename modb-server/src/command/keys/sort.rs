@@ -16,6 +16,7 @@ use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key};
 use crate::command::machine::weight::{self, FIND_NS, READ_NS, SORT_NS, Scale};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{DataError, End, Hash, Kind, List, Set, SortedSet};
+use crate::messages::Event;
 
 const STORE: KeySpec = KeySpec {
     access: Access::Overwrite,
@@ -385,7 +386,7 @@ fn store(
             list.push(ctx.tx, End::Right, &element)?;
         }
     }
-    list.save(ctx.tx)?;
+    list.save(ctx.tx, Event::list("sortstore"))?;
     Ok(Reply::Int(list.len() as i64))
 }
 

@@ -12,6 +12,7 @@ use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key};
 use crate::command::machine::weight::{ALL, READ_NS, Scale, Weight, option};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{DataError, End, List, Tx};
+use crate::messages::Event;
 
 const READ: &[Flags] = &[Flags::READONLY, Flags::MANY_RECORDS];
 const READ_FAST: &[Flags] = &[Flags::READONLY, Flags::FAST];
@@ -96,7 +97,7 @@ fn push(ctx: &mut Ctx<'_, '_>, args: Args<'_>, end: End, only_known: bool) -> Re
         for element in args.iter().skip(2) {
             list.push(ctx.tx, end, element)?;
         }
-        list.save(ctx.tx)?;
+        list.save(ctx.tx, end.pushed())?;
     }
     Ok(Reply::Int(list.len() as i64))
 }
@@ -139,7 +140,7 @@ pub(super) fn take(
         return err(TOO_LARGE);
     }
     if !taken.is_empty() {
-        list.save(tx)?;
+        list.save(tx, end.popped())?;
     }
     Ok(taken.into_iter().map(Reply::Bulk).collect())
 }
@@ -186,7 +187,7 @@ fn lset(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     }
     let Some(index) = list.index(int(&args[2])?) else { return err("ERR index out of range") };
     list.set(ctx.tx, index, &args[3])?;
-    list.save(ctx.tx)?;
+    list.save(ctx.tx, Event::list("lset"))?;
     Ok(Reply::Ok)
 }
 
@@ -212,7 +213,7 @@ fn linsert(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError>
         return Ok(Reply::Int(-1));
     }
     list.insert(ctx.tx, index + behind, &args[4])?;
-    list.save(ctx.tx)?;
+    list.save(ctx.tx, Event::list("linsert"))?;
     Ok(Reply::Int(list.len() as i64))
 }
 
@@ -240,7 +241,7 @@ fn ltrim(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     if !list.is_empty() {
         let (from, to) = parse::within(from, to, list.len());
         list.trim(ctx.tx, from, to)?;
-        list.save(ctx.tx)?;
+        list.save(ctx.tx, Event::list("ltrim"))?;
     }
     Ok(Reply::Ok)
 }
@@ -265,7 +266,7 @@ fn lrem(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
         list.remove(ctx.tx, index, index + 1, |_| {})?;
     }
     if removed > 0 {
-        list.save(ctx.tx)?;
+        list.save(ctx.tx, Event::list("lrem"))?;
     }
     Ok(Reply::count(removed))
 }
@@ -360,13 +361,14 @@ pub(super) fn move_element(
     if source_key == target_key {
         element = taken(&mut source, tx)?;
         source.push(tx, to, &element)?;
+        tx.notify(to.pushed(), database, target_key);
     } else {
         let mut target = List::open(tx, database, target_key)?;
         element = taken(&mut source, tx)?;
         target.push(tx, to, &element)?;
-        target.save(tx)?;
+        target.save(tx, to.pushed())?;
     }
-    source.save(tx)?;
+    source.save(tx, from.popped())?;
     Ok(Some(Reply::Bulk(element)))
 }
 

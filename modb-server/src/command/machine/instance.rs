@@ -12,7 +12,7 @@ use super::table::Table;
 use crate::command::{Calls, ClientInfo, Errands, Notices, Rate, Registry, Room, SlowLog, Sums, Tasks};
 use crate::config::Settings;
 use crate::data::{Data, Tally, Total};
-use crate::messages::Scope;
+use crate::messages::{Classes, Scope};
 
 /// The network below, as far as commands concern it.
 pub trait Network {
@@ -137,7 +137,7 @@ impl Instance {
     /// Shares `data`, opened at `started_ms`.
     pub fn new(table: &'static Table, data: Arc<Data>, settings: Settings, started_ms: u64) -> Self {
         let embedded = Arc::new(Tally::default());
-        Self {
+        let instance = Self {
             table,
             data,
             settings,
@@ -158,7 +158,15 @@ impl Instance {
             long_commands: Total::default(),
             before: Mutex::default(),
             embedded,
-        }
+        };
+        instance.apply_settings();
+        instance
+    }
+
+    /// Has the data go by what the settings say of it now.
+    pub fn apply_settings(&self) {
+        let events = Classes::parse(&self.settings.get("notify-keyspace-events"));
+        self.data.exchange().tell_events(events.unwrap_or_default());
     }
 
     /// Counts for one more worker, which the sums include.

@@ -70,7 +70,8 @@ fn spublish(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
 
 fn publish_to(scope: Scope, ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let listeners = ctx.tx.data().exchange().listeners(scope, &args[1]);
-    if listeners > 0 {
+    // In a transaction somebody may come to listen before it is done, and see what was before it.
+    if listeners > 0 || ctx.client.is_executing() {
         ctx.tx.announce(Frame::new(scope, &args[1], &args[2]));
     }
     Ok(Reply::count(listeners))

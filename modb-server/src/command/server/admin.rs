@@ -117,7 +117,7 @@ fn memory_usage(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandE
         samples = u64::try_from(int(options.value()?)?).map_err(|_| CommandError::Syntax)?;
     }
     let db = ctx.db();
-    let Some(record) = ctx.tx.read(db, &args[2])? else { return Ok(Reply::Null) };
+    let Some(record) = ctx.tx.look(db, &args[2])? else { return Ok(Reply::Null) };
     let pages = ctx.tx.pages_bytes(&record, u32::try_from(samples).unwrap_or(0))?;
     Ok(Reply::Int((RECORD_BYTES + args[2].len() + record.payload.len()) as i64 + pages as i64))
 }

@@ -56,6 +56,7 @@ pub(crate) fn set(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comman
     if !was_open {
         warn_of_open_door(settings);
     }
+    ctx.instance.apply_settings();
     ctx.network.apply(settings);
     ctx.instance.data.compact().apply(|name| settings.number(name));
     Ok(Reply::Ok)

@@ -14,6 +14,7 @@ use crate::command::language::packed::{Packed, Shape};
 use crate::command::language::parse::{Options, at_least_one, is, positive};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{DataError, Set, Tx};
+use crate::messages::Event;
 
 /// Members that are read at a time, about.
 const MEMBERS_PER_STEP: usize = 128;
@@ -183,8 +184,8 @@ fn target<'k>(ctx: &mut Ctx<'_, '_>, key: &'k [u8]) -> Result<Set<'k>, DataError
     Ok(Set::replacing(ctx.tx, entry))
 }
 
-fn store(ctx: &mut Ctx<'_, '_>, set: &Set<'_>) -> Result<Reply, CommandError> {
-    set.save(ctx.tx)?;
+fn store(ctx: &mut Ctx<'_, '_>, set: &Set<'_>, name: &'static str) -> Result<Reply, CommandError> {
+    set.save(ctx.tx, Event::set(name))?;
     Ok(Reply::Int(set.len() as i64))
 }
 
@@ -192,14 +193,14 @@ pub(super) fn sinterstore(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply
     let sets = sets(ctx, args.iter().skip(2))?;
     let mut target = target(ctx, &args[1])?;
     intersect(ctx.tx, sets, |tx, member| target.add(tx, member).map(|_| true))?;
-    store(ctx, &target)
+    store(ctx, &target, "sinterstore")
 }
 
 pub(super) fn sunionstore(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let sets = sets(ctx, args.iter().skip(2))?;
     let mut target = target(ctx, &args[1])?;
     unite(ctx.tx, sets, |tx, member| target.add(tx, member).map(|_| true))?;
-    store(ctx, &target)
+    store(ctx, &target, "sunionstore")
 }
 
 pub(super) fn sdiffstore(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
@@ -219,7 +220,7 @@ pub(super) fn sdiffstore(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply,
     for (at, member) in passed.iter().enumerate() {
         target.had(ctx.tx, member, at as u64 + 1);
     }
-    store(ctx, &target)
+    store(ctx, &target, "sdiffstore")
 }
 
 pub(super) fn sintercard(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {

@@ -6,6 +6,9 @@ use super::{find, open};
 use crate::command::language::packed::{Packed, Shape};
 use crate::command::language::parse::{int_within, positive};
 use crate::command::{CommandError, Ctx, Reply};
+use crate::messages::Event;
+
+const POPPED: Event = Event::set("spop");
 
 pub(super) fn spop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     if args.len() > 3 {
@@ -14,7 +17,7 @@ pub(super) fn spop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comma
     let Some(count) = args.get(2) else {
         let mut set = open(ctx, &args[1])?;
         let Some(member) = set.pop(ctx.tx)? else { return Ok(Reply::Null) };
-        set.save(ctx.tx)?;
+        set.save(ctx.tx, POPPED)?;
         return Ok(Reply::Bulk(member));
     };
     let count = positive(count, "ERR value is out of range, must be positive")?;
@@ -22,7 +25,7 @@ pub(super) fn spop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comma
     let mut items = Packed::new(Shape::Set);
     if count >= set.len() {
         set.for_each(ctx.tx, |member| items.push(member))?;
-        set.remove_key(ctx.tx);
+        set.remove_key(ctx.tx, POPPED);
         return items.reply();
     }
     for member in set.choose_some(ctx.tx, count)? {
@@ -30,7 +33,7 @@ pub(super) fn spop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comma
         items.push(&member);
     }
     set.after_pop(ctx.tx, count)?;
-    set.save(ctx.tx)?;
+    set.save(ctx.tx, POPPED)?;
     items.reply()
 }
 

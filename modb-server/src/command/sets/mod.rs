@@ -11,6 +11,7 @@ use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key, key
 use crate::command::machine::weight::{ANSWERED, FIND_NS, SCANNED, WRITE_NS, numbered};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{DataError, Set, glob_matches};
+use crate::messages::Event;
 
 const READ: &[Flags] = &[Flags::READONLY, Flags::MANY_RECORDS];
 const READ_FAST: &[Flags] = &[Flags::READONLY, Flags::FAST, Flags::MANY_RECORDS];
@@ -73,6 +74,9 @@ fn find<'k>(ctx: &mut Ctx<'_, '_>, key: &'k [u8]) -> Result<Option<Set<'k>>, Dat
     Set::find(ctx.tx, db, key)
 }
 
+const ADDED: Event = Event::set("sadd");
+const REMOVED: Event = Event::set("srem");
+
 fn sadd(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let mut set = open(ctx, &args[1])?;
     set.expect(ctx.tx, args.len() - 2, &args[2]);
@@ -80,7 +84,7 @@ fn sadd(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     for member in args.iter().skip(2) {
         added += usize::from(set.add(ctx.tx, member)?);
     }
-    set.save(ctx.tx)?;
+    set.save(ctx.tx, ADDED)?;
     Ok(Reply::count(added))
 }
 
@@ -90,7 +94,7 @@ fn srem(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     for member in args.iter().skip(2) {
         removed += usize::from(set.remove(ctx.tx, member)?);
     }
-    set.save(ctx.tx)?;
+    set.save(ctx.tx, REMOVED)?;
     Ok(Reply::count(removed))
 }
 
@@ -107,8 +111,8 @@ fn smove(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let moved = source.remove(ctx.tx, member)?;
     if moved {
         target.add(ctx.tx, member)?;
-        source.save(ctx.tx)?;
-        target.save(ctx.tx)?;
+        source.save(ctx.tx, REMOVED)?;
+        target.save(ctx.tx, ADDED)?;
     }
     Ok(Reply::flag(moved))
 }

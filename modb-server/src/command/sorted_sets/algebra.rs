@@ -122,7 +122,7 @@ fn keep(
     name: &'static str,
 ) -> Result<Reply, CommandError> {
     let asked = parse_sources(ctx, args, 2, Form { name, operation, stores: true, counts: false })?;
-    store(ctx, &args[1], result(asked, operation))
+    store(ctx, &args[1], result(asked, operation), name)
 }
 
 /// The members in the order of their scores.

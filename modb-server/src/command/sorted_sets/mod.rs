@@ -18,6 +18,7 @@ use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key};
 use crate::command::machine::weight::{FIND_NS, SCANNED, SORT_NS, WRITE_NS, numbered};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::SortedSet;
+use crate::messages::Event;
 
 pub(super) use taking::{is_highest, take};
 
@@ -264,7 +265,7 @@ pub(crate) fn put_all(
         }
     }
     if added + changed > 0 {
-        set.save(ctx.tx)?;
+        set.save(ctx.tx, Event::sorted_set(if how.add { "zincr" } else { "zadd" }))?;
     }
     Ok(if how.add {
         last.map_or(Reply::Null, Reply::Double)
@@ -284,7 +285,7 @@ fn zrem(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
         removed += i64::from(set.remove(ctx.tx, member)?.is_some());
     }
     if removed > 0 {
-        set.save(ctx.tx)?;
+        set.save(ctx.tx, Event::sorted_set("zrem"))?;
     }
     Ok(Reply::Int(removed))
 }

@@ -5,6 +5,7 @@ use modb_net::resp::Args;
 use super::{CommandError, Ctx, Options, Pairs, Reply, err, is, parse};
 use crate::command::machine::weight::{FEW, READ_NS, Scale, WRITE_NS, Weight, part};
 use crate::data::{MemberPlace, ScoreBounds, ScoreEdge, SortedSet, Tx};
+use crate::messages::Event;
 
 /// What the ends of a range are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -90,14 +91,15 @@ pub(super) fn zrangestore(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply
         let (first, count) = select(ctx.tx, &mut set, &asked)?;
         set.for_each(ctx.tx, first, count, asked.reverse, |score, member| found.push((score, member)))?;
     }
-    store(ctx, &args[1], found)
+    store(ctx, &args[1], found, "zrangestore")
 }
 
-/// Makes these the sorted set at a key, whatever it held; nothing leaves no key.
+/// Makes these the sorted set at a key, whatever it held, by the command `name`; nothing leaves no key.
 pub(crate) fn store(
     ctx: &mut Ctx<'_, '_>,
     key: &[u8],
     pairs: Vec<(f64, bytes::Bytes)>,
+    name: &'static str,
 ) -> Result<Reply, CommandError> {
     let db = ctx.db();
     let entry = ctx.tx.entry(db, key)?;
@@ -109,7 +111,7 @@ pub(crate) fn store(
     for (score, member) in pairs {
         set.set(ctx.tx, &member, score)?;
     }
-    set.save(ctx.tx)?;
+    set.save(ctx.tx, Event::sorted_set(name))?;
     Ok(Reply::Int(set.len() as i64))
 }
 
@@ -132,20 +134,25 @@ fn count(ctx: &mut Ctx<'_, '_>, key: &[u8], bounds: ScoreBounds<'_>) -> Result<R
 
 pub(super) fn zremrangebyrank(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let ends = Ends::Ranks(parse::int(&args[2])?, parse::int(&args[3])?);
-    remove(ctx, &args[1], ends)
+    remove(ctx, &args[1], ends, "zremrangebyrank")
 }
 
 pub(super) fn zremrangebyscore(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let ends = Ends::Bounds(ScoreBounds::Scores(edge(&args[2])?, edge(&args[3])?));
-    remove(ctx, &args[1], ends)
+    remove(ctx, &args[1], ends, "zremrangebyscore")
 }
 
 pub(super) fn zremrangebylex(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let ends = Ends::Bounds(ScoreBounds::Members(place(&args[2], false)?, place(&args[3], true)?));
-    remove(ctx, &args[1], ends)
+    remove(ctx, &args[1], ends, "zremrangebylex")
 }
 
-fn remove(ctx: &mut Ctx<'_, '_>, key: &[u8], ends: Ends<'_>) -> Result<Reply, CommandError> {
+fn remove(
+    ctx: &mut Ctx<'_, '_>,
+    key: &[u8],
+    ends: Ends<'_>,
+    name: &'static str,
+) -> Result<Reply, CommandError> {
     let db = ctx.db();
     let mut set = SortedSet::open(ctx.tx, db, key)?;
     if set.is_empty() {
@@ -159,7 +166,7 @@ fn remove(ctx: &mut Ctx<'_, '_>, key: &[u8], ends: Ends<'_>) -> Result<Reply, Co
         return Ok(Reply::Int(0));
     }
     set.remove_ranks(ctx.tx, from, to, |_, _| {})?;
-    set.save(ctx.tx)?;
+    set.save(ctx.tx, Event::sorted_set(name))?;
     Ok(Reply::Int((to - from) as i64))
 }
 

@@ -9,6 +9,7 @@ use super::{CommandError, Ctx, MAX_REPLY_BYTES, Pairs, Reply, TOO_LARGE, err, is
 use crate::command::language::counted::Counted;
 use crate::command::language::walk::{Walk, walk};
 use crate::data::{SortedSet, Tx};
+use crate::messages::Event;
 
 pub(super) fn zpopmin(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     pop_one_key(ctx, args, false)
@@ -65,7 +66,7 @@ pub(crate) fn take(
         if taken.iter().map(|(_, member)| member.len()).sum::<usize>() > MAX_REPLY_BYTES {
             return err(TOO_LARGE);
         }
-        set.save(tx)?;
+        set.save(tx, Event::sorted_set(if highest { "zpopmax" } else { "zpopmin" }))?;
     }
     if highest {
         taken.reverse();

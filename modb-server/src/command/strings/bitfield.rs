@@ -6,6 +6,7 @@ use crate::command::language::error::err;
 use crate::command::language::parse::{Options, int, is};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{MAX_VALUE_BYTES, ensure_memory};
+use crate::messages::Event;
 
 /// The type of a field: `i8`, `u16`, up to `i64` and `u63`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,13 @@ struct Step {
     overflow: Overflow,
 }
 
+impl Step {
+    /// The bytes that have its bits.
+    fn place(&self) -> std::ops::Range<usize> {
+        self.offset / 8..(self.offset + self.width.bits as usize).div_ceil(8)
+    }
+}
+
 pub(crate) fn bitfield(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let steps = parse(args)?;
     let db = ctx.db();
@@ -49,12 +57,20 @@ pub(crate) fn bitfield(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, C
     ensure_memory(old.len().max(needed))?;
     let mut bytes = old.to_vec();
     bytes.resize(bytes.len().max(needed), 0);
-    let mut replies = Vec::with_capacity(steps.len());
+    let grows = bytes.len() > old.len();
+    let (mut replies, mut changes) = (Vec::with_capacity(steps.len()), false);
     for step in &steps {
-        replies.push(apply(step, &mut bytes));
+        let place = step.place();
+        let was = bytes.get(place.clone()).map(<[u8]>::to_vec);
+        let reply = apply(step, &mut bytes);
+        // As in Redis: what does not fit was not written, even if there was made room for it.
+        let writes = !matches!(step.operation, Operation::Get) && !matches!(reply, Reply::Null);
+        changes |= writes && (grows || was.as_deref() != bytes.get(place));
+        replies.push(reply);
     }
-    if *bytes != *old {
-        ctx.tx.edit(&entry, entry.edited_head(), &[&bytes])?;
+    if grows || changes {
+        let event = changes.then_some(Event::string("setbit"));
+        ctx.tx.edit(&entry, entry.edited_head(), &[&bytes], event)?;
     }
     Ok(Reply::Array(replies))
 }

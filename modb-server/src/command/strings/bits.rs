@@ -8,6 +8,7 @@ use crate::command::machine::spec::{Access, Flags, Spec, key, keys};
 use crate::command::machine::weight::COPIED;
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{Form, Head, MAX_VALUE_BYTES, ensure_memory};
+use crate::messages::Event;
 
 const READ: &[Flags] = &[Flags::READONLY];
 const READ_FAST: &[Flags] = &[Flags::READONLY, Flags::FAST];
@@ -56,7 +57,7 @@ fn setbit(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> 
     let was = new[at] & mask != 0;
     new[at] = if on == 1 { new[at] | mask } else { new[at] & !mask };
     if *new != *old {
-        ctx.tx.edit(&entry, entry.edited_head(), &[&new])?;
+        ctx.tx.edit(&entry, entry.edited_head(), &[&new], Event::string("setbit"))?;
     }
     Ok(Reply::flag(was))
 }
@@ -202,7 +203,7 @@ fn bitop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     if len == 0 {
         ctx.tx.remove(&entry);
     } else {
-        ctx.tx.put(&entry, Head { form: Form::Raw, ..Head::STRING }, &[&result])?;
+        ctx.tx.put(&entry, Head { form: Form::Raw, ..Head::STRING }, &[&result], Event::SET)?;
     }
     Ok(Reply::count(len))
 }

@@ -23,8 +23,9 @@ pub(super) fn weigh(scale: &mut Scale<'_, '_>, args: Args<'_>) -> Weight {
 
 pub(crate) fn lcs(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let (mut only_len, mut index, mut with_len, mut min_len) = (false, false, false, 0);
-    // As Redis: what the keys hold is looked at before the options.
-    let (a, b) = (string(ctx, &args[1])?, string(ctx, &args[2])?);
+    // As Redis: what both keys hold is looked at before the options.
+    let (a, b) = (string(ctx, &args[1]), string(ctx, &args[2]));
+    let (a, b) = (a?, b?);
     let mut options = Options::from(args, 3);
     while let Some(word) = options.next() {
         match () {

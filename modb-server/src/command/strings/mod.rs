@@ -15,6 +15,7 @@ use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key, key
 use crate::command::machine::weight::COPIED;
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{DataError, Form, Head, MAX_VALUE_BYTES, ensure_memory};
+use crate::messages::Event;
 
 const READ: &[Flags] = &[Flags::READONLY];
 const READ_FAST: &[Flags] = &[Flags::READONLY, Flags::FAST];
@@ -104,7 +105,7 @@ fn set(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let entry = ctx.tx.entry(db, &args[1])?;
     let old = if get {
         let old = entry.string()?.map(|record| record.payload.clone());
-        ctx.tx.tally().looked_up(old.is_some());
+        ctx.tx.looked_up(db, &args[1], old.is_some());
         Some(Reply::bulk_or_null(old))
     } else {
         None
@@ -118,7 +119,8 @@ fn set(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
         return Ok(old.unwrap_or(Reply::Null));
     }
     let head = if keep { entry.string_head() } else { Head::STRING.expiring(expires_at_ms) };
-    ctx.tx.put(&entry, head, &[&args[2]])?;
+    ctx.tx.put(&entry, head, &[&args[2]], Event::SET)?;
+    ctx.tx.notify_of_expiry(&entry, expires_at_ms);
     Ok(old.unwrap_or(Reply::Ok))
 }
 
@@ -132,7 +134,7 @@ fn setnx(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let entry = ctx.tx.entry(db, &args[1])?;
     let absent = entry.live().is_none();
     if absent {
-        ctx.tx.put(&entry, Head::STRING, &[&args[2]])?;
+        ctx.tx.put(&entry, Head::STRING, &[&args[2]], Event::SET)?;
     }
     Ok(Reply::flag(absent))
 }
@@ -161,8 +163,8 @@ fn getset(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> 
     let db = ctx.db();
     let entry = ctx.tx.entry(db, &args[1])?;
     let old = entry.string()?.map(|record| record.payload.clone());
-    ctx.tx.tally().looked_up(old.is_some());
-    ctx.tx.put(&entry, Head::STRING, &[&args[2]])?;
+    ctx.tx.looked_up(db, &args[1], old.is_some());
+    ctx.tx.put(&entry, Head::STRING, &[&args[2]], Event::SET)?;
     Ok(Reply::bulk_or_null(old))
 }
 
@@ -193,9 +195,9 @@ fn getex(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let Some(record) = entry.live() else { return Ok(Reply::Null) };
     if let Some((kind, arg)) = expires {
         let at = deadline("getex", kind, int(arg)?, ctx.tx.now_ms())?;
-        ctx.tx.edit(&entry, record.head.expiring(Some(at)), &[&value])?;
+        ctx.tx.edit(&entry, record.head.expiring(Some(at)), &[&value], Event::EXPIRE)?;
     } else if persist && record.head.expires_at_ms.is_some() {
-        ctx.tx.edit(&entry, record.head.expiring(None), &[&value])?;
+        ctx.tx.edit(&entry, record.head.expiring(None), &[&value], Event::PERSIST)?;
     }
     Ok(Reply::Bulk(value))
 }
@@ -294,7 +296,7 @@ fn setrange(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
     ensure_memory(offset)?;
     let gap = vec![0; offset - before.len()];
     let after = old.get(offset + new.len()..).unwrap_or_default();
-    ctx.tx.edit(&entry, entry.edited_head(), &[before, &gap, new, after])?;
+    ctx.tx.edit(&entry, entry.edited_head(), &[before, &gap, new, after], Event::string("setrange"))?;
     Ok(Reply::count(old.len().max(offset + new.len())))
 }
 

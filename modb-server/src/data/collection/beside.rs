@@ -126,6 +126,7 @@ mod tests {
 
     use super::*;
     use crate::data::{Set, Tally, check};
+    use crate::messages::Event;
     use crate::store::{EngineKind, OpenOptions, Store, open};
 
     const MEMBERS: u32 = 10_000;
@@ -146,7 +147,7 @@ mod tests {
         for number in 0..MEMBERS {
             assert!(set.add(&mut tx, format!("m{number}").as_bytes()).unwrap());
         }
-        set.save(&mut tx).unwrap();
+        set.save(&mut tx, Event::SET).unwrap();
         if then() {
             tx.commit().unwrap();
         }

@@ -91,6 +91,7 @@ mod tests {
     use std::sync::Arc;
 
     use crate::data::{Data, DataError, Need, SortedSet, Tally, Tx, check};
+    use crate::messages::Event;
     use crate::store::{EngineKind, OpenOptions, Store, open};
 
     fn left(store: &dyn Store) -> usize {
@@ -109,7 +110,7 @@ mod tests {
         for number in 0..3000 {
             set.set(&mut tx, format!("member {number}").as_bytes(), f64::from(number)).unwrap();
         }
-        set.save(&mut tx).unwrap();
+        set.save(&mut tx, Event::SET).unwrap();
         assert!(tx.delete(0, b"key").unwrap());
         tx.commit().unwrap();
         assert!(left(&*store) > 600, "more than one batch of the sweep");

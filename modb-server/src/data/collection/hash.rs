@@ -10,6 +10,7 @@ use super::hashed::{ByHash, key_of};
 use crate::data::layout::Kind;
 use crate::data::tree::read_hashed;
 use crate::data::{DataError, Tx};
+use crate::messages::Event;
 
 /// A hash while a command works on it.
 #[derive(Debug)]
@@ -76,7 +77,7 @@ impl<'k> Hash<'k> {
         value: &[u8],
     ) -> Result<Option<Bytes>, DataError> {
         let was = self.0.put(tx, field, value)?;
-        // Also with the value that it has: whoever watches the key hears of it.
+        // Also with the value that it has: whoever watches the key, or listens, hears of it.
         self.0.changed = true;
         let compact = tx.data().compact();
         if !compact.has_room(CompactLimit::HashFields, self.len())
@@ -181,12 +182,12 @@ impl<'k> Hash<'k> {
         Ok(self.0.choose_some(tx, count)?.into_iter().map(field_and_value).collect())
     }
 
-    /// Writes the key record of what was changed; without fields there is no key.
+    /// Writes the key record of what was changed, and tells of it; without fields there is no key.
     ///
     /// # Errors
     /// As [`Tx::put`].
-    pub fn save(&self, tx: &mut Tx<'_>) -> Result<(), DataError> {
-        self.0.save(tx)
+    pub fn save(&self, tx: &mut Tx<'_>, event: Event) -> Result<(), DataError> {
+        self.0.save(tx, event)
     }
 }
 

@@ -6,6 +6,7 @@ use super::opened::{Opened, fits};
 use crate::data::layout::Kind;
 use crate::data::tree::Listed;
 use crate::data::{DataError, Entry, Tx};
+use crate::messages::Event;
 
 /// An end of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,18 @@ pub enum End {
 /// A list while a command works on it.
 #[derive(Debug)]
 pub struct List<'k>(Opened<'k, Listed>);
+
+impl End {
+    /// Something was put there.
+    pub fn pushed(self) -> Event {
+        Event::list(if self == Self::Left { "lpush" } else { "rpush" })
+    }
+
+    /// Something was taken from there.
+    pub fn popped(self) -> Event {
+        Event::list(if self == Self::Left { "lpop" } else { "rpop" })
+    }
+}
 
 impl<'k> List<'k> {
     /// Opens the list at a key, an empty one if there is no key.
@@ -131,6 +144,7 @@ impl<'k> List<'k> {
     /// As [`List::walk`], [`DataError::ValueTooLong`], and if no number is left.
     pub fn insert(&mut self, tx: &mut Tx<'_>, index: u64, element: &[u8]) -> Result<(), DataError> {
         fits(element.len())?;
+        self.0.changed = true;
         self.0.with(tx, |tree, ground| {
             let place = if index >= tree.len { tree.end(ground)? } else { tree.nth(ground, index)? };
             tree.splice(ground, place, 0, &[element])
@@ -152,6 +166,7 @@ impl<'k> List<'k> {
     /// As [`List::insert`].
     pub fn set(&mut self, tx: &mut Tx<'_>, index: u64, element: &[u8]) -> Result<(), DataError> {
         fits(element.len())?;
+        self.0.changed = true;
         self.0.with(tx, |tree, ground| {
             let mut place = tree.nth(ground, index)?;
             tree.settle(ground, &mut place)?;
@@ -171,6 +186,7 @@ impl<'k> List<'k> {
         mut visit: impl FnMut(Bytes),
     ) -> Result<(), DataError> {
         let mut left = to.min(self.len()).saturating_sub(from);
+        self.0.changed |= left > 0;
         while left > 0 {
             let gone = self.0.with(tx, |tree, ground| tree.take_some(ground, from, left))?;
             left -= gone.len() as u64;
@@ -199,6 +215,8 @@ impl<'k> List<'k> {
     /// # Errors
     /// As [`List::walk`].
     pub fn trim(&mut self, tx: &mut Tx<'_>, from: u64, to: u64) -> Result<(), DataError> {
+        // As in Redis, also where nothing is too much.
+        self.0.changed = true;
         if from >= to {
             self.0.clear();
             return Ok(());
@@ -208,14 +226,13 @@ impl<'k> List<'k> {
         self.remove(tx, 0, from, |_| {})
     }
 
-    /// Writes the key record of what was changed; without elements there is no key.
+    /// Writes the key record of what was changed, and tells of it; without elements there is no key.
     ///
     /// # Errors
     /// As [`Tx::put`].
-    pub fn save(&mut self, tx: &mut Tx<'_>) -> Result<(), DataError> {
-        self.0.changed = true;
+    pub fn save(&mut self, tx: &mut Tx<'_>, event: Event) -> Result<(), DataError> {
         let (len, nodes, was) = (self.len(), self.0.plot.numbers.next, self.0.plot.big);
         self.0.plot.big = tx.data().compact().is_big_list(len, nodes, was);
-        self.0.save(tx)
+        self.0.save(tx, event)
     }
 }

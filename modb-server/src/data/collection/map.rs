@@ -6,6 +6,7 @@ use super::opened::{Opened, fits};
 use crate::data::layout::Kind;
 use crate::data::tree::{Among, Bound, Sorted, read_sorted, sorted_entry};
 use crate::data::{DataError, Tx};
+use crate::messages::Event;
 
 /// A map while a call works on it.
 #[derive(Debug)]
@@ -113,11 +114,11 @@ impl<'k> Map<'k> {
         })
     }
 
-    /// Writes the key record, if anything was changed; without keys there is none.
+    /// Writes the key record, if anything was changed, and tells of it; without keys there is none.
     ///
     /// # Errors
     /// As [`Tx::put`].
-    pub fn save(&self, tx: &mut Tx<'_>) -> Result<(), DataError> {
-        self.0.save(tx)
+    pub fn save(&self, tx: &mut Tx<'_>, event: Event) -> Result<(), DataError> {
+        self.0.save(tx, event)
     }
 }

@@ -3,6 +3,7 @@
 use crate::data::layout::{CollectionId, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::data::tree::{Limits, Numbers, Order, Tree};
 use crate::data::{DataError, Entry, Tx, tree};
+use crate::messages::Event;
 
 use super::pages::TxPages;
 use super::payload::{Payload, Roots};
@@ -125,7 +126,7 @@ impl<'k, O: Order> Opened<'k, O> {
         order: O,
     ) -> Result<Option<Self>, DataError> {
         let open = |tx: &mut Tx<'_>| Self::open(tx, database, key, kind, order);
-        find(tx, key, open, |opened| opened.tree.len == 0)
+        find(tx, (database, key), open, |opened| opened.tree.len == 0)
     }
 
     /// An empty one in the place of whatever the key of `entry` holds, without its expiry.
@@ -133,8 +134,12 @@ impl<'k, O: Order> Opened<'k, O> {
         Self { entry, kind, keeps_expiry: false, changed: false, plot: Plot::new(), tree: Tree::new(order) }
     }
 
-    /// Removes the key with all that it holds, in the same time whatever that is. The collection is not used any more.
-    pub(super) fn remove_key(self, tx: &mut Tx<'_>) {
+    /// Removes the key with all that it holds, in the same time whatever that is. The collection is not used any more. `event`: what
+    /// that was done by.
+    pub(super) fn remove_key(self, tx: &mut Tx<'_>, event: Event) {
+        if self.entry.live().is_some() {
+            tx.notify_of(event, &self.entry);
+        }
         tx.remove(&self.entry);
     }
 
@@ -143,6 +148,7 @@ impl<'k, O: Order> Opened<'k, O> {
     where
         O: Copy,
     {
+        self.changed = true;
         self.tree = Tree::new(self.tree.order);
     }
 
@@ -155,26 +161,28 @@ impl<'k, O: Order> Opened<'k, O> {
         self.plot.with(tx, &mut self.tree, work)
     }
 
-    /// Writes the key record, if anything was changed; without elements there is no key.
-    pub(super) fn save(&self, tx: &mut Tx<'_>) -> Result<(), DataError> {
+    /// Writes the key record, if anything was changed, and tells of it; without elements there is no key.
+    pub(super) fn save(&self, tx: &mut Tx<'_>, event: Event) -> Result<(), DataError> {
         // One that replaces another has changed that, too.
         if !self.changed && self.keeps_expiry {
             return Ok(());
         }
         let head = self.entry.collection_head(self.kind, self.keeps_expiry);
-        save(tx, &self.entry, head, &self.plot, self.tree.len, vec![Roots::of(&self.tree)])
+        // Nothing that is put in the place of something is its end.
+        let event = (self.tree.len > 0 || self.keeps_expiry).then_some(event);
+        save(tx, &self.entry, head, &self.plot, self.tree.len, vec![Roots::of(&self.tree)], event)
     }
 }
 
 /// Opens what a key holds in order to read it: counts as a hit, of whatever type, or as a miss, and is `None` if there is no key.
 pub(super) fn find<'a, T>(
     tx: &mut Tx<'a>,
-    key: &[u8],
+    (database, key): (u32, &[u8]),
     open: impl FnOnce(&mut Tx<'a>) -> Result<T, DataError>,
     is_empty: impl FnOnce(&T) -> bool,
 ) -> Result<Option<T>, DataError> {
     if key.len() > MAX_KEY_BYTES {
-        tx.tally().looked_up(false);
+        tx.looked_up(database, key, false);
         return Ok(None);
     }
     let opened = open(tx);
@@ -182,7 +190,7 @@ pub(super) fn find<'a, T>(
         Ok(opened) => !is_empty(opened),
         Err(error) => matches!(error, DataError::WrongType),
     };
-    tx.tally().looked_up(found);
+    tx.looked_up(database, key, found);
     Ok(Some(opened?).filter(|_| found))
 }
 
@@ -200,7 +208,7 @@ pub(super) fn payload_of(entry: &Entry<'_>, kind: Kind) -> Result<Option<Payload
     Payload::decode(record.payload.clone()).map(Some).ok_or(DataError::Corrupt("the record of a collection"))
 }
 
-/// Writes the key record of a collection, or removes it with its pages if it has no element.
+/// Writes the key record of a collection, or removes it with its pages if it has no element; tells of it.
 pub(super) fn save(
     tx: &mut Tx<'_>,
     entry: &Entry<'_>,
@@ -208,16 +216,18 @@ pub(super) fn save(
     plot: &Plot,
     len: u64,
     roots: Vec<Roots>,
+    event: Option<Event>,
 ) -> Result<(), DataError> {
     if len == 0 {
-        return tx.remove_collection(entry, plot.id.map(|id| (id, plot.numbers.next)));
+        return tx.remove_collection(entry, plot.id.map(|id| (id, plot.numbers.next)), event);
     }
     let &Plot { big, integers, id, numbers, .. } = plot;
     let payload = Payload { big, integers, id, numbers, len, roots }.encode();
     // Where only a page was changed the key record is as it was.
     if entry.live().is_some_and(|stored| stored.head == head && stored.payload == payload) {
         tx.touch_inside(entry.place());
+        event.into_iter().for_each(|event| tx.notify_of(event, entry));
         return Ok(());
     }
-    tx.edit(entry, head, &[&payload])
+    tx.edit(entry, head, &[&payload], event)
 }

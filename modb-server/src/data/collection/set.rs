@@ -11,6 +11,7 @@ use super::opened::Plot;
 use crate::data::layout::Kind;
 use crate::data::tree::{Hashed, read_hashed};
 use crate::data::{DataError, Entry, Tx};
+use crate::messages::Event;
 
 /// The longest integer: -9223372036854775808.
 const MAX_INTEGER_BYTES: usize = 20;
@@ -131,8 +132,8 @@ impl<'k> Set<'k> {
     }
 
     /// Removes the key with all members, in the same time however many they are.
-    pub fn remove_key(self, tx: &mut Tx<'_>) {
-        self.0.remove_key(tx);
+    pub fn remove_key(self, tx: &mut Tx<'_>, event: Event) {
+        self.0.remove_key(tx, event);
     }
 
     /// Visits the members, until `visit` says `false`.
@@ -214,12 +215,12 @@ impl<'k> Set<'k> {
         Ok(self.0.choose_some(tx, count)?.iter().map(key_of).collect())
     }
 
-    /// Writes the key record of what was changed; without members there is no key.
+    /// Writes the key record of what was changed, and tells of it; without members there is no key.
     ///
     /// # Errors
     /// As [`Tx::put`].
-    pub fn save(&self, tx: &mut Tx<'_>) -> Result<(), DataError> {
-        self.0.save(tx)
+    pub fn save(&self, tx: &mut Tx<'_>, event: Event) -> Result<(), DataError> {
+        self.0.save(tx, event)
     }
 
     /// The members of a set of integers, the lowest first.

@@ -12,6 +12,7 @@ use super::payload::Roots;
 use crate::data::layout::Kind;
 use crate::data::tree::{Among, Bound, Hashed, Scored, Tree, read_hashed, read_scored, scored_entry};
 use crate::data::{DataError, Entry, Tx};
+use crate::messages::Event;
 
 /// A sorted set while a command works on it.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct SortedSet<'k> {
     entry: Entry<'k>,
     /// It keeps the expiry that the key has.
     expires: bool,
+    /// There is something to be saved.
+    changed: bool,
     plot: Plot,
     scores: Tree<Scored>,
     members: Option<Tree<Hashed>>,
@@ -71,7 +74,7 @@ impl<'k> SortedSet<'k> {
         let scores = roots.next().ok_or(missing)?.tree(Scored, payload.len);
         let order = Hashed(tx.data().seed());
         let members = roots.next().map(|root| root.tree(order, payload.len));
-        Ok(Self { entry, expires: true, plot, scores, members })
+        Ok(Self { entry, expires: true, changed: false, plot, scores, members })
     }
 
     /// As [`SortedSet::open`], in order to read: counts as a hit or a miss, and is `None` if there is no key.
@@ -79,7 +82,7 @@ impl<'k> SortedSet<'k> {
     /// # Errors
     /// [`DataError::WrongType`], and as [`Tx::read`].
     pub fn find(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Option<Self>, DataError> {
-        find(tx, key, |tx| Self::open(tx, database, key), Self::is_empty)
+        find(tx, (database, key), |tx| Self::open(tx, database, key), Self::is_empty)
     }
 
     /// An empty one in the place of whatever the key of `entry` holds; it does not keep the expiry.
@@ -88,7 +91,8 @@ impl<'k> SortedSet<'k> {
     }
 
     fn empty(entry: Entry<'k>) -> Self {
-        Self { entry, expires: true, plot: Plot::new(), scores: Tree::new(Scored), members: None }
+        let (plot, scores) = (Plot::new(), Tree::new(Scored));
+        Self { entry, expires: true, changed: false, plot, scores, members: None }
     }
 
     /// How many members it has.
@@ -245,6 +249,7 @@ impl<'k> SortedSet<'k> {
         if was == Some(score) {
             return Ok(());
         }
+        self.changed = true;
         if was.is_none() {
             let compact = tx.data().compact();
             self.plot.big |= !compact.has_room(CompactLimit::SortedSetMembers, self.len() + 1)
@@ -272,6 +277,7 @@ impl<'k> SortedSet<'k> {
     pub fn remove(&mut self, tx: &mut Tx<'_>, member: &[u8]) -> Result<Option<f64>, DataError> {
         let was = self.score(tx, member)?;
         if let Some(score) = was {
+            self.changed = true;
             self.make_room(tx, 0)?;
             self.remove_score(tx, score, member)?;
             self.put_member(tx, member, None)?;
@@ -292,6 +298,7 @@ impl<'k> SortedSet<'k> {
     ) -> Result<(), DataError> {
         let mut left = to.min(self.len()).saturating_sub(from);
         if left > 0 {
+            self.changed = true;
             self.make_room(tx, 0)?;
         }
         while left > 0 {
@@ -307,15 +314,19 @@ impl<'k> SortedSet<'k> {
         Ok(())
     }
 
-    /// Writes the key record of what was changed; without members there is no key.
+    /// Writes the key record of what was changed, and tells of it; without members there is no key.
     ///
     /// # Errors
     /// As [`Tx::put`].
-    pub fn save(&self, tx: &mut Tx<'_>) -> Result<(), DataError> {
+    pub fn save(&self, tx: &mut Tx<'_>, event: Event) -> Result<(), DataError> {
+        // One that replaces another has changed that, too.
+        if !self.changed && self.expires {
+            return Ok(());
+        }
         let roots =
             [Roots::of(&self.scores)].into_iter().chain(self.members.as_ref().map(Roots::of)).collect();
         let head = self.entry.collection_head(Kind::SortedSet, self.expires);
-        save(tx, &self.entry, head, &self.plot, self.len(), roots)
+        save(tx, &self.entry, head, &self.plot, self.len(), roots, Some(event))
     }
 
     /// One step of a walk over at least `count` members from `cursor` on, if there are so many; returns where to go on, 0 at

@@ -15,6 +15,8 @@ const MOST_PATCHED_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub struct Entry<'k> {
     pub(super) place: Place<'k>,
+    /// The database that the key is in, unless it is in one that was flushed.
+    pub(super) database: Option<u32>,
     pub(super) stored: Option<Record>,
     /// The commit that the read of it named.
     pub(super) seq: Seq,
@@ -40,6 +42,11 @@ impl<'k> Entry<'k> {
     /// Where it is.
     pub(in crate::data) fn place(&self) -> &Place<'k> {
         &self.place
+    }
+
+    /// The database that the key is in, unless it is in one that was flushed.
+    pub(super) fn database(&self) -> Option<u32> {
+        self.database
     }
 
     /// The expiry of what is stored, expired or not.

@@ -8,6 +8,8 @@
 mod account;
 mod databases;
 mod entry;
+mod events;
+mod keys;
 mod savepoint;
 #[cfg(test)]
 mod savepoint_tests;
@@ -24,8 +26,8 @@ use telling::Telling;
 use writes::Writes;
 
 use super::interests::Ready;
-use super::layout::{self, CollectionId, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Place, Record};
-use super::{Committed, Data, DataError, Held, Missed, Tally, collection, ensure_memory};
+use super::layout::{self, CollectionId, MAX_KEY_BYTES, Place, Record};
+use super::{Committed, Data, DataError, Held, Missed, Tally, collection};
 use crate::store::{Batch, Counter, Got, Write};
 
 /// So many pages of collections are read by one command of those who serve others, before it is left to a thread: some
@@ -175,6 +177,20 @@ impl<'a> Tx<'a> {
     /// [`DataError::Store`], [`DataError::Corrupt`].
     pub fn read(&mut self, database: u32, key: &[u8]) -> Result<Option<Record>, DataError> {
         if key.len() > MAX_KEY_BYTES {
+            self.looked_up(database, key, false);
+            return Ok(None);
+        }
+        let entry = self.entry(database, key)?;
+        self.looked_up(database, key, entry.live().is_some());
+        Ok(entry.into_live())
+    }
+
+    /// As [`Tx::read`]; that there is no such key is told nobody.
+    ///
+    /// # Errors
+    /// As [`Tx::read`].
+    pub fn look(&mut self, database: u32, key: &[u8]) -> Result<Option<Record>, DataError> {
+        if key.len() > MAX_KEY_BYTES {
             self.tally.looked_up(false);
             return Ok(None);
         }
@@ -196,7 +212,7 @@ impl<'a> Tx<'a> {
         if self.data.stripes.is_marked(hash) {
             self.miss(hash)?;
         }
-        self.entry_at(Place { namespace: self.namespace(database), hash, key })
+        self.entry_at(Place { namespace: self.namespace(database), hash, key }, Some(database))
     }
 
     /// For what reads several records of keys that it finds on its way: goes on if every stripe is held.
@@ -234,7 +250,11 @@ impl<'a> Tx<'a> {
         Err(DataError::Missed)
     }
 
-    pub(super) fn entry_at<'k>(&mut self, place: Place<'k>) -> Result<Entry<'k>, DataError> {
+    pub(super) fn entry_at<'k>(
+        &mut self,
+        place: Place<'k>,
+        database: Option<u32>,
+    ) -> Result<Entry<'k>, DataError> {
         place.record_key(self.key_buf);
         let Got { value, seq } = self.get_record()?;
         let stored = value
@@ -242,7 +262,7 @@ impl<'a> Tx<'a> {
             .transpose()?;
         let expired =
             stored.as_ref().and_then(|record| record.head.expires_at_ms).is_some_and(|at| at <= self.now_ms);
-        Ok(Entry { place, stored, seq, expired })
+        Ok(Entry { place, database, stored, seq, expired })
     }
 
     /// Whether so much is to be written that what nobody sees yet had better be written before.
@@ -279,113 +299,6 @@ impl<'a> Tx<'a> {
         let got = self.data.store.get(self.key_buf)?;
         self.read = self.read.max(got.seq);
         Ok(got)
-    }
-
-    /// Sets the key of `entry` to `head` and the payload that `parts` make. An expiry that has passed removes it.
-    ///
-    /// # Errors
-    /// [`DataError::ValueTooLong`], [`DataError::NoMemory`].
-    pub fn put(&mut self, entry: &Entry<'_>, head: Head, parts: &[&[u8]]) -> Result<(), DataError> {
-        if let Some(key) = self.make_way(entry, head, parts)? {
-            self.write(Write::Put(key, Record::encode(head, parts)));
-        }
-        Ok(())
-    }
-
-    /// As [`Tx::put`], where what is put differs little from what was there: how it differs may be all that the log has of it.
-    ///
-    /// # Errors
-    /// As [`Tx::put`].
-    pub fn edit(&mut self, entry: &Entry<'_>, head: Head, parts: &[&[u8]]) -> Result<(), DataError> {
-        if let Some(key) = self.make_way(entry, head, parts)? {
-            self.write(entry.changed(key, Record::encode(head, parts)));
-        }
-        Ok(())
-    }
-
-    /// Does all that goes with setting the key of `entry` but that itself; its store key. `None`: it has expired, and is removed.
-    fn make_way(
-        &mut self,
-        entry: &Entry<'_>,
-        head: Head,
-        parts: &[&[u8]],
-    ) -> Result<Option<Bytes>, DataError> {
-        let payload: usize = parts.iter().map(|part| part.len()).sum();
-        if payload > MAX_VALUE_BYTES {
-            return Err(DataError::ValueTooLong);
-        }
-        // Once in its record, once in the log's buffer, or what it was.
-        ensure_memory(payload.saturating_mul(2))?;
-        if head.expires_at_ms.is_some_and(|at| at <= self.now_ms) {
-            self.remove(entry);
-            return Ok(None);
-        }
-        let before = entry.stored.as_ref().map(|record| record.head.expires_at_ms);
-        self.account(&entry.place, before, Some(head.expires_at_ms));
-        let kept = parts.first().and_then(|payload| collection::number_in(head.kind, payload));
-        self.bury(entry, kept.map(|(id, _)| id));
-        if entry.expired {
-            self.tally.expired.bump();
-        }
-        Ok(Some(entry.place.to_record_key()))
-    }
-
-    /// Removes the key of `entry` with all that it holds; says whether it was there.
-    pub fn remove(&mut self, entry: &Entry<'_>) -> bool {
-        self.bury(entry, None);
-        self.take(entry)
-    }
-
-    /// Gives the key of `entry` the name of `target`, whatever that holds. The two differ.
-    ///
-    /// # Errors
-    /// As [`Tx::put`].
-    pub fn rename(&mut self, entry: &Entry<'_>, target: &Entry<'_>) -> Result<(), DataError> {
-        if let Some(record) = entry.live() {
-            self.put(target, record.head, &[&record.payload])?;
-            self.take(entry);
-        }
-        Ok(())
-    }
-
-    /// Removes a collection that has no element left, with its pages.
-    pub(super) fn remove_collection(
-        &mut self,
-        entry: &Entry<'_>,
-        pages: Option<(CollectionId, u32)>,
-    ) -> Result<(), DataError> {
-        self.bury(entry, pages.map(|(id, _)| id));
-        if let Some((id, next)) = pages {
-            self.write(Write::Put(id.grave_key(), Bytes::copy_from_slice(&next.to_be_bytes())));
-            self.drops = true;
-        }
-        self.take(entry);
-        Ok(())
-    }
-
-    /// What the key of `entry` holds gives way, unless it is this collection.
-    fn bury(&mut self, entry: &Entry<'_>, kept: Option<CollectionId>) {
-        let Some(stored) = entry.stored.as_ref().filter(|stored| stored.head.kind != Kind::String) else {
-            return;
-        };
-        let number = collection::number_in(stored.head.kind, &stored.payload);
-        if number.is_some_and(|(id, _)| Some(id) != kept)
-            && let Some(grave) = collection::bury(stored)
-        {
-            self.write(grave);
-            self.drops = true;
-        }
-    }
-
-    /// Removes the key record of `entry`; says whether the key was there.
-    fn take(&mut self, entry: &Entry<'_>) -> bool {
-        let Some(stored) = &entry.stored else { return false };
-        self.account(&entry.place, Some(stored.head.expires_at_ms), None);
-        if entry.expired {
-            self.tally.expired.bump();
-        }
-        self.write(Write::Delete(entry.place.to_record_key()));
-        !entry.expired
     }
 
     /// Applies what was written, as one batch, of which nobody sees a part.
@@ -428,6 +341,7 @@ impl<'a> Tx<'a> {
             && let Some(touched) = self.touches()
         {
             // It has written what was there already: a change for those who are interested, and nothing to apply.
+            self.telling.post(self.data, written);
             self.tell(&touched);
         }
         self.telling.post(self.data, written);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::data::{Data, End, Hash, List, Need, Set, SortedSet, Tally, Tx, check, layout};
+use crate::messages::Event;
 use crate::store::{EngineKind, OpenOptions, Store, open};
 
 /// Members that need so many pages that they are written beside the data.
@@ -35,7 +36,7 @@ fn many_members(tx: &mut Tx<'_>, key: &[u8], count: u32) {
     let entry = tx.entry(0, key).unwrap();
     let mut set = Set::replacing(tx, entry);
     (0..count).for_each(|n| assert!(set.add(tx, format!("m{n}").as_bytes()).unwrap()));
-    set.save(tx).unwrap();
+    set.save(tx, Event::SET).unwrap();
 }
 
 const DEEDS: [Deed; 10] = [
@@ -47,22 +48,22 @@ const DEEDS: [Deed; 10] = [
     |tx, n| {
         let mut hash = Hash::open(tx, 0, b"hash").unwrap();
         hash.set(tx, format!("f{n}").as_bytes(), b"v").unwrap();
-        hash.save(tx).unwrap();
+        hash.save(tx, Event::SET).unwrap();
     },
     |tx, n| {
         let mut list = List::open(tx, 0, b"list").unwrap();
         (0..n % 40).for_each(|n| list.push(tx, End::Right, n.to_string().as_bytes()).unwrap());
-        list.save(tx).unwrap();
+        list.save(tx, Event::SET).unwrap();
     },
     |tx, n| {
         let mut scores = SortedSet::open(tx, 0, b"zset").unwrap();
         scores.set(tx, format!("m{}", n % 50).as_bytes(), f64::from(n)).unwrap();
-        scores.save(tx).unwrap();
+        scores.save(tx, Event::SET).unwrap();
     },
     |tx, n| {
         let name = [&b"hash"[..], b"list", b"zset", b"large"][n as usize % 4];
         let (from, to) = (tx.entry(0, name).unwrap(), tx.entry(0, b"elsewhere").unwrap());
-        tx.rename(&from, &to).unwrap();
+        tx.rename(&from, &to, [Event::DEL; 2]).unwrap();
     },
     |tx, n| tx.flush_database(n % 3).unwrap(),
     |tx, n| tx.swap_databases(0, n % 2),
@@ -107,7 +108,7 @@ fn what_fails_among_others_leaves_nothing_whatever_it_did() {
                     let size = tx.sizes(database);
                     tx.for_each_key(database, |key, record| {
                         // The form of a tree follows from hashes, whose seed is each store's own.
-                        let is_string = record.head.kind == super::Kind::String;
+                        let is_string = record.head.kind == layout::Kind::String;
                         all.insert(
                             (database, key),
                             (record.head, if is_string { record.payload.len() } else { 0 }),
@@ -115,8 +116,8 @@ fn what_fails_among_others_leaves_nothing_whatever_it_did() {
                         true
                     })
                     .unwrap();
-                    all.insert((database, Bytes::new()), (super::Head::STRING, size.0 as usize));
-                    all.insert((database, Bytes::from("\0")), (super::Head::STRING, size.1 as usize));
+                    all.insert((database, Bytes::new()), (layout::Head::STRING, size.0 as usize));
+                    all.insert((database, Bytes::from("\0")), (layout::Head::STRING, size.1 as usize));
                 }
                 all
             })

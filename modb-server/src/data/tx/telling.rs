@@ -1,7 +1,8 @@
-//! What a [`Tx`] tells those who listen, gathered while its command runs.
+//! What a [`Tx`] tells those who listen, gathered while its command runs: what was published, and events of keys (`events`).
 //!
 //! Invariants: it is posted by the commit, behind the batch and before the stripes are given back, so for one key in the order
-//! of the commits; of a `Tx` that is dropped nothing is told.
+//! of the commits; of a `Tx` that is dropped nothing is told, and of a command that is taken back only that keys which it read were
+//! not there, as in Redis.
 
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ struct Told {
     rooms: Rooms,
     /// How many messages there were at the last savepoint.
     saved: usize,
+    /// Which of them stay when their command is taken back.
+    staying: Vec<usize>,
 }
 
 impl Telling {
@@ -35,7 +38,11 @@ impl Telling {
     /// What the last command has told is taken back.
     pub(super) fn roll_back(&mut self) {
         if let Some(told) = &mut self.0 {
+            let staying = told.staying.split_off(told.staying.partition_point(|at| *at < told.saved));
+            let kept: Vec<_> = staying.iter().map(|at| Arc::clone(&told.messages[*at])).collect();
             told.messages.truncate(told.saved);
+            told.staying.extend(told.saved..told.saved + kept.len());
+            told.messages.extend(kept);
         }
     }
 
@@ -60,6 +67,22 @@ impl Tx<'_> {
     #[inline]
     pub(crate) fn messages(&self) -> &[Arc<Frame>] {
         self.telling.0.as_ref().map_or(&[], |told| &told.messages)
+    }
+
+    /// What is told from number `from` on is told even if the command is taken back.
+    pub(super) fn let_stay(&mut self, from: usize) {
+        if let Some(told) = &mut self.telling.0 {
+            told.staying.extend(from..told.messages.len());
+        }
+    }
+
+    /// It has failed, and nothing of it will be done.
+    #[inline]
+    pub(crate) fn fail(mut self) {
+        if !self.messages().is_empty() {
+            self.telling.roll_back();
+            self.telling.post(self.data(), Seq::ZERO);
+        }
     }
 
     /// Has what is to be told go into `rooms`. Without, it goes all the same.

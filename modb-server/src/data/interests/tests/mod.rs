@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::data::{Data, Hash, Need, Tally, Tx};
+use crate::messages::Event;
 use crate::store::{EngineKind, OpenOptions, open};
 
 fn data() -> Data {
@@ -64,7 +65,7 @@ fn a_change_of_a_page_alone_is_a_change_of_its_key() {
         at(&data, 1000, |tx| {
             let mut hash = Hash::open(tx, 0, b"h").unwrap();
             hash.set(tx, field.as_bytes(), value.as_bytes()).unwrap();
-            hash.save(tx).unwrap();
+            hash.save(tx, Event::SET).unwrap();
             tx.writes()
                 .filter_map(crate::store::Write::key)
                 .any(|key| crate::data::layout::is_key_record(key))

@@ -34,12 +34,12 @@ impl Waiter for Taker {
         let mut list = List::open(tx, 0, self.from.as_bytes()).unwrap();
         let mut element = Bytes::new();
         list.remove(tx, 0, 1, |first| element = first).unwrap();
-        list.save(tx).unwrap();
+        list.save(tx, Event::SET).unwrap();
         if let Some(to) = self.to {
             assert!(tx.holds(tx.data().hash(to.as_bytes())), "nobody is served without his stripes");
             let mut list = List::open(tx, 0, to.as_bytes()).unwrap();
             list.push(tx, End::Right, &element).unwrap();
-            list.save(tx).unwrap();
+            list.save(tx, Event::SET).unwrap();
         }
         if self.gone.load(Ordering::Relaxed) {
             return None;
@@ -75,7 +75,7 @@ fn push(data: &Data, database: u32, key: &str, elements: &[&str]) {
     for element in elements {
         list.push(&mut tx, End::Right, element.as_bytes()).unwrap();
     }
-    list.save(&mut tx).unwrap();
+    list.save(&mut tx, Event::SET).unwrap();
     tx.commit().unwrap();
 }
 
@@ -116,7 +116,7 @@ fn what_others_bring_elsewhere_serves_nobody() {
     at(&data, 1000, |tx| {
         let mut list = List::open(tx, 0, b"q").unwrap();
         list.push(tx, End::Right, b"x").unwrap();
-        list.save(tx).unwrap();
+        list.save(tx, Event::SET).unwrap();
         tx.delete(0, b"q").unwrap();
     });
     assert_eq!(taker.got(), None);

@@ -1,0 +1,182 @@
+//! Writing keys: the record of one, and what goes with it: what is written beside it (`account`), graves of collections, and the events
+//! that tell of it (`telling`).
+//!
+//! Invariant: whoever changes the record of a key changes all of that here, with it, so that nothing of it can be forgotten.
+
+use bytes::Bytes;
+
+use super::{Entry, Tx};
+use crate::data::layout::{CollectionId, Head, Kind, MAX_VALUE_BYTES, Record};
+use crate::data::{DataError, collection, ensure_memory};
+use crate::messages::Event;
+use crate::store::Write;
+
+impl Tx<'_> {
+    /// Sets the key of `entry` to `head` and the payload that `parts` make, and tells of it with `event`. An expiry that has passed
+    /// removes it.
+    ///
+    /// # Errors
+    /// [`DataError::ValueTooLong`], [`DataError::NoMemory`].
+    pub fn put(
+        &mut self,
+        entry: &Entry<'_>,
+        head: Head,
+        parts: &[&[u8]],
+        event: impl Into<Option<Event>>,
+    ) -> Result<(), DataError> {
+        if let Some(key) = self.make_way(entry, head, parts, event.into())? {
+            self.write(Write::Put(key, Record::encode(head, parts)));
+        }
+        Ok(())
+    }
+
+    /// As [`Tx::put`], where what is put differs little from what was there: how it differs may be all that the log has of it.
+    ///
+    /// # Errors
+    /// As [`Tx::put`].
+    pub fn edit(
+        &mut self,
+        entry: &Entry<'_>,
+        head: Head,
+        parts: &[&[u8]],
+        event: impl Into<Option<Event>>,
+    ) -> Result<(), DataError> {
+        if let Some(key) = self.make_way(entry, head, parts, event.into())? {
+            self.write(entry.changed(key, Record::encode(head, parts)));
+        }
+        Ok(())
+    }
+
+    /// Does all that goes with setting the key of `entry` but that itself; its store key. `None`: it has expired, and is removed.
+    fn make_way(
+        &mut self,
+        entry: &Entry<'_>,
+        head: Head,
+        parts: &[&[u8]],
+        event: Option<Event>,
+    ) -> Result<Option<Bytes>, DataError> {
+        let payload: usize = parts.iter().map(|part| part.len()).sum();
+        if payload > MAX_VALUE_BYTES {
+            return Err(DataError::ValueTooLong);
+        }
+        // Once in its record, once in the log's buffer, or what it was.
+        ensure_memory(payload.saturating_mul(2))?;
+        if head.expires_at_ms.is_some_and(|at| at <= self.now_ms) {
+            self.put_expired(entry, event);
+            return Ok(None);
+        }
+        let before = entry.stored.as_ref().map(|record| record.head.expires_at_ms);
+        self.account(&entry.place, before, Some(head.expires_at_ms));
+        let kept = parts.first().and_then(|payload| collection::number_in(head.kind, payload));
+        self.bury(entry, kept.map(|(id, _)| id));
+        if entry.expired {
+            self.tally.expired.bump();
+        }
+        if self.tells_events() {
+            self.notify_of_put(entry, event);
+        }
+        Ok(Some(entry.place.to_record_key()))
+    }
+
+    /// What would be there already has no time left.
+    fn put_expired(&mut self, entry: &Entry<'_>, event: Option<Event>) {
+        if event == Some(Event::EXPIRE) {
+            self.remove(entry);
+            return;
+        }
+        self.bury(entry, None);
+        self.take(entry);
+        event.into_iter().for_each(|event| self.notify_of(event, entry));
+    }
+
+    /// Removes the key of `entry` with all that it holds; says whether it was there.
+    pub fn remove(&mut self, entry: &Entry<'_>) -> bool {
+        self.bury(entry, None);
+        let was = self.take(entry);
+        if was {
+            self.notify_of(Event::DEL, entry);
+        }
+        was
+    }
+
+    /// Gives the key of `entry` the name of `target`, whatever that holds. The two differ. `events`: what is told of either.
+    ///
+    /// # Errors
+    /// As [`Tx::put`].
+    pub fn rename(
+        &mut self,
+        entry: &Entry<'_>,
+        target: &Entry<'_>,
+        events: [Event; 2],
+    ) -> Result<(), DataError> {
+        if let Some(record) = entry.live() {
+            self.replace(target, record.head, &record.payload, None)?;
+            self.take(entry);
+            self.notify_of(events[0], entry);
+            self.notify_of(events[1], target);
+        }
+        Ok(())
+    }
+
+    /// As [`Tx::put`], with what another key holds or held: as in Redis, a key that was there is another one then.
+    ///
+    /// # Errors
+    /// As [`Tx::put`].
+    pub fn replace(
+        &mut self,
+        entry: &Entry<'_>,
+        head: Head,
+        payload: &[u8],
+        event: impl Into<Option<Event>>,
+    ) -> Result<(), DataError> {
+        if entry.live().is_some() {
+            self.notify_of(Event::NEW, entry);
+        }
+        self.put(entry, head, &[payload], event)
+    }
+
+    /// Removes a collection that has no element left, with its pages. `event`: how it lost the last.
+    pub(in crate::data) fn remove_collection(
+        &mut self,
+        entry: &Entry<'_>,
+        pages: Option<(CollectionId, u32)>,
+        event: Option<Event>,
+    ) -> Result<(), DataError> {
+        self.bury(entry, pages.map(|(id, _)| id));
+        if let Some((id, next)) = pages {
+            self.write(Write::Put(id.grave_key(), Bytes::copy_from_slice(&next.to_be_bytes())));
+            self.drops = true;
+        }
+        if self.take(entry) {
+            event.into_iter().for_each(|event| self.notify_of(event, entry));
+            self.notify_of(Event::DEL, entry);
+        }
+        Ok(())
+    }
+
+    /// What the key of `entry` holds gives way, unless it is this collection.
+    fn bury(&mut self, entry: &Entry<'_>, kept: Option<CollectionId>) {
+        let Some(stored) = entry.stored.as_ref().filter(|stored| stored.head.kind != Kind::String) else {
+            return;
+        };
+        let number = collection::number_in(stored.head.kind, &stored.payload);
+        if number.is_some_and(|(id, _)| Some(id) != kept)
+            && let Some(grave) = collection::bury(stored)
+        {
+            self.write(grave);
+            self.drops = true;
+        }
+    }
+
+    /// Removes the key record of `entry`; says whether the key was there.
+    fn take(&mut self, entry: &Entry<'_>) -> bool {
+        let Some(stored) = &entry.stored else { return false };
+        self.account(&entry.place, Some(stored.head.expires_at_ms), None);
+        if entry.expired {
+            self.tally.expired.bump();
+            self.notify_of(Event::EXPIRED, entry);
+        }
+        self.write(Write::Delete(entry.place.to_record_key()));
+        !entry.expired
+    }
+}
