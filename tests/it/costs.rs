@@ -122,7 +122,8 @@ fn pipeline(peer: &mut Peer, requests: impl Iterator<Item = String>) {
     }
 }
 
-fn compact(peer: &mut Peer) {
+/// Moves everything into table files.
+pub(crate) fn compact(peer: &mut Peer) {
     assert!(matches!(peer.ask("MODB COMPACT"), Reply::Int(_)));
     let status = |peer: &mut Peer| format!("{:?}", peer.ask("MODB STATUS"));
     wait::until("it is compacted", || (!status(peer).contains("running")).then_some(()));

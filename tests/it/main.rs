@@ -232,6 +232,8 @@ scenarios! {
         unless Windows: "a file that takes all space is made by Linux here";
     shortage::who_asks_for_more_memory_than_there_is_gets_an_error_and_nobody_else, unless Redis: "Redis ends",
         unless Windows: "memory of others is not bounded from outside", unless WindowsHost: "as above";
+    shortage::a_record_on_the_disk_for_which_there_is_no_memory_is_an_error_to_who_reads_it, unless Redis: "Redis has no records on the disk",
+        unless Windows: "memory of others is not bounded from outside", unless WindowsHost: "as above";
     #[ignore = "minutes of load"]
     shortage::long_descriptors_and_space_taken_away_20_times_come_back_20_times, unless Redis: "Redis has no such bound",
         unless Windows: "no descriptor limit", unless WindowsHost: "no descriptor limit";

@@ -8,6 +8,8 @@ use modb_tests::peer::encode;
 use modb_tests::sys::{self, SmallDisk};
 use modb_tests::{Launch, Peer, Platform, Reply, Server, skip, wait};
 
+use crate::costs::compact;
+
 /// More than any disk has.
 const NEARLY_FULL_MB: &str = "1000000000";
 
@@ -217,6 +219,10 @@ pub(crate) fn who_asks_for_more_memory_than_there_is_gets_an_error_and_nobody_el
     let server = Launch::new(platform).with("--cache-mb", "1024").start();
     let (mut asks, mut other) = (server.peer(), server.peer());
     assert_eq!(asks.ask(&format!("SETRANGE large {} x", LARGE_BYTES - 1)), Reply::Int(LARGE_BYTES as i64));
+    let element = vec![b'e'; 1 << 20];
+    for _ in 0..LARGE_BYTES >> 20 {
+        assert_eq!(asks.call([&b"RPUSH"[..], b"list", &element]).error(), None);
+    }
     assert_eq!(other.ask("SET small 1"), Reply::ok());
     let bound = || sys::bound_memory_of(server.pid(), Some(LEFT_BYTES));
     if !bound() {
@@ -230,6 +236,7 @@ pub(crate) fn who_asks_for_more_memory_than_there_is_gets_an_error_and_nobody_el
         "APPEND large x",
         "GET large",
         "BITOP NOT copy large",
+        "LRANGE list 0 -1",
     ] {
         // Again while the server still had something to give back.
         let refusal = wait::until(request, || bound().then(|| asks.ask(request).error())?);
@@ -246,7 +253,34 @@ pub(crate) fn who_asks_for_more_memory_than_there_is_gets_an_error_and_nobody_el
     assert!(sys::bound_memory_of(server.pid(), None));
     let Reply::Int(bytes) = other.ask("STRLEN large") else { panic!("it is there") };
     assert_eq!(asks.ask("APPEND large x"), Reply::Int(bytes + 1));
-    assert_eq!(other.ask("GET small"), Reply::bulk("7"));
+    assert_eq!(other.ask("GET small"), Reply::bulk("8"));
+}
+
+pub(crate) fn a_record_on_the_disk_for_which_there_is_no_memory_is_an_error_to_who_reads_it(
+    platform: &Platform,
+) {
+    const LARGE_BYTES: usize = 56 << 20;
+    const LEFT_BYTES: u64 = 32 << 20;
+    let server = Launch::new(platform).start();
+    let mut asks = server.peer();
+    assert_eq!(asks.ask(&format!("SETRANGE large {} x", LARGE_BYTES - 1)), Reply::Int(LARGE_BYTES as i64));
+    compact(&mut asks);
+    // What is in memory is forgotten.
+    let server = server.restart();
+    let (mut asks, mut other) = (server.peer(), server.peer());
+    assert_eq!(other.ask("SET small 1"), Reply::ok());
+    let bound = || sys::bound_memory_of(server.pid(), Some(LEFT_BYTES));
+    if !bound() {
+        skip!("the memory of another process cannot be bounded here");
+    }
+    for request in ["GET large", "STRLEN large", "APPEND large x", "SCAN 0"] {
+        let refusal = wait::until(request, || bound().then(|| asks.ask(request).error())?);
+        assert!(refusal.starts_with("OOM "), "{request}: {refusal}");
+        assert_eq!(other.ask("INCR small").error(), None, "{request}");
+    }
+    assert!(sys::bound_memory_of(server.pid(), None));
+    assert_eq!(asks.ask("STRLEN large"), Reply::Int(LARGE_BYTES as i64));
+    assert_eq!(other.ask("GET small"), Reply::bulk("5"));
 }
 
 fn value(n: usize, bytes: usize) -> String {

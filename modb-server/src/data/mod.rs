@@ -98,7 +98,13 @@ pub enum DataError {
     Collection(#[from] tree::Fault),
     /// The store failed.
     #[error("ERR {0}")]
-    Store(#[from] StoreError),
+    Store(#[source] StoreError),
+}
+
+impl From<StoreError> for DataError {
+    fn from(error: StoreError) -> Self {
+        if error.is_for_want_of_memory() { Self::NoMemory } else { Self::Store(error) }
+    }
 }
 
 /// Whether there is memory for so many bytes, for whoever lets a client choose how many.

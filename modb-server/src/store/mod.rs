@@ -488,6 +488,11 @@ impl StoreError {
         matches!(self, Self::Io { source, .. } if crate::sys::is_for_want_of_descriptors(source))
     }
 
+    /// Whether all that was missing is memory.
+    pub(crate) fn is_for_want_of_memory(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::OutOfMemory)
+    }
+
     /// Nobody knows what `what` has changed.
     pub(crate) fn unknown(what: impl Into<String>, source: std::io::Error) -> Self {
         Self::OutcomeUnknown { what: what.into(), source }

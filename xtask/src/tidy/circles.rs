@@ -18,7 +18,6 @@ const KNOTS: &[(&str, &str)] = &[
         "a command's function takes the context, in which the table of commands is",
     ),
     ("modb-server/src/command/language/", "what a command waits for is an error, and fails with one"),
-    ("modb-server/src/store/log/", "to be cut: the cold part, the merge and the engine know each other"),
 ];
 
 /// Which modules one module uses, and on which line first.

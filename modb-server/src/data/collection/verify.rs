@@ -38,6 +38,10 @@ impl<'s> Owners<'s> {
                 Ok(None)
             }
             Err(DataError::Store(error)) => Err(error),
+            // It may be whole.
+            Err(DataError::NoMemory) => {
+                Err(StoreError::io("cannot read a large record", std::io::ErrorKind::OutOfMemory.into()))
+            }
             Err(error) => Ok(Some(error.to_string())),
         }
     }

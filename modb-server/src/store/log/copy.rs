@@ -7,17 +7,16 @@
 //! now the ends of the files are looked at. So the log goes at least as far as the newest record in the tables, which was
 //! written before they were published. What the copy states as its end is what was found in it.
 
-use std::any::Any;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use lsm_tree::checksum::ChecksummedWriter;
 
-use super::cold::Cold as _;
+use super::cold::{Cold as _, PinnedFile, PinnedTables};
 use super::disk::Disk;
 use super::engine::Engine;
-use super::open::{LOG_FOLDER, TABLES_FOLDER, log_folder, open_tables, sync_folders};
+use super::folders::{LOG_FOLDER, TABLES_FOLDER, log_folder, open_tables, sync_folders};
 use super::recover::{self, Version};
 use crate::store::format::{End, EndFile};
 use crate::store::{BackupKind, StoreError};
@@ -26,24 +25,6 @@ use crate::store::{BackupKind, StoreError};
 const PIECE_BYTES: usize = 1 << 20;
 /// Of the copy, while it is looked at.
 const BLOCK_CACHE_BYTES: u64 = 1 << 20;
-
-/// Files that say which tables there are: names and what is in them.
-pub(super) type Lists = Vec<(String, Vec<u8>)>;
-
-/// The files of the tables as they were at one moment. They stay while this is kept, whatever is published meanwhile.
-pub(crate) struct PinnedTables {
-    pub(super) lists: Lists,
-    pub(super) files: Vec<PinnedFile>,
-    /// What keeps them.
-    pub(super) _tables: Box<dyn Any + Send + Sync>,
-}
-
-/// A table file.
-pub(crate) struct PinnedFile {
-    pub(super) name: String,
-    /// Of all its bytes, as the tree's list has it.
-    pub(super) checksum: u128,
-}
 
 /// The files of a folder that nobody writes to.
 pub(super) struct AtRest {

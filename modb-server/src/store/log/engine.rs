@@ -16,12 +16,13 @@ use bytes::Bytes;
 use modb_net::Seq;
 
 use super::chunk::MAX_BODY_BYTES;
-use super::cold::{Cold, Record};
+use super::cold::Cold;
 use super::commit;
 use super::disk::Disk;
-use super::merge::Scan;
+use super::merge::{Merge, Record};
 use super::pressure::{Filled, Pressure};
 use super::recover;
+use super::scan::Scan;
 use super::table::{Loan, Lookup, Table};
 use super::writer::Log;
 use crate::store::group::{Backing, lock};
@@ -220,19 +221,24 @@ impl Engine {
 
     /// Merges some tables of the cold store if that is due; says whether it did.
     pub(crate) fn compact_step(&self) -> Result<bool, StoreError> {
-        let _room = self.lend_to_merge();
+        let _room = self.lend_to_merge()?;
         self.cold.compact_step()
     }
 
     /// Merges all tables of the cold store.
     pub(crate) fn compact_all(&self) -> Result<(), StoreError> {
-        let _room = self.lend_to_merge();
+        let _room = self.lend_to_merge()?;
         self.cold.compact_all()
     }
 
     /// A merge holds a block of each run, and a record of many megabytes is a block: the cache makes room for them.
-    fn lend_to_merge(&self) -> Loan<'_> {
-        self.table.lend(self.cold.merge_bytes().saturating_sub(UNLENT_BYTES))
+    fn lend_to_merge(&self) -> Result<Loan<'_>, StoreError> {
+        let bytes = self.cold.merge_bytes();
+        let loan = self.table.lend(bytes.saturating_sub(UNLENT_BYTES));
+        if crate::sys::has_memory(bytes) {
+            return Ok(loan);
+        }
+        Err(StoreError::io("cannot merge large values", std::io::ErrorKind::OutOfMemory.into()))
     }
 
     /// Whether more runs would make a merge take more memory than the cache can lend.
@@ -299,18 +305,10 @@ impl Engine {
 
     /// Verifies the cold store's records and their order.
     pub(super) fn check_tables(&self) -> Result<(), StoreError> {
-        let mut last = Bytes::new();
-        for record in self.cold.range(&[0], &[0xff]) {
-            let (key, _) = record?;
-            if key <= last || key.len() > MAX_STORE_KEY_BYTES {
-                return Err(StoreError::Corrupt {
-                    place: "table files".to_owned(),
-                    what: format!("the record {key:?} is out of order"),
-                });
-            }
-            last = key;
-        }
-        Ok(())
+        let mut records = self.cold.range(&[0], &[0xff]);
+        let checked = in_order(&mut records);
+        self.range_reads.fetch_add(records.looked_at(), Ordering::Relaxed);
+        checked
     }
 
     /// Writes a copy of everything that is there into tables alone; while nobody commits.
@@ -319,6 +317,22 @@ impl Engine {
         let mut records = scan.filter(|record| !matches!(record, Ok((_, None))));
         cold.ingest(&self.log.position(), &mut records, &mut || Ok(()))
     }
+}
+
+/// Whether all can be read, and follow each other.
+fn in_order(records: &mut Merge) -> Result<(), StoreError> {
+    let mut last = Bytes::new();
+    for record in records {
+        let (key, _) = record?;
+        if key <= last || key.len() > MAX_STORE_KEY_BYTES {
+            return Err(StoreError::Corrupt {
+                place: "table files".to_owned(),
+                what: format!("the record {key:?} is out of order"),
+            });
+        }
+        last = key;
+    }
+    Ok(())
 }
 
 impl Backing for Engine {

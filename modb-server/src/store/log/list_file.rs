@@ -103,7 +103,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::store::log::cold::{Cold as _, LsmCold};
+    use crate::store::log::cold::Cold as _;
+    use crate::store::log::lsm::LsmCold;
     use crate::store::log::writer::Position;
     use crate::store::{ErrorClass, StoreError};
 

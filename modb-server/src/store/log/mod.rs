@@ -3,14 +3,17 @@
 //! ```text
 //! apply  -> log buffer -> table (visible)            get  -> table -> cold store (-> table)
 //! settle -> one write(2) for all workers' commits    scan -> dirty records merged with the cold store
+//! write thread -> the same, where it is much and would hold a worker
 //! sync thread  -> fdatasync for all (always: before replies leave; everysec: each second)
 //! flush threads -> dirty records as one sorted run into the cold store, then their log is free
 //! compact thread -> merges the cold store's runs
 //! ```
 //!
-//! From the ground up: `chunk`, `commit`, `difference` and `file_head` (bytes of the log) and `disk` (its files), `writer` and `recover`
-//! (the log), `table`, `cold` and `read_view` (the tree and reads of it), `merge` (both as one), `pressure` (how long writers
-//! wait for a flush), `engine` (all of it, without a thread), `open` and `start` (how it comes to be), `copy`, `background` (the threads), and here the store.
+//! From the ground up, each using only what comes before it: `chunk`, `difference`, `commit` and `file_head` (bytes of the log)
+//! and `disk` (its files), `writer` and `recover` (the log); `merge` (sorted layers as one), `table` (records in memory), `cold` (the seam
+//! to those on the disk), `read_view`, `list_file` and `lsm` (the tree behind it), `scan` (table and tree as one); `pressure` (how
+//! long writers wait for a flush), `engine` (all of it, without a thread); `folders`, `copy`, `start` and `open` (how it comes to be,
+//! and a copy of it), `background` (the threads), and here the store.
 
 mod background;
 mod chunk;
@@ -18,21 +21,27 @@ mod cold;
 mod commit;
 mod copy;
 #[cfg(test)]
+mod cost_tests;
+#[cfg(test)]
 mod crash_tests;
 mod difference;
 mod disk;
 mod engine;
 mod file_head;
+mod folders;
 mod list_file;
+mod lsm;
 mod merge;
 mod open;
 mod pressure;
 mod read_view;
 mod recover;
+mod scan;
 #[cfg(test)]
 mod sim;
 mod start;
 mod table;
+mod tree_error;
 mod view;
 mod writer;
 
@@ -48,11 +57,12 @@ use self::background::{
     Background, FLUSH, LOOK, Priority, run_compactor, run_flusher, run_preparer, run_urgent_flusher,
     run_writer,
 };
-#[cfg(feature = "fjall")]
-pub(super) use self::cold::tree_error;
 use self::engine::{DISK_FULL, Engine, FULL_DISK_PATIENCE, Tuning};
-pub(crate) use self::open::LOG_FOLDER;
-use self::open::{Opened, TABLES_FOLDER, UseOfFiles, check_files};
+pub(crate) use self::folders::LOG_FOLDER;
+use self::folders::TABLES_FOLDER;
+use self::open::{Opened, UseOfFiles, check_files};
+#[cfg(feature = "fjall")]
+pub(super) use self::tree_error::tree_error;
 use super::end::Depth;
 use super::folder::{Folder, NewFolder};
 use super::format::{End, Format};

@@ -4,26 +4,20 @@
 //! Invariant: until all is known to be well nothing in the folder is changed, not even what a crash left there. The tables are
 //! read through a [`View`] until then, since the tree tidies up when it is opened.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Arc;
 
-use super::cold::{Cold, LsmCold};
+use super::cold::Cold;
 use super::copy::AtRest;
 use super::disk::{Disk, RealDisk};
 use super::engine::{Engine, Tuning};
+use super::folders::{LOG_FOLDER, TABLES_FOLDER, log_folder, open_tables, sync_folders};
 use super::recover::Version;
 use super::start::{self, Before, Owner, Parts, Tables};
 use super::view::View;
 use crate::store::StoreError;
 use crate::store::end::Depth;
 use crate::store::folder::Folder;
-use crate::store::group::words_of;
 use crate::store::options::{EngineKind, OpenOptions};
-
-/// Below the data folder.
-pub(crate) const LOG_FOLDER: &str = "log";
-pub(super) const TABLES_FOLDER: &str = "tables";
 
 /// A folder that is open.
 pub(super) struct Opened {
@@ -42,23 +36,6 @@ pub(super) enum UseOfFiles {
         /// What the tables are looked at through, if need be.
         _view: Option<View>,
     },
-}
-
-pub(super) fn open_tables(folder: &Path, cache_bytes: u64) -> Result<LsmCold, StoreError> {
-    // Nothing is shared yet: what a panic leaves half done is gone with it.
-    let opened = catch_unwind(AssertUnwindSafe(|| LsmCold::open(folder, cache_bytes)));
-    // The tree asserts some of what it reads of its own list of tables.
-    let opened = opened.unwrap_or_else(|panic| {
-        Err(StoreError::Corrupt { place: folder.display().to_string(), what: words_of(&*panic).to_owned() })
-    });
-    opened.map_err(|error| match error {
-        StoreError::Io { what, source } => StoreError::io(format!("{what} in {}", folder.display()), source),
-        other => other,
-    })
-}
-
-pub(super) fn log_folder(folder: &Path) -> Result<RealDisk, StoreError> {
-    RealDisk::open(folder.join(LOG_FOLDER)).map_err(|e| StoreError::io("cannot make the log's folder", e))
 }
 
 /// For writing.
@@ -164,22 +141,11 @@ fn named(folder: &Folder, error: StoreError) -> StoreError {
     }
 }
 
-/// Syncs the names in a folder and in those below it.
-pub(super) fn sync_folders(folder: &Path) -> Result<(), StoreError> {
-    let failed = |e| StoreError::io(format!("cannot sync {}", folder.display()), e);
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if entry.file_type().map_err(failed)?.is_dir() {
-            sync_folders(&entry.path())?;
-        }
-    }
-    crate::sys::sync_folder(folder).map_err(failed)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::fs;
+    use std::path::Path;
 
     use bytes::Bytes;
 

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use lsm_tree::table::filter::standard_bloom;
 use lsm_tree::{AbstractTree, AnyTree, SeqNo, Slice, TableId};
 
-use super::cold::{self, Layer};
-use super::merge::Merge;
+use super::merge::{Layer, Merge};
+use super::tree_error::tree_error;
 use crate::store::StoreError;
 use crate::store::group::lock;
 
@@ -103,6 +103,7 @@ fn get(tree: &AnyTree) -> Box<Get> {
         let hash = standard_bloom::Builder::get_hash(key);
         let runs = version.iter_levels().flat_map(|level| level.iter());
         for table in runs.filter_map(|run| run.get_for_key(key)) {
+            ensure_memory_to_read(table)?;
             if let Some(entry) = table.get(key, SeqNo::MAX, hash).map_err(|e| in_table(table.id(), e))? {
                 return Ok((!entry.is_tombstone()).then(|| entry.value.into()));
             }
@@ -122,11 +123,14 @@ fn range(tree: &AnyTree) -> Box<Range> {
             // Tables of a run follow each other; each is opened when the one before it has ended.
             let records = (first..=last).flat_map(move |at| {
                 let (table, id) = (&run[at], run[at].id());
-                table.range(bounds.clone()).map(move |entry| {
+                let short = ensure_memory_to_read(table).err();
+                let records = short.is_none().then(|| table.range(bounds.clone()));
+                let records = records.into_iter().flatten().map(move |entry| {
                     let entry = entry.map_err(|e| in_table(id, e))?;
                     let value = (!entry.is_tombstone()).then(|| entry.value.into());
                     Ok((entry.key.user_key.into(), value))
-                })
+                });
+                short.map(Err).into_iter().chain(records)
             });
             Some(Box::new(records) as Layer)
         });
@@ -146,7 +150,56 @@ fn merge_bytes(tree: &AnyTree) -> usize {
     usize::try_from(of_runs.iter().sum::<u64>() + written).unwrap_or(usize::MAX)
 }
 
+/// Records below this are read without asking: memory for them is everywhere.
+const LARGE_RECORD_BYTES: u64 = 1 << 20;
+/// A table of blocks of up to so many bytes, and what else is in a file for them: records of usual sizes.
+const SMALL_BLOCK_BYTES: u64 = 4608;
+
+/// What is read of a table is as large as the record that is asked for, and the tree ends the process where there is no memory for
+/// it. Nobody wrote down how large the largest is, so what all others together would not take is asked for; where large ones are few
+/// among many small ones, up to some megabytes are not.
+fn ensure_memory_to_read(table: &lsm_tree::Table) -> Result<(), StoreError> {
+    let (bytes, blocks) = (table.metadata.file_size, table.metadata.data_block_count);
+    if has_memory_to_read(bytes, blocks, crate::sys::has_memory) {
+        return Ok(());
+    }
+    let lack = std::io::ErrorKind::OutOfMemory.into();
+    Err(StoreError::io(format!("cannot read a large record in tables/{}", table.id()), lack))
+}
+
+/// Of a table file of `bytes` in so many data blocks.
+#[inline]
+fn has_memory_to_read(bytes: u64, blocks: u64, has_memory: impl FnOnce(usize) -> bool) -> bool {
+    let large = bytes.saturating_sub(blocks.saturating_sub(1).saturating_mul(SMALL_BLOCK_BYTES));
+    large < LARGE_RECORD_BYTES || has_memory(usize::try_from(large).unwrap_or(usize::MAX))
+}
+
 /// What went wrong in one table file.
 fn in_table(id: TableId, error: lsm_tree::Error) -> StoreError {
-    cold::tree_error(&format!("tables/{id}"), error)
+    tree_error(&format!("tables/{id}"), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_asked_for_where_a_table_has_large_records_and_nowhere_else() {
+        let asked = |bytes, blocks| {
+            let mut asked = None;
+            has_memory_to_read(bytes, blocks, |bytes| {
+                asked = Some(bytes);
+                true
+            });
+            asked
+        };
+        let (mib, full) = (1 << 20, 32 << 20);
+        assert_eq!(asked(full, full / 4200), None, "usual records, with filters and an index");
+        assert_eq!(asked(100, 1), None);
+        assert_eq!(asked(16 * mib, 1), Some(16 << 20));
+        // One of 16 MiB among small ones.
+        let large = asked(full, 16 * mib / 4200 + 1);
+        assert!(large.is_some_and(|bytes| (13 << 20..=16 << 20).contains(&bytes)), "{large:?}");
+        assert!(!has_memory_to_read(16 * mib, 1, |_| false));
+    }
 }

@@ -12,10 +12,9 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use super::cold::{Cold, Record};
-use super::copy::PinnedTables;
+use super::cold::{Cold, PinnedTables};
 use super::disk::{Disk, DiskFile, DiskReader};
-use super::merge::Merge;
+use super::merge::{Merge, Record};
 use super::writer::Position;
 use crate::store::StoreError;
 use crate::store::group::lock;

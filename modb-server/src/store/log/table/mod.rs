@@ -32,7 +32,7 @@ use self::index::Index;
 use self::records::{Handle, Marks, Record as Kept, Records, State, fits_beside};
 use self::routing::{ROUTED_SHARDS, shard_of};
 pub(crate) use self::walk::Walk;
-use super::cold::Record;
+use super::merge::Record;
 use crate::store::group::lock;
 
 /// Clean records looked at for eviction per hold of a shard's lock.

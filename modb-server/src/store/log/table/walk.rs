@@ -13,7 +13,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
-use super::super::cold::Record;
+use super::super::merge::Record;
 use super::records::State;
 use super::routing::{self, UNROUTED_SHARD};
 use super::{Table, copy_of};

@@ -1,0 +1,98 @@
+//! What ranges cost, as the store counts it itself, at two sizes: a check, a walk by pages, and popping from the front.
+
+use bytes::Bytes;
+
+use super::LogStore;
+use crate::store::{Batch, OpenOptions, Store, Write};
+
+const FEW: u64 = 500;
+const MANY: u64 = 4000;
+/// What a range may read besides its records: it looks into each run and the shards that are due, and begins a page.
+const BEGINNING: u64 = 64;
+/// Looks into all shards of the table.
+const SHARD_LOOKS: u64 = 2 * 129;
+
+/// Keys as those of a database: a prefix, then what looks like a hash.
+fn key(n: u64) -> Bytes {
+    let mut key = vec![0x10, 0, 0, 0, 1];
+    key.extend_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    Bytes::from(key)
+}
+
+fn filled(records: u64) -> (tempfile::TempDir, LogStore) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = LogStore::open(&OpenOptions::new(dir.path())).unwrap();
+    let writes = (0..records).map(|n| Write::Put(key(n), Bytes::from_static(b"value"))).collect();
+    store.apply(Batch { writes }).unwrap();
+    (dir, store)
+}
+
+fn reads(store: &LogStore, act: impl FnOnce()) -> u64 {
+    let counted = || {
+        let stats = store.stats();
+        let (_, reads) = stats.iter().find(|(name, _)| *name == "store_range_reads").unwrap();
+        reads.parse::<u64>().unwrap()
+    };
+    let before = counted();
+    act();
+    counted() - before
+}
+
+#[test]
+fn a_check_reads_each_record_once() {
+    for records in [FEW, MANY] {
+        let (_dir, store) = filled(records);
+        store.compact().unwrap();
+        let reads = reads(&store, || store.check().unwrap());
+        assert!((records..=records + BEGINNING).contains(&reads), "{reads} for {records}");
+    }
+}
+
+#[test]
+fn a_walk_by_pages_reads_each_record_about_once_and_a_little_for_each_page() {
+    const PAGE: usize = 100;
+    for (records, compact) in [(FEW, false), (MANY, false), (FEW, true), (MANY, true)] {
+        let (_dir, store) = filled(records);
+        if compact {
+            store.compact().unwrap();
+        }
+        let mut found = 0;
+        let reads = reads(&store, || {
+            let mut from = Some(vec![1]);
+            while let Some(at) = from {
+                let page = store.scan(&at, &[0xff], PAGE).unwrap();
+                found += page.records.len() as u64;
+                from = page.next;
+            }
+        });
+        assert_eq!(found, records);
+        let most = 2 * records + (records / PAGE as u64 + 1) * BEGINNING;
+        assert!((records..=most).contains(&reads), "{reads} for {records}");
+    }
+}
+
+#[test]
+fn popping_from_the_front_passes_what_was_popped_and_not_yet_flushed_once_for_each_and_nothing_else() {
+    for (records, compact) in [(FEW, false), (MANY, false), (FEW, true), (MANY, true)] {
+        let (_dir, store) = filled(records);
+        if compact {
+            store.compact().unwrap();
+        }
+        let pop = || {
+            let page = store.scan(&[1], &[0xff], 1).unwrap();
+            let (key, _) = page.records.first().unwrap();
+            store.apply(Batch { writes: vec![Write::Delete(key.clone())] }).unwrap();
+        };
+        let popped = records - 100;
+        for _ in 0..popped {
+            pop();
+        }
+        // What is in the tree is passed there, too; and the shards of all that.
+        let passed = if compact { 2 * popped } else { popped } + SHARD_LOOKS;
+        let late = reads(&store, pop);
+        assert!((popped..=passed + BEGINNING).contains(&late), "{late} after {popped}");
+        store.compact().unwrap();
+        let after = reads(&store, pop);
+        assert!(after <= BEGINNING + SHARD_LOOKS, "{after} once they are flushed");
+    }
+}
