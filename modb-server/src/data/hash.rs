@@ -52,13 +52,21 @@ impl Seed {
         for word in words {
             compress(&mut v, u64::from_le_bytes(*word));
         }
-        let rest = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-        compress(&mut v, rest | (data.len() as u64) << 56);
+        compress(&mut v, little_endian(rest) | (data.len() as u64) << 56);
         v[2] ^= 0xff;
         round(&mut v);
         round(&mut v);
         round(&mut v);
         v[0] ^ v[1] ^ v[2] ^ v[3]
+    }
+}
+
+/// The number that up to seven bytes are.
+fn little_endian(bytes: &[u8]) -> u64 {
+    let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    match bytes.split_first_chunk() {
+        Some((four, rest)) => u64::from(u32::from_le_bytes(*four)) | number(rest) << 32,
+        None => number(bytes),
     }
 }
 
