@@ -142,6 +142,8 @@ scenarios! {
     waiting::who_waits_is_seen_and_can_be_let_go;
     waiting::nothing_is_lost_between_the_end_of_a_wait_and_what_comes;
     waiting::each_element_comes_once_and_in_order;
+    #[ignore = "a million pushes and pops"]
+    waiting::long_each_of_a_million_elements_comes_once_and_in_order;
     waiting::a_thousand_who_wait_cost_no_processor_time,
         unless Wine: "Wine's own waiting for a thousand sockets would be measured";
     #[ignore = "long"] waiting::long_ten_thousand_who_wait_cost_no_processor_time;
@@ -302,6 +304,8 @@ scenarios! {
     messages::what_was_published_is_heard_before_what_is_asked_for_afterwards;
     messages::what_a_transaction_tells_leaves_with_it_and_after_its_reply, unless Redis: "7.0 sends it before";
     messages::all_who_listen_hear_all_channels_in_one_order;
+    #[ignore = "80 million messages"]
+    messages::long_a_thousand_who_listen_hear_80_000_messages_in_one_order;
     messages::publishers_of_more_than_waits_anywhere_are_held_up_and_nothing_is_lost,
         unless Wine: "240 MiB are slow there";
     messages::who_does_not_read_is_closed_within_its_limit_and_harms_nobody,

@@ -1,6 +1,8 @@
 //! Messages: who gets which, in which form and in which order, and what becomes of those who do not read.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher};
+use std::io::Read;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -184,62 +186,88 @@ pub(crate) fn what_a_transaction_tells_leaves_with_it_and_after_its_reply(platfo
     exchange(&mut peer, "EXEC", "*2|>3|$9|subscribe|$1|b|:1|:1|>3|$7|message|$1|b|$1|x|");
 }
 
-/// What subscribers of a crowd get: the texts, in order.
-fn texts(peer: &mut Peer, last: usize) -> Vec<Vec<u8>> {
-    let (mut texts, mut ends) = (Vec::new(), 0);
-    while ends < last {
-        let reply = peer.reply();
-        let text = reply.items().last().expect("a message has a text").bytes().to_vec();
-        ends += usize::from(text == b"end");
-        texts.push(text);
-    }
-    texts
+pub(crate) fn all_who_listen_hear_all_channels_in_one_order(platform: &Platform) {
+    let wine = platform.is(modb_tests::Where::Wine);
+    let (listeners, messages) = if wine { (40, 50) } else { (1000, 2500) };
+    hear_all(platform, listeners, messages);
 }
 
-pub(crate) fn all_who_listen_hear_all_channels_in_one_order(platform: &Platform) {
+pub(crate) fn long_a_thousand_who_listen_hear_80_000_messages_in_one_order(platform: &Platform) {
+    hear_all(platform, 1000, 20_000);
+}
+
+/// Four publish so many messages each in three channels, and all who listen hear all in one order.
+fn hear_all(platform: &Platform, listeners: usize, messages: usize) {
     const PUBLISHERS: usize = 4;
-    const CHANNELS: [&str; 3] = ["one", "two", "three"];
-    let (listeners, messages): (usize, usize) =
-        if platform.is(modb_tests::Where::Wine) { (40, 50) } else { (200, 300) };
+    const CHANNELS: [&str; 3] = ["one", "two", "thr"];
     let server = start(platform, 4);
-    let mut peers: Vec<Peer> = (0..listeners)
-        .map(|n| match n % 3 {
-            0 => listener(&server, "PSUBSCRIBE", &["*"]),
-            _ => listener(&server, "SUBSCRIBE", &CHANNELS),
-        })
-        .collect();
-    let heard: Vec<Vec<Vec<u8>>> = thread::scope(|scope| {
+    let text = |publisher: usize, n: usize| format!("{publisher}:{n:06}");
+    let mut peers: Vec<Peer> = (0..listeners).map(|_| listener(&server, "SUBSCRIBE", &CHANNELS)).collect();
+    let mut by_pattern = listener(&server, "PSUBSCRIBE", &["*"]);
+    // All are of one length, so that it is known where they end.
+    let frame = "*3|$7|message|$3|one|$8|0:000000|".replace('|', "\r\n").len();
+    let total = frame * PUBLISHERS * messages;
+    let (heard, in_pattern): (Vec<Heard>, Vec<String>) = thread::scope(|scope| {
         for publisher in 0..PUBLISHERS {
             let server = &server;
             scope.spawn(move || {
                 let mut peer = server.peer();
                 for n in 0..messages {
-                    let text = format!("{publisher}:{n}");
-                    assert_eq!(peer.call(["PUBLISH", CHANNELS[n % 3], &text]).int(), listeners as i64);
+                    let heard = peer.call(["PUBLISH", CHANNELS[n % 3], &text(publisher, n)]).int();
+                    assert_eq!(heard, listeners as i64 + 1);
                 }
-                assert_eq!(peer.call(["PUBLISH", "one", "end"]).int(), listeners as i64);
             });
         }
+        let pattern = scope.spawn(|| {
+            (0..PUBLISHERS * messages).map(|_| by_pattern.reply().items()[3].text()).collect::<Vec<_>>()
+        });
         let readers: Vec<_> = peers
             .chunks_mut(listeners.div_ceil(4))
-            .map(|some| {
-                scope.spawn(move || some.iter_mut().map(|peer| texts(peer, PUBLISHERS)).collect::<Vec<_>>())
-            })
+            .map(|some| scope.spawn(move || Heard::of_all(some, total)))
             .collect();
-        readers.into_iter().flat_map(|reader| reader.join().expect("the reader did not panic")).collect()
+        let heard = readers.into_iter().flat_map(|reader| reader.join().expect("it did not panic"));
+        (heard.collect(), pattern.join().expect("it did not panic"))
     });
-    assert_eq!(heard[0].len(), PUBLISHERS * (messages + 1), "nothing is lost and nothing comes twice");
-    for (n, texts) in heard.iter().enumerate() {
-        assert!(*texts == heard[0], "listener {n} heard another order than the first");
+    for (n, other) in heard.iter().enumerate() {
+        assert!(other.digest == heard[0].digest, "listener {n} heard another order than the first");
     }
+    let first: Vec<String> = heard[0]
+        .bytes
+        .chunks(frame)
+        .map(|frame| String::from_utf8_lossy(&frame[frame.len() - 10..frame.len() - 2]).into_owned())
+        .collect();
+    assert!(first == in_pattern, "who listens by pattern hears the same order");
     for publisher in 0..PUBLISHERS {
-        let own: Vec<String> = heard[0]
-            .iter()
-            .map(|text| String::from_utf8_lossy(text).into_owned())
-            .filter(|text| text.starts_with(&format!("{publisher}:")))
-            .collect();
-        let sent: Vec<String> = (0..messages).map(|n| format!("{publisher}:{n}")).collect();
-        assert!(own == sent, "what one publishes is heard in his order");
+        let prefix = format!("{publisher}:");
+        let own = first.iter().filter(|text| text.starts_with(&prefix));
+        let sent: Vec<String> = (0..messages).map(|n| text(publisher, n)).collect();
+        assert!(own.eq(&sent), "what one publishes is heard in his order, each once");
+    }
+}
+
+/// What one of a crowd has heard: by its digest, since all of them heard the same, and the first of some as it came.
+struct Heard {
+    digest: u64,
+    bytes: Vec<u8>,
+}
+
+impl Heard {
+    /// Reads so many bytes from each, in turn, so that nobody falls far behind.
+    fn of_all(peers: &mut [Peer], total: usize) -> Vec<Self> {
+        const PIECE: usize = 32 << 10;
+        let mut heard: Vec<(DefaultHasher, Vec<u8>)> = peers.iter().map(|_| Default::default()).collect();
+        let mut piece = [0; PIECE];
+        for from in (0..total).step_by(PIECE) {
+            let len = PIECE.min(total - from);
+            for (n, (peer, (hasher, bytes))) in peers.iter().zip(&mut heard).enumerate() {
+                peer.stream().read_exact(&mut piece[..len]).expect("the messages come");
+                hasher.write(&piece[..len]);
+                if n == 0 {
+                    bytes.extend_from_slice(&piece[..len]);
+                }
+            }
+        }
+        heard.into_iter().map(|(hasher, bytes)| Self { digest: hasher.finish(), bytes }).collect()
     }
 }
 

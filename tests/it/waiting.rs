@@ -317,73 +317,121 @@ pub(crate) fn nothing_is_lost_between_the_end_of_a_wait_and_what_comes(platform:
     assert_eq!(peer.ask("RPUSH q v"), Reply::Int(1), "nobody waits");
 }
 
-/// Pushers and poppers over all workers: each element comes to one of them, and of each pusher in its order.
 pub(crate) fn each_element_comes_once_and_in_order(platform: &Platform) {
-    const KEYS: usize = 3;
+    push_and_pop(platform, 400);
+}
+
+pub(crate) fn long_each_of_a_million_elements_comes_once_and_in_order(platform: &Platform) {
+    push_and_pop(platform, 125_000);
+}
+
+/// Lists that come in at one end and go out at the other. `mirrored` is pushed from the left and popped from the right.
+const LISTS: [&str; 3] = ["one", "two", "mirrored"];
+
+/// Pushers and poppers over all workers: each element comes to one of them, and of each pusher in its order.
+fn push_and_pop(platform: &Platform, each: usize) {
     const SIDES: usize = 8;
-    const EACH: usize = 400;
     let server = start(platform);
-    let key = |n: usize| format!("q{}", n % KEYS);
-    let keys: Vec<String> = (0..KEYS).map(key).collect();
     let left = AtomicUsize::new(SIDES);
     let got = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for popper in 0..SIDES {
-            let (server, keys, got) = (&server, &keys, &got);
+            let (server, left, got) = (&server, &left, &got);
             scope.spawn(move || {
-                let mut peer = server.peer();
-                let words = match popper % 2 {
-                    0 => format!("BLPOP {} end 0", keys.join(" ")),
-                    // By way of another list, which nobody else knows.
-                    _ => format!("BLMPOP 0 {} {} end LEFT COUNT 3", KEYS + 1, keys.join(" ")),
+                let mine = match popper % 4 {
+                    0 => pop_until_the_end(server.peer(), "BLPOP one two end 0"),
+                    1 => pop_until_the_end(server.peer(), "BLMPOP 0 3 one two end LEFT COUNT 3"),
+                    2 => pop_until_the_end(server.peer(), "BRPOP mirrored end 0"),
+                    _ => move_until_the_end(server.peer(), &format!("own{popper}"), left),
                 };
-                let mut mine = Vec::new();
-                loop {
-                    let Reply::Array(pair) = peer.ask(&words) else { panic!("no element") };
-                    if pair[0].text() == "end" {
-                        break;
-                    }
-                    let elements = match &pair[1] {
-                        Reply::Array(elements) => elements.clone(),
-                        one => vec![one.clone()],
-                    };
-                    mine.extend(elements.into_iter().map(|element| (pair[0].text(), element)));
-                }
                 got.lock().expect("nobody panicked").push(mine);
             });
         }
         for pusher in 0..SIDES {
             let (server, left) = (&server, &left);
             scope.spawn(move || {
-                let mut peer = server.peer();
-                for n in 0..EACH {
-                    let (key, element) = (key(n / KEYS + pusher), format!("{pusher}:{n}"));
-                    peer.call(["RPUSH", &key, &element]).int();
-                }
+                push(&mut server.peer(), pusher, each);
                 if left.fetch_sub(1, Ordering::AcqRel) == 1 {
                     // One for each, of whom some take three at a time. The lists stand before it.
                     let mut words = vec!["RPUSH".to_owned(), "end".to_owned()];
                     words.extend((0..3 * SIDES).map(|n| n.to_string()));
-                    peer.call(&words).int();
+                    server.peer().call(&words).int();
                 }
             });
         }
     });
-    let mut seen = BTreeSet::new();
+    let mut seen = vec![false; SIDES * each];
     for mine in got.into_inner().expect("nobody panicked") {
         let mut last: BTreeMap<(String, usize), usize> = BTreeMap::new();
-        for (key, element) in mine {
-            let text = element.text();
-            let (pusher, n) = text.split_once(':').expect("as it was pushed");
+        for (list, element) in mine {
+            let (pusher, n) = element.split_once(':').expect("as it was pushed");
             let (pusher, n): (usize, usize) =
                 (pusher.parse().expect("a number"), n.parse().expect("a number"));
-            assert!(seen.insert((pusher, n)), "{element:?} came twice");
-            let before = last.insert((key, pusher), n);
+            assert!(!std::mem::replace(&mut seen[pusher * each + n], true), "{element} came twice");
+            let before = last.insert((list, pusher), n);
             assert!(before.is_none_or(|before| before < n), "{n} after {before:?}");
         }
     }
-    assert_eq!(seen.len(), SIDES * EACH);
+    assert!(seen.into_iter().all(|seen| seen), "each element came");
     assert_eq!(server.info("blocked_clients"), "0");
+}
+
+/// Puts the elements of a pusher into all lists in turn: one by one, and at times three as a transaction.
+fn push(peer: &mut Peer, pusher: usize, each: usize) {
+    let words = |n: usize| {
+        let list = (n + pusher) % LISTS.len();
+        let command = if LISTS[list] == "mirrored" { "LPUSH" } else { "RPUSH" };
+        encode([command, LISTS[list], &format!("{pusher}:{n}")])
+    };
+    let mut n = 0;
+    while n < each {
+        if n.is_multiple_of(5) && n + 3 <= each {
+            let queued = (n..n + 3).flat_map(words);
+            let wire: Vec<u8> = encode(["MULTI"]).into_iter().chain(queued).chain(encode(["EXEC"])).collect();
+            peer.send(&wire);
+            peer.replies(4);
+            assert_eq!(peer.reply().items().len(), 3);
+            n += 3;
+        } else {
+            peer.send(&words(n));
+            peer.reply().int();
+            n += 1;
+        }
+    }
+}
+
+/// What a command brings until it brings something of `end`: lists and their elements.
+fn pop_until_the_end(mut peer: Peer, command: &str) -> Vec<(String, String)> {
+    let mut mine = Vec::new();
+    loop {
+        let Reply::Array(pair) = peer.ask(command) else { panic!("no element") };
+        let list = pair[0].text();
+        if list == "end" {
+            return mine;
+        }
+        match &pair[1] {
+            Reply::Array(elements) => {
+                mine.extend(elements.iter().map(|element| (list.clone(), element.text())));
+            }
+            one => mine.push((list, one.text())),
+        }
+    }
+}
+
+/// As [`pop_until_the_end`], by way of another list, which nobody else knows.
+fn move_until_the_end(mut peer: Peer, own: &str, left: &AtomicUsize) -> Vec<(String, String)> {
+    let mut mine = Vec::new();
+    loop {
+        let all_are_pushed = left.load(Ordering::Acquire) == 0;
+        match peer.ask(&format!("BLMOVE one {own} LEFT RIGHT 0.05")) {
+            Reply::Bulk(element) => {
+                assert_eq!(peer.ask(&format!("LPOP {own}")), Reply::bulk(&element));
+                mine.push(("one".to_owned(), String::from_utf8_lossy(&element).into_owned()));
+            }
+            _ if all_are_pushed => return mine,
+            _ => {}
+        }
+    }
 }
 
 pub(crate) fn a_thousand_who_wait_cost_no_processor_time(platform: &Platform) {

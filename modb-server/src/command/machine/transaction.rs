@@ -236,14 +236,18 @@ impl Client {
         let Some(transaction) = self.transaction().filter(|transaction| !transaction.spoiled) else {
             return Need::NOTHING;
         };
-        let mut stripes = transaction.queue.stripes.clone();
-        if let Some(watches) = self.watches() {
-            if watches.told.is_told() {
-                return Need::NOTHING;
-            }
-            stripes.add_all(&watches.stripes);
+        let queue = &transaction.queue;
+        let watches = self.watches();
+        if watches.is_some_and(|watches| watches.told.is_told()) {
+            return Need::NOTHING;
         }
-        if transaction.queue.everything { Need::everything() } else { stripes.need() }
+        if queue.everything {
+            return Need::everything();
+        }
+        let Some(watches) = watches else { return queue.stripes.need() };
+        let mut stripes = queue.stripes.clone();
+        stripes.add_all(&watches.stripes);
+        stripes.need()
     }
 
     /// What is executed by `EXEC`, weighed.

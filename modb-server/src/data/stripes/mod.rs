@@ -242,15 +242,10 @@ impl Need {
     }
 }
 
-/// The stripes that several commands need together, in a place of the same size however many they are.
-#[derive(Clone, Debug)]
-pub struct Union(Box<[u64; STRIPES as usize / u64::BITS as usize]>);
-
-impl Default for Union {
-    fn default() -> Self {
-        Self(Box::new([0; _]))
-    }
-}
+/// The stripes that several commands need together, in a place of the same size however many they are; none while it is
+/// empty.
+#[derive(Clone, Debug, Default)]
+pub struct Union(Option<Box<[u64; STRIPES as usize / u64::BITS as usize]>>);
 
 impl Union {
     /// What it takes, in bytes.
@@ -259,18 +254,31 @@ impl Union {
     /// Also the stripe of the key with this hash.
     pub(super) fn add(&mut self, hash: u64) {
         let stripe = index(hash);
-        self.0[usize::from(stripe) / 64] |= 1 << (stripe % 64);
+        let words = self.0.get_or_insert_with(|| Box::new([0; _]));
+        words[usize::from(stripe) / 64] |= 1 << (stripe % 64);
     }
 
     /// Also what the other needs.
     pub fn add_all(&mut self, other: &Self) {
-        self.0.iter_mut().zip(&*other.0).for_each(|(mine, its)| *mine |= its);
+        match (&mut self.0, &other.0) {
+            (_, None) => {}
+            (Some(mine), Some(its)) => mine.iter_mut().zip(&**its).for_each(|(mine, its)| *mine |= its),
+            (mine @ None, its) => mine.clone_from(its),
+        }
     }
 
     /// All of them, to be held alone.
     pub fn need(&self) -> Need {
-        let has = |stripe: &u16| self.0[usize::from(*stripe) / 64] >> (stripe % 64) & 1 == 1;
-        Need::of((0..STRIPES).filter(has).collect(), Access::Alone)
+        let words = || self.0.as_deref().into_iter().flatten();
+        let mut stripes = Vec::with_capacity(words().map(|word| word.count_ones() as usize).sum());
+        for (first, &word) in (0..).step_by(64).zip(words()) {
+            let mut left = word;
+            while left != 0 {
+                stripes.push(first + left.trailing_zeros() as u16);
+                left &= left - 1;
+            }
+        }
+        Need::of(stripes.into(), Access::Alone)
     }
 }
 
