@@ -294,7 +294,7 @@ enum Direction {
 }
 
 /// The node that a step leads to.
-fn child_number(step: &Step) -> Result<NodeNumber, super::Fault> {
+pub(super) fn child_number(step: &Step) -> Result<NodeNumber, super::Fault> {
     let damaged = super::Fault::Damaged { node: step.number, what: "it leads nowhere" };
     step.node.child(step.at).map(|child| child.node).filter(|&number| number != 0).ok_or(damaged)
 }
