@@ -60,9 +60,11 @@ impl Worker {
         let request_bytes = long.request_bytes;
         let step = match long.stage {
             Stage::Found { .. } | Stage::Gathered { .. } => {
-                // It is still there, as it was when it was found to take long.
-                let request = &input.bytes()[..request_bytes];
-                Step::Stop(self.send(conn, session, (resolved, long), request, out))
+                // It is still there, as it was when it was found to take long; not shown where the output is full.
+                match input.bytes().get(..request_bytes) {
+                    Some(request) => Step::Stop(self.send(conn, session, (resolved, long), request, out)),
+                    None => Step::Stop(keep(session, resolved, long, Flow::NeedInput)),
+                }
             }
             Stage::Away { ref tray, .. } => match tray.take() {
                 Some(back) => self.take_back(conn.token(), resolved, session, request_bytes, back, out),
