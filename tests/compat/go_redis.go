@@ -129,6 +129,25 @@ func transactionsAndWaits(client *redis.Client) {
 }
 
 // Sixteen at the same time, over a pool of ten connections.
+func messages(client *redis.Client) {
+	listener, err := client.Subscribe("news")
+	must(err)
+	must(listener.PSubscribe("n*"))
+	for _, kind := range []string{"subscribe", "psubscribe"} {
+		confirmed, err := listener.Receive()
+		must(err)
+		same(confirmed.(*redis.Subscription).Kind, kind)
+	}
+	same(client.Publish("news", "a\x00b").Val(), int64(2))
+	for _, pattern := range []string{"", "n*"} {
+		message, err := listener.ReceiveMessage()
+		must(err)
+		same(message.Channel+message.Pattern+message.Payload, "news"+pattern+"a\x00b")
+	}
+	must(listener.Unsubscribe("news"))
+	must(listener.Close())
+}
+
 func pool(client *redis.Client) {
 	var group sync.WaitGroup
 	for n := 0; n < 16; n++ {
@@ -172,6 +191,7 @@ func main() {
 	pipeline(client)
 	errors(client)
 	transactionsAndWaits(client)
+	messages(client)
 	pool(client)
 	timeoutAndReconnect(client)
 	must(client.Close())

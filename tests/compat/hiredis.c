@@ -132,6 +132,37 @@ static void transactions_and_waits(redisContext *c) {
 }
 
 /* A write that the server holds back is given up after 0.2 s, and the connection is made again. */
+/* What comes next are these strings; the last of them may hold any bytes. */
+static void hears(redisContext *c, size_t parts, const char **texts, const char *last, size_t bytes) {
+    redisReply *reply;
+    CHECK(redisGetReply(c, (void **)&reply) == REDIS_OK);
+    CHECK(reply->type == REDIS_REPLY_ARRAY && reply->elements == parts);
+    for (size_t n = 0; n + 1 < parts; n++) CHECK(strcmp(reply->element[n]->str, texts[n]) == 0);
+    redisReply *end = reply->element[parts - 1];
+    if (last == NULL) CHECK(end->type == REDIS_REPLY_INTEGER && end->integer == (long long)bytes);
+    else CHECK(end->len == bytes && memcmp(end->str, last, bytes) == 0);
+    freeReplyObject(reply);
+}
+
+static void messages(redisContext *c) {
+    redisContext *listener = connected();
+    CHECK(redisAppendCommand(listener, "SUBSCRIBE news") == REDIS_OK);
+    hears(listener, 3, (const char *[]){"subscribe", "news"}, NULL, 1);
+    CHECK(number(redisCommand(c, "PUBLISH news %b", "a\0b", (size_t)3)) == 1);
+    hears(listener, 3, (const char *[]){"message", "news"}, "a\0b", 3);
+    CHECK(redisAppendCommand(listener, "PSUBSCRIBE n*") == REDIS_OK);
+    hears(listener, 3, (const char *[]){"psubscribe", "n*"}, NULL, 2);
+    CHECK(number(redisCommand(c, "PUBLISH news again")) == 2);
+    hears(listener, 3, (const char *[]){"message", "news"}, "again", 5);
+    hears(listener, 4, (const char *[]){"pmessage", "n*", "news"}, "again", 5);
+    CHECK(redisAppendCommand(listener, "UNSUBSCRIBE") == REDIS_OK && redisAppendCommand(listener, "PUNSUBSCRIBE") == REDIS_OK);
+    hears(listener, 3, (const char *[]){"unsubscribe", "news"}, NULL, 1);
+    hears(listener, 3, (const char *[]){"punsubscribe", "n*"}, NULL, 0);
+    CHECK(number(redisCommand(c, "PUBLISH news nobody")) == 0);
+    CHECK(says(redisCommand(listener, "GET text"), REDIS_REPLY_STRING, "x"));
+    redisFree(listener);
+}
+
 static void timeout_and_reconnect(redisContext *c) {
     redisContext *other = connected();
     CHECK(says(redisCommand(other, "CLIENT PAUSE 600000 WRITE"), REDIS_REPLY_STATUS, "OK"));
@@ -190,6 +221,7 @@ int main(int argc, char **argv) {
     binary(c);
     errors(c);
     transactions_and_waits(c);
+    messages(c);
     timeout_and_reconnect(c);
     redisFree(c);
     asynchronous();

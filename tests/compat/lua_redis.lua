@@ -63,6 +63,17 @@ client:exec()
 assert(client:get('both') == '2')
 assert(client:rpush('queue', 'job') == 1 and client:blpop('queue', 1)[2] == 'job')
 
+local heard
+for message, stop in connected():pubsub({ subscribe = { 'news' } }) do
+  if message.kind == 'subscribe' then
+    assert(client:publish('news', 'a\0b') == 1)
+  else
+    heard = message
+    stop()
+  end
+end
+assert(heard.channel == 'news' and heard.payload == 'a\0b')
+
 local hasty, other = connected(), connected()
 hasty.network.socket:settimeout(0.2)
 assert(client:client('pause', '600000', 'WRITE'))

@@ -61,6 +61,15 @@ $redis->rpush('queue', 'job');
 check(join(',', $redis->blpop('queue', 1)) eq 'queue,job');
 check(!defined $redis->blpop('queue', 0.01));
 
+my $listener = Redis->new(@server);
+my @heard;
+$listener->subscribe('news', sub { push @heard, join ',', @_[0 .. 2] });
+$listener->psubscribe('n*', sub { push @heard, join ',', @_[0 .. 2] });
+check($redis->publish('news', "a\0b") == 2);
+$listener->wait_for_messages(1) while @heard < 2;
+check(join('|', @heard) eq "a\0b,news,news|a\0b,news,n*");
+undef $listener;
+
 my $hasty = Redis->new(@server, read_timeout => 0.2, on_connect => sub { $_[0]->select(2) });
 check($redis->client('PAUSE', 600000, 'WRITE') eq 'OK');
 refused(sub { $hasty->set(held => 'back') }, 'Error while reading');

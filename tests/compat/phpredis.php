@@ -77,6 +77,31 @@ check($redis->multi()->set('both', 3)->exec() === false && $redis->get('both') =
 check($redis->rPush('queue', 'job') === 1 && $redis->blPop(['queue'], 1) === ['queue', 'job']);
 check($redis->blPop(['queue'], 1) === []);
 
+// Listening blocks, so somebody else speaks, once he is heard.
+$speaker = <<<'PHP'
+    [, $port, $password] = $argv;
+    $redis = new Redis();
+    $redis->connect('127.0.0.1', (int) $port);
+    $redis->auth($password);
+    while ($redis->pubsub('numsub', ['news'])['news'] < 1) {
+        usleep(1000);
+    }
+    exit($redis->publish('news', "a\0b") === 1 ? 0 : 1);
+    PHP;
+$speaking = proc_open([PHP_BINARY, '-r', $speaker, '--', $port, $password], [], $pipes);
+$heard = null;
+$listener = connected();
+try {
+    $listener->subscribe(['news'], function (Redis $redis, string $channel, string $message) use (&$heard) {
+        $heard = [$channel, $message];
+        // It would listen for ever.
+        $redis->close();
+    });
+} catch (RedisException) {
+    // That is how it ends.
+}
+check($heard === ['news', "a\0b"] && proc_close($speaking) === 0);
+
 // It has been told that its command is held back, gives up, and goes on with a new connection.
 $hasty = connected(0.2);
 check($redis->rawCommand('CLIENT', 'PAUSE', '600000', 'WRITE') === true);

@@ -74,6 +74,22 @@ check($redis->exec() === null && $redis->get('both') === '2');
 check($redis->rpush('queue', ['job']) === 1 && $redis->blpop(['queue'], 1) === ['queue', 'job']);
 check($redis->blpop(['queue'], 1) === null);
 
+$listener = connected(['read_write_timeout' => 0])->pubSubLoop();
+$listener->subscribe('news');
+$listener->psubscribe('n*');
+$heard = [];
+foreach ($listener as $message) {
+    if ($message->kind === 'psubscribe') {
+        check($redis->publish('news', "a\0b") === 2);
+    } elseif (in_array($message->kind, ['message', 'pmessage'])) {
+        $heard[] = [$message->kind, $message->channel, $message->payload];
+        if (count($heard) === 2) {
+            $listener->stop();
+        }
+    }
+}
+check($heard === [['message', 'news', "a\0b"], ['pmessage', 'news', "a\0b"]]);
+
 $hasty = connected(['read_write_timeout' => 0.2]);
 check($hasty->get('text') === 'x');
 check((string) $redis->executeRaw(['CLIENT', 'PAUSE', '600000', 'WRITE']) === 'OK');

@@ -51,6 +51,16 @@ waiting = Thread.new { connected.blpop("queue", timeout: 60) }
 redis.rpush("queue", "job")
 check(waiting.value == %w[queue job] && redis.blpop("queue", timeout: 0.01).nil?)
 
+heard = []
+connected.then do |listener|
+  listener.subscribe("news") do |on|
+    on.subscribe { |_, _| check(redis.publish("news", "a\0b") == 1) }
+    on.message { |channel, message| heard << channel << message; listener.unsubscribe }
+  end
+  check(listener.get("text") == "y")
+end
+check(heard == ["news", "a\0b"])
+
 hasty = connected(read_timeout: 0.2, reconnect_attempts: 0)
 redis.call("CLIENT", "PAUSE", "600000", "WRITE")
 refused(Redis::TimeoutError, "") { hasty.set("held", "back") }
