@@ -34,6 +34,7 @@ mod shortage;
 mod shutdown;
 mod start;
 mod transactions;
+mod types;
 mod versions;
 mod waiting;
 
@@ -390,6 +391,9 @@ scenarios! {
     versions::a_folder_of_a_later_version_is_refused_and_no_damage, unless Redis: "the folders are Modb's own";
     versions::no_value_is_taken_for_a_piece_of_the_log, unless Redis: "the log is Modb's own";
 
+    types::nested_replies_are_shown_as_redis_cli_shows_them;
+    types::the_largest_of_each_type_are_found;
+    types::sorting_counting_and_places_answer_the_same_after_a_kill, unless Redis: "it syncs when it is told to, and its memory is its own";
     collections::collections_survive_12_kills;
     collections::a_backup_under_load_has_whole_collections;
     #[ignore = "500 restarts"]

@@ -3,6 +3,7 @@
 //! Invariant: it does a bounded amount of work at a time and holds stripes only for one small batch, so the
 //! workers never wait for it noticeably. It is the only place of this floor that reads the clock.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -28,6 +29,8 @@ const SWEPT_PER_GO: usize = 1024;
 pub(super) struct Chores {
     state: Mutex<State>,
     changed: Condvar,
+    /// Nobody but who asks for them removes expired keys.
+    leaves_expired: AtomicBool,
 }
 
 #[derive(Default)]
@@ -113,12 +116,12 @@ fn run(data: &Data, tally: &Tally) {
     while let Some(mut asked) = data.chores.wait() {
         asked.sweep |= owed_since.is_some_and(|since| since.elapsed() >= SWEEP_AGAIN);
         asked.sweep |= data.sites.were_left();
-        let mut done = expire(data, tally);
+        let mut done = data.remove_due(tally);
         if asked.sync {
             done = done.and(data.store.sync().map_err(DataError::from));
         }
         if asked.sweep {
-            let pause = &mut || expire(data, tally);
+            let pause = &mut || data.remove_due(tally);
             let swept = data.sweep_dropped(pause).and_then(|()| data.sweep_ended(pause).map(drop));
             owed_since = swept.is_err().then(Instant::now);
             done = done.and(swept);
@@ -128,15 +131,6 @@ fn run(data: &Data, tally: &Tally) {
             tracing::debug!(%error, "housekeeping");
         }
     }
-}
-
-fn expire(data: &Data, tally: &Tally) -> Result<(), DataError> {
-    let before = tally.expired.get();
-    while data.remove_expired(now_ms(), EXPIRED_PER_GO, tally)? && !data.chores.stopped() {}
-    if tally.expired.get() != before {
-        data.store.settle()?;
-    }
-    Ok(())
 }
 
 /// Milliseconds since 1970.
@@ -149,6 +143,27 @@ impl Data {
     /// Whether the housekeeping thread is to end.
     pub(super) fn is_stopping(&self) -> bool {
         self.chores.stopped()
+    }
+
+    /// Whether expired keys stay where they are until somebody asks for them: for tests.
+    pub fn leave_expired(&self, leave: bool) {
+        self.chores.leaves_expired.store(leave, Ordering::Relaxed);
+    }
+
+    /// Removes the keys that have expired by now, unless they are to be left.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub fn remove_due(&self, tally: &Tally) -> Result<(), DataError> {
+        if self.chores.leaves_expired.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let before = tally.expired.get();
+        while self.remove_expired(now_ms(), EXPIRED_PER_GO, tally)? && !self.chores.stopped() {}
+        if tally.expired.get() != before {
+            self.store.settle()?;
+        }
+        Ok(())
     }
 
     /// Has everything committed synced to the disk, by the housekeeping thread.

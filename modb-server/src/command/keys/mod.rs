@@ -13,7 +13,7 @@ use crate::command::machine::help::{help_for, unreachable_parent};
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key, keys};
 use crate::command::machine::weight::{COPIED, FIND_NS, Weight, scanned};
 use crate::command::{CommandError, Ctx, Reply};
-use crate::data::{Kind, glob_matches};
+use crate::data::{Kind, Record, glob_matches};
 use crate::messages::Event;
 
 const READ: &[Flags] = &[Flags::READONLY];
@@ -205,21 +205,26 @@ fn move_key(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
 
 fn object_encoding(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let db = ctx.db();
-    let Some(record) = ctx.tx.look(db, &args[2])? else { return Ok(Reply::Null) };
-    Ok(Reply::text(match record.head.kind {
-        Kind::String => crate::command::strings::encoding(&record),
-        Kind::List if crate::data::is_big(&record) => "quicklist",
+    let record = ctx.tx.look(db, &args[2])?;
+    Ok(record.map_or(Reply::Null, |record| Reply::text(encoding_of(&record))))
+}
+
+/// How Redis would keep a value in memory.
+pub(crate) fn encoding_of(record: &Record) -> &'static str {
+    match record.head.kind {
+        Kind::String => crate::command::strings::encoding(record),
+        Kind::List if crate::data::is_big(record) => "quicklist",
         Kind::List => "listpack",
-        Kind::Set if crate::data::has_only_integers(&record) => "intset",
+        Kind::Set if crate::data::has_only_integers(record) => "intset",
         Kind::Set | Kind::Hash => {
-            if crate::data::is_big(&record) {
+            if crate::data::is_big(record) {
                 "hashtable"
             } else {
                 "listpack"
             }
         }
         Kind::SortedSet => {
-            if crate::data::is_big(&record) {
+            if crate::data::is_big(record) {
                 "skiplist"
             } else {
                 "listpack"
@@ -227,7 +232,7 @@ fn object_encoding(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comma
         }
         Kind::Stream => "stream",
         Kind::Map => "map",
-    }))
+    }
 }
 
 fn object_refcount(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {

@@ -1,21 +1,16 @@
 //! Commands that tools and administrators ask: memory, latency, modules, users, and a greeting.
 
-use std::time::Duration;
-
 use modb_net::resp::Args;
 
 use crate::command::connection::REDIS_VERSION;
-use crate::command::language::error::err;
 use crate::command::language::parse::{Options, int, is, lossy};
 use crate::command::machine::help::{help_of, unreachable_parent};
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec};
 use crate::command::machine::weight::{Scale, Weight, option};
-use crate::command::{CommandError, Ctx, Reply, in_thread};
+use crate::command::{CommandError, Ctx, Reply};
 
 const ANY: &[Flags] = &[Flags::LOADING, Flags::STALE];
 const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
-const HELD_KEY: &[KeySpec] =
-    &[KeySpec { access: Access::Update, find: Find::Range { first: 2, last: 2, step: 1 } }];
 const USAGE_KEY: &[KeySpec] =
     &[KeySpec { access: Access::Inspect, find: Find::Range { first: 2, last: 2, step: 1 } }];
 
@@ -55,16 +50,7 @@ pub(crate) static COMMANDS: [Spec; 7] = [
             Spec::new("server", "help", acl_help, 2).flags(ANY).docs("", "6.0.0", "O(1)", "Says what the subcommands do."),
         ]),
     Spec::new("server", "debug", unreachable_parent, -2).docs("", "1.0.0", "Depends on subcommand.", "For tests of clients.")
-        .with(&[
-            Spec::new("server", "sleep", debug_sleep, 3).flags(ADMIN).flags(&[Flags::OUTSIDE]).docs("seconds", "1.0.0", "O(1)", "Lets this connection's worker sleep.")
-                .differs("one worker sleeps, not the server; at most 60 seconds"),
-            Spec::new("server", "hold", debug_hold, 4).flags(ADMIN).flags(&[Flags::NO_MULTI]).keys(HELD_KEY).docs("key milliseconds", "7.2.0", "O(1)", "Keeps others from writing the key for a while, as a slow command does.")
-                .differs("Redis has none: there a slow command stops everybody"),
-            Spec::new("server", "error", debug_error, 3).flags(ADMIN).docs("text", "1.0.0", "O(1)", "Answers with this error."),
-            Spec::new("server", "small-pages", debug_small_pages, 3).flags(ADMIN)
-                .docs("yes|no", "1.0.0", "O(1)", "Has collections become trees of many levels after a few elements.").differs("only here"),
-            Spec::new("server", "help", debug_help, 2).flags(ANY).docs("", "1.0.0", "O(1)", "Says what the subcommands do."),
-        ]),
+        .with(&super::debug::SUBCOMMANDS),
     Spec::new("server", "lolwut", lolwut, -1).flags(&[Flags::READONLY, Flags::FAST])
         .docs("[VERSION version]", "5.0.0", "O(1)", "Shows a picture and the version.").differs("another picture"),
     Spec::new("server", "role", role, 1).flags(&[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE, Flags::FAST])
@@ -85,10 +71,6 @@ fn module_help(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError
 
 fn acl_help(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
     help_of(ctx, b"acl")
-}
-
-fn debug_help(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    help_of(ctx, b"debug")
 }
 
 fn nothing(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
@@ -208,50 +190,6 @@ fn acl_cat(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError>
     }
 }
 
-fn debug_sleep(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    /// Longer is a mistake, and would hold up a shutdown.
-    const MAX_SECONDS: f64 = 60.0;
-    ctx.check_enabled("debug", "DEBUG")?;
-    let seconds = std::str::from_utf8(&args[2]).ok().and_then(|text| text.parse::<f64>().ok());
-    match seconds {
-        Some(seconds) if (0.0..=MAX_SECONDS).contains(&seconds) => {
-            std::thread::sleep(Duration::from_secs_f64(seconds));
-            Ok(Reply::Ok)
-        }
-        _ => err("ERR the time to sleep must be from 0 to 60 seconds"),
-    }
-}
-
-fn debug_hold(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    /// Longer is a mistake, and would hold up a shutdown.
-    const MAX_MS: i64 = 60_000;
-    ctx.check_enabled("debug", "DEBUG")?;
-    match int(&args[3])? {
-        ms @ 0..=MAX_MS => in_thread(move || {
-            std::thread::sleep(Duration::from_millis(ms.unsigned_abs()));
-            Ok(Reply::Ok)
-        }),
-        _ => err("ERR the time to hold must be from 0 to 60000 milliseconds"),
-    }
-}
-
-fn debug_error(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    ctx.check_enabled("debug", "DEBUG")?;
-    // An error is one line.
-    Err(lossy(&args[2]).replace(['\r', '\n'], " ").into())
-}
-
-fn debug_small_pages(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    ctx.check_enabled("debug", "DEBUG")?;
-    let small = match &args[2] {
-        word if is(word, "yes") => true,
-        word if is(word, "no") => false,
-        _ => return Err(CommandError::Syntax),
-    };
-    ctx.tx.data().keep_pages_small(small);
-    Ok(Reply::Ok)
-}
-
 fn lolwut(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Verbatim(format!(
         "   _____\n  /    /|\n /____/ |   Modb {}\n |    | /   speaks Redis {REDIS_VERSION}\n |____|/\n\nRedis ver. {REDIS_VERSION}\n",
@@ -273,24 +211,6 @@ mod tests {
             "MODULE LIST" => "[]", "ACL WHOAMI" => "default", "ACL USERS" => "[default]", "ACL CAT nope" => "-ERR Unknown category 'nope'",
             "LATENCY LATEST" => "[]", "LATENCY RESET" => ":0",             "ROLE" => "[master :0 []]", "MEMORY PURGE" => "+OK", "SLOWLOG LEN" => ":0", "SLOWLOG GET" => "[]", "SLOWLOG GET -2" => "-ERR count should be greater than or equal to -1",
             "SLOWLOG RESET" => "+OK", "ACL CAT bitmap" => "[bitcount bitfield bitfield_ro bitop bitpos getbit setbit]"
-        }
-    }
-
-    #[test]
-    fn debug_is_for_those_to_whom_it_was_opened() {
-        let bench = Bench::new();
-        let refused = bench.text("DEBUG SLEEP 0");
-        assert!(
-            refused.starts_with("-ERR DEBUG command not allowed. If the enable-debug-command"),
-            "{refused}"
-        );
-        bench.instance.settings.set("enable-debug-command", "local").unwrap();
-        for (line, reply) in [
-            ("DEBUG SLEEP 0", "+OK"),
-            ("DEBUG SLEEP 99", "-ERR the time to sleep must be from 0 to 60 seconds"),
-            ("DEBUG ERROR \"MINE all mine\"", "-MINE all mine"),
-        ] {
-            assert_eq!(bench.text(line), reply, "a client in this process is local");
         }
     }
 

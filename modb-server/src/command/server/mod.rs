@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod care;
 pub(crate) mod config;
+mod debug;
 pub(crate) mod info;
 pub(crate) mod introspect;
 pub(crate) mod slowlog;
