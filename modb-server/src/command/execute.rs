@@ -85,7 +85,7 @@ pub struct Env<'e> {
     /// Who has it executed.
     pub host: &'e dyn Host,
     /// He serves nobody else: he may sleep until the store has room, and work as long as it takes. Who may not has asked for
-    /// room before, and is told ([`Begun::as_long`]) what takes long.
+    /// room before, and is told ([`Begun::is_long`]) what takes long.
     pub may_sleep: bool,
 }
 

@@ -17,7 +17,7 @@ use crate::connection::reason::CloseReason;
 use crate::connection::service::{Flow, Service, Turn};
 
 impl<S: Service, T: Stream> Core<S, T> {
-    /// Reads and executes one connection within its budgets. How much work that was, in bytes ([`line`]).
+    /// Reads and executes one connection within its budgets. How much work that was, in bytes ([`mod@line`]).
     pub(super) fn serve(&mut self, slot: u32, mut readable: bool, turn: &Turn<'_, S>) -> usize {
         self.conns.touch(slot);
         let Self { service, conns, scratch, stats, .. } = self;

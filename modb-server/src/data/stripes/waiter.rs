@@ -7,7 +7,7 @@ use super::sync::{AtomicBool, AtomicUsize, Ordering};
 
 /// Called when one who waits should look again: from any thread, often, and also when he has gone.
 pub trait Wake: Send + Sync {
-    /// Has [`Ticket`]'s owner look again, soon.
+    /// Has the owner of a [`Ticket`](super::Ticket) look again, soon.
     fn wake(&self);
 }
 
