@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use modb_net::resp::Args;
 
-use super::ranges::store;
+use super::ranges::store_at_once;
 use super::{CommandError, Ctx, Options, Pairs, Reply, double_or, is, parse};
 use crate::data::{DataError, Set, SortedSet};
 
@@ -122,7 +122,7 @@ fn keep(
     name: &'static str,
 ) -> Result<Reply, CommandError> {
     let asked = parse_sources(ctx, args, 2, Form { name, operation, stores: true, counts: false })?;
-    store(ctx, &args[1], result(asked, operation), name)
+    store_at_once(ctx, &args[1], result(asked, operation), name)
 }
 
 /// The members in the order of their scores.

@@ -383,6 +383,10 @@ mod tests {
             "ZINTERSTORE a 2 a b" => ":1", "ZDIFFSTORE c 1 none" => ":0", "EXISTS c" => ":0", "ZUNION 0 a" => "-ERR at least 1 input key is needed for 'zunion' command",
             "ZUNION 3 a b" => "-ERR syntax error"
         }
+        zeros_of_a_large_result_keep_their_sign {
+            "ZADD a 0 x -1 lllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllll" => ":2", "ZUNIONSTORE b 1 a WEIGHTS -1" => ":2", "ZRANGE b 0 0 WITHSCORES" => "[x -0]",
+            "ZADD c 0 x -1 y" => ":2", "ZUNIONSTORE b 1 c WEIGHTS -1" => ":2", "ZRANGE b 0 0 WITHSCORES" => "[x 0]"
+        }
         names_and_copies_carry_the_members {
             "ZADD z 1 a" => ":1", "EXPIRE z 100" => ":1", "ZADD z 2 b" => ":1", "TTL z" => ":100", "RENAME z y" => "+OK", "COPY y c" => ":1", "ZADD y 3 d" => ":1",
             "ZRANGE c 0 -1" => "[a b]", "SET y 1" => "+OK", "ZCARD c" => ":2", "DEL c" => ":1"

@@ -1,5 +1,6 @@
 //! Ranges of a sorted set: by rank, by score, and by member where all have one score. All of them become ranges of ranks.
 
+use bytes::Bytes;
 use modb_net::resp::Args;
 
 use super::{CommandError, Ctx, Options, Pairs, Reply, err, is, parse};
@@ -98,8 +99,29 @@ pub(super) fn zrangestore(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply
 pub(crate) fn store(
     ctx: &mut Ctx<'_, '_>,
     key: &[u8],
-    pairs: Vec<(f64, bytes::Bytes)>,
+    pairs: Vec<(f64, Bytes)>,
     name: &'static str,
+) -> Result<Reply, CommandError> {
+    fill(ctx, key, pairs, name, false)
+}
+
+/// As [`store`], as Redis does it with what it has made as a whole before: scores of a large one keep their sign, also if
+/// they are zero.
+pub(super) fn store_at_once(
+    ctx: &mut Ctx<'_, '_>,
+    key: &[u8],
+    pairs: Vec<(f64, Bytes)>,
+    name: &'static str,
+) -> Result<Reply, CommandError> {
+    fill(ctx, key, pairs, name, true)
+}
+
+fn fill(
+    ctx: &mut Ctx<'_, '_>,
+    key: &[u8],
+    pairs: Vec<(f64, Bytes)>,
+    name: &'static str,
+    at_once: bool,
 ) -> Result<Reply, CommandError> {
     let db = ctx.db();
     let entry = ctx.tx.entry(db, key)?;
@@ -108,6 +130,10 @@ pub(crate) fn store(
         return Ok(Reply::Int(0));
     }
     let mut set = SortedSet::replacing(entry);
+    if at_once {
+        let longest = pairs.iter().map(|(_, member)| member.len()).max();
+        set.expect(ctx.tx, pairs.len() as u64, longest.unwrap_or_default());
+    }
     for (score, member) in pairs {
         set.set(ctx.tx, &member, score)?;
     }

@@ -234,6 +234,14 @@ impl<'k> SortedSet<'k> {
         Ok(was)
     }
 
+    /// It is to have so many members, of at most so many bytes: where that is too much for the compact form of Redis, it is not
+    /// in that form from here on, though there be fewer yet.
+    pub fn expect(&mut self, tx: &Tx<'_>, members: u64, longest: usize) {
+        let compact = tx.data().compact();
+        self.plot.big |= !compact.has_room(CompactLimit::SortedSetMembers, members)
+            || !compact.fits(CompactLimit::SortedSetBytes, longest);
+    }
+
     /// As [`SortedSet::set`], for a member of which it is known which score it has, if any.
     ///
     /// # Errors
@@ -251,9 +259,7 @@ impl<'k> SortedSet<'k> {
         }
         self.changed = true;
         if was.is_none() {
-            let compact = tx.data().compact();
-            self.plot.big |= !compact.has_room(CompactLimit::SortedSetMembers, self.len() + 1)
-                || !compact.fits(CompactLimit::SortedSetBytes, member.len());
+            self.expect(tx, self.len() + 1, member.len());
         }
         // The compact form of Redis keeps whole numbers as such, which have one zero.
         let score = if score == 0.0 && !self.plot.big { 0.0 } else { score };
