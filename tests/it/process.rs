@@ -54,7 +54,9 @@ pub(crate) fn being_asked_to_end_during_the_start_is_obeyed(platform: &Platform)
     let ask = if platform.wine { Ask::Interrupt } else { Ask::Terminate };
     second.ask_to_end(ask);
     let status = second.wait_for_end();
-    assert_eq!(status.code(), Some(0), "{}", second.output());
+    // Seen once from Linux: the server had ended as asked, and then the signal ended the process of Wine that it ran in.
+    let by_wine = status.code().is_none() && is_exe();
+    assert!(status.code() == Some(0) || by_wine, "{status}: {}", second.output());
     assert!(second.comes_to_say("asked to end"), "{}", second.output());
     assert!(!second.says("used by another process") || second.says("waiting"), "{}", second.output());
 }
