@@ -47,6 +47,7 @@ fn within(folder: &str, files: &[File]) -> Vec<Finding> {
         for (other, (file, line)) in used {
             let is_knot = KNOTS.iter().any(|(folder, _)| file.path.starts_with(folder));
             if !is_knot && let Some(way) = way_back(&uses, other, module) {
+                let way: Vec<String> = way.iter().map(|module| module.join("/")).collect();
                 findings.push(file.finding(*line, format!("a circle of files: {}", way.join(" uses "))));
             }
         }
@@ -55,8 +56,12 @@ fn within(folder: &str, files: &[File]) -> Vec<Finding> {
 }
 
 /// The shortest way by which `from` comes to use `to`, said from `to` on.
-fn way_back(uses: &Uses<'_>, from: &[String], to: &[String]) -> Option<Vec<String>> {
-    let mut before: BTreeMap<&[String], &[String]> = BTreeMap::new();
+pub(super) fn way_back<'u, K: Ord, V>(
+    uses: &'u BTreeMap<K, BTreeMap<K, V>>,
+    from: &'u K,
+    to: &'u K,
+) -> Option<Vec<&'u K>> {
+    let mut before: BTreeMap<&K, &K> = BTreeMap::new();
     let mut ring = vec![from];
     while !ring.is_empty() {
         let mut next = Vec::new();
@@ -67,12 +72,13 @@ fn way_back(uses: &Uses<'_>, from: &[String], to: &[String]) -> Option<Vec<Strin
                     way.extend(way.last().and_then(|last| before.get(last)));
                 }
                 way.push(to);
-                return Some(way.into_iter().rev().map(|module| module.join("/")).collect());
+                way.reverse();
+                return Some(way);
             }
             for other in uses.get(at).into_iter().flat_map(BTreeMap::keys) {
-                if other != from && !before.contains_key(&other[..]) {
+                if other != from && !before.contains_key(other) {
                     before.insert(other, at);
-                    next.push(&other[..]);
+                    next.push(other);
                 }
             }
         }

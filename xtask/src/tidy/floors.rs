@@ -5,8 +5,9 @@
 //! are those in it, and the folder's own `mod.rs` only lists them. A name that a module passes on (`pub use`) stands on the
 //! floor of what it names; and what only the crate's root or a floor's folder passes on, for others, is not named so here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::circles::way_back;
 use super::exports::Modules;
 use super::paths::{module_of, named, words};
 use super::{File, Finding, shipped};
@@ -256,17 +257,9 @@ fn heads(path: &str) -> Vec<String> {
 fn cycles(level: &BTreeMap<String, BTreeMap<String, (&File, usize)>>, findings: &mut Vec<Finding>) {
     for (module, used) in level {
         for (next, (file, line)) in used {
-            let (mut seen, mut open) = (BTreeSet::new(), vec![next]);
-            while let Some(at) = open.pop() {
-                if at == module {
-                    findings.push(
-                        file.finding(*line, format!("{module} and {next} use each other, on one floor")),
-                    );
-                    break;
-                }
-                if seen.insert(at) {
-                    open.extend(level.get(at).into_iter().flat_map(BTreeMap::keys));
-                }
+            if way_back(level, next, module).is_some() {
+                findings
+                    .push(file.finding(*line, format!("{module} and {next} use each other, on one floor")));
             }
         }
     }
