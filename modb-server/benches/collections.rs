@@ -5,6 +5,8 @@
 //! that were touched before (hot). A row has what one command took at the median, at the 99th of a hundred and at most, the pages that it
 //! read and the bytes that it wrote to the log. Beside it a client of a key of its own is measured. Linux, for the memory.
 
+mod random;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use modb_server::store::{Batch, Durability, EngineKind, OpenOptions, Patch, Store, Write, open};
 use modb_server::{Database, LocalClient, Options, Reply};
+use random::Random;
 
 const HOT: u64 = 10_000;
 const COLD_RUNS: u64 = 2_000;
@@ -295,21 +298,4 @@ fn cpu_us() -> u64 {
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = |at: usize| fields.get(at).and_then(|ticks| ticks.parse::<u64>().ok()).unwrap_or(0);
     (ticks(11) + ticks(12)) * 10_000
-}
-
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
 }

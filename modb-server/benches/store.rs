@@ -5,12 +5,15 @@
 //! One table row per engine and load, in thousands of operations per second. A turn is 16 operations and a settle, as
 //! a worker makes it. Run it on a quiet machine and look at ratios.
 
+mod random;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use modb_server::store::{Batch, Counter, Durability, EngineKind, OpenOptions, Store, Write, open};
+use random::Random;
 
 const TURN: usize = 16;
 const VALUE_BYTES: usize = 100;
@@ -222,21 +225,4 @@ fn value(random: &mut Random) -> Bytes {
     let mut value = vec![b'x'; VALUE_BYTES];
     value[..8].copy_from_slice(&random.next().to_be_bytes());
     Bytes::from(value)
-}
-
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
 }
