@@ -150,7 +150,7 @@ fn another(server: &Server) -> (Peer, String) {
 }
 
 /// Waits until a change of `key` is not answered. Leaves a connection that is reset, with what it wanted.
-fn wait_until_held(server: &Server, key: &str) {
+pub(crate) fn wait_until_held(server: &Server, key: &str) {
     wait::until("the key is held", || {
         let mut peer = server.peer();
         peer.send(&encode(["PERSIST", key]));

@@ -9,6 +9,8 @@ use std::time::Duration;
 use modb_tests::peer::encode;
 use modb_tests::{Launch, Peer, Platform, Reply, Server, wait};
 
+use crate::isolation;
+
 /// A server with one thread for what may take long, to which all of that is left.
 fn start(platform: &Platform, workers: usize) -> Server {
     Launch::new(platform)
@@ -47,13 +49,7 @@ fn while_held(server: &Server, key: &str, mut meanwhile: impl FnMut()) {
     for hold_ms in [1_000, 4_000, 16_000, 64_000] {
         let mut holder = server.peer();
         holder.send(&encode(["DEBUG", "HOLD", key, &hold_ms.to_string()]));
-        wait::until("the key is held", || {
-            let mut peer = server.peer();
-            peer.send(&encode(["PERSIST", key]));
-            let waits = !peer.is_answered_within(Duration::from_millis(100));
-            peer.reset();
-            waits.then_some(())
-        });
+        isolation::wait_until_held(server, key);
         meanwhile();
         let was_held = !holder.is_answered_within(Duration::from_millis(1));
         assert_eq!(holder.reply(), Reply::ok());
