@@ -113,7 +113,6 @@ impl Database {
         let databases = u32::try_from(settings.number("databases")).unwrap_or(crate::data::DEFAULT_DATABASES);
         warn_of_idle(&settings);
         let data = Arc::new(Data::open(store, databases, settings.get("durability") == "always")?);
-        data.compact().apply(|name| settings.number(name));
         let instance = Arc::new(Instance::new(&TABLE, data, settings, now_ms()));
         let settled = Arc::new(Settled::default());
         let told = Arc::clone(&settled);

@@ -167,6 +167,7 @@ impl Instance {
     pub fn apply_settings(&self) {
         let events = Classes::parse(&self.settings.get("notify-keyspace-events"));
         self.data.exchange().tell_events(events.unwrap_or_default());
+        self.data.compact().apply(|name| self.settings.number(name));
     }
 
     /// Counts for one more worker, which the sums include.

@@ -58,7 +58,6 @@ pub(crate) fn set(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comman
     }
     ctx.instance.apply_settings();
     ctx.network.apply(settings);
-    ctx.instance.data.compact().apply(|name| settings.number(name));
     Ok(Reply::Ok)
 }
 
