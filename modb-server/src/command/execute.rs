@@ -136,20 +136,10 @@ fn execute_weighed(
     if !env.may_sleep && weight::is_long_by_words(resolved.spec, args.len(), env.instance) {
         return Err(left_to_a_thread(resolved, Weight::default(), scratch));
     }
-    let data = &env.instance.data;
-    match data.try_hold(need(resolved.spec, args, client, data)) {
-        Ok(held) => match if_long(resolved, args, client, env, scratch, &held) {
-            Some(long) => Err(long),
-            None => run(resolved, args, client, env, scratch, held),
-        },
-        Err(need) => {
-            let held = data.hold_or_queue(need, &|| env.host.waker());
-            run_if_held(resolved, args, client, env, scratch, held)
-        }
-    }
+    hold_and_run(resolved, args, client, env, scratch)
 }
 
-/// Takes the stripes that a command needs, and runs it.
+/// Takes the stripes that a command needs, weighs it, and runs it.
 fn hold_and_run(
     resolved: Resolved,
     args: Args<'_>,
@@ -271,8 +261,7 @@ pub fn execute_sleeping(
     }
 }
 
-/// What is done seldom, apart from [`execute`], which is short.
-#[cold]
+/// Weighs and runs a command that has its stripes, apart from [`execute`], which is short.
 #[inline(never)]
 fn run_if_held<'d>(
     resolved: Resolved,
