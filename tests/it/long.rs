@@ -104,6 +104,34 @@ pub(crate) fn others_of_its_worker_are_served_while_one_works_long(platform: &Pl
     }
 }
 
+/// What only its keys make long was weighed with their stripes: it has none of them while it waits for a thread.
+pub(crate) fn what_its_keys_make_long_holds_none_while_it_waits(platform: &Platform) {
+    const LIST: usize = 2_000;
+    // More than the words of the other commands weigh, and less than those that fill a list, or its elements.
+    let server = Launch::new(platform)
+        .with("--workers", "1")
+        .with("--long-command-us", "50")
+        .with("--long-command-threads", "1")
+        .with("--enable-debug-command", "local")
+        .start();
+    let mut other = server.peer();
+    let fill = |key| encode(["RPUSH", key].into_iter().chain(std::iter::repeat_n("a", LIST)));
+    other.send(&fill("order"));
+    assert_eq!(other.reply(), Reply::Int(LIST as i64));
+    let mut waiting = Vec::new();
+    while_held(&server, "held", || {
+        waiting = (0..2).map(|_| server.peer()).collect();
+        // Its words make it long: it has the thread, and waits for the key.
+        send_long(&server, &mut waiting[0], &fill("held"), 0);
+        send_long(&server, &mut waiting[1], &wire(&["LREM order 0 none"]), 1);
+        let before = long_commands(&server);
+        assert_eq!(other.ask("LSET order 0 b"), Reply::ok());
+        assert_eq!(long_commands(&server), before, "it is short");
+    });
+    assert!(matches!(waiting[0].reply(), Reply::Int(1..)));
+    assert_eq!(waiting[1].reply(), Reply::Int(0));
+}
+
 /// What a command changes of its client, and what it waits for, is the same from a thread.
 pub(crate) fn what_is_executed_by_a_thread_is_executed_as_any_other(platform: &Platform) {
     let server = start(platform, 1);
@@ -147,6 +175,42 @@ pub(crate) fn what_is_executed_by_a_thread_is_executed_as_any_other(platform: &P
     assert_eq!(other.ask("LRANGE a 0 -1").error().as_deref().map(|text| &text[..9]), Some("WRONGTYPE"));
     other.send(&wire(&["CLIENT REPLY SKIP", "LRANGE r 0 -1", "LRANGE r 0 -1"]));
     assert_eq!(other.reply(), list(&["3"]));
+}
+
+/// What a thread writes is told, whole and in its order, to those who listen on workers, and whoever waits on a worker is served by
+/// it.
+pub(crate) fn what_a_thread_writes_is_told_and_serves_those_who_wait(platform: &Platform) {
+    const KEYS: usize = 2_000;
+    const WRITERS: usize = 3;
+    let server = start(platform, 2);
+    let mut writers: Vec<Peer> = (0..WRITERS).map(|_| server.peer()).collect();
+    assert_eq!(writers[0].ask("CONFIG SET notify-keyspace-events E$l"), Reply::ok());
+    let mut ears = server.peer();
+    ears.ask("PSUBSCRIBE __keyevent@0__:*");
+    let key = |writer: usize, n: usize| format!("{writer}:{n}:{}", "k".repeat(200));
+    for (number, writer) in writers.iter_mut().enumerate() {
+        let pairs = (0..KEYS).flat_map(|n| [key(number, n), "v".to_owned()]);
+        writer.send(&encode(std::iter::once("MSET".to_owned()).chain(pairs)));
+    }
+    let mut next = [0; WRITERS];
+    for _ in 0..KEYS * WRITERS {
+        let message = ears.reply();
+        let told = message.items()[3].text();
+        let writer: usize = told[..1].parse().expect("the number of a writer");
+        assert_eq!(told, key(writer, next[writer]), "in its order");
+        next[writer] += 1;
+        assert!(next.iter().filter(|next| (1..KEYS).contains(*next)).count() <= 1, "whole: {next:?}");
+    }
+    assert!(writers.iter_mut().all(|writer| writer.reply() == Reply::ok()));
+    let mut waits = server.peer();
+    waits.send(&encode(["BLPOP", "q", "0"]));
+    wait::until("it waits", || (server.info("blocked_clients") == "1").then_some(()));
+    let before = long_commands(&server);
+    assert_eq!(writers[0].ask("RPUSH q a b"), Reply::Int(2));
+    assert_eq!(waits.reply(), list(&["q", "a"]));
+    let told = [(); 2].map(|()| ears.reply().items()[2].text());
+    assert_eq!(told, ["__keyevent@0__:rpush", "__keyevent@0__:lpop"]);
+    assert!(long_commands(&server) > before, "a thread has served it");
 }
 
 /// What cannot be weighed before is found out by the pages that it reads, and then left to a thread as a whole.

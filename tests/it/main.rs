@@ -295,6 +295,8 @@ scenarios! {
     long::others_of_its_worker_are_served_while_one_works_long, unless Redis: "Redis has no other thread for it",
         unless Wine: "a connection that does not read is not told of a reset there";
     long::what_is_executed_by_a_thread_is_executed_as_any_other, unless Redis: "Redis has no other thread for it";
+    long::what_its_keys_make_long_holds_none_while_it_waits, unless Redis: "Redis has no other thread for it";
+    long::what_a_thread_writes_is_told_and_serves_those_who_wait, unless Redis: "Redis has no other thread for it";
     long::what_was_too_light_is_left_to_a_thread_when_that_shows, unless Redis: "Redis has no other thread for it";
     long::a_shutdown_answers_what_takes_long, unless Redis: "Redis has no other thread for it";
     long::large_replies_wait_for_each_other_and_come_whole, unless Redis: "the bounds are Modb's own";
