@@ -46,6 +46,8 @@ cargo xtask COMMAND
                         instructions per request under callgrind, as a ratio to an earlier commit
   bench distance [--rounds N] [--workers N,N] [--apart]
                         processor time of PING beside a loop that only receives and sends, and beside redis
+  bench programs FOLDER everything that benches run, built and put into a folder; with MODB_BENCH_PROGRAMS=FOLDER its xtask
+                        runs them where nothing can be built
   bench compare ARGS    Modb beside other servers: throughput, latency and processor time, as ratios
   bench pages [--html FOLDER]
                         the README's table and chart, of what is recorded in docs/performance; --html: a page of each record

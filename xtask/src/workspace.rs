@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Context as _, Result};
 
-/// The root of the workspace.
+/// The root of the workspace; for a program that was carried to where there is none, the folder it was called in.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace");
+    if root.is_dir() { root } else { Path::new(".") }
 }
 
 /// Where cargo puts what it builds.

@@ -12,7 +12,7 @@ use super::load::{Generator, Length, Load, Operation, Outcome};
 use super::record::{self, Record};
 use super::results::{Results, Samples, Subject};
 use super::servers::{Durability, Kind, Running, Setting, SlowDisk};
-use super::{page, report, types};
+use super::{page, programs, report, types};
 use crate::failure::{Context as _, Result};
 
 pub(crate) const USAGE: &str =
@@ -62,8 +62,8 @@ struct Options {
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let options = parse(arguments)?;
-    let modb_server = super::build("modb-server")?;
-    let modb_client = super::build("modb-client")?;
+    let modb_server = programs::server()?;
+    let modb_client = programs::client()?;
     let generator = match options.redis_benchmark {
         true => Generator::RedisBenchmark,
         false => Generator::ModbClient(&modb_client),

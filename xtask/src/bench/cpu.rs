@@ -8,7 +8,7 @@
 use super::load::{Generator, Length, Load, Operation};
 use super::report::median;
 use super::servers::{Durability, Kind, Running, Setting};
-use super::{base, build};
+use super::{base, programs};
 use crate::failure::Result;
 use crate::process;
 
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         println!("skipped: needs redis-benchmark (Debian: apt-get install redis-tools)");
         return Ok(());
     }
-    let servers = [base::build(&base)?, build("modb-server")?];
+    let servers = [programs::server_of(&base)?, programs::server()?];
     println!(
         "| SET and GET, 50 conn | {base}, µs/request | working tree | ratio | 95 % interval | at most {BOUND} |"
     );

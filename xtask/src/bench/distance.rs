@@ -10,7 +10,7 @@
 
 use super::report::median;
 use super::servers::{Durability, Kind, Running, Setting};
-use super::{build, load};
+use super::{load, programs};
 use crate::failure::Result;
 use crate::process;
 
@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             _ => return Err(USAGE.into()),
         }
     }
-    let (modb_server, bare_loop) = (build("modb-server")?, build_bare_loop()?);
+    let (modb_server, bare_loop) = (programs::server()?, programs::of_the_layer("bare")?);
     let setting = Setting { bare_loop: Some(&bare_loop), core, ..Setting::plain(&modb_server) };
     let mut kinds = vec![Kind::Bare];
     kinds.extend(workers.iter().map(|&workers| Kind::Modb { workers }));
@@ -99,26 +99,4 @@ fn sample(kind: Kind, setting: &Setting<'_>, pipeline: u32, requests: u64) -> Re
         requests_per_s: outcome.requests_per_s,
         sleeps_per_1000: per_request(server.sleeps()? - sleeps_before) * 1000.0,
     })
-}
-
-/// Builds the bare loop as benchmarks are built, and finds out from cargo where it is.
-fn build_bare_loop() -> Result<std::path::PathBuf> {
-    let mut cargo = process::cargo();
-    cargo.args([
-        "bench",
-        "--quiet",
-        "-p",
-        "modb-net",
-        "--bench",
-        "bare",
-        "--no-run",
-        "--message-format=json",
-    ]);
-    let output = process::run_quietly(&mut cargo)?;
-    let messages = String::from_utf8_lossy(&output.stdout);
-    let path = messages.lines().filter(|line| line.contains("\"name\":\"bare\"")).find_map(|line| {
-        let (_, rest) = line.split_once("\"executable\":\"")?;
-        rest.split('"').next()
-    });
-    path.map(Into::into).ok_or_else(|| "cargo did not say where the bare loop is".into())
 }

@@ -10,6 +10,7 @@
 //! judged.
 
 use super::load::{Generator, Length, Load, Operation};
+use super::programs;
 use super::report::median;
 use super::servers::{Durability, Kind, Running, Setting};
 use crate::failure::{Context as _, Result};
@@ -56,7 +57,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         }
         _ => return Err(USAGE.into()),
     };
-    let (modb_server, modb_client) = (super::build("modb-server")?, super::build("modb-client")?);
+    let (modb_server, modb_client) = (programs::server()?, programs::client()?);
     let setting = Setting::plain(&modb_server);
     let generators = [Generator::RedisBenchmark, Generator::ModbClient(&modb_client)];
     println!(

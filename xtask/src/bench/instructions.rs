@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use super::base;
 use super::servers::port_of;
+use super::{base, programs};
 use crate::failure::{Context as _, Result};
 use crate::process;
 use crate::workspace;
@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         println!("skipped: needs valgrind (Debian: apt-get install valgrind)");
         return Ok(());
     };
-    let servers = [base::build(&base)?, super::build("modb-server")?];
+    let servers = [programs::server_of(&base)?, programs::server()?];
     let count = |server: &Path, scenario| Counted::start(&valgrind, server)?.session(scenario);
     let measure = |scenario| -> Result<[u64; 2]> {
         let mut least = [u64::MAX; 2];

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the benchmarks, each kept beside what it measures; here they are built, run and shown.
+//! `cargo xtask bench`: the benchmarks, each kept beside what it measures; here they are run and shown.
 
 mod base;
 mod compare;
@@ -10,6 +10,7 @@ mod load;
 mod net;
 mod page;
 mod pages;
+mod programs;
 mod record;
 mod reopen;
 mod report;
@@ -17,11 +18,7 @@ mod results;
 mod servers;
 mod types;
 
-use std::path::PathBuf;
-
 use crate::failure::Result;
-use crate::process;
-use crate::workspace;
 
 /// `cargo xtask bench NAME ARGS`.
 pub(crate) fn command(args: &[String]) -> Result<()> {
@@ -32,26 +29,20 @@ pub(crate) fn command(args: &[String]) -> Result<()> {
         Some("generators") => generators::run(&args[1..]),
         Some("instructions") => instructions::run(&args[1..]),
         Some("pages") => pages::run(&args[1..]),
+        Some("programs") => programs::run(&args[1..]),
         Some("reopen") => reopen::run(&args[1..]),
         Some(name @ ("notify" | "handoff")) => net::run(name, &args[1..]),
         _ => Err(format!(
-            "which benchmark: compare, cpu, distance, generators, instructions, pages, reopen, notify or handoff?\n{}\n{}\n{}\n{}\n{}\n{}\n{}",
+            "which benchmark: compare, cpu, distance, generators, instructions, pages, programs, reopen, notify or handoff?\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}",
             compare::USAGE,
             cpu::USAGE,
             distance::USAGE,
             generators::USAGE,
             instructions::USAGE,
             pages::USAGE,
+            programs::USAGE,
             reopen::USAGE
         )
         .into()),
     }
-}
-
-/// Builds a program of the workspace as it is released, and says where it is.
-fn build(package: &str) -> Result<PathBuf> {
-    process::run(process::cargo().args(["build", "--release", "--quiet", "-p", package, "--bin", package]))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    let file = format!("{package}{}", std::env::consts::EXE_SUFFIX);
-    Ok(workspace::root().join(target).join("release").join(file))
 }

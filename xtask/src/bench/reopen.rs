@@ -31,7 +31,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let options = parse(args)?;
     let modb_server = match &options.server {
         Some(file) => file.clone(),
-        None => super::build("modb-server")?,
+        None => super::programs::server()?,
     };
     let setting = Setting { modb_options: &options.modb_options, ..Setting::plain(&modb_server) };
     println!("values of {} bytes, options {:?}", options.value_bytes, options.modb_options);

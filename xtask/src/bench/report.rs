@@ -3,6 +3,7 @@
 //! Ratios are against Redis under the same promise, from medians of the same run.
 
 use super::load::Load;
+use super::programs;
 use super::record::Row;
 use super::results::{Results, Samples, Subject};
 use super::servers::Kind;
@@ -67,14 +68,13 @@ pub(crate) fn rows(results: &Results) -> Vec<Row> {
 /// What was run, where, when, with what.
 pub(crate) fn facts(command: &str) -> Vec<(String, String)> {
     let says = |program: &str, args: &[&str]| process::answer(process::command(program).args(args));
-    let commit = says("git", &["describe", "--always", "--dirty", "--abbrev=12"]);
     let versions = [("redis-server", "--version"), ("memcached", "--version"), ("rustc", "--version")];
     let versions: Vec<String> =
         versions.iter().filter_map(|(program, flag)| says(program, &[flag])).collect();
     let facts = [
         ("command", Some(format!("`{command}`"))),
         ("recorded", says("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
-        ("commit", commit),
+        ("commit", programs::commit()),
         ("machine", Some(machine())),
         ("versions", Some(versions.join("; "))),
     ];
