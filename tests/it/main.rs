@@ -24,6 +24,7 @@ mod long;
 mod many;
 mod memory;
 mod messages;
+mod monitor;
 mod options;
 mod process;
 mod prompt;
@@ -315,6 +316,12 @@ scenarios! {
         unless Wine: "a connection that does not read is not told of a reset there";
     messages::listeners_come_and_go_by_every_way_beside_publishers;
     messages::a_shutdown_ends_those_who_listen;
+
+    monitor::what_is_executed_is_shown_as_redis_shows_it;
+    monitor::who_monitors_sees_what_he_does_himself_and_may_not_touch_keys;
+    monitor::all_who_monitor_see_one_order_and_that_of_each_connection_and_key;
+    monitor::who_monitors_and_does_not_read_is_closed_and_harms_nobody,
+        unless Wine: "a connection that does not read is not told of a reset there";
 
     events::what_is_done_to_keys_is_told_in_its_order;
     events::all_who_listen_hear_events_in_one_order_and_those_of_a_key_as_they_were;

@@ -12,6 +12,7 @@ use modb_net::resp::Args;
 
 use super::machine::begun::{On, Waits};
 use super::machine::lent::Long;
+use super::machine::monitor;
 use super::machine::outcome::Outcome;
 use super::machine::weight::{self, Weight};
 use super::transactions;
@@ -328,6 +329,7 @@ fn run<'d>(
         let held = data.hold(data.need_more(held, missed), &|| host.waker());
         return run_if_held(resolved, args, client, env, scratch, held);
     }
+    monitor::show(&mut tx, client, spec, args);
     let mut committed = Committed { read: tx.read_seq(), written: Seq::ZERO };
     if let Ok(large) = &reply
         && large.is_large()
@@ -335,7 +337,8 @@ fn run<'d>(
     {
         reply = Err(error);
     }
-    if reply.is_ok() && !tx.messages().is_empty() {
+    // Also what fails may tell of something.
+    if !tx.messages().is_empty() && !matches!(reply, Err(CommandError::NoRoom)) {
         match room_to_tell(&tx, env, &mut scratch.rooms) {
             Telling::Now(rooms) => tx.tell_in(rooms),
             Telling::Later(rooms) => {
@@ -373,11 +376,11 @@ fn run<'d>(
     Ok(outcome(reply, committed, tally))
 }
 
-/// Ends what failed, or is to be gone on with: nothing of it is done.
+/// Ends what failed, or is to be gone on with: nothing of it is done. What is run again tells nothing now.
 #[cold]
 fn fail(tx: Tx<'_>, reply: &Result<Reply, CommandError>) {
     match reply {
-        Err(CommandError::NoRoom | CommandError::InThread(_) | CommandError::Waits(_)) => drop(tx),
+        Err(CommandError::NoRoom) => drop(tx),
         _ => tx.fail(),
     }
 }

@@ -13,18 +13,23 @@ pub enum Scope {
     Pattern,
     /// A shard channel.
     Shard,
+    /// What everybody does: what `MONITOR` shows.
+    Commands,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Channel, Self::Pattern, Self::Shard];
+    pub const ALL: [Self; 4] = [Self::Channel, Self::Pattern, Self::Shard, Self::Commands];
+
+    /// Those of messages that are published.
+    pub const PUBLISHED: [Self; 3] = [Self::Channel, Self::Pattern, Self::Shard];
 }
 
-/// A message to a channel.
+/// A message to a channel, or a line for those who monitor.
 #[derive(Debug)]
 pub struct Frame {
     scope: Scope,
-    /// Channel and payload, as replies hold them.
+    /// Channel and payload, as replies hold them; or the line, as a status.
     written: Vec<u8>,
     /// Where the channel is in it, and the payload.
     channel: (usize, usize),
@@ -44,12 +49,18 @@ impl Frame {
         Self { scope, channel: (end - channel.len(), end), payload, written }
     }
 
+    /// A line for those who monitor: text without an end.
+    pub fn line(text: &[u8]) -> Self {
+        let written = [b"+", text, b"\r\n"].concat();
+        Self { scope: Scope::Commands, channel: (0, 0), payload: 1, written }
+    }
+
     /// The kind of channel.
     pub fn scope(&self) -> Scope {
         self.scope
     }
 
-    /// Where it was published.
+    /// Where it was published; a line nowhere.
     pub fn channel(&self) -> &[u8] {
         &self.written[self.channel.0..self.channel.1]
     }
@@ -66,15 +77,17 @@ impl Frame {
 
     /// Writes it to one who listens through `pattern`, or to its channel.
     pub fn encode(&self, out: &mut Encoder<'_>, pattern: Option<&[u8]>) {
-        match pattern {
-            Some(pattern) => {
+        match (self.scope, pattern) {
+            // A reply like any other, in either protocol.
+            (Scope::Commands, _) => {}
+            (_, Some(pattern)) => {
                 out.push(4);
                 out.bulk(b"pmessage");
                 out.bulk(pattern);
             }
-            None => {
+            (scope, None) => {
                 out.push(3);
-                out.bulk(if self.scope == Scope::Shard { b"smessage" } else { b"message" });
+                out.bulk(if scope == Scope::Shard { b"smessage" } else { b"message" });
             }
         }
         out.raw(&self.written);
@@ -100,6 +113,17 @@ mod tests {
         assert_eq!(text(Scope::Shard, Protocol::Resp3, None), format!(">3\r\n$8\r\nsmessage\r\n{tail}"));
         let by_pattern = text(Scope::Channel, Protocol::Resp3, Some(b"n*"));
         assert_eq!(by_pattern, format!(">4\r\n$8\r\npmessage\r\n$2\r\nn*\r\n{tail}"));
+    }
+
+    #[test]
+    fn a_line_is_a_status_in_either_protocol() {
+        let frame = Frame::line(b"1.5 [0 x] \"GET\"");
+        assert_eq!((frame.channel(), frame.payload()), (&b""[..], &b"1.5 [0 x] \"GET\""[..]));
+        for protocol in [Protocol::Resp2, Protocol::Resp3] {
+            let mut out = Vec::new();
+            frame.encode(&mut Encoder::new(&mut out, protocol), None);
+            assert_eq!(out, b"+1.5 [0 x] \"GET\"\r\n");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod rooms;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -50,6 +50,8 @@ pub struct Exchange {
     state: Mutex<State>,
     /// The classes of events of keys that are told.
     events: AtomicU32,
+    /// How many monitor.
+    monitors: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -77,6 +79,12 @@ impl Exchange {
         self.events.store(classes.bits(), Ordering::Relaxed);
     }
 
+    /// Whether anybody monitors. Whoever has just begun to may miss what others are doing meanwhile.
+    #[inline]
+    pub fn is_monitored(&self) -> bool {
+        self.monitors.load(Ordering::Relaxed) > 0
+    }
+
     /// From now on messages may come to `inbox`, which has this number.
     pub fn open(&self, inbox: Arc<dyn Inbox>) -> u64 {
         let mut state = self.lock();
@@ -96,6 +104,7 @@ impl Exchange {
                 !listeners.is_empty()
             });
         }
+        self.count_monitors(&state);
     }
 
     /// One more listens to `name`, at `inbox`. Answers the number of the last message that is not for him, and the name, of which
@@ -112,6 +121,7 @@ impl Exchange {
             Some((_, count)) => *count += 1,
             None => listeners.push((inbox, 1)),
         }
+        self.count_monitors(&state);
         (state.posted, name)
     }
 
@@ -129,6 +139,13 @@ impl Exchange {
         if listeners.is_empty() {
             names.remove(name);
         }
+        self.count_monitors(&state);
+    }
+
+    /// Who monitors listens to the one name of that scope.
+    fn count_monitors(&self, state: &State) {
+        let counts = state.names[Scope::Commands as usize].values().flatten().map(|(_, count)| count);
+        self.monitors.store(counts.sum(), Ordering::Relaxed);
     }
 
     /// How many a message comes to.

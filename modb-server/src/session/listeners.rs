@@ -12,6 +12,7 @@ use modb_net::resp::Encoder;
 use modb_net::{Connections, Room, Seq, Tell, Token, Workers};
 
 use super::{Message, Session};
+use crate::command::ReplyMode;
 use crate::glob;
 use crate::messages::{Exchange, Frame, Inbox, Posted, Scope};
 
@@ -104,6 +105,10 @@ fn write(
 ) -> bool {
     // One that is about to end hears nothing more.
     let Some((session, mut out)) = connections.get(token) else { return false };
+    // To whom no replies are wanted these are none either; messages are.
+    if frame.scope() == Scope::Commands && session.client.reply_mode == ReplyMode::Off {
+        return false;
+    }
     if held > Seq::ZERO {
         session.awaited = session.awaited.max(held);
         out.hold_until(held);

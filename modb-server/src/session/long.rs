@@ -86,6 +86,7 @@ impl Worker {
         input.consume(request_bytes);
         match session.client.then {
             Then::GoOn => None,
+            Then::NextTurn => Some(Flow::Yield),
             Then::Close => Some(Flow::Close),
             Then::EndWithServer => Some(Flow::HandOut),
         }

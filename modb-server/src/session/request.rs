@@ -12,7 +12,8 @@ use modb_net::{Address, Flow, Handle, Out, Seq, Turn, Workers};
 
 use super::{Message, Net, Session, Worker};
 use crate::command::{
-    self, Begun, Client, CommandError, Env, Flags, Host, Load, Outcome, Reply, Resolved, Scratch, Then,
+    self, Begun, Client, CommandError, Env, Flags, Host, Listening, Load, Outcome, Reply, Resolved, Scratch,
+    Then,
 };
 use crate::data::{Wake, ensure_memory};
 
@@ -125,11 +126,15 @@ impl Worker {
                 return None;
             }
         };
-        if client.only_listens() && !command::may_be_given_while_listening(resolved.spec) {
-            self.refuse_while_listening(client, resolved, args, out);
+        let load = command::load(resolved, args, bytes, client);
+        if let Some(listening) = client.listening()
+            && let Some(text) = self.why_not(client, listening, resolved, &load)
+        {
+            self.calls.add_rejected(args);
+            let error = command::refuse(args, client, CommandError::Text(text.into()));
+            self.error(client, out, &error.text());
             return None;
         }
-        let load = command::load(resolved, args, bytes, client);
         if self.is_paused(conn, resolved.spec, &load, now_ms, turn) {
             return Some(Flow::Blocked);
         }
@@ -289,6 +294,7 @@ impl Worker {
         self.reply(client, awaited, outcome, out);
         match client.then {
             Then::GoOn => None,
+            Then::NextTurn => Some(Flow::Yield),
             Then::Close => Some(Flow::Close),
             Then::EndWithServer => Some(Flow::HandOut),
         }
@@ -367,22 +373,25 @@ impl Worker {
         true
     }
 
+    /// Why a client that listens may not give this command, if it may not.
     #[cold]
-    fn refuse_while_listening(
+    fn why_not(
         &self,
-        client: &mut Client,
+        client: &Client,
+        listening: &Listening,
         resolved: Resolved,
-        args: Args<'_>,
-        out: &mut Out<'_>,
-    ) {
-        self.calls.add_rejected(args);
-        let name = resolved.name(self.instance.table);
-        let text = format!(
-            "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
-             this context"
-        );
-        let error = command::refuse(args, client, CommandError::Text(text.into()));
-        self.error(client, out, &error.text());
+        load: &Load,
+    ) -> Option<String> {
+        if client.only_listens() && !command::may_be_given_while_listening(resolved.spec) {
+            let name = resolved.name(self.instance.table);
+            return Some(format!(
+                "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed \
+                 in this context"
+            ));
+        }
+        let concerns_keys = [Flags::READONLY, Flags::WRITE, Flags::MAY_REPLICATE];
+        (listening.monitors() && concerns_keys.iter().any(|flag| load.flags.has(*flag)))
+            .then(|| "ERR Replica can't interact with the keyspace".to_owned())
     }
 
     fn error(&self, client: &mut Client, out: &mut Out<'_>, text: &[u8]) {

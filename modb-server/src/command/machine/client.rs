@@ -29,6 +29,8 @@ pub enum Then {
     /// The next one.
     #[default]
     GoOn,
+    /// The next one, in a turn of its own: who monitors sees of each command, after its reply, that it was given.
+    NextTurn,
     /// The connection is closed.
     Close,
     /// The connection ends when the server has ended.
@@ -163,7 +165,7 @@ impl Client {
 
     /// Whether its replies could not be told from messages, so that it may give few commands only.
     pub fn only_listens(&self) -> bool {
-        self.protocol == Protocol::Resp2 && self.listening().is_some()
+        self.protocol == Protocol::Resp2 && self.listening().is_some_and(Listening::has_published)
     }
 
     /// Selects a database.
@@ -179,6 +181,7 @@ impl Client {
         self.info.set_protocol(Protocol::Resp2);
         self.authenticated = authenticated;
         self.reply_mode = ReplyMode::On;
+        self.then = Then::GoOn;
         self.info.set_name(b"");
         self.end_transaction();
     }

@@ -56,7 +56,7 @@ struct Names {
     name: String,
     library: String,
     library_version: String,
-    /// To how many channels, patterns and shard channels it listens.
+    /// To how many channels, patterns and shard channels it listens, and whether it monitors.
     listening: [usize; Scope::ALL.len()],
 }
 
@@ -186,9 +186,10 @@ impl ClientInfo {
         }
     }
 
-    /// Whether it listens to anything.
+    /// Whether it listens to what is published.
     pub fn listens(&self) -> bool {
-        self.names().listening.iter().any(|count| *count > 0)
+        let listening = self.names().listening;
+        Scope::PUBLISHED.iter().any(|scope| listening[*scope as usize] > 0)
     }
 
     fn with_names(&self, change: impl FnOnce(&mut Names)) {
@@ -227,24 +228,17 @@ impl ClientInfo {
     pub fn line(&self, table: &Table, now_ms: u64, waits: bool) -> String {
         let names = self.names();
         let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
-        let mut flags = String::new();
         let queued = i64::from(self.queued.load(Ordering::Relaxed)) - 1;
-        if queued >= 0 {
-            flags.push('x');
-        }
-        if waits {
-            flags.push('b');
-        }
-        let [sub, psub, ssub] = names.listening;
-        if sub + psub + ssub > 0 {
-            flags.push('P');
-        }
-        if self.no_evict.load(Ordering::Relaxed) {
-            flags.push('e');
-        }
-        if self.no_touch.load(Ordering::Relaxed) {
-            flags.push('T');
-        }
+        let [sub, psub, ssub, monitors] = names.listening;
+        let flags = [
+            ('O', monitors > 0),
+            ('P', sub + psub + ssub > 0),
+            ('x', queued >= 0),
+            ('b', waits),
+            ('e', self.no_evict.load(Ordering::Relaxed)),
+            ('T', self.no_touch.load(Ordering::Relaxed)),
+        ];
+        let mut flags: String = flags.iter().filter(|(_, is)| *is).map(|(flag, _)| flag).collect();
         if flags.is_empty() {
             flags.push('N');
         }

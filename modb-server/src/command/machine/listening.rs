@@ -22,6 +22,16 @@ impl Listening {
         self.names.iter().all(BTreeSet::is_empty)
     }
 
+    /// Whether it listens to what is published.
+    pub fn has_published(&self) -> bool {
+        Scope::PUBLISHED.iter().any(|scope| self.count(*scope) > 0)
+    }
+
+    /// Whether it monitors.
+    pub fn monitors(&self) -> bool {
+        self.count(Scope::Commands) > 0
+    }
+
     /// Whether it listens to this name.
     pub fn has(&self, scope: Scope, name: &[u8]) -> bool {
         self.names[scope as usize].contains(name)

@@ -1,4 +1,4 @@
-//! The last commands that took long, as `SLOWLOG` shows them.
+//! The last commands that took long, as `SLOWLOG` shows them: without passwords.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use modb_net::resp::Args;
 
 use super::clients::ClientInfo;
+use super::secrets::{REDACTED, secrets};
 
 /// Arguments kept of one command, and bytes kept of one argument, as in Redis.
 const KEPT_ARGS: usize = 32;
@@ -36,7 +37,9 @@ impl SlowLog {
     /// Notes a command, and forgets those beyond the `keep` last ones.
     pub fn add(&self, args: Args<'_>, micros: i64, client: &ClientInfo, at_ms: u64, keep: usize) {
         let kept = if args.len() > KEPT_ARGS { KEPT_ARGS - 1 } else { args.len() };
-        let mut words: Vec<String> = args.iter().take(kept).map(shortened).collect();
+        let hidden = secrets(args);
+        let word = |(at, word)| if hidden.contains(&at) { REDACTED.to_owned() } else { shortened(word) };
+        let mut words: Vec<String> = args.iter().enumerate().take(kept).map(word).collect();
         if kept < args.len() {
             words.push(format!("... ({} more arguments)", args.len() - kept));
         }

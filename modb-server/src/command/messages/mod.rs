@@ -1,4 +1,4 @@
-//! Publishing and subscribing. What is published leaves with the commit of its command ([`Tx::announce`](crate::data::Tx::announce)); who
+//! Publishing, subscribing and monitoring. What is published leaves with the commit of its command ([`Tx::announce`](crate::data::Tx::announce)); who
 //! listens is known to the worker of the connection ([`Network::listen`](crate::command::Network::listen)).
 //!
 //! Invariant: confirmations are the reply of their command, so they stand where the client expects them, and before all
@@ -10,15 +10,16 @@ use super::language::error::err;
 use super::language::parse::is;
 use super::machine::help::{help_of, unreachable_parent};
 use super::machine::spec::{Flags, Spec};
-use super::{CommandError, Ctx, Reply};
+use super::{CommandError, Ctx, Listening, Reply, Then};
 use crate::messages::{Frame, Scope};
 
 const LISTEN: &[Flags] = &[Flags::PUBSUB, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE, Flags::OUTSIDE];
 const PUBLISH: &[Flags] = &[Flags::PUBSUB, Flags::LOADING, Flags::STALE, Flags::FAST, Flags::MAY_REPLICATE];
+const MONITOR: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE, Flags::OUTSIDE];
 const LOOK: &[Flags] = &[Flags::PUBSUB, Flags::LOADING, Flags::STALE];
 
 #[rustfmt::skip]
-pub(super) static COMMANDS: [Spec; 9] = [
+pub(super) static COMMANDS: [Spec; 10] = [
     Spec::new("pubsub", "subscribe", subscribe, -2).flags(LISTEN)
         .docs("channel [channel ...]", "2.0.0", "O(N) with N channels", "Listens to channels."),
     Spec::new("pubsub", "unsubscribe", unsubscribe, -1).flags(LISTEN)
@@ -38,6 +39,9 @@ pub(super) static COMMANDS: [Spec; 9] = [
     Spec::new("pubsub", "pubsub", unreachable_parent, -2)
         .docs("", "2.8.0", "Depends on subcommand.", "Tells who listens to what.")
         .with(&SUBCOMMANDS),
+    Spec::new("server", "monitor", monitor, 1).flags(MONITOR)
+        .docs("", "1.0.0", "O(1)", "Shows all commands that are executed.")
+        .differs("`client-output-buffer-limit pubsub` bounds what waits for it; passwords are hidden in wrong requests, too"),
 ];
 
 #[rustfmt::skip]
@@ -75,6 +79,23 @@ fn publish_to(scope: Scope, ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Rep
         ctx.tx.announce(Frame::new(scope, &args[1], &args[2]));
     }
     Ok(Reply::count(listeners))
+}
+
+fn monitor(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    if ctx.client.is_executing() {
+        return err("ERR MONITOR isn't allowed for DENY BLOCKING client");
+    }
+    if !ctx.network.can_listen() {
+        return err("ERR a program that embeds the database cannot monitor");
+    }
+    if ctx.client.listening().is_some_and(Listening::monitors) {
+        // As in Redis.
+        return Ok(Reply::Nothing);
+    }
+    let name = ctx.network.listen(Scope::Commands, b"");
+    ctx.client.change_listening(|listening| listening.add(Scope::Commands, name));
+    ctx.client.then = Then::NextTurn;
+    Ok(Reply::Ok)
 }
 
 fn subscribe(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
@@ -151,7 +172,7 @@ fn leave(
 fn confirmation(kind: &'static str, ctx: &Ctx<'_, '_>, scope: Scope, name: Reply) -> Reply {
     let count = ctx.client.listening().map_or(0, |listening| match scope {
         Scope::Channel | Scope::Pattern => listening.count(Scope::Channel) + listening.count(Scope::Pattern),
-        Scope::Shard => listening.count(Scope::Shard),
+        scope => listening.count(scope),
     });
     Reply::Push(vec![Reply::text(kind), name, Reply::count(count)])
 }

@@ -13,6 +13,7 @@ use crate::command::language::parse;
 use crate::command::language::reply::{MAX_REPLY_BYTES, Reply};
 use crate::command::machine::client::Client;
 use crate::command::machine::context::Ctx;
+use crate::command::machine::monitor;
 use crate::command::machine::spec::Flags;
 use crate::command::machine::table::Resolved;
 use crate::command::machine::transaction::Queue;
@@ -101,6 +102,7 @@ fn execute(
         if bytes > MAX_REPLY_BYTES {
             return err("ERR the reply would be too large");
         }
+        monitor::show(ctx.tx, ctx.client, resolved.spec, args);
         replies.push((ctx.client.protocol, reply));
         Ok(())
     })?;

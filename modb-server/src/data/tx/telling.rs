@@ -1,8 +1,8 @@
 //! What a [`Tx`] tells those who listen, gathered while its command runs: what was published, and events of keys (`events`).
 //!
 //! Invariants: it is posted by the commit, behind the batch and before the stripes are given back, so for one key in the order
-//! of the commits; of a `Tx` that is dropped nothing is told, and of a command that is taken back only that keys which it read were
-//! not there, as in Redis.
+//! of the commits; of a `Tx` that is dropped nothing is told, and of a command that is taken back only that it was given, and
+//! that keys which it read were not there, as in Redis.
 
 use std::sync::Arc;
 
@@ -61,6 +61,13 @@ impl Tx<'_> {
     /// Has `message` told to those who listen, once this is applied.
     pub(crate) fn announce(&mut self, message: Frame) {
         self.telling.0.get_or_insert_default().messages.push(Arc::new(message));
+    }
+
+    /// As [`Tx::announce`], and told even if the command is taken back.
+    pub(crate) fn announce_for_good(&mut self, message: Frame) {
+        let from = self.messages().len();
+        self.announce(message);
+        self.let_stay(from);
     }
 
     /// What is to be told so far.
