@@ -189,6 +189,7 @@ scenarios! {
     share::an_mset_of_half_a_million_pairs_is_served;
     #[ignore = "a request of 280 MB"]
     share::long_an_mset_of_20_million_pairs_is_served_or_refused_readably;
+    share::who_sends_many_that_take_a_while_lets_others_in_between, unless Redis: "Redis executes what was sent at once at once";
     share::who_reads_steadily_is_not_idle;
     share::who_quits_and_pauses_still_gets_everything;
 

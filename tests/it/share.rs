@@ -1,6 +1,7 @@
 //! What the clients of a server can take of its memory together, whatever they do: at most what the README says, and whoever
 //! makes progress is served.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::thread;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use modb_tests::hostile::{BIG_KEY, Crowd, Kind, OWN_KEYS, Size, own_key};
 use modb_tests::peer::encode;
 use modb_tests::wait::DEADLINE;
-use modb_tests::{Launch, Peer, Platform, Reply, Server, sys};
+use modb_tests::{Launch, Peer, Platform, Reply, Server, sys, wait};
 
 const MIB: u64 = 1 << 20;
 /// What a server takes beside `--cache-mb`, in MiB, as the README says.
@@ -150,6 +151,24 @@ pub(crate) fn long_an_mset_of_20_million_pairs_is_served_or_refused_readably(pla
     let served = reply == Reply::ok() && peer.ask("GET k") == Reply::bulk("v");
     assert!(served || reply.error().is_some_and(|text| text.contains("arguments")), "{reply:?}");
     assert_eq!(other.ask("PING"), Reply::Simple(b"PONG".to_vec()));
+}
+
+/// A hundred requests that take 5 ms each, sent at once, are not one turn: others are served between any two of them.
+pub(crate) fn who_sends_many_that_take_a_while_lets_others_in_between(platform: &Platform) {
+    const REQUESTS: usize = 100;
+    let server = Launch::new(platform).with("--workers", "1").with("--enable-debug-command", "local").start();
+    let mut slow = server.peer();
+    let both = [encode(["INCR", "done"]), encode(["DEBUG", "SLEEP", "0.005"])].concat();
+    slow.send(&both.repeat(REQUESTS));
+    let mut other = server.peer();
+    let mut seen = BTreeSet::new();
+    wait::until("all are executed", || {
+        let done = other.ask("GET done");
+        seen.insert(format!("{done:?}"));
+        (done == Reply::bulk(REQUESTS.to_string())).then_some(())
+    });
+    assert!(seen.len() > REQUESTS / 10, "served after {seen:?} of {REQUESTS}");
+    assert!(slow.replies(2 * REQUESTS).iter().all(|reply| !matches!(reply, Reply::Error(_))));
 }
 
 pub(crate) fn who_reads_steadily_is_not_idle(platform: &Platform) {

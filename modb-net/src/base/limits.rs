@@ -41,7 +41,8 @@ pub struct Limits {
     /// Bytes read from one connection in a turn (default 256 KiB, at least 1).
     pub read_bytes_per_turn: usize,
     /// Work that a turn does for connections that took much when they were last served, together, in bytes read, executed
-    /// and written (default 4 MiB, at least 1). The others come first; these in turn, a request at least.
+    /// and written (default 4 MiB, at least 1). The others come first; these in turn, a request at least; who answers
+    /// [`crate::Flow::Yield`] has taken the rest of it.
     pub work_bytes_per_turn: usize,
     /// Connections accepted in a turn of the acceptor (default 64, at least 1).
     pub accepts_per_turn: usize,

@@ -20,7 +20,8 @@ use crate::system::peer::Peer;
 pub enum Flow {
     /// Everything complete was consumed. Call again when more bytes have come.
     NeedInput,
-    /// It wants to go on in the next turn, or once the output has drained; there may be no new input.
+    /// It has worked for as long as a turn may take, or its output is full: it goes on in the next turn, behind those who took
+    /// little, or once the output has drained; there may be no new input.
     Yield,
     /// It waits for something that may never come (a message, a timer). Not called until it is resumed
     /// ([`Connections::resume`], [`crate::Messages::resume`]). If the peer closes its side meanwhile, or the server shuts down, the

@@ -93,7 +93,6 @@ struct Idle {
 struct Hot {
     has_password: AtomicBool,
     slowlog_us: AtomicI64,
-    latency_tracking: AtomicBool,
     long_command_us: AtomicU64,
     max_bulk_bytes: AtomicU32,
     /// By class of clients.
@@ -236,7 +235,6 @@ impl Settings {
     fn refresh(&self) {
         self.hot.has_password.store(!self.get("requirepass").is_empty(), Ordering::Release);
         self.hot.slowlog_us.store(self.number("slowlog-log-slower-than"), Ordering::Relaxed);
-        self.hot.latency_tracking.store(self.is_yes("latency-tracking"), Ordering::Relaxed);
         let long = u64::try_from(self.number("long-command-us")).unwrap_or(0);
         self.hot.long_command_us.store(long, Ordering::Relaxed);
         let bulk = u32::try_from(self.number("proto-max-bulk-len")).unwrap_or(u32::MAX);
@@ -319,11 +317,6 @@ impl Settings {
     /// Commands that take at least so many microseconds are logged; negative: none.
     pub fn slowlog_us(&self) -> i64 {
         self.hot.slowlog_us.load(Ordering::Relaxed)
-    }
-
-    /// Whether the time that commands take is measured.
-    pub fn times_commands(&self) -> bool {
-        self.hot.latency_tracking.load(Ordering::Relaxed) || self.slowlog_us() >= 0
     }
 
     /// A command that will take more microseconds is left to a thread.

@@ -2,7 +2,7 @@
 //!
 //! Invariants: a reply is appended only after its command's batch was committed and after the output was marked
 //! with that commit; nothing here blocks: a request that has to wait for others parks its connection; the clock is read
-//! once per turn, and once per command to time it.
+//! once per turn, and once per command to time it; a connection that was served for [`WORK_PER_TURN`] yields to the others.
 
 mod afar;
 mod away;
@@ -13,7 +13,7 @@ mod request;
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use modb_net::resp::{Decoded, Encoder, Limits, ProtocolError, RequestDecoder};
@@ -46,6 +46,9 @@ pub enum Message {
     /// To be written to those who listen.
     Posted(Posted),
 }
+
+/// A connection that has been served for so long goes on in the next turn: a thousand small requests take as long.
+const WORK_PER_TURN: Duration = Duration::from_millis(1);
 
 /// One connection. While it is idle it takes little: what few have is behind a pointer of `client`.
 #[derive(Debug)]
@@ -169,7 +172,8 @@ impl Worker {
         {
             return flow;
         }
-        let mut started = self.instance.settings.times_commands().then(Instant::now);
+        let mut started = Instant::now();
+        let until = started + WORK_PER_TURN;
         let mut limits = self.limits(&session.client);
         loop {
             let bytes = input.bytes();
@@ -202,6 +206,9 @@ impl Worker {
                     limits.authenticated = session.client.authenticated;
                     if let Some(flow) = flow {
                         return flow;
+                    }
+                    if started > until {
+                        return Flow::Yield;
                     }
                 }
                 Err(error) => {

@@ -99,7 +99,7 @@ impl Worker {
         whole: Whole<'_>,
         out: &mut Out<'_>,
         turn: &Turn<'_, Self>,
-        started: &mut Option<Instant>,
+        started: &mut Instant,
     ) -> Option<Flow> {
         if session.client.has_begun() {
             return self.go_on(conn, session, whole, out, turn, started);
@@ -166,7 +166,7 @@ impl Worker {
         whole: Whole<'_>,
         out: &mut Out<'_>,
         turn: &Turn<'_, Self>,
-        started: &mut Option<Instant>,
+        started: &mut Instant,
     ) -> Option<Flow> {
         let Session { client, awaited, .. } = session;
         let waits = client.take_begun()?;
@@ -224,7 +224,7 @@ impl Worker {
         ran: Result<Outcome, Begun>,
         asker: Asker<'_>,
         out: &mut Out<'_>,
-        started: &mut Option<Instant>,
+        started: &mut Instant,
     ) -> Option<Flow> {
         match ran {
             Ok(outcome) => self.answer(request, asker.client, asker.awaited, &outcome, out, started),
@@ -283,7 +283,7 @@ impl Worker {
         awaited: &mut Seq,
         outcome: &Outcome,
         out: &mut Out<'_>,
-        started: &mut Option<Instant>,
+        started: &mut Instant,
     ) -> Option<Flow> {
         let Request { resolved, args, now_ms } = request;
         if matches!(outcome.reply, Err(CommandError::NoRoom)) {
@@ -404,21 +404,13 @@ impl Worker {
 
     /// How long the command took; notes it if it was slow. The end of one command is taken as the start of the next.
     #[inline(always)]
-    fn time(
-        &self,
-        args: Args<'_>,
-        client: &Client,
-        now_ms: u64,
-        started: &mut Option<Instant>,
-    ) -> Option<Duration> {
-        let before = (*started)?;
+    fn time(&self, args: Args<'_>, client: &Client, now_ms: u64, started: &mut Instant) -> Duration {
         let now = Instant::now();
-        *started = Some(now);
-        let took = now.duration_since(before);
+        let took = now.duration_since(std::mem::replace(started, now));
         let (micros, threshold) = (took.as_micros() as i64, self.instance.settings.slowlog_us());
         if threshold >= 0 && micros >= threshold {
             self.instance.note_slow(args, micros, &client.info, now_ms);
         }
-        Some(took)
+        took
     }
 }

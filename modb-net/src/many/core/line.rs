@@ -6,6 +6,8 @@
 //! asked again, and small requests that have come are served before the line goes on. So they wait for one large
 //! request, however many there are.
 //!
+//! Bytes do not tell how long a request took. A session knows, and yields: then it has taken all that the turn had for the line.
+//!
 //! Invariants: a connection stands in the line once at most, keeps its place until it is served, and remembers that its socket
 //! has something for it; each turn serves at least the first; while the line is not empty the worker does not sleep.
 

@@ -33,7 +33,7 @@ impl<S: Service, T: Stream> Core<S, T> {
         let (held, unsent) = (serving.input.len(), output.len());
         let mut requests = limits.requests_per_turn;
         let mut bytes_left = limits.read_bytes_per_turn;
-        let mut starves = false;
+        let (mut starves, mut yielded) = (false, false);
         pool.lend(output);
         // Where the loop ends with the socket still readable, level mode reports it again.
         // Whoever was resumed executes one request whatever its output.
@@ -99,6 +99,7 @@ impl<S: Service, T: Stream> Core<S, T> {
                     }
                 }
                 Ok(flow) => {
+                    yielded = flow == Flow::Yield;
                     starves = after_flow(serving, flow, account.waits());
                     break;
                 }
@@ -117,7 +118,11 @@ impl<S: Service, T: Stream> Core<S, T> {
         let executed = held + read - serving.input.len();
         let written = output.len().saturating_sub(unsent);
         let ran = limits.requests_per_turn - requests + (1 - once);
-        let work = read + executed + written + ran as usize * line::REQUEST_BYTES;
+        let mut work = read + executed + written + ran as usize * line::REQUEST_BYTES;
+        // It says that it has worked long: what it took of the turn, its bytes do not tell.
+        if yielded {
+            work = work.max(limits.work_bytes_per_turn);
+        }
         if work.max(serving.input.len()) > limits.work_bytes_per_turn / line::SMALL_PART {
             lists.share = Share::Large;
         }

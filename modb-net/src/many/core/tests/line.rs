@@ -85,6 +85,26 @@ fn a_turn_executes_one_large_request_and_every_small_one_and_loses_nobody() {
 }
 
 #[test]
+fn who_yields_has_taken_all_that_a_turn_has_for_the_line() {
+    let limits = Limits { work_bytes_per_turn: 1 << 20, ..small_limits() };
+    let mut bench = Bench::with(limits);
+    let large: Vec<_> = (0..CLIENTS).map(|_| bench.connect()).collect();
+    let small = bench.connect();
+    let mut many = Many { bench, large, small };
+    let events: Vec<_> = many.large.iter().map(|(token, _)| readable(*token)).collect();
+    for (_, wire) in &many.large {
+        wire.arrive(b"long\nlong\n");
+    }
+    many.turn(&events);
+    assert_eq!(many.answered(), Vec::from_iter(0..CLIENTS), "nobody is known to take long");
+    for client in 0..CLIENTS {
+        assert!(many.bench.core.has_ready());
+        many.turn(&[]);
+        assert_eq!(many.answered(), [client], "few bytes, and yet one in a turn");
+    }
+}
+
+#[test]
 fn who_always_has_more_is_served_as_often_as_the_others() {
     let mut many = many();
     many.complete();

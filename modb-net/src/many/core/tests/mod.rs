@@ -139,6 +139,10 @@ impl Service for Lines {
             match verb {
                 "" => {}
                 "echo" => out.tail().extend_from_slice(format!("{rest}\n").as_bytes()),
+                "long" => {
+                    out.tail().extend_from_slice(b"x\n");
+                    return Flow::Yield;
+                }
                 "hold" => {
                     let (seq, text) = rest.split_once(' ').unwrap();
                     out.hold_until(Seq(seq.parse().unwrap()));
