@@ -4,6 +4,8 @@
 //! commit: what it has printed must be there after the kill, in every durability mode, each commit as a whole, and
 //! the counter exact.
 
+mod lasts;
+
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -11,7 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use modb_server::store::{Batch, Counter, Durability, EngineKind, OpenOptions, Patch, Store, Write, open};
+use modb_server::store::{Batch, Counter, Durability, EngineKind, OpenOptions, Store, Write, open};
+
+use self::lasts::{change_last, last_of};
 
 const FOLDER: &str = "MODB_TEST_KILL_FOLDER";
 const MODE: &str = "MODB_TEST_KILL_MODE";
@@ -39,15 +43,6 @@ fn key(thread: u64, n: u64) -> Bytes {
     key.extend_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
     key.extend_from_slice(&n.to_be_bytes());
     Bytes::from(key)
-}
-
-fn last_key(thread: u64) -> Bytes {
-    Bytes::from(format!("\u{1}last of {thread}"))
-}
-
-fn last_of(store: &dyn Store, thread: u64) -> u64 {
-    let value = store.get(&last_key(thread)).expect("reads").value;
-    value.map_or(0, |value| u64::from_be_bytes(value[..8].try_into().expect("eight bytes")))
 }
 
 #[test]
@@ -81,16 +76,6 @@ fn commit_for_ever(store: &dyn Store, thread: u64) {
         }
         // One write, so that a line is whole or absent.
         std::io::stdout().write_all(format!("ack {thread} {n}\n").as_bytes()).expect("the parent reads");
-    }
-}
-
-/// What says which commit the last was changes in a few bytes of many.
-fn change_last(store: &dyn Store, thread: u64, n: u64) -> Write {
-    let (key, found) = (last_key(thread), store.get(&last_key(thread)).expect("reads"));
-    let value = Bytes::from([&n.to_be_bytes()[..], &[thread as u8; 200]].concat());
-    match found.value {
-        None => Write::Put(key, value),
-        Some(base) => Write::Patch(Box::new(Patch { key, base, base_seq: found.seq, value })),
     }
 }
 

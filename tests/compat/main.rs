@@ -1,10 +1,12 @@
 //! Clients that nobody here wrote, against the server: redis-cli, redis-benchmark, redis-py, the `redis` crate, ioredis
-//! and node-redis. With `--long` more of them, in files of their own: of other languages, in all modes, through proxies.
+//! and node-redis; and applications. With `--long` more of them, in files of their own: of other languages, in all modes, through proxies.
 //!
 //! A client that is not installed makes its test skip with what is missing. Python comes from `MODB_PYTHON` (an
 //! interpreter that has redis-py); the Node.js clients are installed by npm into the build folder, in the versions
 //! that `package.json` names: the last major ones that run on the Node.js of Debian 12.
 
+#[cfg(unix)]
+mod applications;
 mod benchmarks;
 mod languages;
 mod modes;

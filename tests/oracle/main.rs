@@ -41,7 +41,7 @@ fn two_hundred_thousand_random_commands_get_the_same_replies() {
     if let Some(reason) = cannot_run(&platform) {
         skip!("{reason}");
     }
-    compare(&platform, 200_000, commands::STRINGS);
+    compare(&platform, from_env(200_000), commands::STRINGS);
 }
 
 #[test]
@@ -51,16 +51,49 @@ fn long_two_million_random_commands_get_the_same_replies() {
     if let Some(reason) = cannot_run(&platform) {
         skip!("{reason}");
     }
-    compare(&platform, 2_000_000, commands::STRINGS);
+    compare(&platform, from_env(2_000_000), commands::STRINGS);
 }
 
-#[test]
-fn sorted_sets_answer_a_hundred_thousand_random_commands_the_same() {
-    let platform = Platform::here();
-    if let Some(reason) = cannot_compare_types(&platform) {
-        skip!("{reason}");
-    }
-    compare(&platform, from_env(100_000), &[sorted_sets::SORTED_SETS, commands::KEYS].concat());
+/// Makes a test of each type: so many random commands about it and about keys.
+macro_rules! types {
+    ($($(#[$long:meta])? $name:ident: $commands:literal, $syntax:path;)*) => {
+        $(
+            #[test]
+            $(#[$long])?
+            fn $name() {
+                let platform = Platform::here();
+                if let Some(reason) = cannot_compare_types(&platform) {
+                    skip!("{reason}");
+                }
+                compare(&platform, from_env($commands), &[$syntax, commands::KEYS].concat());
+            }
+        )*
+    };
+}
+
+types! {
+    lists_answer_a_hundred_thousand_random_commands_the_same: 100_000, lists::LISTS;
+    sorted_sets_answer_a_hundred_thousand_random_commands_the_same: 100_000, sorted_sets::SORTED_SETS;
+    hashes_answer_a_hundred_thousand_random_commands_the_same: 100_000, hashes::HASHES;
+    sets_answer_a_hundred_thousand_random_commands_the_same: 100_000, sets::SETS;
+    sorting_answers_thirty_thousand_random_commands_the_same: 30_000, further::SORTED;
+    hyperloglogs_answer_twenty_thousand_random_commands_the_same: 20_000, further::HYPERLOGLOGS;
+    places_answer_thirty_thousand_random_commands_the_same: 30_000, further::PLACES;
+
+    #[ignore = "a million commands"]
+    long_lists_answer_a_million_random_commands_the_same: 1_000_000, lists::LISTS;
+    #[ignore = "a million commands"]
+    long_sorted_sets_answer_a_million_random_commands_the_same: 1_000_000, sorted_sets::SORTED_SETS;
+    #[ignore = "a million commands"]
+    long_hashes_answer_a_million_random_commands_the_same: 1_000_000, hashes::HASHES;
+    #[ignore = "a million commands"]
+    long_sets_answer_a_million_random_commands_the_same: 1_000_000, sets::SETS;
+    #[ignore = "a million commands"]
+    long_sorting_answers_a_million_random_commands_the_same: 1_000_000, further::SORTED;
+    #[ignore = "a million commands"]
+    long_hyperloglogs_answer_a_million_random_commands_the_same: 1_000_000, further::HYPERLOGLOGS;
+    #[ignore = "a million commands"]
+    long_places_answer_a_million_random_commands_the_same: 1_000_000, further::PLACES;
 }
 
 #[test]
@@ -69,7 +102,7 @@ fn those_who_wait_are_served_the_same_step_by_step() {
     if let Some(reason) = cannot_compare_types(&platform) {
         skip!("{reason}");
     }
-    waiting::compare(&platform, from_env(1_500) as usize, 1);
+    waiting::compare(&platform, from_env(1_500) as usize, seed_from_env(1));
 }
 
 #[test]
@@ -79,101 +112,8 @@ fn long_those_who_wait_are_served_the_same_step_by_step() {
     if let Some(reason) = cannot_compare_types(&platform) {
         skip!("{reason}");
     }
-    (0..10).for_each(|seed| waiting::compare(&platform, 10_000, seed));
-}
-
-#[test]
-fn lists_answer_a_hundred_thousand_random_commands_the_same() {
-    let platform = Platform::here();
-    if let Some(reason) = cannot_compare_types(&platform) {
-        skip!("{reason}");
-    }
-    compare(&platform, from_env(100_000), &[lists::LISTS, commands::KEYS].concat());
-}
-
-#[test]
-#[ignore = "ten times the commands"]
-fn long_lists_answer_a_million_random_commands_the_same() {
-    let platform = Platform::here();
-    if let Some(reason) = cannot_compare_types(&platform) {
-        skip!("{reason}");
-    }
-    compare(&platform, 1_000_000, &[lists::LISTS, commands::KEYS].concat());
-}
-
-#[test]
-#[ignore = "ten times the commands"]
-fn long_sorted_sets_answer_a_million_random_commands_the_same() {
-    let platform = Platform::here();
-    if let Some(reason) = cannot_compare_types(&platform) {
-        skip!("{reason}");
-    }
-    compare(&platform, 1_000_000, &[sorted_sets::SORTED_SETS, commands::KEYS].concat());
-}
-
-#[test]
-fn hashes_answer_a_hundred_thousand_random_commands_the_same() {
-    let platform = Platform::here();
-    if let Some(reason) = cannot_compare_types(&platform) {
-        skip!("{reason}");
-    }
-    compare(&platform, from_env(100_000), &[hashes::HASHES, commands::KEYS].concat());
-}
-
-#[test]
-#[ignore = "ten times the commands"]
-fn long_hashes_answer_a_million_random_commands_the_same() {
-    let platform = Platform::here();
-    if let Some(reason) = cannot_compare_types(&platform) {
-        skip!("{reason}");
-    }
-    compare(&platform, 1_000_000, &[hashes::HASHES, commands::KEYS].concat());
-}
-
-#[test]
-fn sets_answer_a_hundred_thousand_random_commands_the_same() {
-    let platform = Platform::here();
-    if let Some(reason) = cannot_compare_types(&platform) {
-        skip!("{reason}");
-    }
-    compare(&platform, from_env(100_000), &[sets::SETS, commands::KEYS].concat());
-}
-
-#[test]
-#[ignore = "ten times the commands"]
-fn long_sets_answer_a_million_random_commands_the_same() {
-    let platform = Platform::here();
-    if let Some(reason) = cannot_compare_types(&platform) {
-        skip!("{reason}");
-    }
-    compare(&platform, 1_000_000, &[sets::SETS, commands::KEYS].concat());
-}
-
-#[test]
-fn sorting_answers_thirty_thousand_random_commands_the_same() {
-    let platform = Platform::here();
-    if let Some(reason) = cannot_compare_types(&platform) {
-        skip!("{reason}");
-    }
-    compare(&platform, from_env(30_000), &[further::SORTED, commands::KEYS].concat());
-}
-
-#[test]
-fn hyperloglogs_answer_twenty_thousand_random_commands_the_same() {
-    let platform = Platform::here();
-    if let Some(reason) = cannot_compare_types(&platform) {
-        skip!("{reason}");
-    }
-    compare(&platform, from_env(20_000), &[further::HYPERLOGLOGS, commands::KEYS].concat());
-}
-
-#[test]
-fn places_answer_thirty_thousand_random_commands_the_same() {
-    let platform = Platform::here();
-    if let Some(reason) = cannot_compare_types(&platform) {
-        skip!("{reason}");
-    }
-    compare(&platform, from_env(30_000), &[further::PLACES, commands::KEYS].concat());
+    let first = seed_from_env(0);
+    (first..first + 10).for_each(|seed| waiting::compare(&platform, 10_000, seed));
 }
 
 #[test]
@@ -194,7 +134,7 @@ fn long_transactions_answer_a_million_random_commands_the_same() {
     if let Some(reason) = cannot_compare_types(&platform) {
         skip!("{reason}");
     }
-    compare(&platform, 1_000_000, &transactions::with_others());
+    compare(&platform, from_env(1_000_000), &transactions::with_others());
 }
 
 #[test]
@@ -216,13 +156,19 @@ fn long_a_million_random_commands_tell_the_same_events() {
     if let Some(reason) = cannot_compare_types(&platform) {
         skip!("{reason}");
     }
-    compare_with(&platform, 1_000_000, &events::syntax(), true);
+    compare_with(&platform, from_env(1_000_000), &events::syntax(), true);
 }
 
 /// How many commands, unless `MODB_ORACLE_COMMANDS` says so.
 fn from_env(commands: u64) -> u64 {
     let given = std::env::var("MODB_ORACLE_COMMANDS").ok();
     given.map_or(commands, |count| count.parse().expect("MODB_ORACLE_COMMANDS is a number"))
+}
+
+/// The first seed, unless `MODB_ORACLE_SEED` says so.
+fn seed_from_env(seed: u64) -> u64 {
+    let given = std::env::var("MODB_ORACLE_SEED").ok();
+    given.map_or(seed, |seed| seed.parse().expect("MODB_ORACLE_SEED is a number"))
 }
 
 /// As [`cannot_run`]; what a type answers is computed by the same code everywhere, and takes minutes to compare.
@@ -246,10 +192,7 @@ fn compare(platform: &Platform, commands: u64, syntax: &[commands::Syntax]) {
 
 /// Compares replies, and events of keys as well if somebody `listens`; how many events that were.
 fn compare_with(platform: &Platform, commands: u64, syntax: &[commands::Syntax], listens: bool) -> u64 {
-    let first_seed: u64 = match std::env::var("MODB_ORACLE_SEED") {
-        Ok(seed) => seed.parse().expect("MODB_ORACLE_SEED is a number"),
-        Err(_) => 20_261_123,
-    };
+    let first_seed = seed_from_env(20_261_123);
     let subject = Launch::new(platform).with_durability("everysec").with("--enable-debug-command", "yes");
     let pair = Pair::start(&subject, &Launch::product(Product::Redis)).listening(listens);
     let known = known_commands(&pair);

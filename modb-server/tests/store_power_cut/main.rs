@@ -8,6 +8,8 @@
 #![cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 
 mod disk;
+#[path = "../lasts/mod.rs"]
+mod lasts;
 mod random;
 mod trace;
 mod workload;

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use modb_server::store::{Batch, Counter, Durability, EngineKind, OpenOptions, Patch, Store, Write, open};
+use modb_server::store::{Batch, Counter, Durability, EngineKind, OpenOptions, Store, Write, open};
+
+use crate::lasts::{change_last, last_of};
 
 pub(crate) const THREADS: u64 = 3;
 /// The data folder and the file of acknowledgements, below the root.
@@ -128,10 +130,6 @@ fn key(thread: u64, record: u64) -> Bytes {
     Bytes::from(key)
 }
 
-fn last_key(thread: u64) -> Bytes {
-    Bytes::from(format!("\u{1}last of {thread}"))
-}
-
 /// What the thread's commit `n` leaves in its record.
 fn value(n: u64, value_bytes: u64) -> Option<Bytes> {
     let mut value = vec![n as u8; 8 + (n * 7919 % value_bytes) as usize];
@@ -146,21 +144,6 @@ fn commit(store: &dyn Store, thread: u64, n: u64, value_bytes: u64) -> Batch {
         None => Write::Delete(key),
     };
     Batch { writes: vec![record, change_last(store, thread, n), Write::Add(COMMITS, 1)] }
-}
-
-/// What says which commit the last was changes in a few bytes of many.
-fn change_last(store: &dyn Store, thread: u64, n: u64) -> Write {
-    let (key, found) = (last_key(thread), store.get(&last_key(thread)).expect("reads"));
-    let value = Bytes::from([&n.to_be_bytes()[..], &[thread as u8; 200]].concat());
-    match found.value {
-        None => Write::Put(key, value),
-        Some(base) => Write::Patch(Box::new(Patch { key, base, base_seq: found.seq, value })),
-    }
-}
-
-fn last_of(store: &dyn Store, thread: u64) -> u64 {
-    let value = store.get(&last_key(thread)).expect("reads").value;
-    value.map_or(0, |value| u64::from_be_bytes(value[..8].try_into().expect("eight bytes")))
 }
 
 /// An acknowledged commit.

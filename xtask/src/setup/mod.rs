@@ -95,6 +95,9 @@ pub(crate) fn hand_to(tests: &mut Command) -> Result<()> {
     if let Some(iredis) = python::IREDIS.program("iredis")? {
         tests.env("MODB_IREDIS", iredis);
     }
+    if let Some(python) = python::APPLICATIONS.program("python")? {
+        tests.env("MODB_APPLICATIONS_PYTHON", python);
+    }
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! Python's clients, each in a virtual environment of its own in the cache folder: redis-py with what its own tests need, and iredis.
+//! Python's clients, each in a virtual environment of its own in the cache folder: redis-py with what its own tests need, iredis, and
+//! applications that use it.
 //!
 //! Where packages come from is pip's own setting. The folder is named after what it holds, so another version in the
 //! lists below is another folder.
@@ -19,6 +20,10 @@ pub(super) const REDIS_PY: Environment = Environment {
 /// iredis, which wants an older redis-py.
 pub(super) const IREDIS: Environment = Environment { packages: &["iredis==1.16.1"], with_source: false };
 
+/// Two job queues that need no scripts. Their redis-py is older, too.
+pub(super) const APPLICATIONS: Environment =
+    Environment { packages: &["arq==0.28.0", "rq==1.11.1", "redis==5.3.1"], with_source: false };
+
 /// A virtual environment with packages in it.
 pub(super) struct Environment {
     /// Exact versions: a client that changes by itself would change what is tested. The first is the client.
@@ -30,8 +35,8 @@ pub(super) struct Environment {
 /// Those that are wanted. Only Linux runs Python clients.
 pub(super) fn environments(wanted: Wanted) -> Vec<Environment> {
     match std::env::consts::OS {
-        "linux" if wanted.long => vec![REDIS_PY, IREDIS],
-        "linux" => vec![REDIS_PY],
+        "linux" if wanted.long => vec![REDIS_PY, APPLICATIONS, IREDIS],
+        "linux" => vec![REDIS_PY, APPLICATIONS],
         _ => Vec::new(),
     }
 }
