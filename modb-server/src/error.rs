@@ -58,6 +58,10 @@ pub enum Error {
     /// The database was closed, by [`close`](crate::Database::close) of this handle or another.
     #[error("the database is closed")]
     Closed,
+    /// A [`Subscription`](crate::Subscription) was not read fast enough: more would have waited in it than the option
+    /// `client-output-buffer-limit` allows, so what was published since did not come there. Subscribe again to hear more.
+    #[error("the subscription was cut off: more than client-output-buffer-limit allows waited to be read")]
+    CutOff,
     /// This process is a fork of the one that opened the database, and has none of its threads.
     #[error("the database was opened by the process that this one is a fork of")]
     Forked,

@@ -43,6 +43,8 @@
 //! | know who belongs to something | [`set_at`](Keyspace::set_at) |
 //! | rank by a score, find what is due | [`sorted_set`](Keyspace::sorted_set) |
 //! | keep many keys in order under one, with ranges and ranks | [`map`](Keyspace::map) |
+//! | tell others, threads and clients alike | [`publish`](Database::publish) |
+//! | hear what they tell, and what is done to keys | [`subscribe`](Database::subscribe), [`subscribe_matching`](Database::subscribe_matching) |
 //! | read and change several keys as one | [`update`](Keyspace::update) |
 //! | go through all keys, count them | [`keys`](Keyspace::keys), [`len`](Keyspace::len) |
 //! | keep several sets of keys apart | [`Database::keyspace`] |
@@ -121,7 +123,7 @@ pub use data::Kind;
 pub use database::{Database, OpenError, Options};
 pub use embed::{
     Access, Elements, Entries, Fields, Hash, InUpdate, Keys, Keyspace, List, LocalClient, Map, Members,
-    Scored, Set, SortedSet, Ttl, Update,
+    Message, Messages, Scored, Set, SortedSet, Subscription, Ttl, Update,
 };
 pub use error::Error;
 pub use farewell::Farewell;

@@ -284,6 +284,15 @@ impl Server {
     }
 }
 
+#[cfg(test)]
+impl Server {
+    /// Takes all the room that there is for mail to a worker, until it is dropped.
+    pub(crate) fn fill_lane(&self, worker: usize) -> modb_net::Room {
+        let limit = modb_net::Limits::default().mail_bytes;
+        self.shutdown_handle().0.reserve(worker, limit, &|| Box::new(|| {}))
+    }
+}
+
 impl Server {
     /// Ends it, and waits until its threads have ended.
     fn end(net: Option<modb_net::Server<Message>>, database: &Database, number: u64) {

@@ -3,6 +3,7 @@
 //! Invariants: no global state; when the last handle is dropped, or [`Database::close`] was called, the threads have ended,
 //! the store is synced and closed, and its folder is free (see `handle`).
 
+mod messages;
 mod options;
 mod temporary;
 #[cfg(test)]

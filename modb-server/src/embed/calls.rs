@@ -93,12 +93,14 @@ impl Keyspace {
             let held = open.hold(need)?;
             let tx = Tx::new(&instance.data, &held, &instance.embedded, &mut key_buf, now_ms());
             let done = work(open, tx.waiting(), keys).and_then(|(result, mut tx)| {
+                let told = tx.messages().to_vec();
                 let committed = tx.commit().map_err(Error::from)?;
-                Ok((result, committed))
+                Ok((result, committed, told))
             });
             drop(held);
             SCRATCH.set(key_buf);
-            let (result, committed) = done?;
+            let (result, committed, told) = done?;
+            open.wait_for_room_of(&told);
             open.wait_for(committed.awaited(instance.data.reads_wait())).map_err(Error::from)?;
             Ok(result)
         })

@@ -14,6 +14,7 @@ mod map;
 mod ops;
 mod set;
 mod sorted_set;
+mod subscription;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -31,6 +32,7 @@ pub use self::map::{Entries, Map};
 pub use self::ops::Ttl;
 pub use self::set::{Members, Set};
 pub use self::sorted_set::{Scored, SortedSet};
+pub use self::subscription::{Message, Messages, Subscription};
 pub use self::update::Update;
 
 use self::calls::Way;
@@ -65,6 +67,8 @@ use crate::value::Value;
 /// | `get_many`, `update` | the same, for any of their keys |
 /// | reads of a [`Hash`](struct@Hash), [`List`], [`Set`], [`SortedSet`] or [`Map`], each step of an iterator among them | who writes a key of the same stripe; not for each other |
 /// | `clear` | the same, for all keys |
+/// | [`Database::publish`](crate::Database::publish), and whatever else tells others (events of keys, if they are wanted) | workers of servers with 16 MiB of messages before them |
+/// | [`Subscription::recv`] | somebody who publishes, and the sync of what a message tells of |
 /// | [`Database::close`](crate::Database::close) | calls, closures and backups under way |
 ///
 /// A wait for a closure ends after 10 seconds, with [`Error::UpdateTooSlow`], also where commands of clients stand between, which wait
@@ -575,6 +579,11 @@ impl Keyspace {
 /// Whether elements of so many bytes may be written, before one of them is.
 fn fit(mut bytes: impl Iterator<Item = usize>) -> Result<(), Error> {
     if bytes.any(|bytes| bytes > MAX_VALUE_BYTES) { Err(Error::ValueTooLong) } else { Ok(()) }
+}
+
+/// Whether a message of these two may be sent.
+pub(crate) fn fit_message(channel: &[u8], message: &[u8]) -> Result<(), Error> {
+    fit([channel.len(), message.len()].into_iter())
 }
 
 impl std::fmt::Debug for Keyspace {

@@ -6,6 +6,7 @@ use super::ops::{Ops, Ttl};
 use super::{Hash, InUpdate, List, Map, Set, SortedSet};
 use crate::data::{Kind, Tx};
 use crate::error::Error;
+use crate::messages::{Frame, Scope};
 use crate::value::Value;
 
 /// Up to this many named keys are searched one by one; more are sorted.
@@ -187,6 +188,32 @@ impl<'a> Update<'a> {
     pub fn map(&mut self, key: impl AsRef<[u8]>) -> Result<Map<InUpdate<'_, 'a>>, Error> {
         let key = Value::from(key.as_ref());
         Ok(Map::new(InUpdate::new(self.on(&key)?), key))
+    }
+
+    /// Sends a message to all who listen to a channel, behind the commit of this closure and before that of any other who writes these keys; if the
+    /// closure fails, nobody hears of it. Says how many listen now. See [`Database::publish`](crate::Database::publish).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let database = modb_server::Database::in_memory()?;
+    /// let prices = database.subscribe(&["prices"])?;
+    /// database.update(&["tea"], |keys| {
+    ///     let price = keys.increment("tea", 1)?;
+    ///     keys.publish("prices", format!("tea {price}"))
+    /// })?;
+    /// assert_eq!(prices.recv()?.payload, "tea 1");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::ValueTooLong`].
+    pub fn publish(&mut self, channel: impl AsRef<[u8]>, message: impl AsRef<[u8]>) -> Result<usize, Error> {
+        let (channel, message) = (channel.as_ref(), message.as_ref());
+        super::fit_message(channel, message)?;
+        let tx = &mut self.ops.tx;
+        tx.announce(Frame::new(Scope::Channel, channel, message));
+        Ok(tx.data().exchange().listeners(Scope::Channel, channel))
     }
 
     /// Removes a key; says whether it was there.

@@ -8,12 +8,13 @@
 //! - No call waits for the end, but for the call that brings it.
 
 pub(crate) mod closures;
+mod rooms;
 
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use modb_net::Seq;
 
@@ -219,6 +220,7 @@ impl Shared {
         let way = self.lanes[0].0.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = &*way {
             open.instance.waiting.close();
+            open.instance.data.exchange().end();
         }
     }
 }
@@ -229,16 +231,28 @@ impl Open {
     /// # Errors
     /// If it cannot be made safe; its outcome is unknown then.
     pub(crate) fn wait_for(&self, seq: Seq) -> Result<(), StoreError> {
+        self.wait_until(seq, None).map(drop)
+    }
+
+    /// As [`Open::wait_for`], until a moment at most: up to which commit all are safe, or none if this one is not.
+    ///
+    /// # Errors
+    /// As [`Open::wait_for`].
+    pub(crate) fn wait_until(&self, seq: Seq, until: Option<Instant>) -> Result<Option<Seq>, StoreError> {
         let store = self.instance.data.store();
-        if store.settled() >= seq {
-            return Ok(());
-        }
-        let mut reached = store.settle()?;
-        while reached < seq {
-            self.settled.wait(LOOK_AGAIN);
+        let mut reached = store.settled();
+        if reached < seq {
             reached = store.settle()?;
         }
-        Ok(())
+        while reached < seq {
+            let left = until.map_or(LOOK_AGAIN, |until| until.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.settled.wait(left.min(LOOK_AGAIN));
+            reached = store.settle()?;
+        }
+        Ok(Some(reached))
     }
 }
 

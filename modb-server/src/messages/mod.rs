@@ -8,6 +8,7 @@
 
 mod events;
 mod frame;
+mod mailbox;
 mod rooms;
 
 use std::collections::HashMap;
@@ -16,10 +17,11 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use modb_net::{Room, Seq, Tell};
+use modb_net::{OutputLimits, Room, Seq, Tell};
 
 pub use events::{Classes, Event};
 pub use frame::{Frame, Scope};
+pub use mailbox::{End, Mail, Mailbox, Taken};
 pub use rooms::Rooms;
 
 use crate::glob;
@@ -28,9 +30,17 @@ use crate::glob;
 pub trait Inbox: Send + Sync {
     /// Room for messages of so many bytes, if it waits for any.
     fn reserve(&self, bytes: usize, tell: &dyn Fn() -> Tell) -> Option<Room>;
-    /// Takes messages in. Without `room` they come all the same. Called under the lock of the exchange: to be short, and not to
-    /// call it.
-    fn post(&self, room: Option<Room>, bytes: usize, posted: Posted);
+    /// Takes messages in; `false`: it takes no more, and is closed. Without `room` they come all the same. Called under the lock of
+    /// the exchange: to be short, and not to call it.
+    fn post(&self, room: Option<Room>, bytes: usize, posted: Posted) -> bool;
+    /// It was closed, since it took no more. Called without the lock.
+    fn cut_off(&self) {}
+    /// No more will come, since the database is closed. Called without the lock.
+    fn end(&self) {}
+    /// Whether it is one who listens, and not a place for many. Called under the lock.
+    fn is_client(&self) -> bool {
+        false
+    }
 }
 
 /// Messages of one command, as they come into an inbox.
@@ -52,12 +62,16 @@ pub struct Exchange {
     events: AtomicU32,
     /// How many monitor.
     monitors: AtomicUsize,
+    /// How much may wait in a mailbox.
+    bound: Arc<mailbox::Bound>,
 }
 
 #[derive(Default)]
 struct State {
     inboxes: HashMap<u64, Arc<dyn Inbox>>,
     last_inbox: u64,
+    /// The database is closed.
+    ended: bool,
     /// By scope: each name that somebody listens to.
     names: [HashMap<Bytes, Listeners>; Scope::ALL.len()],
     /// The number of the last message.
@@ -85,42 +99,50 @@ impl Exchange {
         self.monitors.load(Ordering::Relaxed) > 0
     }
 
+    /// From now on so much may wait in a mailbox.
+    pub fn bound_mailboxes(&self, limits: OutputLimits) {
+        self.bound.set(limits);
+    }
+
     /// From now on messages may come to `inbox`, which has this number.
     pub fn open(&self, inbox: Arc<dyn Inbox>) -> u64 {
         let mut state = self.lock();
         state.last_inbox += 1;
         let number = state.last_inbox;
-        state.inboxes.insert(number, inbox);
+        if !state.ended {
+            state.inboxes.insert(number, inbox);
+            return number;
+        }
+        drop(state);
+        inbox.end();
         number
     }
 
     /// No message comes to this inbox any more.
     pub fn close(&self, inbox: u64) {
         let mut state = self.lock();
-        state.inboxes.remove(&inbox);
-        for names in &mut state.names {
-            names.retain(|_, listeners| {
-                listeners.retain(|(at, _)| *at != inbox);
-                !listeners.is_empty()
-            });
-        }
+        let closed = state.close(inbox);
         self.count_monitors(&state);
+        drop(state);
+        // With what waits in it; not under the lock.
+        drop(closed);
+    }
+
+    /// The database is closed: tells all inboxes, those that are yet to be opened among them.
+    pub fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        let inboxes: Vec<_> = state.inboxes.values().cloned().collect();
+        drop(state);
+        inboxes.iter().for_each(|inbox| inbox.end());
     }
 
     /// One more listens to `name`, at `inbox`. Answers the number of the last message that is not for him, and the name, of which
     /// there is one copy.
     pub fn listen(&self, inbox: u64, scope: Scope, name: &[u8]) -> (u64, Bytes) {
         let mut state = self.lock();
-        let names = &mut state.names[scope as usize];
-        let name = match names.get_key_value(name) {
-            Some((name, _)) => name.clone(),
-            None => Bytes::copy_from_slice(name),
-        };
-        let listeners = names.entry(name.clone()).or_default();
-        match listeners.iter_mut().find(|(at, _)| *at == inbox) {
-            Some((_, count)) => *count += 1,
-            None => listeners.push((inbox, 1)),
-        }
+        let name = state.copy_of(scope, name);
+        state.enter(inbox, scope, name.clone());
         self.count_monitors(&state);
         (state.posted, name)
     }
@@ -128,17 +150,7 @@ impl Exchange {
     /// One less listens to `name` at `inbox`.
     pub fn leave(&self, inbox: u64, scope: Scope, name: &[u8]) {
         let mut state = self.lock();
-        let names = &mut state.names[scope as usize];
-        let Some(listeners) = names.get_mut(name) else { return };
-        if let Some(at) = listeners.iter().position(|(at, _)| *at == inbox) {
-            listeners[at].1 -= 1;
-            if listeners[at].1 == 0 {
-                listeners.swap_remove(at);
-            }
-        }
-        if listeners.is_empty() {
-            names.remove(name);
-        }
+        state.leave(inbox, scope, name);
         self.count_monitors(&state);
     }
 
@@ -146,6 +158,11 @@ impl Exchange {
     fn count_monitors(&self, state: &State) {
         let counts = state.names[Scope::Commands as usize].values().flatten().map(|(_, count)| count);
         self.monitors.store(counts.sum(), Ordering::Relaxed);
+    }
+
+    /// How many inboxes are of one who listens.
+    pub fn clients(&self) -> usize {
+        self.lock().inboxes.values().filter(|inbox| inbox.is_client()).count()
     }
 
     /// How many a message comes to.
@@ -197,14 +214,18 @@ impl Exchange {
         let mut state = self.lock();
         let posted = Posted { first: state.posted + 1, held, frames };
         state.posted += posted.frames.len() as u64;
+        let mut cut_off = Vec::new();
         for inbox in state.all_concerned(&posted.frames).0 {
-            if let Some(to) = state.inboxes.get(&inbox) {
-                to.post(rooms.take(inbox), bytes, posted.clone());
+            if let Some(to) = state.inboxes.get(&inbox)
+                && !to.post(rooms.take(inbox), bytes, posted.clone())
+            {
+                cut_off.extend(state.close(inbox));
             }
         }
         drop(state);
         // Rooms that nobody needs tell others; not under the lock.
         drop(rooms);
+        cut_off.iter().for_each(|inbox| inbox.cut_off());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -214,6 +235,44 @@ impl Exchange {
 }
 
 impl State {
+    fn close(&mut self, inbox: u64) -> Option<Arc<dyn Inbox>> {
+        for names in &mut self.names {
+            names.retain(|_, listeners| {
+                listeners.retain(|(at, _)| *at != inbox);
+                !listeners.is_empty()
+            });
+        }
+        self.inboxes.remove(&inbox)
+    }
+
+    /// A name that is kept; of each there is one copy.
+    fn copy_of(&self, scope: Scope, name: &[u8]) -> Bytes {
+        let known = self.names[scope as usize].get_key_value(name);
+        known.map_or_else(|| Bytes::copy_from_slice(name), |(known, _)| known.clone())
+    }
+
+    fn enter(&mut self, inbox: u64, scope: Scope, name: Bytes) {
+        let listeners = self.names[scope as usize].entry(name).or_default();
+        match listeners.iter_mut().find(|(at, _)| *at == inbox) {
+            Some((_, count)) => *count += 1,
+            None => listeners.push((inbox, 1)),
+        }
+    }
+
+    fn leave(&mut self, inbox: u64, scope: Scope, name: &[u8]) {
+        let names = &mut self.names[scope as usize];
+        let Some(listeners) = names.get_mut(name) else { return };
+        if let Some(at) = listeners.iter().position(|(at, _)| *at == inbox) {
+            listeners[at].1 -= 1;
+            if listeners[at].1 == 0 {
+                listeners.swap_remove(at);
+            }
+        }
+        if listeners.is_empty() {
+            names.remove(name);
+        }
+    }
+
     /// The inboxes that messages concern, and about how many bytes will be written to those who listen there.
     fn all_concerned(&self, frames: &[Arc<Frame>]) -> (Vec<u64>, usize) {
         let (mut inboxes, mut written) = (Vec::new(), 0);
@@ -262,11 +321,12 @@ mod tests {
         fn reserve(&self, _: usize, _: &dyn Fn() -> Tell) -> Option<Room> {
             None
         }
-        fn post(&self, _: Option<Room>, _: usize, posted: Posted) {
+        fn post(&self, _: Option<Room>, _: usize, posted: Posted) -> bool {
             let mut kept = self.0.lock().unwrap();
             for (number, frame) in (posted.first..).zip(posted.frames.iter()) {
                 kept.push((number, String::from_utf8_lossy(frame.payload()).into_owned()));
             }
+            true
         }
     }
 

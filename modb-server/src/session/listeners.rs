@@ -27,11 +27,12 @@ impl Inbox for WorkerInbox {
         Some(self.workers.reserve(self.worker, bytes, tell))
     }
 
-    fn post(&self, room: Option<Room>, bytes: usize, posted: Posted) {
+    fn post(&self, room: Option<Room>, bytes: usize, posted: Posted) -> bool {
         // Nobody waited for it: it is posted over the bound.
         let room = room.unwrap_or_else(|| self.workers.reserve(self.worker, bytes, &|| Box::new(|| {})));
         // A worker that has ended has no connections.
         let _ = self.workers.post_in(room, Message::Posted(posted));
+        true
     }
 }
 

@@ -10,7 +10,7 @@ use modb_net::{AcceptorStats, CloseReason, WorkerStats};
 
 use super::table::Table;
 use crate::command::{Calls, ClientInfo, Errands, Notices, Rate, Registry, Room, SlowLog, Sums, Tasks};
-use crate::config::Settings;
+use crate::config::{OutputClass, Settings};
 use crate::data::{Data, Tally, Total};
 use crate::messages::{Classes, Scope};
 
@@ -167,6 +167,7 @@ impl Instance {
     pub fn apply_settings(&self) {
         let events = Classes::parse(&self.settings.get("notify-keyspace-events"));
         self.data.exchange().tell_events(events.unwrap_or_default());
+        self.data.exchange().bound_mailboxes(self.settings.output_limits(OutputClass::Pubsub));
         self.data.compact().apply(|name| self.settings.number(name));
     }
 

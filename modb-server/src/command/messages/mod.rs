@@ -117,7 +117,7 @@ fn listen(
     args: Args<'_>,
 ) -> Result<Reply, CommandError> {
     if !ctx.network.can_listen() {
-        return err("ERR a program that embeds the database cannot listen to channels yet");
+        return err("ERR a program that embeds the database listens with Database::subscribe");
     }
     let mut replies = Vec::new();
     for name in args.iter().skip(1) {
@@ -254,7 +254,7 @@ mod tests {
             "PUBSUB NUMPAT a" => "-ERR wrong number of arguments for 'pubsub|numpat' command",
             "PUBSUB CHANNELS a b" => "-ERR unknown subcommand or wrong number of arguments for 'CHANNELS'. Try PUBSUB HELP.",
             "UNSUBSCRIBE" => "[unsubscribe nil :0]", "PUNSUBSCRIBE a" => "[punsubscribe a :0]", "SUNSUBSCRIBE" => "[sunsubscribe nil :0]",
-            "SUBSCRIBE a" => "-ERR a program that embeds the database cannot listen to channels yet"
+            "SUBSCRIBE a" => "-ERR a program that embeds the database listens with Database::subscribe"
         }
     }
 }

@@ -85,7 +85,7 @@ fn clients(ctx: &Ctx<'_, '_>, text: &mut String) {
     line(text, "cluster_connections", 0);
     line(text, "maxclients", ctx.instance.settings.get("maxclients"));
     let listening = ctx.instance.clients.list().iter().filter(|client| client.listens()).count();
-    line(text, "pubsub_clients", listening);
+    line(text, "pubsub_clients", listening + ctx.instance.data.exchange().clients());
     line(text, "blocked_clients", ctx.instance.waiting.count());
     line(text, "tracking_clients", 0);
 }

@@ -104,12 +104,13 @@ mod tests {
         fn reserve(&self, _: usize, _: &dyn Fn() -> Tell) -> Option<Room> {
             None
         }
-        fn post(&self, _: Option<Room>, _: usize, posted: Posted) {
+        fn post(&self, _: Option<Room>, _: usize, posted: Posted) -> bool {
             let text = |frame: &Arc<Frame>| {
                 let [channel, payload] = [frame.channel(), frame.payload()].map(String::from_utf8_lossy);
                 format!("{channel} {payload}")
             };
             self.0.lock().unwrap().extend(posted.frames.iter().map(text));
+            true
         }
     }
 

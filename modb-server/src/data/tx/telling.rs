@@ -119,11 +119,12 @@ mod tests {
         fn reserve(&self, _: usize, _: &dyn Fn() -> Tell) -> Option<Room> {
             None
         }
-        fn post(&self, _: Option<Room>, _: usize, posted: Posted) {
+        fn post(&self, _: Option<Room>, _: usize, posted: Posted) -> bool {
             let mut heard = self.0.lock().unwrap();
             for frame in posted.frames.iter() {
                 heard.push((posted.held, String::from_utf8_lossy(frame.payload()).into_owned()));
             }
+            true
         }
     }
 

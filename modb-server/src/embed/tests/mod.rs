@@ -1,6 +1,7 @@
 //! The traps of an embedding API, each with its outcome, and what the calls do.
 
 mod collections;
+mod messages;
 mod transactions;
 mod waiting;
 
@@ -22,6 +23,7 @@ fn handles_can_be_sent_shared_and_kept() {
     check::<Database>();
     check::<Keyspace>();
     check::<Keys>();
+    check::<Subscription>();
     check::<Server>();
     check::<Error>();
     fn send<T: Send>() {}
@@ -198,6 +200,9 @@ fn calls(database: &Database) -> Vec<(&'static str, Result<(), Error>)> {
             keyspace.sorted_set("sorted").iter().next().map_or(Ok(()), |entry| entry.map(drop)),
         ),
         ("update", keyspace.update(&["a"], |_| Ok(()))),
+        ("subscribe", database.subscribe(&["c"]).map(drop)),
+        ("subscribe_matching", database.subscribe_matching(&["c"]).map(drop)),
+        ("publish", database.publish("c", "x").map(drop)),
         ("keyspace", database.keyspace(1).map(drop)),
         ("client", client.map(drop)),
         ("sync", database.sync()),

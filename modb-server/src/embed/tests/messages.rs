@@ -1,0 +1,324 @@
+//! Publishing and listening by a program, alone and beside clients.
+
+use std::collections::HashSet;
+use std::net::TcpStream;
+use std::time::Instant;
+
+use super::*;
+use crate::Durability;
+
+/// What nobody waits for in vain takes less.
+const LONG: Duration = Duration::from_secs(60);
+
+/// A client of a server, which writes lines and reads what is expected.
+struct Peer(TcpStream);
+
+impl Peer {
+    fn new(server: &Server) -> Self {
+        let stream = TcpStream::connect(server.local_addrs()[0]).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        Self(stream)
+    }
+
+    /// Sends a line, and reads exactly this, with `|` for the ends of lines.
+    fn exchange(&mut self, line: &str, reply: &str) {
+        self.0.write_all(format!("{line}\r\n").as_bytes()).unwrap();
+        self.expect(reply);
+    }
+
+    fn expect(&mut self, reply: &str) {
+        let expected = reply.replace('|', "\r\n");
+        let mut read = vec![0; expected.len()];
+        self.0.read_exact(&mut read).unwrap();
+        assert_eq!(read.escape_ascii().to_string(), expected.as_bytes().escape_ascii().to_string());
+    }
+}
+
+fn serve(database: &Database) -> Server {
+    Server::bind(database, ([127, 0, 0, 1], 0).into()).unwrap()
+}
+
+fn with(name: &str, value: &str) -> Database {
+    Options::in_memory().set(name, value).unwrap().open().unwrap()
+}
+
+/// The next payloads, which are there already.
+fn heard(subscription: &Subscription) -> Vec<String> {
+    std::iter::from_fn(|| subscription.try_recv().unwrap())
+        .map(|message| message.payload.to_string())
+        .collect()
+}
+
+/// A line of `INFO`.
+fn info(database: &Database, name: &str) -> String {
+    let Reply::Bulk(text) = database.client().unwrap().run(["INFO", "everything"]).unwrap() else {
+        panic!("no text")
+    };
+    let text = String::from_utf8(text).unwrap();
+    text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.to_owned())).unwrap()
+}
+
+#[test]
+fn a_subscription_hears_the_program_and_the_clients_of_all_servers_and_is_counted() {
+    let database = in_memory();
+    let news = database.subscribe(&["news", "news"]).unwrap();
+    let all = database.subscribe_matching(&["n*", "*s"]).unwrap();
+    assert_eq!(database.publish("news", "1").unwrap(), 3, "without a server");
+    let servers = [serve(&database), serve(&database)];
+    let [mut one, mut two] = [0, 1].map(|n| Peer::new(&servers[n]));
+    two.exchange("SUBSCRIBE news", "*3|$9|subscribe|$4|news|:1|");
+    one.exchange("PUBLISH news 2", ":4|");
+    two.expect("*3|$7|message|$4|news|$1|2|");
+    let mut local = database.client().unwrap();
+    assert_eq!(local.run(["PUBLISH", "news", "3"]).unwrap(), Reply::Integer(4));
+    assert_eq!(database.publish("no", "4").unwrap(), 1);
+    two.expect("*3|$7|message|$4|news|$1|3|");
+    assert_eq!(heard(&news), ["1", "2", "3"]);
+    assert_eq!(heard(&all), ["1", "1", "2", "2", "3", "3", "4"]);
+
+    one.exchange("PUBSUB NUMSUB news x", "*4|$4|news|:2|$1|x|:0|");
+    one.exchange("PUBSUB CHANNELS", "*1|$4|news|");
+    one.exchange("PUBSUB NUMPAT", ":2|");
+    assert_eq!(info(&database, "pubsub_clients"), "3");
+    assert_eq!(info(&database, "pubsub_patterns"), "2");
+    drop(all);
+    one.exchange("PUBSUB NUMPAT", ":0|");
+    news.subscribe(&["more"]).unwrap();
+    news.subscribe_matching(&["mor?"]).unwrap();
+    one.exchange("PUBLISH more 5", ":2|");
+    news.unsubscribe(&["news", "more"]).unwrap();
+    news.unsubscribe_matching(&["mor?"]).unwrap();
+    one.exchange("PUBLISH more 6", ":0|");
+    assert_eq!(info(&database, "pubsub_clients"), "1", "it listens to nothing");
+    assert_eq!(heard(&news), ["5", "5"]);
+    drop(servers);
+    news.subscribe(&["news"]).unwrap();
+    assert_eq!(database.publish("news", "7").unwrap(), 1, "the servers have gone");
+    assert_eq!(heard(&news), ["7"]);
+}
+
+#[test]
+fn events_of_keys_and_what_a_closure_publishes_are_heard_once_they_are_committed() {
+    let database = with("notify-keyspace-events", "KA");
+    let all = database.subscribe_matching(&["*"]).unwrap();
+    database.set("k", "1").unwrap();
+    let failed = database.update(&["k"], |keys| {
+        keys.set("k", "lost")?;
+        assert_eq!(keys.publish("c", "lost")?, 1);
+        Err::<(), _>(Error::Overflow)
+    });
+    assert!(matches!(failed, Err(Error::Overflow)));
+    assert_eq!(heard(&all), ["set"]);
+    database
+        .update(&["k", "l"], |keys| {
+            keys.publish("c", "first")?;
+            keys.list("l")?.push_back("x")?;
+            keys.publish("c", "last")?;
+            assert!(matches!(all.try_recv(), Err(Error::InsideUpdate)));
+            assert!(matches!(all.unsubscribe(&["x"]), Err(Error::InsideUpdate)));
+            assert!(matches!(database.publish("c", "x"), Err(Error::InsideUpdate)));
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+    assert_eq!(heard(&all), ["first", "rpush", "last"]);
+    database.update(&[] as &[&str], |keys| keys.publish("c", "alone")).unwrap();
+    assert_eq!(heard(&all), ["alone"]);
+    // Dropping one is allowed.
+    let drops = |_: &mut Update<'_>| {
+        drop(all);
+        Ok::<_, Error>(())
+    };
+    database.update(&["k"], drops).unwrap();
+    assert_eq!(info(&database, "pubsub_clients"), "0");
+}
+
+#[test]
+fn all_hear_all_channels_in_one_order_wherever_they_listen() {
+    const EACH: usize = 500;
+    let database = in_memory();
+    let server = serve(&database);
+    let subscriptions = [(); 3].map(|()| database.subscribe_matching(&["c*"]).unwrap());
+    let mut peer = Peer::new(&server);
+    peer.exchange("PSUBSCRIBE c*", "*3|$10|psubscribe|$2|c*|:1|");
+    std::thread::scope(|scope| {
+        for publisher in 0..4 {
+            let (database, server) = (&database, &server);
+            scope.spawn(move || {
+                let channel = format!("c{publisher}");
+                let mut peer = (publisher % 2 == 0).then(|| Peer::new(server));
+                for n in 0..EACH {
+                    match &mut peer {
+                        Some(peer) => peer.exchange(&format!("PUBLISH {channel} {n}"), ":4|"),
+                        None => assert_eq!(database.publish(&channel, n.to_string()).unwrap(), 4),
+                    }
+                }
+            });
+        }
+        let read = |subscription: &Subscription| -> Vec<Message> {
+            subscription.iter().take(4 * EACH).map(Result::unwrap).collect()
+        };
+        let readers = subscriptions.each_ref().map(|subscription| scope.spawn(move || read(subscription)));
+        let [first, second, third] = readers.map(|reader| reader.join().unwrap());
+        assert!(first == second && second == third, "one order");
+        for Message { channel, payload, .. } in first {
+            let (channel_len, len) = (channel.len(), payload.len());
+            peer.expect(&format!("*4|$8|pmessage|$2|c*|${channel_len}|{channel}|${len}|{payload}|"));
+        }
+    });
+}
+
+#[test]
+fn each_message_is_read_by_one_of_the_threads_that_read() {
+    const COUNT: usize = 2000;
+    let database = in_memory();
+    let jobs = database.subscribe(&["jobs"]).unwrap();
+    let heard: Vec<String> = std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..4)
+            .map(|n| {
+                let jobs = &jobs;
+                scope.spawn(move || {
+                    let receive = || match n % 2 {
+                        0 => jobs.recv().unwrap(),
+                        _ => jobs.recv_timeout(Duration::MAX).unwrap().unwrap(),
+                    };
+                    let payloads = std::iter::from_fn(|| Some(receive().payload.to_string()));
+                    payloads.take_while(|payload| payload != "end").collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        for n in 0..COUNT {
+            assert_eq!(database.publish("jobs", n.to_string()).unwrap(), 1);
+        }
+        for _ in &readers {
+            database.publish("jobs", "end").unwrap();
+        }
+        readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
+    });
+    assert_eq!((heard.len(), heard.into_iter().collect::<HashSet<_>>().len()), (COUNT, COUNT));
+}
+
+#[test]
+fn one_that_is_not_read_is_cut_off_holds_nobody_up_and_says_so() {
+    let database = in_memory();
+    let mut local = database.client().unwrap();
+    let limit = ["CONFIG", "SET", "client-output-buffer-limit", "pubsub 20kb 0 0"];
+    assert_eq!(local.run(limit).unwrap(), Reply::Simple(b"OK".to_vec()));
+    let (slow, read) = (database.subscribe(&["c"]).unwrap(), database.subscribe(&["c"]).unwrap());
+    let mut receivers = Vec::new();
+    for n in 0..1000 {
+        receivers.push(database.publish("c", n.to_string()).unwrap());
+        assert_eq!(heard(&read), [n.to_string()]);
+    }
+    assert_eq!((receivers[0], receivers[999]), (2, 1));
+    let mut kept = 0;
+    let error = slow
+        .iter()
+        .find_map(|message| {
+            assert_eq!(
+                message.as_ref().map_or(kept.to_string(), |m| m.payload.to_string()),
+                kept.to_string()
+            );
+            kept += 1;
+            message.err()
+        })
+        .unwrap();
+    assert!(matches!(error, Error::CutOff) && (10..500).contains(&kept), "{kept}");
+    assert!(matches!(slow.recv_timeout(LONG), Err(Error::CutOff)));
+    assert!(matches!(slow.subscribe(&["d"]), Err(Error::CutOff)));
+    assert_eq!(database.publish("d", "x").unwrap(), 0);
+}
+
+#[test]
+fn closing_the_database_ends_those_who_read_and_dropping_a_server_does_not() {
+    let database = in_memory();
+    drop(serve(&database));
+    let subscription = database.subscribe(&["c"]).unwrap();
+    let unread = database.subscribe(&["c"]).unwrap();
+    database.publish("c", "unread").unwrap();
+    assert_eq!(heard(&subscription), ["unread"]);
+    std::thread::scope(|scope| {
+        let readers = [(); 3].map(|()| scope.spawn(|| subscription.recv_timeout(LONG)));
+        while subscription.sleepers() < readers.len() {
+            std::thread::yield_now();
+        }
+        database.close().unwrap();
+        for reader in readers {
+            assert!(matches!(reader.join().unwrap(), Err(Error::Closed)));
+        }
+    });
+    assert!(matches!(subscription.iter().collect::<Vec<_>>()[..], [Err(Error::Closed)]));
+    assert!(matches!(unread.try_recv(), Err(Error::Closed)));
+    assert!(matches!(unread.subscribe(&["c"]), Err(Error::Closed)));
+    assert!(matches!(database.publish("c", "x"), Err(Error::Closed)));
+}
+
+#[test]
+fn in_always_nothing_is_heard_before_it_is_safe() {
+    const COUNT: u64 = 100;
+    let options = Options::temporary().durability(Durability::Always);
+    let database = options.set("notify-keyspace-events", "KA").unwrap().open().unwrap();
+    let events = database.subscribe(&["__keyspace@0__:k"]).unwrap();
+    let settled =
+        || database.shared().run(|open| Ok::<_, Error>(open.instance.data.store().settled())).unwrap();
+    database.set("k", "0").unwrap();
+    events.recv().unwrap();
+    let before = settled();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| (0..COUNT).for_each(|n| database.set("k", n.to_string()).unwrap()));
+        for n in 1..=COUNT {
+            let message = match n % 2 {
+                0 => events.recv().unwrap(),
+                _ => std::iter::from_fn(|| Some(events.try_recv().unwrap())).flatten().next().unwrap(),
+            };
+            assert_eq!(message.payload, "set");
+            assert!(settled().0 >= before.0 + n, "each set is a commit");
+        }
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn where_a_worker_has_no_room_a_call_of_the_program_waits() {
+    let database = with("notify-keyspace-events", "KA");
+    let server = serve(&database);
+    let mut peer = Peer::new(&server);
+    peer.exchange("PSUBSCRIBE *", "*3|$10|psubscribe|$1|*|:1|");
+    let heard_here = database.subscribe_matching(&["*"]).unwrap();
+    let full = || (0..server.workers()).map(|worker| server.fill_lane(worker)).collect::<Vec<_>>();
+    // What is published leaves once there is room.
+    let rooms = full();
+    std::thread::scope(|scope| {
+        let publisher = scope.spawn(|| database.publish("c", "x").unwrap());
+        assert_eq!(heard_here.recv_timeout(Duration::from_millis(100)).unwrap(), None);
+        assert!(!publisher.is_finished());
+        drop(rooms);
+        assert_eq!(publisher.join().unwrap(), 2);
+    });
+    peer.expect("*4|$8|pmessage|$1|*|$1|c|$1|x|");
+    assert_eq!(heard_here.recv().unwrap().payload, "x");
+    // What a commit tells goes with it, and the call waits behind.
+    let calls: [(&str, &(dyn Fn() + Sync)); 2] = [
+        ("set", &|| database.set("k", "1").unwrap()),
+        ("told", &|| {
+            database.update(&["k"], |keys| keys.publish("c", "told")).unwrap();
+        }),
+    ];
+    for (tells, call) in calls {
+        let rooms = full();
+        std::thread::scope(|scope| {
+            let caller = scope.spawn(call);
+            assert_eq!(heard_here.recv().unwrap().payload, tells);
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(50) {
+                assert!(!caller.is_finished(), "{tells}: it has not waited");
+                // It holds nothing meanwhile.
+                assert!(
+                    database.exists("k").is_ok() && database.client().unwrap().run(["LLEN", "k"]).is_ok()
+                );
+                std::thread::yield_now();
+            }
+            drop(rooms);
+            caller.join().unwrap();
+        });
+    }
+}
