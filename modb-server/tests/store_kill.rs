@@ -61,7 +61,7 @@ fn child_that_is_killed() {
 
 fn commit_for_ever(store: &dyn Store, thread: u64) {
     for n in last_of(store, thread) + 1.. {
-        let filling = Bytes::from(vec![n as u8; (n % 500) as usize]);
+        let filling = Bytes::from(vec![n as u8; filling_bytes(n)]);
         let writes = vec![
             Write::Put(key(thread, n), filling),
             Write::Delete(key(thread, n / 2 * 2 + 1_000_000_000)),
@@ -76,6 +76,21 @@ fn commit_for_ever(store: &dyn Store, thread: u64) {
         }
         // One write, so that a line is whole or absent.
         std::io::stdout().write_all(format!("ack {thread} {n}\n").as_bytes()).expect("the parent reads");
+    }
+}
+
+/// One in a hundred is large, and lies in tables of its own.
+fn filling_bytes(n: u64) -> usize {
+    if n.is_multiple_of(101) { 65 << 10 } else { (n % 500) as usize }
+}
+
+/// What says which commit the last was changes in a few bytes of many.
+fn change_last(store: &dyn Store, thread: u64, n: u64) -> Write {
+    let (key, found) = (last_key(thread), store.get(&last_key(thread)).expect("reads"));
+    let value = Bytes::from([&n.to_be_bytes()[..], &[thread as u8; 200]].concat());
+    match found.value {
+        None => Write::Put(key, value),
+        Some(base) => Write::Patch(Box::new(Patch { key, base, base_seq: found.seq, value })),
     }
 }
 
@@ -144,7 +159,7 @@ fn kill_rounds(rounds: u32) {
             assert!(last >= acknowledged, "round {round}: {acknowledged} was acknowledged, {last} is there");
             for n in 1..=last {
                 let value = store.get(&key(thread, n)).expect("reads").value.expect("each commit is there");
-                assert!(value.len() as u64 == n % 500 && value.iter().all(|byte| *byte == n as u8));
+                assert!(value.len() == filling_bytes(n) && value.iter().all(|byte| *byte == n as u8));
             }
             assert_eq!(store.get(&key(thread, last + 1)).expect("reads").value, None, "and as a whole");
             total += last;

@@ -2,7 +2,7 @@
 //! ranges for each, counted by itself, at two sizes and in every state that the store can be in.
 
 use modb_tests::peer::encode;
-use modb_tests::{Launch, Peer, Platform, Reply, wait};
+use modb_tests::{Launch, Peer, Platform, Reply, skip, sys, wait};
 
 const FEW: usize = 100;
 const MANY: usize = 64_000;
@@ -95,6 +95,47 @@ fn measure(platform: &Platform, keys: usize) -> Vec<Cost> {
         }
     }
     costs
+}
+
+/// Keys of which each large value has some hundreds beside it on the disk.
+const SMALL_KEYS: usize = 4_000;
+const LARGE_KEYS: usize = 4;
+/// What a small record that is not in memory may cost, in bytes that are read: a block, an index and a filter.
+const COLD_READ_BYTES: u64 = 16 << 10;
+
+pub(crate) fn small_keys_cost_the_same_beside_large_values_of_any_size(platform: &Platform) {
+    for large_bytes in [1 << 20, 8 << 20] {
+        let server = Launch::new(platform).with("--cache-mb", "32").start();
+        let mut peer = server.peer();
+        pipeline(&mut peer, (0..SMALL_KEYS).map(|n| format!("SET k{n} {n}")));
+        for n in 0..LARGE_KEYS {
+            assert_eq!(
+                peer.ask(&format!("SETRANGE large{n} {} x", large_bytes - 1)),
+                Reply::Int(large_bytes as i64)
+            );
+        }
+        compact(&mut peer);
+        // Those that are written again lie in another file, and the filters of all are asked.
+        pipeline(&mut peer, (0..SMALL_KEYS / 2).map(|n| format!("SET k{n} {n}")));
+        compact(&mut peer);
+        let server = server.restart();
+        let mut peer = server.peer();
+        let read_for = |peer: &mut Peer, requests: &[String]| {
+            let before = sys::bytes_read(server.pid())?;
+            pipeline(peer, requests.iter().cloned());
+            Some(sys::bytes_read(server.pid())? - before)
+        };
+        let gets: Vec<String> = (0..SMALL_KEYS).map(|n| format!("GET k{n}")).collect();
+        let Some(read) = read_for(&mut peer, &gets) else {
+            skip!("the system does not say what a process reads");
+        };
+        let most = SMALL_KEYS as u64 * COLD_READ_BYTES;
+        assert!(read <= most, "{read} bytes for {SMALL_KEYS} keys beside values of {large_bytes}");
+        // A walk by pages reads each large value once, whatever the number of pages.
+        let read = read_for(&mut peer, &["KEYS *".to_owned()]).expect("as before");
+        let most = most + 2 * (LARGE_KEYS * large_bytes) as u64;
+        assert!(read <= most, "{read} bytes for all keys beside values of {large_bytes}");
+    }
 }
 
 /// What the server has read of ranges until now.

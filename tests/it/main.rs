@@ -244,6 +244,7 @@ scenarios! {
         unless Windows: "no descriptor limit", unless WindowsHost: "no descriptor limit";
 
     costs::costs_grow_as_the_table_of_commands_says, unless Redis: "the table is Modb's own";
+    costs::small_keys_cost_the_same_beside_large_values_of_any_size, unless Redis: "its data lie in memory";
 
     counts::commands_are_counted_by_name_and_outcome_and_forgotten_when_asked;
     counts::the_rate_is_that_of_the_moment;
@@ -398,6 +399,7 @@ scenarios! {
     care::check_and_backup_need_no_disk_that_can_be_written, unless Redis: "the tasks are Modb's own";
 
     versions::a_folder_of_version_1_is_read_and_brought_forward, unless Redis: "the folders are Modb's own";
+    versions::a_folder_of_version_2_is_read_and_brought_forward, unless Redis: "the folders are Modb's own";
     versions::a_folder_of_a_later_version_is_refused_and_no_damage, unless Redis: "the folders are Modb's own";
     versions::no_value_is_taken_for_a_piece_of_the_log, unless Redis: "the log is Modb's own";
 

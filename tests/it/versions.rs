@@ -11,10 +11,10 @@ use modb_tests::{Launch, Platform, Reply, binary};
 
 use crate::care::files;
 
-/// A folder that a program of version 1 left: each file's name and content.
+/// A folder that a program of an earlier version left: each file's name and content.
 macro_rules! folder {
     ($name:literal: $($file:literal),*) => {
-        [$(($file, &include_bytes!(concat!("../fixtures/version_1/", $name, "/", $file))[..])),*]
+        [$(($file, &include_bytes!(concat!("../fixtures/", $name, "/", $file))[..])),*]
     };
 }
 
@@ -34,11 +34,20 @@ fn care(words: &[&dyn AsRef<OsStr>], folder: &Path) -> Outcome {
     tool::run(command.arg("--dir").arg(folder), b"", Duration::from_secs(60))
 }
 
-/// What `tests/fixtures/version_1` holds: keys 0 to 189, of which the first 100 were written again, and two others.
-fn assert_whole(launch: &Launch) {
+/// A folder of an earlier version, and what it says of that when nobody has it.
+struct Old<'a> {
+    files: &'a [(&'a str, &'a [u8])],
+    restored: &'a str,
+    keys: i64,
+    /// The length of the value of one of them.
+    large: i64,
+}
+
+/// What the folders of `tests/fixtures` hold: keys 0 to 189, of which the first 100 were written again, and some others.
+fn assert_whole(launch: &Launch, old: &Old<'_>) {
     let server = launch.start();
     let mut peer = server.peer();
-    assert_eq!(peer.ask("DBSIZE"), Reply::Int(191));
+    assert_eq!((peer.ask("DBSIZE"), peer.ask("STRLEN large")), (Reply::Int(old.keys), Reply::Int(old.large)));
     for n in 0..190 {
         let value = if n < 100 { format!("new:{n}") } else { format!("old:{n}") };
         assert_eq!(peer.ask(&format!("GET key:{n}")), Reply::bulk(value));
@@ -49,40 +58,57 @@ fn assert_whole(launch: &Launch) {
 }
 
 pub(crate) fn a_folder_of_version_1_is_read_and_brought_forward(platform: &Platform) {
-    let closed = folder!("clean": "FORMAT", "log/log-000001", "tables/current", "tables/v1", "tables/v2", "tables/tables/1");
-    let killed = folder!("killed": "FORMAT", "log/log-000001", "tables/current", "tables/v1", "tables/v2", "tables/tables/0",
+    let closed = folder!("version_1/clean": "FORMAT", "log/log-000001", "tables/current", "tables/v1", "tables/v2",
         "tables/tables/1");
-    for old in [&closed[..], &killed[..]] {
-        let around = tempfile::tempdir().expect("a folder can be made");
-        let folder = around.path().join("data");
-        write(old, &folder);
-        let before = files(&folder);
-        let (copy, restored) = (around.path().join("copy"), around.path().join("restored"));
-        for outcome in [
-            care(&[&"check"], &folder),
-            care(&[&"backup", &copy], &folder),
-            care(&[&"check"], &copy),
-            care(&[&"restore", &folder], &restored),
-        ] {
-            assert_eq!(outcome.status, Some(0), "{}{}", outcome.stdout, outcome.stderr);
-        }
-        assert!(files(&folder) == before, "who only reads it changes nothing");
-        let format = |folder: &Path| fs::read_to_string(folder.join("FORMAT")).expect("it is there");
-        assert!(format(&copy).starts_with("modb 2 log ended\n"), "a copy is of the present version");
-        assert_eq!(format(&restored), "modb 1 log\n", "what is restored is as it was");
-        for folder in [folder, copy, restored] {
-            let launch = Launch::new(platform).in_folder(&folder);
-            assert_whole(&launch);
-            assert_eq!(format(&folder), "modb 2 log\n");
-            assert_whole_after_kill(&launch);
-        }
+    let killed = folder!("version_1/killed": "FORMAT", "log/log-000001", "tables/current", "tables/v1", "tables/v2",
+        "tables/tables/0", "tables/tables/1");
+    for files in [&closed[..], &killed[..]] {
+        let old = Old { files, restored: "modb 1 log\n", keys: 191, large: 0 };
+        assert_read_and_brought_forward(platform, &old);
+    }
+}
+
+/// These have a large value where later ones have none: among the small.
+pub(crate) fn a_folder_of_version_2_is_read_and_brought_forward(platform: &Platform) {
+    let closed = folder!("version_2/clean": "FORMAT", "FORMAT.spare", "log/log-000001", "tables/current", "tables/v3",
+        "tables/tables/2");
+    let killed = folder!("version_2/killed": "FORMAT", "log/log-000001", "log/log-000002", "log/log-000003",
+        "tables/current", "tables/v2", "tables/tables/2");
+    for (files, restored) in [(&closed[..], "modb 2 log ended\n"), (&killed[..], "modb 2 log\n")] {
+        assert_read_and_brought_forward(platform, &Old { files, restored, keys: 192, large: 70_000 });
+    }
+}
+
+fn assert_read_and_brought_forward(platform: &Platform, old: &Old<'_>) {
+    let around = tempfile::tempdir().expect("a folder can be made");
+    let folder = around.path().join("data");
+    write(old.files, &folder);
+    let before = files(&folder);
+    let (copy, restored) = (around.path().join("copy"), around.path().join("restored"));
+    for outcome in [
+        care(&[&"check"], &folder),
+        care(&[&"backup", &copy], &folder),
+        care(&[&"check"], &copy),
+        care(&[&"restore", &folder], &restored),
+    ] {
+        assert_eq!(outcome.status, Some(0), "{}{}", outcome.stdout, outcome.stderr);
+    }
+    assert!(files(&folder) == before, "who only reads it changes nothing");
+    let format = |folder: &Path| fs::read_to_string(folder.join("FORMAT")).expect("it is there");
+    assert!(format(&copy).starts_with("modb 3 log ended\n"), "a copy is of the present version");
+    assert!(format(&restored).starts_with(old.restored), "what is restored is as it was");
+    for folder in [folder, copy, restored] {
+        let launch = Launch::new(platform).in_folder(&folder);
+        assert_whole(&launch, old);
+        assert_eq!(format(&folder), "modb 3 log\n");
+        assert_whole_after_kill(&launch, old);
     }
 }
 
 /// The server before was killed when it was dropped.
-fn assert_whole_after_kill(launch: &Launch) {
+fn assert_whole_after_kill(launch: &Launch, old: &Old<'_>) {
     let mut server = launch.start();
-    assert_eq!(server.peer().ask("DBSIZE"), Reply::Int(191));
+    assert_eq!(server.peer().ask("DBSIZE"), Reply::Int(old.keys));
     server.stop();
     assert_eq!(care(&[&"check"], launch.folder()).status, Some(0));
 }
@@ -93,11 +119,11 @@ pub(crate) fn a_folder_of_a_later_version_is_refused_and_no_damage(platform: &Pl
     assert_eq!(server.peer().ask("SET a 1"), Reply::ok());
     server.stop();
     let whole = files(launch.folder());
-    fs::write(launch.folder().join("FORMAT"), "modb 3 log\n").expect("a test may write its own folder");
+    fs::write(launch.folder().join("FORMAT"), "modb 4 log\n").expect("a test may write its own folder");
     let outcome = care(&[&"check"], launch.folder());
     assert_eq!(outcome.status, Some(2), "it is not damaged");
     assert!(
-        outcome.stderr.contains("newer version") && outcome.stderr.contains("modb 3 log"),
+        outcome.stderr.contains("newer version") && outcome.stderr.contains("modb 4 log"),
         "{}",
         outcome.stderr
     );

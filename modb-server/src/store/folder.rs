@@ -106,7 +106,10 @@ impl Folder {
             Err(StoreError::Io { source, what })
                 if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
             {
-                // Reading goes on where nothing can be written.
+                // Reading goes on where nothing can be written. An earlier version's spare would not say what may be written.
+                if self.found.version < self.found.engine.format_version() {
+                    return Err(StoreError::Io { what, source });
+                }
                 rename(&self.path, SPARE_FORMAT_FILE).map_err(|_| StoreError::Io { what, source })
             }
             Err(error) => Err(error),

@@ -2,9 +2,9 @@
 //! Pure.
 //!
 //! ```text
-//! modb 2 log                         a folder in use, or one whose process was killed
+//! modb 3 log                         a folder in use, or one whose process was killed
 //!
-//! modb 2 log ended                   a copy, or a folder that was closed
+//! modb 3 log ended                   a copy, or a folder that was closed
 //! commit 1234                        the last commit in it
 //! counter 2 100                      the counters then, by number
 //! file 7183 0f1e2d3c tables/1        a file of it: bytes, CRC-32C in hex or -, name
@@ -162,7 +162,9 @@ mod tests {
         for format in [ended(), Format { end: None, ..ended() }, Format::of(EngineKind::Fjall, None)] {
             assert_eq!(Format::decode(&format.encode()), Ok(format));
         }
-        assert_eq!(Format::decode("modb 1 log\n").unwrap().version, 1);
+        for version in [1, 2] {
+            assert_eq!(Format::decode(&format!("modb {version} log\n")).unwrap().version, version);
+        }
     }
 
     #[test]
@@ -192,9 +194,9 @@ mod tests {
 
     #[test]
     fn a_later_version_is_newer_and_other_bytes_are_foreign() {
-        assert_eq!(Format::decode("modb 3 log\n"), Err(Unread::Newer("modb 3 log".to_owned())));
-        assert_eq!(Format::decode("modb 3 log odd\nx"), Err(Unread::Newer("modb 3 log odd".to_owned())));
-        for foreign in ["", "modb", "modb x log\n", "modb 1 papyrus\n", "modb 2 log\nmore\n", "MODB 2 log\n"]
+        assert_eq!(Format::decode("modb 4 log\n"), Err(Unread::Newer("modb 4 log".to_owned())));
+        assert_eq!(Format::decode("modb 4 log odd\nx"), Err(Unread::Newer("modb 4 log odd".to_owned())));
+        for foreign in ["", "modb", "modb x log\n", "modb 1 papyrus\n", "modb 3 log\nmore\n", "MODB 3 log\n"]
         {
             assert!(matches!(Format::decode(foreign), Err(Unread::Foreign(_))), "{foreign:?}");
         }

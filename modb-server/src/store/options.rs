@@ -37,8 +37,8 @@ impl EngineKind {
     /// The version of the folders that it makes. It reads those of all earlier ones.
     pub(crate) fn format_version(self) -> u32 {
         match self {
-            // 2: files of the log have a head, chunks a seal.
-            Self::Log => 2,
+            // 2: files of the log have a head, chunks a seal. 3: large values lie in tables of their own.
+            Self::Log => 3,
             Self::Fjall | Self::Memory => 1,
         }
     }

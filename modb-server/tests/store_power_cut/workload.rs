@@ -25,6 +25,9 @@ const COMMITS: Counter = Counter(0);
 const RECORDS: u64 = 600;
 /// Every so many commits delete instead.
 const DELETE_EVERY: u64 = 7;
+/// One value in so many is large: it lies in tables of its own until it is overwritten.
+const LARGE_EVERY: u64 = 47;
+const LARGE_BYTES: usize = 65 << 10;
 
 const ROOT: &str = "MODB_TEST_CUT_ROOT";
 const MODE: &str = "MODB_TEST_CUT_MODE";
@@ -41,7 +44,7 @@ pub(crate) struct Plan {
     pub(crate) commits: u64,
     /// Spread over this time.
     pub(crate) lasts: Duration,
-    /// The largest value of a record.
+    /// The largest value of a record that is not large.
     pub(crate) value_bytes: u64,
     /// It closes the store instead of just ending.
     pub(crate) closes: bool,
@@ -132,7 +135,9 @@ fn key(thread: u64, record: u64) -> Bytes {
 
 /// What the thread's commit `n` leaves in its record.
 fn value(n: u64, value_bytes: u64) -> Option<Bytes> {
-    let mut value = vec![n as u8; 8 + (n * 7919 % value_bytes) as usize];
+    let bytes =
+        if n.is_multiple_of(LARGE_EVERY) { LARGE_BYTES } else { 8 + (n * 7919 % value_bytes) as usize };
+    let mut value = vec![n as u8; bytes];
     value[..8].copy_from_slice(&n.to_be_bytes());
     (!n.is_multiple_of(DELETE_EVERY)).then(|| Bytes::from(value))
 }

@@ -112,6 +112,11 @@ fn memory_of(pid: u32) -> Option<PROCESS_MEMORY_COUNTERS> {
     (ok != 0).then_some(counters)
 }
 
+/// It is not asked.
+pub fn bytes_read(_pid: u32) -> Option<u64> {
+    None
+}
+
 /// There are job objects, which the scenarios do not use.
 #[derive(Debug)]
 pub struct MemoryGroup;

@@ -5,6 +5,8 @@
 //! as one more record, so that records and position never disagree.
 
 use std::any::Any;
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use bytes::Bytes;
 
@@ -64,7 +66,28 @@ pub(crate) struct PinnedTables {
     pub(super) lists: Lists,
     pub(super) files: Vec<PinnedFile>,
     /// What keeps them.
-    pub(super) _tables: Box<dyn Any + Send + Sync>,
+    pub(super) _tables: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+impl PinnedTables {
+    /// Where they lie, below the folder of all; none before that in which it is.
+    pub(super) fn folders(&self) -> BTreeSet<&Path> {
+        let names = self.lists.iter().map(|(name, _)| name).chain(self.files.iter().map(|file| &file.name));
+        names.flat_map(|name| Path::new(name).ancestors().skip(1)).collect()
+    }
+
+    /// And those that lie in a folder below.
+    pub(super) fn with(mut self, folder: &str, below: Self) -> Self {
+        self.lists.extend(below.lists.into_iter().map(|(name, list)| (format!("{folder}/{name}"), list)));
+        self.files.extend(
+            below
+                .files
+                .into_iter()
+                .map(|file| PinnedFile { name: format!("{folder}/{}", file.name), ..file }),
+        );
+        self._tables.extend(below._tables);
+        self
+    }
 }
 
 /// A table file.

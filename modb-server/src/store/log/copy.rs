@@ -93,7 +93,9 @@ impl PinnedTables {
     /// Puts them into another folder, synced but for the names; which and how large they are.
     pub(super) fn copy(&self, from: &Path, to: &Path, kind: BackupKind) -> Result<Vec<EndFile>, StoreError> {
         make_folder(to)?;
-        make_folder(&to.join(TABLES_FOLDER))?;
+        for folder in self.folders() {
+            make_folder(&to.join(folder))?;
+        }
         let (mut kind, mut files) = (kind, Vec::new());
         for file in &self.files {
             let (file, how) = file.copy(from, to, kind)?;

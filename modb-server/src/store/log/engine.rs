@@ -19,7 +19,7 @@ use super::chunk::MAX_BODY_BYTES;
 use super::cold::Cold;
 use super::commit;
 use super::disk::Disk;
-use super::merge::{Merge, Record};
+use super::merge::Record;
 use super::pressure::{Filled, Pressure};
 use super::recover;
 use super::scan::Scan;
@@ -303,9 +303,9 @@ impl Engine {
         self.check_tables()
     }
 
-    /// Verifies the cold store's records and their order.
+    /// Verifies the cold store's records and their order. What memory has of a key goes before: after a crash only that may be whole.
     pub(super) fn check_tables(&self) -> Result<(), StoreError> {
-        let mut records = self.cold.range(&[0], &[0xff]);
+        let mut records = Scan::new(&self.table, &*self.cold, &[1], &[0xff], usize::MAX)?;
         let checked = in_order(&mut records);
         self.range_reads.fetch_add(records.looked_at(), Ordering::Relaxed);
         checked
@@ -320,7 +320,7 @@ impl Engine {
 }
 
 /// Whether all can be read, and follow each other.
-fn in_order(records: &mut Merge) -> Result<(), StoreError> {
+fn in_order(records: &mut Scan<'_>) -> Result<(), StoreError> {
     let mut last = Bytes::new();
     for record in records {
         let (key, _) = record?;

@@ -130,9 +130,9 @@ mod tests {
         };
         for (seq, key) in [(2, "b"), (3, "c")] {
             replace();
-            cold.list_file.set_doubt(Doubt::ShortOfDescriptors);
+            cold.small.list_file.set_doubt(Doubt::ShortOfDescriptors);
             ingest(&cold, seq, key).unwrap();
-            assert_eq!(cold.list_file.doubt(), Doubt::None);
+            assert_eq!(cold.small.list_file.doubt(), Doubt::None);
         }
         drop(cold);
         let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
@@ -142,7 +142,7 @@ mod tests {
         }
         // A sync that failed is another matter.
         replace();
-        cold.list_file.set_doubt(Doubt::Failed);
+        cold.small.list_file.set_doubt(Doubt::Failed);
         assert_eq!(ingest(&cold, 4, "d").unwrap_err().class(), ErrorClass::Poison);
     }
 

@@ -1,167 +1,76 @@
-//! The cold store: an LSM tree of the `lsm-tree` crate.
+//! The cold store: two LSM trees, one of small records and one of large values, read as one.
 //!
-//! Only two things are used of it: reading, and ingesting a sorted run, which it writes straight into a table file.
-//! Nothing goes through its memory tables and there is no journal: the log is in front.
+//! In the tree of small records a stub stands for a large value (`large`), so what small ones cost does not follow the size of
+//! others.
 //!
-//! Invariants: what an ingestion that failed has made is removed, or the outcome is unknown and said to be; reads go to the
-//! list of tables that was published last (`read_view`) and never wait for the next.
+//! Invariants: reads go to the lists of tables that were published last (`read_view`), of both trees at once, and never wait for the
+//! next. A run is published with its large values first, and the position with the small ones, last: whatever a crash leaves
+//! between is covered by the log.
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use lsm_tree::compaction::Leveled;
-use lsm_tree::config::{BlockSizePolicy, RestartIntervalPolicy};
-use lsm_tree::{AbstractTree, AnyTree, Cache, Config, DescriptorTable, SeqNo, SequenceNumberCounter};
+use lsm_tree::{AbstractTree, AnyIngestion, DescriptorTable, SeqNo};
 
-use super::cold::{Cold, Lists, PinnedFile, PinnedTables};
-use super::list_file::{Doubt, LIST_FILE, ListFile};
+use super::cold::{Cold, PinnedTables};
+use super::large::{self, LARGE_BYTES, Mark, MayHold};
 use super::merge::{Merge, Record};
 use super::read_view::CurrentView;
+use super::tree::{Filters, LARGE_FOLDER, Means, Tree};
 use super::writer::Position;
 use crate::store::{Counter, StoreError};
 
 /// Below every record's key: those begin with at least 1.
 const POSITION_KEY: &[u8] = &[0];
-/// Size of table files, in bytes: the step of a compaction.
-const TABLE_BYTES: u64 = 32 << 20;
-/// The tree's name for the folder of its table files, which are named by number.
-const TABLES_FOLDER: &str = "tables";
-/// What failed where the tree's list on the disk could not be read, or put back.
-const CANNOT_READ_LIST: &str = "cannot read the list of table files";
-/// How long it takes at most, on a slow disk, to replace that list.
-const PUBLISHING: Duration = Duration::from_secs(20);
+/// Behind it, and below those too.
+const MARK_KEY: &[u8] = &[0, 0];
+/// Bits of a filter per small record: one in a hundred that is not there is looked for in vain.
+const FILTER_BITS: f32 = 10.0;
+/// The same per large value. To look for one in vain costs as much as to read another one, and of these there are few.
+const LARGE_FILTER_BITS: f32 = 40.0;
+/// What the tree of large values caches: indexes and filters. The values themselves are kept as records, if at all.
+const LARGE_CACHE_BYTES: u64 = 1 << 20;
 /// Open table files, each of which is one descriptor: the part of what the process may have open, and the most.
 const OPEN_FILES_PART: usize = 8;
 const MAX_OPEN_FILES: usize = 128;
 /// Fewer would be opened and closed for nearly each read.
 const MIN_OPEN_FILES: usize = 16;
 
-/// The LSM tree in a folder.
+/// The LSM trees in a folder.
 pub(crate) struct LsmCold {
-    tree: AnyTree,
+    pub(super) small: Tree,
+    pub(super) large: Tree,
+    pub(super) mark: Mark,
     view: CurrentView,
-    seqno: SequenceNumberCounter,
-    strategy: Arc<Leveled>,
     /// While false, reads need not ask.
     holds_records: AtomicBool,
-    /// Where the tree keeps its table files.
-    files: PathBuf,
-    /// Held for reading by whoever writes table files.
-    writing: RwLock<()>,
-    /// Says which of its lists holds on the disk.
-    pub(super) list_file: ListFile,
 }
 
 impl LsmCold {
-    /// Opens or makes the tree; `cache_bytes` bounds its cache of file blocks.
+    /// Opens or makes the trees; `cache_bytes` bounds the cache of file blocks.
     pub(crate) fn open(folder: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
-        let seqno = SequenceNumberCounter::new(1);
-        let visible = SequenceNumberCounter::new(1);
-        let tree = Config::new(folder, seqno.clone(), visible.clone())
-            .use_cache(Arc::new(Cache::with_capacity_bytes(cache_bytes)))
-            .use_descriptor_table(Some(Arc::new(DescriptorTable::new(open_files(
-                crate::sys::max_descriptors(),
-            )))))
-            .data_block_size_policy(BlockSizePolicy::all(4096))
-            .data_block_restart_interval_policy(RestartIntervalPolicy::all(8))
-            .open()?;
-        if let Some(highest) = tree.get_highest_seqno() {
-            seqno.fetch_max(highest + 1);
-            visible.fetch_max(highest + 1);
-        }
-        let holds_records = AtomicBool::new(tree.table_count() > 0);
-        let strategy = Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES));
-        let (files, writing) = (folder.join(TABLES_FOLDER), RwLock::default());
-        let list_file = ListFile::new(folder);
-        let view = CurrentView::new(&tree);
-        Ok(Self { tree, view, seqno, strategy, holds_records, files, writing, list_file })
-    }
-
-    /// Does something that writes table files and publishes them. If it fails, most likely since the disk is full, those
-    /// that it made are removed: the tree itself leaves them until the next start, and each try would take some of the space
-    /// that is waited for. The tree's list on the disk, which is replaced last, says whether it was published. If it was, what
-    /// failed was a sync: then the outcome is unknown, and the files stay.
-    fn write_files<T>(&self, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.resolve_doubt()?;
-        let before = self.file_names();
-        let writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
-        let noted = self.list_file.note(self.tree.current_version().id());
-        let result = noted.map_err(|e| StoreError::io(CANNOT_READ_LIST, e)).and_then(|()| write());
-        self.view.renew(&self.tree);
-        // If it cannot be read now, it is before the next writing; this is for who writes meanwhile.
-        let _ = result.is_ok().then(|| self.list_file.note(self.tree.current_version().id()));
-        drop(writing);
-        if let Err(error) = &result {
-            let short = error.is_for_want_of_descriptors();
-            self.list_file.set_doubt(if short { Doubt::ShortOfDescriptors } else { Doubt::Failed });
-            if let Ok(_alone) = self.writing.try_write() {
-                self.compare_lists()?;
-                self.remove_unlisted(&before);
-            }
-        }
-        result
-    }
-
-    /// Finds out what became of the last writing, if that failed; until then nothing more is written.
-    fn resolve_doubt(&self) -> Result<(), StoreError> {
-        if self.list_file.doubt() == Doubt::None {
-            return Ok(());
-        }
-        let busy =
-            |_| StoreError::io("another thread writes table files", std::io::ErrorKind::WouldBlock.into());
-        let _alone = self.writing.try_write().map_err(busy)?;
-        self.compare_lists()
-    }
-
-    /// Sees to it that the tree's list on the disk is the one that it has in memory, while nobody writes.
-    fn compare_lists(&self) -> Result<(), StoreError> {
-        let own = self.tree.current_version().id();
-        let same = match self.list_file.doubt() {
-            Doubt::ShortOfDescriptors => self.list_file.put_back(own),
-            _ => self.list_file.version().map(|listed| listed.is_none_or(|listed| listed == own)),
+        let descriptors = Arc::new(DescriptorTable::new(open_files(crate::sys::max_descriptors())));
+        let means =
+            |cache_bytes, filters| Means { cache_bytes, filters, descriptors: Arc::clone(&descriptors) };
+        let small = Tree::open(folder, means(cache_bytes, Filters::OfMany { bits: FILTER_BITS }))?;
+        let filters = Filters::OfFew { bits: LARGE_FILTER_BITS };
+        let large = Tree::open(&folder.join(LARGE_FOLDER), means(LARGE_CACHE_BYTES, filters))?;
+        let mark = match small.tables().get(MARK_KEY, SeqNo::MAX)? {
+            None => Mark::random()?,
+            Some(bytes) => Mark::decode(&bytes).ok_or_else(|| misshapen("the mark of stubs"))?,
         };
-        if !same.map_err(|e| StoreError::io(CANNOT_READ_LIST, e))? {
-            let what = "the list of table files was replaced, perhaps not durably";
-            return Err(StoreError::unknown(what, std::io::ErrorKind::Other.into()));
-        }
-        self.list_file.set_doubt(Doubt::None);
-        Ok(())
+        let holds_records = AtomicBool::new(small.tables().table_count() > 0);
+        let view = CurrentView::new(small.tables(), large.tables(), mark);
+        Ok(Self { small, large, mark, view, holds_records })
     }
 
-    /// Removes the files that are not in the list and not among `before`; nobody else writes any now.
-    fn remove_unlisted(&self, before: &HashSet<String>) {
-        let version = self.tree.current_version();
-        let kept: HashSet<String> = version.iter_tables().map(|table| table.id().to_string()).collect();
-        for name in self.file_names().difference(before).filter(|name| !kept.contains(*name)) {
-            if let Err(error) = std::fs::remove_file(self.files.join(name)) {
-                tracing::warn!(%name, %error, "part of a table file stays until the next start");
-            }
-        }
-    }
-
-    /// The files that make up this list of tables, unless the disk has another one.
-    fn lists_of(&self, version: u64) -> Result<Option<Lists>, StoreError> {
-        let folder = self.files.parent().unwrap_or(&self.files);
-        let mut lists = Lists::new();
-        for name in [LIST_FILE.to_owned(), format!("v{version}")] {
-            match std::fs::read(folder.join(&name)) {
-                Ok(list) => lists.push((name, list)),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(StoreError::io("cannot read the list of table files", error)),
-            }
-        }
-        let listed = lists[0].1.first_chunk().map(|number| u64::from_le_bytes(*number));
-        Ok((listed == Some(version)).then_some(lists))
-    }
-
-    /// Those that can be listed; nothing is removed that cannot.
-    fn file_names(&self) -> HashSet<String> {
-        let entries = std::fs::read_dir(&self.files).into_iter().flatten().flatten();
-        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    /// Does something that writes table files of one tree and changes nothing of what is in them.
+    fn rearrange<T>(&self, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let result = write();
+        self.view.renew(self.small.tables(), self.large.tables());
+        result
     }
 }
 
@@ -182,12 +91,9 @@ impl Cold for LsmCold {
     }
 
     fn position(&self) -> Result<Position, StoreError> {
-        match self.tree.get(POSITION_KEY, SeqNo::MAX)? {
+        match self.small.tables().get(POSITION_KEY, SeqNo::MAX)? {
             None => Ok(Position::default()),
-            Some(bytes) => decode_position(&bytes).ok_or_else(|| StoreError::Corrupt {
-                place: "table files".to_owned(),
-                what: "the position record has the wrong length".to_owned(),
-            }),
+            Some(bytes) => decode_position(&bytes).ok_or_else(|| misshapen("the position")),
         }
     }
 
@@ -197,33 +103,30 @@ impl Cold for LsmCold {
         records: &mut dyn Iterator<Item = Result<Record, StoreError>>,
         before_publish: &mut dyn FnMut() -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        self.write_files(|| {
-            let mut ingestion = self.tree.ingestion()?;
-            ingestion.write(POSITION_KEY, encode_position(position))?;
-            for record in records {
-                let (key, value) = record?;
-                match value {
-                    Some(value) => ingestion.write(key, value)?,
-                    None => ingestion.write_tombstone(key)?,
+        let (small, large) = (&self.small, &self.large);
+        small.write_files(|| {
+            large.write_files(|| {
+                let mut run = Run::begin(self, position)?;
+                for record in records {
+                    run.write(record?)?;
                 }
-            }
-            before_publish()?;
-            Ok(ingestion.finish()?)
+                before_publish()?;
+                self.view.publish(small.tables(), large.tables(), || run.publish())
+            })
         })?;
         self.holds_records.store(true, Ordering::Release);
         Ok(())
     }
 
     fn compact_step(&self) -> Result<bool, StoreError> {
-        let before = self.tree.current_version().id();
-        self.write_files(|| {
-            Ok(self.tree.compact(Arc::<Leveled>::clone(&self.strategy), self.seqno.get())?)
-        })?;
-        Ok(self.tree.current_version().id() != before)
+        let small = self.rearrange(|| self.small.compact_step())?;
+        let large = self.rearrange(|| self.large.compact_step())?;
+        Ok(small || large)
     }
 
     fn compact_all(&self) -> Result<(), StoreError> {
-        self.write_files(|| Ok(self.tree.major_compact(TABLE_BYTES, self.seqno.get())?))
+        self.rearrange(|| self.small.compact_all())?;
+        self.rearrange(|| self.large.compact_all())
     }
 
     fn runs(&self) -> usize {
@@ -239,34 +142,70 @@ impl Cold for LsmCold {
     }
 
     fn files(&self) -> Vec<String> {
-        let version = self.tree.current_version();
-        let tables = version.iter_tables().map(|table| format!("{TABLES_FOLDER}/{}", table.id()));
-        [LIST_FILE.to_owned(), format!("v{}", version.id())].into_iter().chain(tables).collect()
+        let large = self.large.files().into_iter().map(|name| format!("{LARGE_FOLDER}/{name}"));
+        self.small.files().into_iter().chain(large).collect()
     }
 
     fn pin(&self) -> Result<PinnedTables, StoreError> {
-        let begin = Instant::now();
-        loop {
-            let version = self.tree.current_version();
-            if let Some(lists) = self.lists_of(version.id())? {
-                let files = version.iter_tables().map(|table| PinnedFile {
-                    name: format!("{TABLES_FOLDER}/{}", table.id()),
-                    checksum: table.checksum().into_u128(),
-                });
-                return Ok(PinnedTables {
-                    lists,
-                    files: files.collect(),
-                    _tables: Box::new(version.clone()),
-                });
+        // In the order in which a run is published backwards: no stub is older than its value.
+        let small = self.small.pin()?;
+        Ok(small.with(LARGE_FOLDER, self.large.pin()?))
+    }
+}
+
+/// A run on its way into both trees.
+struct Run<'a> {
+    cold: &'a LsmCold,
+    small: AnyIngestion<'a>,
+    /// Once there is something for it: it makes a file at its beginning.
+    large: Option<AnyIngestion<'a>>,
+    /// Whether the tree of large values may have one for a key.
+    may_hold: MayHold,
+}
+
+impl<'a> Run<'a> {
+    fn begin(cold: &'a LsmCold, position: &Position) -> Result<Self, StoreError> {
+        let may_hold = large::may_hold(cold.large.tables());
+        let mut run = Self { cold, small: cold.small.tables().ingestion()?, large: None, may_hold };
+        run.small.write(POSITION_KEY, encode_position(position))?;
+        run.small.write(MARK_KEY, cold.mark.encode())?;
+        Ok(run)
+    }
+
+    fn write(&mut self, (key, value): Record) -> Result<(), StoreError> {
+        match value {
+            Some(value) if value.len() >= LARGE_BYTES => {
+                self.small.write(key.clone(), self.cold.mark.stub(value.len()))?;
+                self.large()?.write(key, value)?;
+                return Ok(());
             }
-            // It is being replaced just now: first on the disk, then in memory.
-            if begin.elapsed() > PUBLISHING {
-                let what = "the list of table files on the disk is another one than in memory";
-                return Err(StoreError::io(what, std::io::ErrorKind::WouldBlock.into()));
-            }
-            std::thread::sleep(Duration::from_millis(1));
+            Some(value) => self.small.write(key.clone(), value)?,
+            None => self.small.write_tombstone(key.clone())?,
+        }
+        if (self.may_hold)(&key)? {
+            self.large()?.write_tombstone(key)?;
+        }
+        Ok(())
+    }
+
+    fn large(&mut self) -> Result<&mut AnyIngestion<'a>, StoreError> {
+        match &mut self.large {
+            Some(large) => Ok(large),
+            none => Ok(none.insert(self.cold.large.tables().ingestion()?)),
         }
     }
+
+    /// Large values first: a stub never stands alone.
+    fn publish(self) -> Result<(), StoreError> {
+        if let Some(large) = self.large {
+            large.finish()?;
+        }
+        Ok(self.small.finish()?)
+    }
+}
+
+fn misshapen(what: &str) -> StoreError {
+    StoreError::Corrupt { place: "table files".to_owned(), what: format!("{what} has the wrong length") }
 }
 
 /// How many table files are open at once, where the process may have so many descriptors in all. What is kept from connections
@@ -302,6 +241,7 @@ fn decode_position(bytes: &[u8]) -> Option<Position> {
 mod tests {
     use std::collections::BTreeMap;
     use std::sync::mpsc;
+    use std::time::Duration;
 
     use proptest::prelude::*;
 
@@ -374,7 +314,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cold = Arc::new(LsmCold::open(dir.path(), 1 << 20).unwrap());
         ingest(&cold, 1, vec![record("a", Some("1"))]);
-        let publishing = cold.tree.get_version_history_lock();
+        let publishing = [&cold.small, &cold.large].map(|tree| tree.tables().get_version_history_lock());
         let (tell, told) = mpsc::channel();
         let reader = Arc::clone(&cold);
         let reading = std::thread::spawn(move || {
@@ -403,8 +343,9 @@ mod tests {
             let mut model = BTreeMap::new();
             for (seq, (run, then)) in runs.into_iter().enumerate() {
                 let records = run.iter().map(|(key, value)| {
-                    // Longer than a block, so that tables have several.
-                    let value = value.map(|fill| Bytes::from(vec![fill; 1500]));
+                    // Longer than a block, so that tables have several; and some large.
+                    let length = |fill: u8| if fill % 8 == 0 { LARGE_BYTES } else { 1500 };
+                    let value = value.map(|fill| Bytes::from(vec![fill; length(fill)]));
                     model.insert(Bytes::from(vec![*key]), value.clone());
                     (Bytes::from(vec![*key]), value)
                 });
@@ -412,7 +353,7 @@ mod tests {
                 match then {
                     0 => drop(cold.compact_step().unwrap()),
                     // Into several tables of one run.
-                    1 => cold.write_files(|| Ok(cold.tree.major_compact(4000, cold.seqno.get())?)).unwrap(),
+                    1 => cold.rearrange(|| cold.small.compact_into(4000)).unwrap(),
                     _ => {}
                 }
             }
@@ -454,7 +395,7 @@ mod tests {
         let pinned = cold.pin().unwrap();
         ingest(&cold, 3, vec![record("a", Some("2"))]);
         cold.compact_all().unwrap();
-        let names = cold.file_names();
+        let names = cold.small.file_names();
         // The tree itself keeps the lists before the last one for a while.
         for round in 4..8 {
             ingest(&cold, round, vec![record("c", Some("1"))]);
@@ -462,11 +403,11 @@ mod tests {
         }
         pinned.copy(dir.path(), copy.path(), BackupKind::Linked).unwrap();
         let pinned_names = pinned.files.iter().map(|file| file.name.replace("tables/", "")).collect();
-        assert!(cold.file_names().is_superset(&pinned_names) && names.is_superset(&pinned_names));
+        assert!(cold.small.file_names().is_superset(&pinned_names) && names.is_superset(&pinned_names));
         assert_eq!(pinned.files.len(), 2);
         drop(pinned);
         ingest(&cold, 9, vec![record("c", Some("1"))]);
-        assert!(cold.file_names().is_disjoint(&pinned_names), "those that nobody needs are gone");
+        assert!(cold.small.file_names().is_disjoint(&pinned_names), "those that nobody needs are gone");
         let copied = LsmCold::open(copy.path(), 1 << 20).unwrap();
         assert_eq!(copied.position().unwrap().seq, 2);
         assert_eq!(copied.get(b"a").unwrap().as_deref(), Some(&b"1"[..]));
@@ -481,7 +422,7 @@ mod tests {
         let refused = cold.ingest(&Position::default(), &mut records, &mut || Err(StoreError::Closed));
         assert!(refused.is_err());
         assert_eq!(cold.get(b"a").unwrap(), None);
-        assert!(cold.file_names().is_empty(), "nor of its files");
+        assert!(cold.small.file_names().is_empty(), "nor of its files");
         drop(cold);
         assert_eq!(LsmCold::open(dir.path(), 1 << 20).unwrap().get(b"a").unwrap(), None);
     }
@@ -495,7 +436,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
             ingest(&cold, 1, (0..3000).map(|n| record(&format!("k{n:05}"), Some("value"))).collect());
-            let file = cold.files.join(cold.file_names().into_iter().next().unwrap());
+            let file = dir.path().join("tables").join(cold.small.file_names().into_iter().next().unwrap());
             drop(cold);
             let file = std::fs::File::options().write(true).open(file).unwrap();
             file.set_len(file.metadata().unwrap().len() * part / 8).unwrap();

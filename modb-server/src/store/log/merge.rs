@@ -2,11 +2,14 @@
 //!
 //! Of layers that do not change, as the runs of the tree; `scan` lays what is in memory over them.
 //!
+//! Where large values lie elsewhere, their stubs are merged, and only what is taken from the merge is looked up.
+//!
 //! Invariant: no more than one record of each layer is held.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -14,12 +17,16 @@ use crate::store::StoreError;
 
 /// A record, or that there is none.
 pub(crate) type Record = (Bytes, Option<Bytes>);
+/// The value of a key, from what stands for it in a layer.
+pub(crate) type Whole = dyn Fn(&[u8], Bytes) -> Result<Bytes, StoreError> + Send + Sync;
 /// Ascending records, of each key one.
 pub(crate) type Layer = Box<dyn Iterator<Item = Result<Record, StoreError>> + Send>;
 
 /// See the top of this file. Deleted records are among what it gives.
 pub(crate) struct Merge {
     layers: Vec<Layer>,
+    /// Where stubs may be among the values.
+    whole: Option<Arc<Whole>>,
     /// The next record of each layer that has one.
     heads: BinaryHeap<Reverse<Head>>,
     /// The layers were not asked yet.
@@ -63,7 +70,22 @@ impl Ord for Head {
 impl Merge {
     /// Of `layers`, newest first.
     pub(crate) fn new(layers: Vec<Layer>) -> Self {
-        Self { heads: BinaryHeap::with_capacity(layers.len()), layers, new: true, looked_at: 0 }
+        let heads = BinaryHeap::with_capacity(layers.len());
+        Self { heads, layers, whole: None, new: true, looked_at: 0 }
+    }
+
+    /// The same, where stubs may stand for values.
+    pub(super) fn of_stubs(layers: Vec<Layer>, whole: Arc<Whole>) -> Self {
+        Self { whole: Some(whole), ..Self::new(layers) }
+    }
+
+    /// A record that this merge has read, with its value itself.
+    pub(super) fn whole(&self, (key, value): Record) -> Result<Record, StoreError> {
+        let value = match (value, &self.whole) {
+            (Some(value), Some(whole)) => Some(whole(&key, value)?),
+            (value, _) => value,
+        };
+        Ok((key, value))
     }
 
     /// Records that were read.
@@ -97,7 +119,7 @@ impl Merge {
         }))
     }
 
-    /// The next record.
+    /// The next record, whose value may be a stub.
     pub(super) fn read(&mut self) -> Result<Option<Record>, StoreError> {
         if self.new {
             self.start()?;
@@ -114,6 +136,6 @@ impl Iterator for Merge {
     type Item = Result<Record, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.read().transpose()
+        self.read().transpose().map(|record| self.whole(record?))
     }
 }

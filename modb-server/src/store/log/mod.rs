@@ -11,7 +11,7 @@
 //!
 //! From the ground up, each using only what comes before it: `chunk`, `difference`, `commit` and `file_head` (bytes of the log)
 //! and `disk` (its files), `writer` and `recover` (the log); `merge` (sorted layers as one), `table` (records in memory), `cold` (the seam
-//! to those on the disk), `read_view`, `list_file` and `lsm` (the tree behind it), `scan` (table and tree as one); `pressure` (how
+//! to those on the disk), `list_file` and `tree` (an LSM tree), `large`, `read_view` and `lsm` (the two trees behind it), `scan` (table and tree as one); `pressure` (how
 //! long writers wait for a flush), `engine` (all of it, without a thread); `folders`, `copy`, `start` and `open` (how it comes to be,
 //! and a copy of it), `background` (the threads), and here the store.
 
@@ -29,6 +29,9 @@ mod disk;
 mod engine;
 mod file_head;
 mod folders;
+mod large;
+#[cfg(test)]
+mod large_tests;
 mod list_file;
 mod lsm;
 mod merge;
@@ -41,6 +44,7 @@ mod scan;
 mod sim;
 mod start;
 mod table;
+mod tree;
 mod tree_error;
 mod view;
 mod writer;

@@ -179,7 +179,7 @@ mod tests {
         }
         store.close().unwrap();
         drop(store);
-        fs::write(dir.path().join("FORMAT"), "modb 2 log\n").unwrap();
+        fs::write(dir.path().join("FORMAT"), "modb 3 log\n").unwrap();
         fs::write(dir.path().join("tables").join("tables").join("999"), "half a table").unwrap();
         fs::write(dir.path().join("tables").join("v999"), "half a list").unwrap();
         dir

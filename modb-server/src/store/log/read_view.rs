@@ -4,17 +4,18 @@
 //! syncs long: on a busy disk all workers stood still for 0.1 to 0.3 s, at each flush and at each compaction. Tables do not change
 //! and live as long as somebody has them, so reads go on in those of the last list meanwhile.
 //!
-//! Invariants: a view never changes; the current one is never replaced by something older; whoever publishes in the
-//! tree calls [`CurrentView::renew`] before it relies on reads to see it.
+//! Invariants: a view never changes; the current one is never replaced by something older, and has a run in both trees or in neither;
+//! whoever publishes calls [`CurrentView::publish`] or [`CurrentView::renew`] before it relies on reads to see it.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use lsm_tree::table::filter::standard_bloom;
-use lsm_tree::{AbstractTree, AnyTree, SeqNo, Slice, TableId};
+use lsm_tree::{AbstractTree, AnyTree, SeqNo, Slice, Table};
 
-use super::merge::{Layer, Merge};
-use super::tree_error::tree_error;
+use super::large::Mark;
+use super::merge::{Layer, Merge, Whole};
+use super::tree::{in_table, name_of};
 use crate::store::StoreError;
 use crate::store::group::lock;
 
@@ -24,36 +25,49 @@ type Get = dyn Fn(&[u8]) -> Result<Option<Bytes>, StoreError> + Send + Sync;
 /// The records from the first key to below the second, deleted ones included.
 type Range = dyn Fn(&[u8], &[u8]) -> Merge + Send + Sync;
 
-/// One list of tables.
+/// One list of tables, of both trees.
 pub(super) struct ReadView {
-    get: Box<Get>,
-    range: Box<Range>,
+    records: Arc<Records>,
     runs: usize,
     disk_bytes: u64,
     merge_bytes: usize,
 }
 
+struct Records {
+    get: Box<Get>,
+    range: Box<Range>,
+}
+
+impl Records {
+    fn of(small: &AnyTree, large: &AnyTree, mark: Mark) -> Arc<Self> {
+        let whole = whole(get(large), mark);
+        let (stub, range) = (get(small), range(small, Arc::clone(&whole)));
+        let get = move |key: &[u8]| stub(key)?.map(|value| whole(key, value)).transpose();
+        Arc::new(Self { get: Box::new(get), range })
+    }
+}
+
 impl ReadView {
-    fn of(tree: &AnyTree) -> Arc<Self> {
+    fn of(records: Arc<Records>, small: &AnyTree, large: &AnyTree) -> Arc<Self> {
         Arc::new(Self {
-            get: get(tree),
-            range: range(tree),
-            runs: tree.l0_run_count(),
-            disk_bytes: tree.disk_space(),
-            merge_bytes: merge_bytes(tree),
+            records,
+            runs: small.l0_run_count().max(large.l0_run_count()),
+            disk_bytes: small.disk_space() + large.disk_space(),
+            // They are merged one after the other.
+            merge_bytes: merge_bytes(small).max(merge_bytes(large)),
         })
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        (self.get)(key)
+        (self.records.get)(key)
     }
 
     /// The records with `from <= key < to`.
     pub(super) fn range(&self, from: &[u8], to: &[u8]) -> Merge {
-        (self.range)(from, to)
+        (self.records.range)(from, to)
     }
 
-    /// Sorted runs above the levels.
+    /// Sorted runs above the levels, of the tree that has most of them.
     pub(super) fn runs(&self) -> usize {
         self.runs
     }
@@ -72,23 +86,55 @@ impl ReadView {
 /// The view that reads take. See the top of this file.
 pub(super) struct CurrentView {
     view: RwLock<Arc<ReadView>>,
-    /// Held from asking the tree until its answer is in place: or a slower thread would put back an older one.
-    renewing: Mutex<()>,
+    mark: Mark,
+    /// Held from asking the trees until their answer is in place: or a slower thread would put back an older one.
+    published: Mutex<Published>,
+}
+
+/// What the trees have published.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Published {
+    Whole,
+    /// One has published its part of a run, the other failed to, or has not yet. Reads go on in what was there before.
+    Half,
 }
 
 impl CurrentView {
-    pub(super) fn new(tree: &AnyTree) -> Self {
-        Self { view: RwLock::new(ReadView::of(tree)), renewing: Mutex::default() }
+    pub(super) fn new(small: &AnyTree, large: &AnyTree, mark: Mark) -> Self {
+        let view = ReadView::of(Records::of(small, large, mark), small, large);
+        Self { view: RwLock::new(view), mark, published: Mutex::new(Published::Whole) }
     }
 
     pub(super) fn get(&self) -> Arc<ReadView> {
         Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes over what the tree has published.
-    pub(super) fn renew(&self, tree: &AnyTree) {
-        let _alone = lock(&self.renewing);
-        let renewed = ReadView::of(tree);
+    /// Publishes a run in both trees, and takes it over.
+    pub(super) fn publish(
+        &self,
+        small: &AnyTree,
+        large: &AnyTree,
+        publish: impl FnOnce() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut published = lock(&self.published);
+        *published = Published::Half;
+        publish()?;
+        *published = Published::Whole;
+        self.replace(ReadView::of(Records::of(small, large, self.mark), small, large));
+        Ok(())
+    }
+
+    /// Takes over what the trees have rearranged.
+    pub(super) fn renew(&self, small: &AnyTree, large: &AnyTree) {
+        let published = lock(&self.published);
+        let records = match *published {
+            Published::Whole => Records::of(small, large, self.mark),
+            Published::Half => Arc::clone(&self.get().records),
+        };
+        self.replace(ReadView::of(records, small, large));
+    }
+
+    fn replace(&self, renewed: Arc<ReadView>) {
         let before =
             std::mem::replace(&mut *self.view.write().unwrap_or_else(PoisonError::into_inner), renewed);
         // Without the lock that reads need: it may be the last to hold tables, whose files are then removed.
@@ -104,7 +150,7 @@ fn get(tree: &AnyTree) -> Box<Get> {
         let runs = version.iter_levels().flat_map(|level| level.iter());
         for table in runs.filter_map(|run| run.get_for_key(key)) {
             ensure_memory_to_read(table)?;
-            if let Some(entry) = table.get(key, SeqNo::MAX, hash).map_err(|e| in_table(table.id(), e))? {
+            if let Some(entry) = table.get(key, SeqNo::MAX, hash).map_err(|e| in_table(table, e))? {
                 return Ok((!entry.is_tombstone()).then(|| entry.value.into()));
             }
         }
@@ -112,8 +158,20 @@ fn get(tree: &AnyTree) -> Box<Get> {
     })
 }
 
+/// The value itself where a stub stands for it.
+fn whole(large: Box<Get>, mark: Mark) -> Arc<Whole> {
+    Arc::new(move |key, value| {
+        let Some(bytes) = mark.value_bytes(&value) else { return Ok(value) };
+        let found = large(key)?.filter(|value| value.len() == bytes);
+        found.ok_or_else(|| StoreError::Corrupt {
+            place: "table files".to_owned(),
+            what: format!("a value of {bytes} bytes is missing"),
+        })
+    })
+}
+
 /// As the tree reads a range, less its memory tables: all runs merged, of each key the newest.
-fn range(tree: &AnyTree) -> Box<Range> {
+fn range(tree: &AnyTree, whole: Arc<Whole>) -> Box<Range> {
     let version = tree.current_version();
     Box::new(move |from, to| {
         let bounds = Slice::from(from)..Slice::from(to);
@@ -122,11 +180,11 @@ fn range(tree: &AnyTree) -> Box<Range> {
             let (run, bounds) = (Arc::clone(run), bounds.clone());
             // Tables of a run follow each other; each is opened when the one before it has ended.
             let records = (first..=last).flat_map(move |at| {
-                let (table, id) = (&run[at], run[at].id());
-                let short = ensure_memory_to_read(table).err();
+                let table = run[at].clone();
+                let short = ensure_memory_to_read(&table).err();
                 let records = short.is_none().then(|| table.range(bounds.clone()));
                 let records = records.into_iter().flatten().map(move |entry| {
-                    let entry = entry.map_err(|e| in_table(id, e))?;
+                    let entry = entry.map_err(|e| in_table(&table, e))?;
                     let value = (!entry.is_tombstone()).then(|| entry.value.into());
                     Ok((entry.key.user_key.into(), value))
                 });
@@ -134,7 +192,7 @@ fn range(tree: &AnyTree) -> Box<Range> {
             });
             Some(Box::new(records) as Layer)
         });
-        Merge::new(runs.collect())
+        Merge::of_stubs(runs.collect(), Arc::clone(&whole))
     })
 }
 
@@ -142,8 +200,7 @@ fn range(tree: &AnyTree) -> Box<Range> {
 /// average counts: where large records are few they rarely meet.
 fn merge_bytes(tree: &AnyTree) -> usize {
     let version = tree.current_version();
-    let block_bytes =
-        |table: &lsm_tree::Table| table.metadata.file_size / table.metadata.data_block_count.max(1);
+    let block_bytes = |table: &Table| table.metadata.file_size / table.metadata.data_block_count.max(1);
     let runs = version.iter_levels().flat_map(|level| level.iter());
     let of_runs: Vec<u64> = runs.map(|run| run.iter().map(block_bytes).max().unwrap_or(0)).collect();
     let written = 2 * of_runs.iter().max().copied().unwrap_or(0);
@@ -158,13 +215,13 @@ const SMALL_BLOCK_BYTES: u64 = 4608;
 /// What is read of a table is as large as the record that is asked for, and the tree ends the process where there is no memory for
 /// it. Nobody wrote down how large the largest is, so what all others together would not take is asked for; where large ones are few
 /// among many small ones, up to some megabytes are not.
-fn ensure_memory_to_read(table: &lsm_tree::Table) -> Result<(), StoreError> {
+fn ensure_memory_to_read(table: &Table) -> Result<(), StoreError> {
     let (bytes, blocks) = (table.metadata.file_size, table.metadata.data_block_count);
     if has_memory_to_read(bytes, blocks, crate::sys::has_memory) {
         return Ok(());
     }
     let lack = std::io::ErrorKind::OutOfMemory.into();
-    Err(StoreError::io(format!("cannot read a large record in tables/{}", table.id()), lack))
+    Err(StoreError::io(format!("cannot read a large record in {}", name_of(table)), lack))
 }
 
 /// Of a table file of `bytes` in so many data blocks.
@@ -172,11 +229,6 @@ fn ensure_memory_to_read(table: &lsm_tree::Table) -> Result<(), StoreError> {
 fn has_memory_to_read(bytes: u64, blocks: u64, has_memory: impl FnOnce(usize) -> bool) -> bool {
     let large = bytes.saturating_sub(blocks.saturating_sub(1).saturating_mul(SMALL_BLOCK_BYTES));
     large < LARGE_RECORD_BYTES || has_memory(usize::try_from(large).unwrap_or(usize::MAX))
-}
-
-/// What went wrong in one table file.
-fn in_table(id: TableId, error: lsm_tree::Error) -> StoreError {
-    tree_error(&format!("tables/{id}"), error)
 }
 
 #[cfg(test)]

@@ -78,8 +78,12 @@ impl<'a> Scan<'a> {
             (None, Some(_)) => Ordering::Greater,
             (Some((dirty, _)), Some((in_tree, _))) => dirty.cmp(in_tree),
         };
-        let taken =
-            if order == Ordering::Greater { self.next_in_tree.take() } else { self.next_dirty.take() };
+        let taken = match order {
+            Ordering::Greater => {
+                self.next_in_tree.take().map(|record| self.tree.whole(record)).transpose()?
+            }
+            _ => self.next_dirty.take(),
+        };
         if let Some((key, _)) = &taken {
             // The least key behind it.
             self.at.clear();

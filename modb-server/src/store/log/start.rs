@@ -5,9 +5,10 @@
 //! what was perhaps never synced is written again, and all of it is synced, names too, before a commit of it is
 //! acknowledged once more.
 //!
-//! A folder of version 1 is brought to version 2 here, and nowhere else: its log is replayed and flushed into the tables, its
+//! A folder of an earlier version is brought forward here, and nowhere else. The log of version 1 is replayed and flushed into the tables, its
 //! files are removed, which hold nothing of worth then, and last the version is written. Whenever that is interrupted the
-//! folder is still a whole one of version 1, or already one of version 2.
+//! folder is still a whole one of version 1, or already one of the present. What version 2 has is no different now: only the version is written, before
+//! anything that it did not know.
 //!
 //! Memory: a log that is larger than the memory allows is flushed on the way. A start that must do so reads the log once more
 //! before, to know that it will not be refused.
@@ -52,7 +53,7 @@ impl Tables {
 
 /// Who may change a folder, when it is time.
 pub(super) trait Owner {
-    /// Makes the folder one of version 2 that states no end, durably.
+    /// Makes the folder one of the present version that states no end, durably.
     fn mark_in_use(&mut self) -> Result<(), StoreError>;
 
     /// The same tables, to be changed from now on, and the log's folder.
@@ -61,14 +62,18 @@ pub(super) trait Owner {
 
 /// What the folder said of itself.
 pub(super) struct Before {
+    /// Of its log.
     pub(super) version: Version,
+    /// Its tables may hold what the version that it states does not know.
+    pub(super) is_current: bool,
     pub(super) end: Option<End>,
 }
 
 impl Before {
     pub(super) fn of(format: &Format) -> Self {
         let version = if format.version == 1 { Version::One } else { Version::Two };
-        Self { version, end: format.end.clone() }
+        let is_current = format.version == format.engine.format_version();
+        Self { version, is_current, end: format.end.clone() }
     }
 
     /// Whether everything is there.
@@ -101,7 +106,7 @@ pub(super) fn start(
             Some(reading) => check(reading)?,
             None => check(&read(&mut |_, _| Ok(()))?)?,
         }
-        if before.end.is_some() {
+        if before.version == Version::Two && (before.end.is_some() || !before.is_current) {
             owner.mark_in_use()?;
         }
         owner.take_tables()

@@ -64,7 +64,7 @@ fn a_folder_of_version_1_is_read_and_left_as_it_is_until_somebody_writes() {
 
     let engine = recover(&life.disk, &life.cold, false).unwrap();
     assert_eq!(contents(&engine), model(&life.commits()));
-    assert_eq!(life.disk.contents(FORMAT), b"modb 2 log\n");
+    assert_eq!(life.disk.contents(FORMAT), b"modb 3 log\n");
     assert_eq!(life.disk.file_names(), [FORMAT], "nothing of the old log is left");
 }
 

@@ -1,0 +1,171 @@
+//! Large values, stubs and the two trees, through the store and below it: what small records cost beside them, what is left of
+//! them, and runs of which one tree published its part and the other did not.
+
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::LogStore;
+use super::cold::Cold as _;
+use super::large::LARGE_BYTES;
+use super::lsm::LsmCold;
+use super::writer::Position;
+use crate::store::{Batch, OpenOptions, Store, Write};
+
+fn put(store: &LogStore, key: &str, value: impl Into<Bytes>) {
+    let put = Write::Put(Bytes::copy_from_slice(key.as_bytes()), value.into());
+    store.apply(Batch { writes: vec![put] }).unwrap();
+}
+
+fn get(store: &LogStore, key: &str) -> Option<Bytes> {
+    store.get(key.as_bytes()).unwrap().value
+}
+
+fn large(fill: u8) -> Bytes {
+    Bytes::from(vec![fill; LARGE_BYTES])
+}
+
+fn ingest(cold: &LsmCold, seq: u64, records: &[(&'static str, Option<Bytes>)]) {
+    let position = Position { seq, ..Position::default() };
+    let mut records = records.iter().map(|(key, value)| Ok((Bytes::from(*key), value.clone())));
+    cold.ingest(&position, &mut records, &mut || Ok(())).unwrap();
+}
+
+/// Of the table files that are needed in one of the trees.
+fn table_bytes(cold: &LsmCold, folder: &Path, tree: &str) -> u64 {
+    let files = cold.files().into_iter().filter(|name| name.starts_with(tree));
+    files.map(|name| folder.join(name).metadata().unwrap().len()).sum()
+}
+
+const LARGE_TABLES: &str = "large/tables/";
+const SMALL_TABLES: &str = "tables/";
+
+#[test]
+fn a_value_from_the_limit_on_lies_among_the_large_ones_and_its_stub_among_the_small() {
+    let dir = tempfile::tempdir().unwrap();
+    let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+    let below = Bytes::from(vec![1; LARGE_BYTES - 1]);
+    ingest(&cold, 1, &[("a", Some(below.clone()))]);
+    assert!(cold.large.file_names().is_empty(), "nothing is large yet");
+    ingest(&cold, 2, &[("b", Some(large(2)))]);
+    for reopened in [false, true] {
+        let cold = if reopened { &LsmCold::open(dir.path(), 1 << 20).unwrap() } else { &cold };
+        assert_eq!((cold.large.file_names().len(), cold.small.file_names().len()), (1, 2));
+        assert!(table_bytes(cold, dir.path(), LARGE_TABLES) > LARGE_BYTES as u64);
+        assert!(table_bytes(cold, dir.path(), SMALL_TABLES) < LARGE_BYTES as u64 + 4096);
+        assert_eq!((cold.get(b"a").unwrap(), cold.get(b"b").unwrap()), (Some(below.clone()), Some(large(2))));
+    }
+}
+
+#[test]
+fn a_large_value_that_was_overwritten_or_deleted_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+    ingest(&cold, 1, &[("a", Some(large(1))), ("b", Some(large(2))), ("c", Some(large(3)))]);
+    let small = Some(Bytes::from("small"));
+    ingest(&cold, 2, &[("a", small.clone()), ("b", None), ("c", Some(large(4))), ("d", small.clone())]);
+    let read = |key: &str| cold.get(key.as_bytes()).unwrap();
+    for compacted in [false, true] {
+        if compacted {
+            cold.compact_all().unwrap();
+        }
+        assert_eq!(
+            [read("a"), read("b"), read("c"), read("d")],
+            [small.clone(), None, Some(large(4)), small.clone()]
+        );
+    }
+    let left = table_bytes(&cold, dir.path(), LARGE_TABLES);
+    assert!((LARGE_BYTES as u64..LARGE_BYTES as u64 + 8192).contains(&left), "{left} bytes for one");
+    // Nothing is said of keys that never were large.
+    let runs = cold.large.file_names();
+    ingest(&cold, 3, &[("d", None), ("e", small)]);
+    assert_eq!(cold.large.file_names(), runs);
+}
+
+#[test]
+fn no_value_is_taken_for_a_stub() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = LogStore::open(&OpenOptions::new(dir.path())).unwrap();
+    put(&store, "a", large(1));
+    store.compact().unwrap();
+    store.close().unwrap();
+    drop(store);
+    // What a client could send who has read the files of another folder.
+    let stub = LsmCold::open(&dir.path().join("tables"), 1 << 20).unwrap().mark.stub(LARGE_BYTES);
+    let other = tempfile::tempdir().unwrap();
+    let store = LogStore::open(&OpenOptions::new(other.path())).unwrap();
+    put(&store, "a", stub.clone());
+    put(&store, "b", large(2));
+    store.compact().unwrap();
+    store.close().unwrap();
+    drop(store);
+    let store = LogStore::open(&OpenOptions::new(other.path())).unwrap();
+    assert_eq!((get(&store, "a"), get(&store, "b")), (Some(stub), Some(large(2))));
+}
+
+/// Files as a kill leaves them.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (entry, target) = entry.map(|entry| (entry.path(), to.join(entry.file_name()))).unwrap();
+        if entry.ends_with("LOCK") {
+            // Not everywhere may it be read.
+        } else if entry.is_dir() {
+            copy(&entry, &target);
+        } else {
+            std::fs::copy(entry, target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn half_a_run_that_was_published_is_seen_by_nobody_and_made_good_by_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = LogStore::open(&OpenOptions::new(dir.path())).unwrap();
+    put(&store, "grows", "small");
+    put(&store, "shrinks", large(1));
+    put(&store, "stays", large(2));
+    store.compact().unwrap();
+    put(&store, "grows", large(3));
+    put(&store, "shrinks", "small");
+    store.settle().unwrap();
+    store.sync().unwrap();
+    // The tree of small records cannot publish: its next list has no place.
+    let before = store.engine.cold.range(&[1], &[0xff]).map(Result::unwrap).collect::<Vec<_>>();
+    let tables = dir.path().join("tables");
+    let current = std::fs::read(tables.join("current")).unwrap();
+    let next = u64::from_le_bytes(*current.first_chunk().unwrap()) + 1;
+    let lists_in_the_way = [next, next + 1].map(|list| tables.join(format!("v{list}")));
+    lists_in_the_way.iter().for_each(|list| std::fs::create_dir(list).unwrap());
+    let published = |folder: &Path| std::fs::read(folder.join("large").join("current")).unwrap();
+    let published_before = published(&tables);
+    store.compact().unwrap_err();
+    assert!(published(&tables) != published_before, "the other one has");
+    let killed = tempfile::tempdir().unwrap();
+    copy(dir.path(), &killed.path().join("data"));
+    let is_whole = |store: &LogStore| {
+        assert_eq!(get(store, "grows"), Some(large(3)));
+        assert_eq!(get(store, "shrinks"), Some(Bytes::from("small")));
+        assert_eq!(get(store, "stays"), Some(large(2)));
+        store.check().unwrap();
+    };
+    // Whatever is rearranged meanwhile.
+    let _ = store.engine.cold.compact_step();
+    let after = store.engine.cold.range(&[1], &[0xff]).map(Result::unwrap).collect::<Vec<_>>();
+    assert!(after == before, "who reads the trees sees neither half");
+    is_whole(&store);
+    lists_in_the_way.iter().for_each(|list| std::fs::remove_dir(list).unwrap());
+    store.compact().unwrap();
+    is_whole(&store);
+    drop(store);
+    let killed = killed.path().join("data");
+    for list in [next, next + 1] {
+        std::fs::remove_dir(killed.join("tables").join(format!("v{list}"))).unwrap();
+    }
+    let look = OpenOptions { passive: true, ..OpenOptions::new(&killed) };
+    is_whole(&LogStore::open(&look).unwrap());
+    let store = LogStore::open(&OpenOptions::new(&killed)).unwrap();
+    is_whole(&store);
+    store.compact().unwrap();
+    is_whole(&store);
+}

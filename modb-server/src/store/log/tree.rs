@@ -1,0 +1,244 @@
+//! One LSM tree of the `lsm-tree` crate, in a folder of its own.
+//!
+//! Only two things are used of it: reading, and ingesting a sorted run, which it writes straight into a table file.
+//! Nothing goes through its memory tables and there is no journal: the log is in front.
+//!
+//! Invariant: what a writing that failed has made is removed, or the outcome is unknown and said to be.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use lsm_tree::compaction::Leveled;
+use lsm_tree::config::{
+    BlockSizePolicy, BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, PinningPolicy,
+    RestartIntervalPolicy,
+};
+use lsm_tree::{AbstractTree, AnyTree, Cache, Config, DescriptorTable, SequenceNumberCounter, Table};
+
+use super::cold::{Lists, PinnedFile, PinnedTables};
+use super::list_file::{Doubt, LIST_FILE, ListFile};
+use super::tree_error::tree_error;
+use crate::store::StoreError;
+
+/// Size of table files, in bytes: the step of a compaction.
+const TABLE_BYTES: u64 = 32 << 20;
+/// The tree's name for the folder of its table files, which are named by number.
+const TABLES_FOLDER: &str = "tables";
+/// The tree of large values, in the folder of the other one.
+pub(super) const LARGE_FOLDER: &str = "large";
+/// What failed where the tree's list on the disk could not be read, or put back.
+const CANNOT_READ_LIST: &str = "cannot read the list of table files";
+/// How long it takes at most, on a slow disk, to replace that list.
+const PUBLISHING: Duration = Duration::from_secs(20);
+
+/// What a tree has of memory and of descriptors.
+pub(super) struct Means {
+    /// Bounds its cache of file blocks.
+    pub(super) cache_bytes: u64,
+    pub(super) filters: Filters,
+    pub(super) descriptors: Arc<DescriptorTable>,
+}
+
+/// What says which keys a table file does not have, with so many bits for each that it has.
+#[derive(Clone, Copy)]
+pub(super) enum Filters {
+    /// In parts, in the larger levels.
+    OfMany { bits: f32 },
+    /// In one piece.
+    OfFew { bits: f32 },
+}
+
+/// See the top of this file.
+pub(super) struct Tree {
+    tree: AnyTree,
+    seqno: SequenceNumberCounter,
+    strategy: Arc<Leveled>,
+    /// Where the tree keeps its table files.
+    files: PathBuf,
+    /// Held for reading by whoever writes table files.
+    writing: RwLock<()>,
+    /// Says which of its lists holds on the disk.
+    pub(super) list_file: ListFile,
+}
+
+impl Tree {
+    /// Opens or makes it.
+    pub(super) fn open(folder: &Path, means: Means) -> Result<Self, StoreError> {
+        let seqno = SequenceNumberCounter::new(1);
+        let visible = SequenceNumberCounter::new(1);
+        let config = Config::new(folder, seqno.clone(), visible.clone())
+            .use_cache(Arc::new(Cache::with_capacity_bytes(means.cache_bytes)))
+            .use_descriptor_table(Some(means.descriptors))
+            .data_block_size_policy(BlockSizePolicy::all(4096))
+            .data_block_restart_interval_policy(RestartIntervalPolicy::all(8));
+        let (bits, config) = match means.filters {
+            Filters::OfMany { bits } => (bits, config),
+            Filters::OfFew { bits } => {
+                (bits, config.filter_block_partitioning_policy(PinningPolicy::all(false)))
+            }
+        };
+        let filters = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(bits));
+        let tree = config.filter_policy(FilterPolicy::all(filters)).open()?;
+        if let Some(highest) = tree.get_highest_seqno() {
+            seqno.fetch_max(highest + 1);
+            visible.fetch_max(highest + 1);
+        }
+        let strategy = Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES));
+        let (files, writing) = (folder.join(TABLES_FOLDER), RwLock::default());
+        Ok(Self { tree, seqno, strategy, files, writing, list_file: ListFile::new(folder) })
+    }
+
+    /// The crate's, to read its tables and to begin an ingestion.
+    pub(super) fn tables(&self) -> &AnyTree {
+        &self.tree
+    }
+
+    /// Does something that writes table files and publishes them. If it fails, most likely since the disk is full, those
+    /// that it made are removed: the tree itself leaves them until the next start, and each try would take some of the space
+    /// that is waited for. The tree's list on the disk, which is replaced last, says whether it was published. If it was, what
+    /// failed was a sync: then the outcome is unknown, and the files stay.
+    pub(super) fn write_files<T>(
+        &self,
+        write: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.resolve_doubt()?;
+        let before = self.file_names();
+        let writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
+        let noted = self.list_file.note(self.tree.current_version().id());
+        let result = noted.map_err(|e| StoreError::io(CANNOT_READ_LIST, e)).and_then(|()| write());
+        // If it cannot be read now, it is before the next writing; this is for who writes meanwhile.
+        let _ = result.is_ok().then(|| self.list_file.note(self.tree.current_version().id()));
+        drop(writing);
+        if let Err(error) = &result {
+            let short = error.is_for_want_of_descriptors();
+            self.list_file.set_doubt(if short { Doubt::ShortOfDescriptors } else { Doubt::Failed });
+            if let Ok(_alone) = self.writing.try_write() {
+                self.compare_lists()?;
+                self.remove_unlisted(&before);
+            }
+        }
+        result
+    }
+
+    /// Finds out what became of the last writing, if that failed; until then nothing more is written.
+    fn resolve_doubt(&self) -> Result<(), StoreError> {
+        if self.list_file.doubt() == Doubt::None {
+            return Ok(());
+        }
+        let busy =
+            |_| StoreError::io("another thread writes table files", std::io::ErrorKind::WouldBlock.into());
+        let _alone = self.writing.try_write().map_err(busy)?;
+        self.compare_lists()
+    }
+
+    /// Sees to it that the tree's list on the disk is the one that it has in memory, while nobody writes.
+    fn compare_lists(&self) -> Result<(), StoreError> {
+        let own = self.tree.current_version().id();
+        let same = match self.list_file.doubt() {
+            Doubt::ShortOfDescriptors => self.list_file.put_back(own),
+            _ => self.list_file.version().map(|listed| listed.is_none_or(|listed| listed == own)),
+        };
+        if !same.map_err(|e| StoreError::io(CANNOT_READ_LIST, e))? {
+            let what = "the list of table files was replaced, perhaps not durably";
+            return Err(StoreError::unknown(what, std::io::ErrorKind::Other.into()));
+        }
+        self.list_file.set_doubt(Doubt::None);
+        Ok(())
+    }
+
+    /// Removes the files that are not in the list and not among `before`; nobody else writes any now.
+    fn remove_unlisted(&self, before: &HashSet<String>) {
+        let version = self.tree.current_version();
+        let kept: HashSet<String> = version.iter_tables().map(|table| table.id().to_string()).collect();
+        for name in self.file_names().difference(before).filter(|name| !kept.contains(*name)) {
+            if let Err(error) = std::fs::remove_file(self.files.join(name)) {
+                tracing::warn!(%name, %error, "part of a table file stays until the next start");
+            }
+        }
+    }
+
+    /// The files that make up this list of tables, unless the disk has another one.
+    fn lists_of(&self, version: u64) -> Result<Option<Lists>, StoreError> {
+        let folder = self.files.parent().unwrap_or(&self.files);
+        let mut lists = Lists::new();
+        for name in [LIST_FILE.to_owned(), format!("v{version}")] {
+            match std::fs::read(folder.join(&name)) {
+                Ok(list) => lists.push((name, list)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(StoreError::io("cannot read the list of table files", error)),
+            }
+        }
+        let listed = lists[0].1.first_chunk().map(|number| u64::from_le_bytes(*number));
+        Ok((listed == Some(version)).then_some(lists))
+    }
+
+    /// Those that can be listed; nothing is removed that cannot.
+    pub(super) fn file_names(&self) -> HashSet<String> {
+        let entries = std::fs::read_dir(&self.files).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    }
+
+    /// Merges some tables if that is due; says whether it did.
+    pub(super) fn compact_step(&self) -> Result<bool, StoreError> {
+        let before = self.tree.current_version().id();
+        self.write_files(|| {
+            Ok(self.tree.compact(Arc::<Leveled>::clone(&self.strategy), self.seqno.get())?)
+        })?;
+        Ok(self.tree.current_version().id() != before)
+    }
+
+    /// Merges everything.
+    pub(super) fn compact_all(&self) -> Result<(), StoreError> {
+        self.compact_into(TABLE_BYTES)
+    }
+
+    pub(super) fn compact_into(&self, table_bytes: u64) -> Result<(), StoreError> {
+        self.write_files(|| Ok(self.tree.major_compact(table_bytes, self.seqno.get())?))
+    }
+
+    /// The files without which it cannot be opened as it is now; below its folder.
+    pub(super) fn files(&self) -> Vec<String> {
+        let version = self.tree.current_version();
+        let tables = version.iter_tables().map(|table| format!("{TABLES_FOLDER}/{}", table.id()));
+        [LIST_FILE.to_owned(), format!("v{}", version.id())].into_iter().chain(tables).collect()
+    }
+
+    /// The same, and they stay as long as the answer.
+    pub(super) fn pin(&self) -> Result<PinnedTables, StoreError> {
+        let begin = Instant::now();
+        loop {
+            let version = self.tree.current_version();
+            if let Some(lists) = self.lists_of(version.id())? {
+                let files = version.iter_tables().map(|table| PinnedFile {
+                    name: format!("{TABLES_FOLDER}/{}", table.id()),
+                    checksum: table.checksum().into_u128(),
+                });
+                return Ok(PinnedTables {
+                    lists,
+                    files: files.collect(),
+                    _tables: vec![Box::new(version.clone())],
+                });
+            }
+            // It is being replaced just now: first on the disk, then in memory.
+            if begin.elapsed() > PUBLISHING {
+                let what = "the list of table files on the disk is another one than in memory";
+                return Err(StoreError::io(what, std::io::ErrorKind::WouldBlock.into()));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// What went wrong in one table file.
+pub(super) fn in_table(table: &Table, error: lsm_tree::Error) -> StoreError {
+    tree_error(&name_of(table), error)
+}
+
+/// As it stands in the folder of all tables.
+pub(super) fn name_of(table: &Table) -> String {
+    let folder = table.path.parent().and_then(Path::parent).and_then(Path::file_name);
+    let below = folder.filter(|name| *name == LARGE_FOLDER).map_or("", |_| "large/");
+    format!("{below}{TABLES_FOLDER}/{}", table.id())
+}
