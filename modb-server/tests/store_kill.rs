@@ -84,16 +84,6 @@ fn filling_bytes(n: u64) -> usize {
     if n.is_multiple_of(101) { 65 << 10 } else { (n % 500) as usize }
 }
 
-/// What says which commit the last was changes in a few bytes of many.
-fn change_last(store: &dyn Store, thread: u64, n: u64) -> Write {
-    let (key, found) = (last_key(thread), store.get(&last_key(thread)).expect("reads"));
-    let value = Bytes::from([&n.to_be_bytes()[..], &[thread as u8; 200]].concat());
-    match found.value {
-        None => Write::Put(key, value),
-        Some(base) => Write::Patch(Box::new(Patch { key, base, base_seq: found.seq, value })),
-    }
-}
-
 fn start_child(folder: &Path, mode: u32) -> Child {
     let mut command = Command::new(std::env::current_exe().expect("this binary"));
     command

@@ -26,7 +26,7 @@ const RECORDS: u64 = 600;
 /// Every so many commits delete instead.
 const DELETE_EVERY: u64 = 7;
 /// One value in so many is large: it lies in tables of its own until it is overwritten.
-const LARGE_EVERY: u64 = 47;
+const LARGE_EVERY: u64 = 149;
 const LARGE_BYTES: usize = 65 << 10;
 
 const ROOT: &str = "MODB_TEST_CUT_ROOT";
