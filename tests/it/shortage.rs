@@ -221,7 +221,7 @@ pub(crate) fn who_asks_for_more_memory_than_there_is_gets_an_error_and_nobody_el
     assert_eq!(asks.ask(&format!("SETRANGE large {} x", LARGE_BYTES - 1)), Reply::Int(LARGE_BYTES as i64));
     let element = vec![b'e'; 1 << 20];
     // More than what the server has freed and kept for itself, beside many small ones, among which the large are not expected.
-    for _ in 0..3 * LARGE_BYTES >> 20 {
+    for _ in 0..(3 * LARGE_BYTES) >> 20 {
         assert_eq!(asks.call([&b"RPUSH"[..], b"list", &element]).error(), None);
     }
     assert_eq!(asks.call(["RPUSH", "list"].into_iter().chain([""; 5000])).error(), None);
