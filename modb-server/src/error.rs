@@ -1,5 +1,6 @@
 //! What a call of an embedding program can fail with, in words for its author.
 
+use crate::command::CommandError;
 use crate::data::{DataError, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::store::StoreError;
 use crate::value::Value;
@@ -100,6 +101,18 @@ impl From<DataError> for Error {
             DataError::Overflow => Self::Overflow,
             DataError::Corrupt(what) => Self::Corrupt(what),
             DataError::Store(error) => error.into(),
+            // Words for clients.
+            other => Self::Other(other.to_string().trim_start_matches("ERR ").to_owned()),
+        }
+    }
+}
+
+#[doc(hidden)]
+impl From<CommandError> for Error {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Data(error) => error.into(),
+            CommandError::Closed => Self::Closed,
             // Words for clients.
             other => Self::Other(other.to_string().trim_start_matches("ERR ").to_owned()),
         }

@@ -40,6 +40,7 @@
 //! | count | [`increment`](Keyspace::increment) |
 //! | keep fields with values under one key | [`hash`](Keyspace::hash) |
 //! | have a queue, a stack, the latest of something | [`list`](Keyspace::list) |
+//! | wait for a job, from any thread | [`pop_front_wait`](List::pop_front_wait), [`move_wait`](List::move_wait), [`pop_of_lists_wait`](Keyspace::pop_of_lists_wait), [`pop_first_wait`](SortedSet::pop_first_wait) |
 //! | know who belongs to something | [`set_at`](Keyspace::set_at) |
 //! | rank by a score, find what is due | [`sorted_set`](Keyspace::sorted_set) |
 //! | keep many keys in order under one, with ranges and ranks | [`map`](Keyspace::map) |
@@ -123,7 +124,7 @@ pub use data::Kind;
 pub use database::{Database, OpenError, Options};
 pub use embed::{
     Access, Elements, Entries, Fields, Hash, InUpdate, Keys, Keyspace, List, LocalClient, Map, Members,
-    Message, Messages, Scored, Set, SortedSet, Subscription, Ttl, Update,
+    Message, Messages, Scored, Set, Side, SortedSet, Subscription, Ttl, Update,
 };
 pub use error::Error;
 pub use farewell::Farewell;

@@ -4,9 +4,6 @@
 //! Invariants: a command takes no stripe itself (the rule of docs/ARCHITECTURE.md is applied here, for all); its writes are
 //! one batch, applied before its stripes are given back; its reply is encoded only after that.
 
-#[cfg(test)]
-use std::time::Instant;
-
 use modb_net::Seq;
 use modb_net::resp::Args;
 
@@ -16,6 +13,8 @@ use super::machine::monitor;
 use super::machine::outcome::Outcome;
 use super::machine::weight::{self, Weight};
 use super::transactions;
+#[cfg(test)]
+use super::waiting::room::sleep_until;
 use crate::command::{
     Begun, Client, CommandError, Ctx, Flags, Instance, Load, Network, Reply, Resolved, Spec, TABLE,
 };
@@ -248,14 +247,7 @@ pub fn execute_sleeping(
         match outcome {
             Ok(outcome) => return outcome,
             Err(begun) => {
-                match begun.deadline() {
-                    None => parker.wait(),
-                    Some((at, deadline)) => {
-                        if !parker.wait_for(at.saturating_duration_since(Instant::now())) {
-                            deadline.reach();
-                        }
-                    }
-                }
+                sleep_until(parker, begun.deadline());
                 outcome = go_on(begun, args, client, &env, scratch);
             }
         }

@@ -28,6 +28,7 @@ pub use execute::{Env, Host, Scratch, execute, execute_long, go_on, load, refuse
 pub use language::error::{CommandError, Work};
 pub use language::feed::Feed;
 pub use language::reply::Reply;
+pub(crate) use language::until::{Until, What};
 pub use machine::begun::Begun;
 pub use machine::calls::{Calls, CommandSums, Rate, SAMPLE_INTERVAL, Sums};
 pub use machine::client::{Client, ReplyMode, Then};
@@ -50,4 +51,7 @@ pub use machine::times::Times;
 pub use machine::transaction::{Load, Transaction, Watches};
 pub use messages::may_be_given_while_listening;
 pub use server::config::{warn_of_idle, warn_of_open_door};
+pub(crate) use waiting::lists::{move_of_list, pop_of_lists};
+pub(crate) use waiting::room::sleep_until;
 pub use waiting::room::{Deadline, Room};
+pub(crate) use waiting::sorted_sets::pop_of_sorted_sets;

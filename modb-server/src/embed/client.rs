@@ -1,14 +1,13 @@
 //! A client in the same process: any command by its words.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use modb_net::Seq;
 use modb_net::resp::{
     Decoded, Encoder, Limits, ReplyDecoder, RequestDecoder, Value as Reply, encode_request,
 };
 
-use crate::command::{self, Begun, Client, CommandError, Env, NoNetwork, Scratch};
+use crate::command::{self, Client, CommandError, Env, NoNetwork, Scratch};
 use crate::data::Parker;
 use crate::error::Error;
 use crate::handle::{Open, Shared};
@@ -84,7 +83,7 @@ impl LocalClient {
                         Ok(outcome) => break outcome,
                         Err(begun) => {
                             if begun.waits_for_others() {
-                                sleep_until_served(parker, &begun);
+                                command::sleep_until(parker, begun.deadline());
                             } else if let Err(error) = wait.sleep(parker, || begun.waits_for()) {
                                 gave_up = Some(error);
                                 return Ok(command::Reply::Nothing);
@@ -113,18 +112,6 @@ impl LocalClient {
         }
         // What was encoded here decodes, unless there is no reply (`SHUTDOWN`).
         Ok(ReplyDecoder::default().decode(&mut &out[..]).ok().flatten().unwrap_or(Reply::Null))
-    }
-}
-
-/// Sleeps until what is waited for is there, or its time is over, or for no reason.
-fn sleep_until_served(parker: &Parker, begun: &Begun) {
-    match begun.deadline() {
-        None => parker.wait(),
-        Some((at, deadline)) => {
-            if !parker.wait_for(at.saturating_duration_since(Instant::now())) {
-                deadline.reach();
-            }
-        }
     }
 }
 

@@ -33,8 +33,8 @@ use crate::value::Value;
 /// ```
 #[derive(Clone, Debug)]
 pub struct List<A = Keyspace> {
-    access: A,
-    key: Value,
+    pub(super) access: A,
+    pub(super) key: Value,
 }
 
 impl<A: Access> List<A> {

@@ -18,6 +18,7 @@ mod subscription;
 #[cfg(test)]
 mod tests;
 mod update;
+mod wait;
 mod walk;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use self::set::{Members, Set};
 pub use self::sorted_set::{Scored, SortedSet};
 pub use self::subscription::{Message, Messages, Subscription};
 pub use self::update::Update;
+pub use self::wait::Side;
 
 use self::calls::Way;
 use crate::data::{Kind, MAX_VALUE_BYTES, Need, Tx};
@@ -68,6 +70,7 @@ use crate::value::Value;
 /// | reads of a [`Hash`](struct@Hash), [`List`], [`Set`], [`SortedSet`] or [`Map`], each step of an iterator among them | who writes a key of the same stripe; not for each other |
 /// | `clear` | the same, for all keys |
 /// | [`Database::publish`](crate::Database::publish), and whatever else tells others (events of keys, if they are wanted) | workers of servers with 16 MiB of messages before them |
+/// | [`List::pop_front_wait`] and whatever else ends in `_wait` | what any other call of its kind waits for; then somebody who brings an element, holding nothing |
 /// | [`Subscription::recv`] | somebody who publishes, and the sync of what a message tells of |
 /// | [`Database::close`](crate::Database::close) | calls, closures and backups under way |
 ///

@@ -1,5 +1,7 @@
 //! Waiting for elements of lists.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use modb_net::resp::Args;
 
@@ -97,6 +99,16 @@ impl What for Move {
         let (from, to) = self.ends;
         move_element(tx, database, [&self.from[0], &self.to], from, to)
     }
+}
+
+/// Takes the element at an end of the first of these lists that has any, for a call of a program: answered with the key, and the element.
+pub(crate) fn pop_of_lists(keys: Box<[Bytes]>, end: End) -> Arc<dyn What> {
+    Arc::new(Take { keys, end, count: None })
+}
+
+/// Moves an element between ends of lists, for a call of a program: answered with it.
+pub(crate) fn move_of_list(from: Bytes, to: Bytes, ends: (End, End)) -> Arc<dyn What> {
+    Arc::new(Move { from: [from], to, ends })
 }
 
 fn blpop(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {

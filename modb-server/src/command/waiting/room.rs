@@ -12,7 +12,7 @@ use super::exchange::{End, Exchange};
 use crate::command::language::error::CommandError;
 use crate::command::language::reply::Reply;
 use crate::command::language::until::{Until, What};
-use crate::data::{Committed, Data, Held, Kind, Places, Served, Tx, Waiter, Wake};
+use crate::data::{Committed, Data, Held, Kind, Parker, Places, Served, Tx, Waiter, Wake};
 
 /// What a wait takes beside what it was asked for, about.
 const WAIT_BYTES: usize = 512;
@@ -184,6 +184,16 @@ impl Waiting {
         self.wait.exchange.take()
     }
 
+    /// The answer, for which the thread sleeps whose `parker` is woken with it.
+    pub(crate) fn sleep(&self, parker: &Parker) -> Answer {
+        loop {
+            if let Some(answer) = self.take() {
+                return answer;
+            }
+            sleep_until(parker, self.deadline());
+        }
+    }
+
     /// When its time is over, and what to tell then.
     pub(crate) fn deadline(&self) -> Option<(Instant, Deadline)> {
         self.deadline.map(|at| (at, Deadline(Arc::clone(&self.wait))))
@@ -223,5 +233,17 @@ impl Deadline {
 impl std::fmt::Debug for Deadline {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Deadline")
+    }
+}
+
+/// Sleeps until `parker` is woken or the time is over, which is told then; or for no reason.
+pub(crate) fn sleep_until(parker: &Parker, deadline: Option<(Instant, Deadline)>) {
+    match deadline {
+        None => parker.wait(),
+        Some((at, deadline)) => {
+            if !parker.wait_for(at.saturating_duration_since(Instant::now())) {
+                deadline.reach();
+            }
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Waiting for members of sorted sets.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use modb_net::resp::Args;
 
@@ -66,6 +68,12 @@ impl What for Take {
         }
         Ok(None)
     }
+}
+
+/// Takes the lowest or highest member of the first of these sorted sets that has any, for a call of a program: answered with key, member and
+/// score.
+pub(crate) fn pop_of_sorted_sets(keys: Box<[Bytes]>, highest: bool) -> Arc<dyn What> {
+    Arc::new(Take { keys, highest, count: None })
 }
 
 fn bzpopmin(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
