@@ -13,7 +13,7 @@ use crate::outcome::{End, Outcome};
 const LIMIT: Duration = Duration::from_secs(900);
 
 /// The files with tests that speak to one server; the others are about clusters, modules, or redis-py's own inside.
-const FILES: [&str; 22] = [
+const FILES: [&str; 28] = [
     "tests/test_client.py",
     "tests/test_commands.py",
     "tests/test_connect.py",
@@ -22,6 +22,7 @@ const FILES: [&str; 22] = [
     "tests/test_encoding.py",
     "tests/test_function.py",
     "tests/test_hash.py",
+    "tests/test_keyspace_notifications.py",
     "tests/test_lock.py",
     "tests/test_max_connections_error.py",
     "tests/test_monitor.py",
@@ -30,12 +31,17 @@ const FILES: [&str; 22] = [
     "tests/test_pubsub.py",
     "tests/test_retry.py",
     "tests/test_scripting.py",
+    "tests/test_asyncio/test_client.py",
     "tests/test_asyncio/test_commands.py",
     "tests/test_asyncio/test_connection.py",
     "tests/test_asyncio/test_connection_pool.py",
     "tests/test_asyncio/test_encoding.py",
+    "tests/test_asyncio/test_hash.py",
+    "tests/test_asyncio/test_keyspace_notifications.py",
     "tests/test_asyncio/test_lock.py",
+    "tests/test_asyncio/test_monitor.py",
     "tests/test_asyncio/test_pipeline.py",
+    "tests/test_asyncio/test_pubsub.py",
 ];
 
 /// Those in which the protocol makes a difference: they run once more, in RESP2.
