@@ -78,7 +78,7 @@ impl Wake for Resume {
 }
 
 /// How often what a command writes is there until it is written: in its batch, whose values then become those of the records,
-/// and in the log's buffer.
+/// and in the log's buffer, which shares only values that are large one by one.
 const BATCH_COPIES: usize = 2;
 
 /// Whether a command may run now, as far as memory goes.

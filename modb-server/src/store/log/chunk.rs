@@ -16,6 +16,8 @@
 
 use std::io;
 
+use super::body::Body;
+
 /// Where chunks may begin; a search for chunks behind damage steps by it.
 pub(crate) const ALIGN_BYTES: usize = 16;
 /// Bytes of the header of a chunk that is written.
@@ -117,23 +119,26 @@ impl Header {
 /// sealed again, for another file.
 #[allow(clippy::cast_possible_truncation)] // bounded by MAX_BODY_BYTES
 pub(crate) fn seal(
-    chunk: &mut Vec<u8>,
+    chunk: &mut Body,
     body_bytes: usize,
     seal: Seal,
     first_seq: u64,
     synced_seq: u64,
     commits: u32,
 ) {
-    chunk.truncate(HEADER_BYTES + body_bytes);
-    chunk[4..8].copy_from_slice(&(body_bytes as u32).to_le_bytes());
-    chunk[8..16].copy_from_slice(&seal.to_bytes());
-    chunk[16..24].copy_from_slice(&first_seq.to_le_bytes());
-    chunk[24..32].copy_from_slice(&synced_seq.to_le_bytes());
-    chunk[32..36].copy_from_slice(&commits.to_le_bytes());
-    chunk[36..40].fill(0);
-    let crc = crc32c::crc32c(&chunk[4..]);
-    chunk[..4].copy_from_slice(&crc.to_le_bytes());
-    chunk.resize(chunk.len().next_multiple_of(ALIGN_BYTES), 0);
+    chunk.resize(HEADER_BYTES + body_bytes);
+    let header = &mut chunk.copied[..HEADER_BYTES];
+    header[4..8].copy_from_slice(&(body_bytes as u32).to_le_bytes());
+    header[8..16].copy_from_slice(&seal.to_bytes());
+    header[16..24].copy_from_slice(&first_seq.to_le_bytes());
+    header[24..32].copy_from_slice(&synced_seq.to_le_bytes());
+    header[32..36].copy_from_slice(&commits.to_le_bytes());
+    header[36..40].fill(0);
+    let mut pieces = chunk.pieces();
+    let first = crc32c::crc32c(&pieces.next().unwrap_or_default()[4..]);
+    let crc = pieces.fold(first, crc32c::crc32c_append);
+    chunk.copied[..4].copy_from_slice(&crc.to_le_bytes());
+    chunk.resize(chunk.len().next_multiple_of(ALIGN_BYTES));
 }
 
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -153,9 +158,9 @@ mod tests {
     const SEAL: Seal = Seal(0x0123_4567_89ab_cdef);
 
     fn sealed(body: &[u8], first_seq: u64, synced_seq: u64) -> Vec<u8> {
-        let mut chunk = [&[0; HEADER_BYTES], body].concat();
+        let mut chunk = Body::from([&[0; HEADER_BYTES], body].concat());
         seal(&mut chunk, body.len(), SEAL, first_seq, synced_seq, 3);
-        chunk
+        chunk.copied
     }
 
     proptest! {
@@ -198,10 +203,12 @@ mod tests {
 
     #[test]
     fn a_chunk_of_another_use_is_none_and_can_be_sealed_anew() {
-        let mut chunk = sealed(b"body", 7, 3);
+        let chunk = sealed(b"body", 7, 3);
         let other = Seal::random().unwrap();
         assert_eq!(Header::read(&chunk, Sealing::With(other)), None);
-        seal(&mut chunk, 4, other, 7, 5, 3);
+        let mut anew = Body::from(chunk);
+        seal(&mut anew, 4, other, 7, 5, 3);
+        let chunk = anew.copied;
         let header = Header::read(&chunk, Sealing::With(other)).unwrap();
         assert!(header.is_whole(&chunk) && header.synced_seq == 5 && header.body(&chunk) == b"body");
     }

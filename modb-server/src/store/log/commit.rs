@@ -16,6 +16,7 @@
 
 use bytes::Bytes;
 
+use super::body::{Body, Out};
 use super::chunk::{u32_at, u64_at};
 use super::difference::{self, Difference};
 use crate::store::{Counter, Patch, Write};
@@ -58,14 +59,14 @@ fn put_bytes(key: &Bytes, value: &Bytes) -> usize {
 }
 
 /// Appends a commit, each record whole. Keys fit 16 bits and the commit fits a chunk, by the checks in `apply`.
-pub(crate) fn encode(out: &mut Vec<u8>, writes: &[Write]) {
+pub(crate) fn encode(out: &mut impl Out, writes: &[Write]) {
     put_count(writes, out);
     writes.iter().for_each(|write| encode_write(out, write));
 }
 
 /// A commit with patches.
 pub(crate) struct Patched {
-    pub(super) bytes: Vec<u8>,
+    pub(super) body: Body,
     /// The oldest of the commits that wrote what they change.
     pub(super) oldest_base: u64,
 }
@@ -79,14 +80,14 @@ impl Patched {
         if !writes.iter().any(&mut is_patched) {
             return None;
         }
-        let mut patched = Self { bytes: Vec::with_capacity(256), oldest_base: u64::MAX };
-        put_count(writes, &mut patched.bytes);
+        let mut patched = Self { body: Body::from(Vec::with_capacity(256)), oldest_base: u64::MAX };
+        put_count(writes, &mut patched.body);
         for write in writes {
             match write {
-                Write::Patch(patch) if is_patched(write) && encode_patch(&mut patched.bytes, patch) => {
+                Write::Patch(patch) if is_patched(write) && encode_patch(&mut patched.body.copied, patch) => {
                     patched.oldest_base = patched.oldest_base.min(patch.base_seq.0);
                 }
-                whole => encode_write(&mut patched.bytes, whole),
+                whole => encode_write(&mut patched.body, whole),
             }
         }
         (patched.oldest_base < u64::MAX).then_some(patched)
@@ -94,8 +95,8 @@ impl Patched {
 }
 
 #[allow(clippy::cast_possible_truncation)]
-fn put_count(writes: &[Write], out: &mut Vec<u8>) {
-    out.extend_from_slice(&(writes.len() as u32).to_le_bytes());
+fn put_count(writes: &[Write], out: &mut impl Out) {
+    out.put(&(writes.len() as u32).to_le_bytes());
 }
 
 /// Appends a patch, or nothing if that takes more than half of what the record takes whole; says whether it did.
@@ -115,31 +116,31 @@ fn encode_patch(out: &mut Vec<u8>, patch: &Patch) -> bool {
 }
 
 #[allow(clippy::cast_possible_truncation)]
-fn encode_write(out: &mut Vec<u8>, write: &Write) {
+fn encode_write(out: &mut impl Out, write: &Write) {
     match write {
         Write::Put(key, value) => encode_put(out, key, value),
         Write::Patch(patch) => encode_put(out, &patch.key, &patch.value),
         Write::Delete(key) => {
-            out.push(DELETE);
-            out.extend_from_slice(&(key.len() as u16).to_le_bytes());
-            out.extend_from_slice(key);
+            out.put(&[DELETE]);
+            out.put(&(key.len() as u16).to_le_bytes());
+            out.put(key);
         }
         Write::Add(counter, by) => {
-            out.push(ADD);
-            out.extend_from_slice(&counter.0.to_le_bytes());
-            out.extend_from_slice(&by.to_le_bytes());
+            out.put(&[ADD]);
+            out.put(&counter.0.to_le_bytes());
+            out.put(&by.to_le_bytes());
         }
     }
 }
 
 #[allow(clippy::cast_possible_truncation)]
-fn encode_put(out: &mut Vec<u8>, key: &Bytes, value: &Bytes) {
+fn encode_put(out: &mut impl Out, key: &Bytes, value: &Bytes) {
     let mut head = [PUT, 0, 0, 0, 0, 0, 0];
     head[1..3].copy_from_slice(&(key.len() as u16).to_le_bytes());
     head[3..7].copy_from_slice(&(value.len() as u32).to_le_bytes());
-    out.extend_from_slice(&head);
-    out.extend_from_slice(key);
-    out.extend_from_slice(value);
+    out.put(&head);
+    out.put(key);
+    out.put_value(value);
 }
 
 /// Takes one commit off the front of a chunk's body.
@@ -244,14 +245,14 @@ mod tests {
         let writes = [Write::Delete(Bytes::from("gone")), patch(6, &base, &value), patch(5, b"", b"new")];
         let patched = Patched::of(&writes, 5).unwrap();
         assert_eq!(patched.oldest_base, 6);
-        let mut body = &patched.bytes[..];
+        let mut body = &patched.body.copied[..];
         let commit = decode(&mut body).unwrap();
         let [_, Logged::Patch(key, difference), Logged::Whole(new)] = &commit[..] else {
             panic!("a patch and a put, not {commit:?}")
         };
         assert_eq!((&key[..], difference.apply(&base)), (&b"key"[..], Some(value)));
         assert_eq!(new, &Write::Put(Bytes::from("key"), Bytes::from("new")), "its base is too old");
-        assert!(body.is_empty() && patched.bytes.len() < 50);
+        assert!(body.is_empty() && patched.body.len() < 50);
     }
 
     #[test]

@@ -344,7 +344,7 @@ mod tests {
             for (seq, (run, then)) in runs.into_iter().enumerate() {
                 let records = run.iter().map(|(key, value)| {
                     // Longer than a block, so that tables have several; and some large.
-                    let length = |fill: u8| if fill % 8 == 0 { LARGE_BYTES } else { 1500 };
+                    let length = |fill: u8| if fill.is_multiple_of(8) { LARGE_BYTES } else { 1500 };
                     let value = value.map(|fill| Bytes::from(vec![fill; length(fill)]));
                     model.insert(Bytes::from(vec![*key]), value.clone());
                     (Bytes::from(vec![*key]), value)

@@ -9,13 +9,14 @@
 //! compact thread -> merges the cold store's runs
 //! ```
 //!
-//! From the ground up, each using only what comes before it: `chunk`, `difference`, `commit` and `file_head` (bytes of the log)
+//! From the ground up, each using only what comes before it: `body`, `chunk`, `difference`, `commit` and `file_head` (bytes of the log)
 //! and `disk` (its files), `writer` and `recover` (the log); `merge` (sorted layers as one), `table` (records in memory), `cold` (the seam
 //! to those on the disk), `list_file` and `tree` (an LSM tree), `large`, `read_view` and `lsm` (the two trees behind it), `scan` (table and tree as one); `pressure` (how
 //! long writers wait for a flush), `engine` (all of it, without a thread); `folders`, `copy`, `start` and `open` (how it comes to be,
 //! and a copy of it), `background` (the threads), and here the store.
 
 mod background;
+mod body;
 mod chunk;
 mod cold;
 mod commit;

@@ -1,6 +1,7 @@
 //! Flipped bits and lost sectors, which are refused by name, and bytes that a client made to look like ours.
 
 use super::*;
+use crate::store::log::body::Body;
 use crate::store::log::chunk::{self, Seal};
 use crate::store::log::commit;
 
@@ -106,9 +107,9 @@ fn forged(first_seq: u64) -> Bytes {
     let mut body = Vec::new();
     commit::encode(&mut body, &[Write::Put(Bytes::from("forged"), Bytes::from("commit"))]);
     let sealed = |seal| {
-        let mut chunk = [&[0; chunk::HEADER_BYTES], &body[..]].concat();
+        let mut chunk = Body::from([&[0; chunk::HEADER_BYTES], &body[..]].concat());
         chunk::seal(&mut chunk, body.len(), seal, first_seq, first_seq, 1);
-        chunk
+        chunk.copied
     };
     let mut bytes = Vec::new();
     for at in 0..chunk::ALIGN_BYTES {

@@ -134,7 +134,7 @@ fn a_record_that_was_dropped_from_memory_is_logged_whole() {
 fn patch(key: &'static str, base: &'static str, value: &'static str) -> Vec<u8> {
     let [key, base, value] = [key, base, value].map(Bytes::from);
     let patch = Patch { key, base, base_seq: modb_net::Seq(1), value };
-    Patched::of(&[Write::Patch(Box::new(patch))], 0).expect("it is short").bytes
+    Patched::of(&[Write::Patch(Box::new(patch))], 0).expect("it is short").body.copied
 }
 
 const BEFORE: &str = "one two three four five six seven";

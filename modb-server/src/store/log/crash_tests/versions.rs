@@ -2,6 +2,7 @@
 //! what a later version will write.
 
 use super::*;
+use crate::store::log::body::Body;
 use crate::store::log::chunk::{self, Seal};
 use crate::store::log::commit;
 use crate::store::log::file_head;
@@ -135,9 +136,9 @@ pub(super) fn file_by_hand(first_seq: u64, bodies: &[Vec<u8>]) -> Vec<u8> {
     let seal = Seal::random().unwrap();
     let mut bytes = file_head::encode(seal).to_vec();
     for (seq, body) in (first_seq..).zip(bodies) {
-        let mut chunk = [&[0; chunk::HEADER_BYTES], &body[..]].concat();
+        let mut chunk = Body::from([&[0; chunk::HEADER_BYTES], &body[..]].concat());
         chunk::seal(&mut chunk, body.len(), seal, seq, 0, 1);
-        bytes.extend_from_slice(&chunk);
+        bytes.extend_from_slice(&chunk.copied);
     }
     bytes
 }

@@ -8,9 +8,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::buffer::{Taken, empty_bytes};
+use super::buffer::{Taken, empty_body};
 use super::pool::Pool;
 use crate::store::StoreError;
+use crate::store::log::body::Body;
 use crate::store::log::chunk::{self, HEADER_BYTES, Seal};
 use crate::store::log::disk::{Disk, DiskFile};
 use crate::store::log::file_head::HEAD_BYTES;
@@ -62,7 +63,7 @@ pub(super) struct Files {
     /// What the disk had no room for, and since when; it goes first.
     pub(super) waiting: Option<(Taken, Instant)>,
     /// The buffer of the last chunk, to be used again.
-    spare_bytes: Option<Vec<u8>>,
+    spare: Option<Body>,
     pub(super) unsynced: Vec<Arc<dyn DiskFile>>,
     /// Those that an earlier process made and perhaps never synced.
     pub(super) names_are_unsynced: bool,
@@ -82,7 +83,7 @@ impl Files {
             pins: 0,
             pinned: Vec::new(),
             waiting: None,
-            spare_bytes: None,
+            spare: None,
             failed: false,
         }
     }
@@ -92,8 +93,8 @@ impl Files {
         if self.failed { Err(StoreError::ReadOnly(reason.to_owned())) } else { Ok(()) }
     }
 
-    pub(super) fn take_spare(&mut self) -> Vec<u8> {
-        self.spare_bytes.take().unwrap_or_else(empty_bytes)
+    pub(super) fn take_spare(&mut self) -> Body {
+        self.spare.take().unwrap_or_else(empty_body)
     }
 
     /// Those with commits that the tables do not cover, oldest first.
@@ -126,8 +127,14 @@ impl Files {
             }
         }
         let Some(Current { segment, seal }) = &mut self.current else { return Ok(0) };
-        chunk::seal(&mut taken.bytes, taken.body_bytes, *seal, taken.first_seq, synced_seq, taken.commits);
-        if let Err(error) = segment.file.write_at(segment.end_at, &taken.bytes) {
+        chunk::seal(&mut taken.body, taken.body_bytes, *seal, taken.first_seq, synced_seq, taken.commits);
+        let mut at = segment.end_at;
+        let written = taken.body.pieces().try_for_each(|piece| {
+            segment.file.write_at(at, piece)?;
+            at += piece.len() as u64;
+            Ok(())
+        });
+        if let Err(error) = written {
             return Err(NotWritten { taken, error, part_may_be: true });
         }
         segment.end_at += bytes;
@@ -135,9 +142,10 @@ impl Files {
         if !self.unsynced.last().is_some_and(|last| Arc::ptr_eq(last, &segment.file)) {
             self.unsynced.push(Arc::clone(&segment.file));
         }
-        if taken.bytes.capacity() <= KEPT_BUFFER_BYTES {
-            taken.bytes.truncate(HEADER_BYTES);
-            self.spare_bytes = Some(taken.bytes);
+        let mut spare = taken.body.copied;
+        if spare.capacity() <= KEPT_BUFFER_BYTES {
+            spare.truncate(HEADER_BYTES);
+            self.spare = Some(Body::from(spare));
         }
         Ok(bytes)
     }

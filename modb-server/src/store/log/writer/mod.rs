@@ -28,6 +28,7 @@ use self::buffer::{Buffer, Taken};
 pub(crate) use self::files::Segment;
 use self::files::{Files, NotWritten};
 pub(crate) use self::pool::is_log_file;
+use super::body::Body;
 use super::commit::Patched;
 use super::disk::{self, Disk};
 use crate::store::group::lock;
@@ -246,10 +247,10 @@ impl Log {
     }
 
     /// Takes what is in the buffer, to write it.
-    fn take_buffer(&self, spare: Vec<u8>) -> Taken {
+    fn take_buffer(&self, spare: Body) -> Taken {
         let mut buffer = lock(&self.buffer);
         let taken = buffer.take(spare);
-        self.writing_bytes.store(taken.bytes.len(), Ordering::Relaxed);
+        self.writing_bytes.store(taken.body.len(), Ordering::Relaxed);
         self.buffered_bytes.store(0, Ordering::Relaxed);
         taken
     }
