@@ -34,6 +34,7 @@ mod share;
 mod shortage;
 mod shutdown;
 mod start;
+mod tracking;
 mod transactions;
 mod types;
 mod versions;
@@ -324,6 +325,14 @@ scenarios! {
     monitor::all_who_monitor_see_one_order_and_that_of_each_connection_and_key;
     monitor::who_monitors_and_does_not_read_is_closed_and_harms_nobody,
         unless Wine: "a connection that does not read is not told of a reset there";
+
+    tracking::whoever_changes_a_key_tells_who_has_read_it;
+    tracking::what_is_tracked_is_bounded_and_leaves_with_its_client;
+    tracking::another_is_told_in_its_place_until_it_goes;
+    tracking::what_tells_of_a_change_comes_behind_the_reply_that_it_concerns;
+    tracking::no_read_from_a_cache_is_older_than_a_write_that_was_answered;
+    #[ignore = "a million reads"]
+    tracking::long_of_a_million_reads_and_writes_none_is_older;
 
     events::what_is_done_to_keys_is_told_in_its_order;
     events::all_who_listen_hear_events_in_one_order_and_those_of_a_key_as_they_were;

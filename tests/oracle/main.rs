@@ -14,6 +14,7 @@ mod grammar;
 mod hashes;
 mod lists;
 mod program;
+mod pushes;
 mod run;
 mod sets;
 mod sorted_sets;
@@ -114,6 +115,26 @@ fn long_those_who_wait_are_served_the_same_step_by_step() {
     }
     let first = seed_from_env(0);
     (first..first + 10).for_each(|seed| waiting::compare(&platform, 10_000, seed));
+}
+
+#[test]
+fn clients_are_told_the_same_of_keys_and_of_each_other_step_by_step() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_compare_types(&platform) {
+        skip!("{reason}");
+    }
+    pushes::compare(&platform, from_env(1_500) as usize, seed_from_env(1));
+}
+
+#[test]
+#[ignore = "a hundred thousand steps"]
+fn long_clients_are_told_the_same_of_keys_and_of_each_other_step_by_step() {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_compare_types(&platform) {
+        skip!("{reason}");
+    }
+    let first = seed_from_env(0);
+    (first..first + 10).for_each(|seed| pushes::compare(&platform, 10_000, seed));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::machine::begun::{On, Waits};
 use super::machine::lent::Long;
 use super::machine::monitor;
 use super::machine::outcome::Outcome;
+use super::machine::tracking;
 use super::machine::weight::{self, Weight};
 use super::transactions;
 #[cfg(test)]
@@ -34,14 +35,14 @@ pub struct Scratch {
 ///
 /// # Errors
 /// The error reply for an unknown command or a wrong number of arguments.
-pub fn resolve(args: Args<'_>, client: &mut Client) -> Result<Resolved, CommandError> {
-    TABLE.resolve(args).map_err(|error| refuse(args, client, error))
+pub fn resolve(args: Args<'_>, client: &mut Client, instance: &Instance) -> Result<Resolved, CommandError> {
+    TABLE.resolve(args).map_err(|error| refuse(args, client, instance, error))
 }
 
 /// What a request is answered with that is not executed for this reason. Nothing of what the client has queued will be.
 #[cold]
-pub fn refuse(args: Args<'_>, client: &mut Client, error: CommandError) -> CommandError {
-    transactions::refuse(args, client, error)
+pub fn refuse(args: Args<'_>, client: &mut Client, instance: &Instance, error: CommandError) -> CommandError {
+    transactions::refuse(args, client, instance, error)
 }
 
 /// What a request is weighed by before it may run.
@@ -321,7 +322,10 @@ fn run<'d>(
         let held = data.hold(data.need_more(held, missed), &|| host.waker());
         return run_if_held(resolved, args, client, env, scratch, held);
     }
-    monitor::show(&mut tx, client, spec, args);
+    let is_attended = data.exchange().is_attended();
+    if is_attended {
+        attend(&mut tx, client, spec, args, reply.is_ok());
+    }
     let mut committed = Committed { read: tx.read_seq(), written: Seq::ZERO };
     if let Ok(large) = &reply
         && large.is_large()
@@ -352,6 +356,10 @@ fn run<'d>(
         // Run again, it had nothing to tell.
         scratch.rooms = Rooms::default();
     }
+    if is_attended && !matches!(reply, Err(CommandError::NoRoom)) {
+        // Before the transaction ends, of which it may be a part.
+        tracking::is_over(client, args);
+    }
     if let Err(CommandError::InThread(_) | CommandError::Waits(_)) = &reply {
         // Before the stripes are given back: what comes next comes to who waits.
         return begin(resolved, reply, client, env, held);
@@ -366,6 +374,16 @@ fn run<'d>(
         }
     }
     Ok(outcome(reply, committed, tally))
+}
+
+/// Those who monitor see a command that has run, and those who track keys what it has read and changed.
+#[cold]
+#[inline(never)]
+fn attend(tx: &mut Tx<'_>, client: &Client, spec: &Spec, args: Args<'_>, is_ok: bool) {
+    tracking::remember(tx, client, spec, args);
+    let last = if is_ok { tx.tell_trackers(Some(client.info.id)) } else { Vec::new() };
+    monitor::show(tx, client, spec, args);
+    last.into_iter().for_each(|frame| tx.announce(frame));
 }
 
 /// Ends what failed, or is to be gone on with: nothing of it is done. What is run again tells nothing now.
@@ -454,7 +472,7 @@ fn need(spec: &Spec, args: Args<'_>, client: &Client, data: &Data) -> Need {
         && let Some(index) = only.single()
     {
         let one_record = spec.flags.has(Flags::READONLY) && !spec.flags.has(Flags::MANY_RECORDS);
-        return if one_record { Need::NOTHING } else { data.need_one(&args[index]) };
+        return if one_record && !client.tracks() { Need::NOTHING } else { data.need_one(&args[index]) };
     }
     if spec.keys.is_empty() {
         return match () {

@@ -38,7 +38,7 @@ use machine::context::in_thread;
 pub use machine::errands::{Errand, Errands};
 pub use machine::instance::{Instance, Network, NoNetwork};
 pub(crate) use machine::lent::{Back, Heard, Lent, Long, Ran, Stage, Tray};
-pub use machine::listening::Listening;
+pub use machine::listening::{Late, Listening};
 pub use machine::outcome::Outcome;
 pub use machine::slowlog::SlowLog;
 pub use machine::spec::{Flags, Spec};

@@ -194,6 +194,7 @@ pub const PARAMS: &[Param] = &[
     at_start("tcp-backlog", Kind::Number { min: 1, max: i32::MAX as i64 }, "4096", "connections the system keeps waiting to be accepted"),
     live("proto-max-bulk-len", Kind::Memory { min: 1 << 20, max: 512 << 20 }, "536870912", "the longest argument of a request, in bytes"),
     live("slowlog-log-slower-than", Kind::Number { min: -1, max: i64::MAX }, "10000", "log commands that take so many microseconds; -1: none"),
+    live("tracking-table-max-keys", COUNT, "1000000", "how many keys are tracked for clients; others are told as changed; 0: any number"),
     live("slowlog-max-len", COUNT, "128", "how many slow commands are remembered"),
     live("latency-tracking", Kind::YesNo, "yes", "show in INFO latencystats and LATENCY HISTOGRAM how long commands took"),
     live("latency-tracking-info-percentiles", Kind::Percentiles, "50 99 99.9", "the percentiles of INFO latencystats"),
@@ -249,7 +250,6 @@ pub const PARAMS: &[Param] = &[
     kept("save", Kind::Text, "", "there is no dump file: every write is logged when it is acknowledged; see durability"),
     kept("stream-node-max-bytes", MEMORY, "4096", INSIDE),
     kept("stream-node-max-entries", NUMBER, "100", INSIDE),
-    kept("tracking-table-max-keys", NUMBER, "1000000", "keys are not tracked"),
 ];
 
 /// How many letters must be changed, added or removed to make `b` of `a` (Levenshtein's distance).

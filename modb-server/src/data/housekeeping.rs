@@ -1,4 +1,5 @@
-//! The database's own thread: removes expired keys, sweeps dropped namespaces, settles what it wrote.
+//! The database's own thread: removes expired keys, sweeps dropped namespaces and what clients have left that track keys no longer,
+//! settles what it wrote.
 //!
 //! Invariant: it does a bounded amount of work at a time and holds stripes only for one small batch, so the
 //! workers never wait for it noticeably. It is the only place of this floor that reads the clock.
@@ -116,6 +117,7 @@ fn run(data: &Data, tally: &Tally) {
     while let Some(mut asked) = data.chores.wait() {
         asked.sweep |= owed_since.is_some_and(|since| since.elapsed() >= SWEEP_AGAIN);
         asked.sweep |= data.sites.were_left();
+        data.sweep_trackers();
         let mut done = data.remove_due(tally);
         if asked.sync {
             done = done.and(data.store.sync().map_err(DataError::from));

@@ -75,7 +75,7 @@ impl LocalClient {
                 may_sleep: true,
             };
             let (mut awaited, mut gave_up) = (Seq::ZERO, None);
-            let reply = command::resolve(args, client).and_then(|resolved| {
+            let reply = command::resolve(args, client, instance).and_then(|resolved| {
                 let mut outcome = command::execute(resolved, args, client, &env, scratch);
                 let wait = open.closures.wait();
                 let outcome = loop {

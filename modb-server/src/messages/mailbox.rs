@@ -12,7 +12,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use modb_net::{OutputLimits, Room, Seq, Tell};
 
-use super::{Exchange, Frame, Inbox, Posted, Scope};
+use super::{Exchange, Frame, Inbox, Posted, Scope, To};
 use crate::glob;
 
 /// Messages that nobody has read yet.
@@ -175,12 +175,13 @@ impl State {
     fn add(&mut self, frame: &Arc<Frame>, held: Seq, limits: OutputLimits) {
         let through =
             |pattern: Option<&Bytes>| Mail { frame: Arc::clone(frame), pattern: pattern.cloned(), held };
-        let by_name = self.names[frame.scope() as usize].contains(frame.channel()).then(|| through(None));
-        let patterns = match frame.scope() {
+        let To::Listeners(scope, channel) = frame.to() else { return };
+        let by_name = self.names[scope as usize].contains(channel).then(|| through(None));
+        let patterns = match scope {
             Scope::Channel => &self.names[Scope::Pattern as usize],
             Scope::Pattern | Scope::Shard | Scope::Commands => &BTreeSet::new(),
         };
-        let matching = patterns.iter().filter(|pattern| glob::matches(pattern, frame.channel(), false));
+        let matching = patterns.iter().filter(|pattern| glob::matches(pattern, channel, false));
         let all: Vec<Mail> =
             by_name.into_iter().chain(matching.map(|pattern| through(Some(pattern)))).collect();
         for mail in all {

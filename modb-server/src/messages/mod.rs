@@ -6,6 +6,7 @@
 //! inbox has its messages in one order, that of their numbers; a message is posted at most once into an inbox, however many
 //! listen there; whoever listens since a number is due the messages behind it, and no others; nobody waits with the lock.
 
+mod ear;
 mod events;
 mod frame;
 mod mailbox;
@@ -19,8 +20,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use modb_net::{OutputLimits, Room, Seq, Tell};
 
+pub use ear::Ear;
 pub use events::{Classes, Event};
-pub use frame::{Frame, Scope};
+pub use frame::{Frame, Recipient, Scope, Through, To};
 pub use mailbox::{End, Mail, Mailbox, Taken};
 pub use rooms::Rooms;
 
@@ -64,6 +66,10 @@ pub struct Exchange {
     monitors: AtomicUsize,
     /// How much may wait in a mailbox.
     bound: Arc<mailbox::Bound>,
+    /// How many clients track keys.
+    trackers: AtomicUsize,
+    /// The sum of both.
+    attend: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -93,8 +99,13 @@ impl Exchange {
         self.events.store(classes.bits(), Ordering::Relaxed);
     }
 
-    /// Whether anybody monitors. Whoever has just begun to may miss what others are doing meanwhile.
+    /// Whether anybody monitors, or tracks keys.
     #[inline]
+    pub fn is_attended(&self) -> bool {
+        self.attend.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether anybody monitors. Whoever has just begun to may miss what others are doing meanwhile.
     pub fn is_monitored(&self) -> bool {
         self.monitors.load(Ordering::Relaxed) > 0
     }
@@ -102,6 +113,19 @@ impl Exchange {
     /// From now on so much may wait in a mailbox.
     pub fn bound_mailboxes(&self, limits: OutputLimits) {
         self.bound.set(limits);
+    }
+
+    /// One more tracks keys, or one less.
+    pub fn count_tracker(&self, more: bool) {
+        let _state = self.lock();
+        let trackers = self.trackers.load(Ordering::Relaxed);
+        self.trackers.store(if more { trackers + 1 } else { trackers.saturating_sub(1) }, Ordering::Relaxed);
+        self.sum_up();
+    }
+
+    fn sum_up(&self) {
+        let sum = self.monitors.load(Ordering::Relaxed) + self.trackers.load(Ordering::Relaxed);
+        self.attend.store(sum, Ordering::Relaxed);
     }
 
     /// From now on messages may come to `inbox`, which has this number.
@@ -158,6 +182,7 @@ impl Exchange {
     fn count_monitors(&self, state: &State) {
         let counts = state.names[Scope::Commands as usize].values().flatten().map(|(_, count)| count);
         self.monitors.store(counts.sum(), Ordering::Relaxed);
+        self.sum_up();
     }
 
     /// How many inboxes are of one who listens.
@@ -277,12 +302,18 @@ impl State {
     fn all_concerned(&self, frames: &[Arc<Frame>]) -> (Vec<u64>, usize) {
         let (mut inboxes, mut written) = (Vec::new(), 0);
         for frame in frames {
-            self.concerned(frame.scope(), frame.channel(), |inbox, count| {
+            let mut concern = |inbox, count: usize| {
                 written += count * frame.bytes();
                 if !inboxes.contains(&inbox) {
                     inboxes.push(inbox);
                 }
-            });
+            };
+            match frame.to() {
+                To::Listeners(scope, channel) => self.concerned(scope, channel, concern),
+                To::Each(to) => {
+                    to.iter().filter_map(|one| one.ear.at()).for_each(|(inbox, _)| concern(inbox, 1));
+                }
+            }
         }
         (inboxes, written)
     }

@@ -5,23 +5,25 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use modb_net::{AcceptorStats, CloseReason, WorkerStats, Workers};
+use modb_net::{AcceptorStats, CloseReason, Token, WorkerStats, Workers};
 
-use super::{Message, kill, resume_all};
+use super::{Message, kill, place, resume_all};
 use crate::command::{ClientInfo, Heard, Network};
 use crate::config::Settings;
 use crate::limits;
-use crate::messages::Scope;
+use crate::messages::{Ear, Scope};
 
 /// All workers, and what is left to that of the client.
 pub(super) struct Afar {
     workers: Arc<dyn Workers<Message>>,
+    /// The inbox of its worker, and its name there.
+    stand: (u64, Token),
     heard: RefCell<Vec<Heard>>,
 }
 
 impl Afar {
-    pub(super) fn new(workers: &Arc<dyn Workers<Message>>) -> Self {
-        Self { workers: Arc::clone(workers), heard: RefCell::default() }
+    pub(super) fn new(workers: &Arc<dyn Workers<Message>>, stand: (u64, Token)) -> Self {
+        Self { workers: Arc::clone(workers), stand, heard: RefCell::default() }
     }
 
     /// What the client has said that it listens to.
@@ -48,6 +50,15 @@ impl Network for Afar {
     fn leave(&self, scope: Scope, name: &[u8]) {
         let name = Bytes::copy_from_slice(name);
         self.heard.borrow_mut().push(Heard { scope, name, listens: false });
+    }
+
+    fn ear(&self, client: &ClientInfo) -> Option<Arc<Ear>> {
+        let (inbox, token) = self.stand;
+        Some(client.place(inbox, token))
+    }
+
+    fn place(&self, other: &ClientInfo) -> Box<dyn FnOnce() + Send> {
+        place(&self.workers, other)
     }
 
     fn resume(&self) {

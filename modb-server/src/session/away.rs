@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
+use modb_net::Token;
 use modb_net::resp::{Args, Decoded, Limits, RequestDecoder};
 
 use super::afar::Afar;
@@ -28,6 +29,8 @@ pub(super) struct Away {
     tray: Tray,
     instance: Arc<Instance>,
     resume: Resume,
+    /// The inbox of its worker, and its name there: it stays there.
+    stand: (u64, Token),
     /// Dropped last.
     _present: Present,
 }
@@ -70,16 +73,16 @@ impl Away {
         lent: Lent,
         tray: Tray,
         instance: Arc<Instance>,
-        resume: Resume,
+        (resume, stand): (Resume, (u64, Token)),
         present: Present,
     ) -> Self {
-        Self { lent: Some(lent), tray, instance, resume, _present: present }
+        Self { lent: Some(lent), tray, instance, resume, stand, _present: present }
     }
 }
 
 impl Errand for Away {
     fn run(mut self: Box<Self>) {
-        let Self { lent, tray, instance, resume, .. } = &mut *self;
+        let Self { lent, tray, instance, resume, stand, .. } = &mut *self;
         let Some(lent) = lent.as_mut().filter(|lent| tray.is_awaited() && !lent.client.info.is_killed())
         else {
             return;
@@ -89,7 +92,7 @@ impl Errand for Away {
         let limits = Limits { max_bulk_bytes: u32::MAX >> 1, ..Limits::default() };
         let decoded = decoder.decode(&lent.request, &limits);
         debug_assert_eq!(decoded, Ok(Decoded::Request { consumed: lent.request.len() }));
-        let network = Afar::new(&resume.workers);
+        let network = Afar::new(&resume.workers, *stand);
         let ran = {
             let Lent { resolved, request, client, room_bytes } = &mut *lent;
             let stand = Stand {

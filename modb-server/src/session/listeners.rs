@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use modb_net::resp::Encoder;
-use modb_net::{Connections, Room, Seq, Tell, Token, Workers};
+use modb_net::{Connections, Out, Room, Seq, Tell, Token, Workers};
 
 use super::{Message, Session};
-use crate::command::ReplyMode;
+use crate::command::{Late, Listening, ReplyMode};
 use crate::glob;
-use crate::messages::{Exchange, Frame, Inbox, Posted, Scope};
+use crate::messages::{Exchange, Inbox, Posted, Scope, Through, To};
 
 /// The inbox of one worker.
 struct WorkerInbox {
@@ -52,6 +52,11 @@ impl Listeners {
         Self { exchange: Arc::clone(exchange), inbox, names: Default::default() }
     }
 
+    /// The number of the inbox.
+    pub(super) fn inbox(&self) -> u64 {
+        self.inbox
+    }
+
     /// A connection listens to `name`.
     pub(super) fn add(&mut self, scope: Scope, name: &[u8], token: Token) -> Bytes {
         let (since, name) = self.exchange.listen(self.inbox, scope, name);
@@ -71,24 +76,46 @@ impl Listeners {
         }
     }
 
-    /// Writes messages to those who listen. Whether anybody got one.
-    pub(super) fn deliver(&self, posted: &Posted, connections: &mut dyn Connections<Session>) -> bool {
+    /// Writes messages to those who get them. Whether anybody got one.
+    pub(super) fn deliver(
+        &self,
+        posted: &Posted,
+        most_bytes: &dyn Fn(&Session) -> usize,
+        connections: &mut dyn Connections<Session>,
+    ) -> bool {
         let mut anybody = false;
         for (number, frame) in (posted.first..).zip(posted.frames.iter()) {
-            let mut say = |listeners: &HashMap<Token, u64>, pattern: Option<&[u8]>| {
+            let mut say = |token: Token, through: Through| {
+                let late = Late { held: posted.held, frame: Arc::clone(frame), through };
+                anybody |= write(late, token, most_bytes, connections);
+            };
+            let mut say_all = |listeners: &HashMap<Token, u64>, through: &Through| {
                 for (token, since) in listeners {
-                    if *since < number && write(frame, pattern, posted.held, *token, connections) {
-                        anybody = true;
+                    if *since < number {
+                        say(*token, through.clone());
                     }
                 }
             };
-            if let Some(listeners) = self.names[frame.scope() as usize].get(frame.channel()) {
-                say(listeners, None);
-            }
-            if frame.scope() == Scope::Channel {
-                for (pattern, listeners) in &self.names[Scope::Pattern as usize] {
-                    if glob::matches(pattern, frame.channel(), false) {
-                        say(listeners, Some(pattern));
+            match frame.to() {
+                To::Listeners(scope, channel) => {
+                    if let Some(listeners) = self.names[scope as usize].get(channel) {
+                        say_all(listeners, &Through::Channel);
+                    }
+                    if scope == Scope::Channel {
+                        for (pattern, listeners) in &self.names[Scope::Pattern as usize] {
+                            if glob::matches(pattern, channel, false) {
+                                say_all(listeners, &Through::Pattern(pattern.clone()));
+                            }
+                        }
+                    }
+                }
+                To::Each(recipients) => {
+                    for recipient in recipients {
+                        if let Some((inbox, token)) = recipient.ear.at()
+                            && inbox == self.inbox
+                        {
+                            say(token, Through::Ear { redirected: recipient.redirected });
+                        }
                     }
                 }
             }
@@ -97,24 +124,41 @@ impl Listeners {
     }
 }
 
+/// Writes a message to a connection, or keeps it while a reply is on its way there.
 fn write(
-    frame: &Frame,
-    pattern: Option<&[u8]>,
-    held: Seq,
+    late: Late,
     token: Token,
+    most_bytes: &dyn Fn(&Session) -> usize,
     connections: &mut dyn Connections<Session>,
 ) -> bool {
     // One that is about to end hears nothing more.
     let Some((session, mut out)) = connections.get(token) else { return false };
-    // To whom no replies are wanted these are none either; messages are.
-    if frame.scope() == Scope::Commands && session.client.reply_mode == ReplyMode::Off {
+    if !session.client.has_long() {
+        return say(&late, session, &mut out);
+    }
+    if session.client.keep_late(late) > most_bytes(session) {
+        let client = session.client.info.id;
+        tracing::warn!(client, "closed: more than client-output-buffer-limit allows waited behind a reply");
+        connections.close(token);
+    }
+    false
+}
+
+/// Writes a message to a connection, which hears of it or not.
+pub(super) fn say(late: &Late, session: &mut Session, out: &mut Out<'_>) -> bool {
+    let Late { held, frame, through } = late;
+    let client = &session.client;
+    let listens = client.listening().is_some_and(Listening::has_published);
+    // To whom no replies are wanted lines are none either; messages are.
+    let is_unwanted = frame.is_line() && client.reply_mode == ReplyMode::Off;
+    if is_unwanted || !frame.is_heard(client.protocol, through, listens) {
         return false;
     }
-    if held > Seq::ZERO {
-        session.awaited = session.awaited.max(held);
-        out.hold_until(held);
+    if *held > Seq::ZERO {
+        session.awaited = session.awaited.max(*held);
+        out.hold_until(*held);
     }
-    frame.encode(&mut Encoder::new(out.tail(), session.client.protocol), pattern);
+    frame.encode(&mut Encoder::new(out.tail(), session.client.protocol), through);
     true
 }
 

@@ -11,6 +11,7 @@ use modb_net::resp::Encoder;
 use modb_net::{Flow, Handle, In, Limits, Out, Token};
 
 use super::away::Away;
+use super::listeners::say;
 use super::request::Resume;
 use super::{Session, Worker};
 use crate::command::{Back, Begun, Heard, Lent, Long, Ran, Resolved, Stage, Then, Tray};
@@ -120,7 +121,9 @@ impl Worker {
         let (tray, bytes) = (Tray::default(), gathered.capacity() + room_bytes);
         let lent = Lent { resolved, request: gathered, client: session.client.lend(), room_bytes };
         let resume = Resume { workers: Arc::clone(&self.workers), connection: conn.address() };
-        let away = Away::new(lent, tray.clone(), Arc::clone(&self.instance), resume, self.present.clone());
+        let stand = (self.listeners.get_mut().inbox(), conn.token());
+        let (instance, present) = (Arc::clone(&self.instance), self.present.clone());
+        let away = Away::new(lent, tray.clone(), instance, (resume, stand), present);
         let most = match usize::try_from(self.instance.settings.number("long-command-threads")) {
             Ok(most @ 1..) => most,
             _ => self.workers.count(),
@@ -169,6 +172,16 @@ impl Worker {
                 Step::Stop(keep(session, resolved, long, Flow::Yield))
             }
             Ran::Paused => Step::Anew,
+        }
+    }
+
+    /// Writes what came while a reply was on its way: behind it, since it may tell that what was read has changed.
+    #[cold]
+    pub(super) fn say_late(&mut self, session: &mut Session, out: &mut Out<'_>) {
+        for late in session.client.take_late() {
+            if say(&late, session, out) {
+                self.awaited = self.awaited.max(late.held);
+            }
         }
     }
 

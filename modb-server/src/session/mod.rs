@@ -32,7 +32,7 @@ use crate::config::{OutputClass, Settings};
 use crate::data::Tally;
 use crate::farewell::Bring;
 use crate::limits;
-use crate::messages::{Posted, Scope};
+use crate::messages::{Ear, Posted, Scope};
 use crate::present::Present;
 use crate::settled::Listener;
 
@@ -45,6 +45,8 @@ pub enum Message {
     Resume,
     /// To be written to those who listen.
     Posted(Posted),
+    /// The connection that this is sent to is told something on its own from now on.
+    Place,
 }
 
 /// A connection that has been served for so long goes on in the next turn: a thousand small requests take as long.
@@ -167,10 +169,14 @@ impl Worker {
         if session.client.info.is_killed() {
             return Flow::Close;
         }
-        if session.client.has_long()
-            && let Some(flow) = self.go_on_long(conn, session, input, out)
-        {
-            return flow;
+        if session.client.has_long() {
+            let stopped = self.go_on_long(conn, session, input, out);
+            if !session.client.has_long() {
+                self.say_late(session, out);
+            }
+            if let Some(flow) = stopped {
+                return flow;
+            }
         }
         let mut started = Instant::now();
         let until = started + WORK_PER_TURN;
@@ -252,6 +258,7 @@ impl Worker {
 
     /// A connection has ended: it listens to nothing any more.
     fn forget(&mut self, token: Token, session: &mut Session) {
+        session.client.info.end();
         if session.client.listening().is_none() {
             return;
         }
@@ -334,8 +341,16 @@ impl Service for Worker {
                 to.map(|token| connections.close(token));
             }
             Message::Resume => self.resume_all(connections),
+            Message::Place => {
+                if let Some(token) = to
+                    && let Some((session, _)) = connections.get(token)
+                {
+                    session.client.info.place(self.listeners.borrow().inbox(), token);
+                }
+            }
             Message::Posted(posted) => {
-                if self.listeners.borrow().deliver(&posted, connections) {
+                let most_bytes = |session: &Session| self.output_limits(session).hard_bytes;
+                if self.listeners.borrow().deliver(&posted, &most_bytes, connections) {
                     self.awaited = self.awaited.max(posted.held);
                 }
             }
@@ -374,12 +389,14 @@ impl Service for Worker {
         let begun = session.client.rare().and_then(|rare| rare.begun.as_ref()).map_or(0, Begun::bytes);
         let decoder = |decoder: &RequestDecoder| size_of::<RequestDecoder>() + decoder.memory_bytes();
         let listening = session.client.listening().map_or(0, Listening::memory_bytes);
-        begun + session.partial.as_deref().map_or(0, decoder) + listening + session.client.transaction_bytes()
+        let tracked = session.client.caching().map_or(0, |caching| caching.tracker().bytes());
+        let told = listening + tracked + session.client.late_bytes();
+        begun + session.partial.as_deref().map_or(0, decoder) + told + session.client.transaction_bytes()
     }
 
     fn may_move(&self, session: &Session) -> bool {
         // The messages that are on their way to it come here.
-        session.client.listening().is_none()
+        session.client.listening().is_none() && !session.client.info.stays()
     }
 
     fn may_time_out(&self, session: &Session) -> bool {
@@ -389,7 +406,8 @@ impl Service for Worker {
     }
 
     fn output_limits(&self, session: &Session) -> OutputLimits {
-        let listens = session.client.listening().is_some();
+        // Who is told of what he has read himself is told no more than that.
+        let listens = session.client.listening().is_some() || session.client.hears_of_prefixes();
         let class = if listens { OutputClass::Pubsub } else { OutputClass::Normal };
         self.instance.settings.output_limits(class)
     }
@@ -457,6 +475,27 @@ fn kill(workers: &dyn Workers<Message>, client: &ClientInfo) -> bool {
     told
 }
 
+/// What has a client stay where it is, and sleeps until it does, or has gone.
+fn place(workers: &Arc<dyn Workers<Message>>, client: &ClientInfo) -> Box<dyn FnOnce() + Send> {
+    /// How long its worker has, until it is looked whether the client is still there.
+    const AGAIN: Duration = Duration::from_millis(10);
+    let (workers, ear, address) = (Arc::clone(workers), client.ear(), client.connection().cloned());
+    Box::new(move || {
+        let is_gone = || address.as_ref().is_none_or(Address::is_gone);
+        let mut is_sent = false;
+        while !ear.has_place() {
+            if is_gone() {
+                ear.end();
+            }
+            if let Some(address) = address.as_ref().filter(|_| !is_sent) {
+                // A mailbox that is full has room soon.
+                is_sent = workers.post_to(address, Message::Place, None).is_ok();
+            }
+            ear.wait(AGAIN);
+        }
+    })
+}
+
 /// Lets paused connections go on, whosever they are.
 fn resume_all(workers: &dyn Workers<Message>) {
     for worker in 0..workers.count() {
@@ -473,6 +512,7 @@ fn protocol_error(client: &Client, out: &mut Out<'_>, error: ProtocolError) {
 struct Net<'t, 'w> {
     turn: &'t Turn<'w, Worker>,
     listeners: &'t RefCell<Listeners>,
+    workers: &'t Arc<dyn Workers<Message>>,
     token: Token,
 }
 
@@ -491,6 +531,14 @@ impl Network for Net<'_, '_> {
 
     fn leave(&self, scope: Scope, name: &[u8]) {
         self.listeners.borrow_mut().remove(scope, name, self.token);
+    }
+
+    fn ear(&self, client: &ClientInfo) -> Option<Arc<Ear>> {
+        Some(client.place(self.listeners.borrow().inbox(), self.token))
+    }
+
+    fn place(&self, other: &ClientInfo) -> Box<dyn FnOnce() + Send> {
+        place(self.workers, other)
     }
 
     fn resume(&self) {

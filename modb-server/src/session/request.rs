@@ -110,12 +110,12 @@ impl Worker {
         if is_inline && self.is_stranger(args, true, client, now_ms) {
             return Some(Flow::Close);
         }
-        let resolved = match command::resolve(args, client) {
+        let resolved = match command::resolve(args, client, &self.instance) {
             Ok(resolved) if client.authenticated || resolved.spec.flags.has(Flags::NO_AUTH) => resolved,
             Ok(_) => {
                 self.calls.add_rejected(args);
                 let error = CommandError::Text("NOAUTH Authentication required.".into());
-                let error = command::refuse(args, client, error);
+                let error = command::refuse(args, client, &self.instance, error);
                 self.error(client, out, &error.text());
                 return None;
             }
@@ -131,7 +131,7 @@ impl Worker {
             && let Some(text) = self.why_not(client, listening, resolved, &load)
         {
             self.calls.add_rejected(args);
-            let error = command::refuse(args, client, CommandError::Text(text.into()));
+            let error = command::refuse(args, client, &self.instance, CommandError::Text(text.into()));
             self.error(client, out, &error.text());
             return None;
         }
@@ -145,7 +145,7 @@ impl Worker {
             Room::Free => {}
             Room::Short => return Some(Flow::AwaitRoom),
             Room::Never(text) => {
-                let error = command::refuse(args, client, CommandError::Text(text.into()));
+                let error = command::refuse(args, client, &self.instance, CommandError::Text(text.into()));
                 self.error(client, out, &error.text());
                 return None;
             }
@@ -203,7 +203,8 @@ impl Worker {
         now_ms: u64,
         run: impl FnOnce(&Env<'_>, &mut Scratch) -> Result<Outcome, Begun>,
     ) -> Result<Outcome, Begun> {
-        let network = Net { turn, listeners: &self.listeners, token: conn.token() };
+        let (listeners, workers) = (&self.listeners, &self.workers);
+        let network = Net { turn, listeners, workers, token: conn.token() };
         let host = Desk { out: RefCell::new(out), conn: &conn, workers: &self.workers };
         let env = Env {
             instance: &self.instance,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use modb_net::resp::Args;
 
+use super::tracking_commands::{caching, getredir, tracking, trackinginfo};
 use crate::command::language::error::{echo, err};
 use crate::command::language::parse::{Options, int, int_or, is, lossy};
 use crate::command::machine::help::help_of;
@@ -18,7 +19,7 @@ const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::
 const EVERYBODY: Weigh = |scale, _| Weight::each(scale.instance.clients.len() as u64, 4 * FIND_NS);
 
 #[rustfmt::skip]
-pub(crate) static SUBCOMMANDS: [Spec; 17] = [
+pub(crate) static SUBCOMMANDS: [Spec; 18] = [
     Spec::new("connection", "id", id, 2).flags(ANY).docs("", "5.0.0", "O(1)", "Returns the number of this connection."),
     Spec::new("connection", "setname", setname, 3).flags(ANY).docs("connection-name", "2.6.9", "O(1)", "Names this connection."),
     Spec::new("connection", "getname", getname, 2).flags(ANY).docs("", "2.6.9", "O(1)", "Returns the name of this connection."),
@@ -40,12 +41,15 @@ pub(crate) static SUBCOMMANDS: [Spec; 17] = [
         .differs("noted and shown; connections are never closed for memory in all"),
     Spec::new("connection", "no-touch", no_touch, 3).flags(ANY).docs("<ON|OFF>", "7.2.0", "O(1)", "Lets reads not count as uses.")
         .differs("noted and shown; uses are not recorded"),
-    Spec::new("connection", "getredir", getredir, 2).flags(ANY).docs("", "6.0.0", "O(1)", "Returns where invalidations of tracked keys go.")
-        .differs("always -1: keys are not tracked"),
-    Spec::new("connection", "trackinginfo", trackinginfo, 2).flags(ANY).docs("", "6.2.0", "O(1)", "Describes the tracking of keys.")
-        .differs("always off: keys are not tracked"),
-    Spec::new("connection", "tracking", tracking, -3).flags(ANY).docs("<ON|OFF>", "6.0.0", "O(1)", "Turns the tracking of keys off.")
-        .differs("ON is refused: keys are not tracked"),
+    Spec::new("connection", "getredir", getredir, 2).flags(ANY).docs("", "6.0.0", "O(1)", "Returns where invalidations of tracked keys go."),
+    Spec::new("connection", "trackinginfo", trackinginfo, 2).flags(ANY).docs("", "6.2.0", "O(1)", "Describes the tracking of keys."),
+    Spec::new("connection", "tracking", tracking, -3).flags(ANY).flags(&[Flags::OUTSIDE])
+        .docs("<ON|OFF> [REDIRECT client-id] [PREFIX prefix]... [BCAST] [OPTIN] [OPTOUT] [NOLOOP]", "6.0.0", "O(1)", "Has this connection told when keys change that it has read.")
+        .differs("`SWAPDB` tells what `FLUSHALL` does; `OFF` forgets what was read before; with `BCAST` each command is told by itself, and `client-output-buffer-limit pubsub` \
+            bounds what waits to be told; of a key that a \
+            transaction reads and writes its client is told; inside `MULTI` `REDIRECT` takes only a client that is told of keys already"),
+    Spec::new("connection", "caching", caching, 3).flags(ANY).flags(&[Flags::OUTSIDE])
+        .docs("<YES|NO>", "6.0.0", "O(1)", "Has the next command tracked, or not."),
     Spec::new("connection", "help", help, 2).flags(&[Flags::LOADING, Flags::STALE]).docs("", "5.0.0", "O(1)", "Says what the subcommands do."),
 ];
 
@@ -205,6 +209,7 @@ fn close(ctx: &mut Ctx<'_, '_>, client: &ClientInfo) -> bool {
         // Its worker closes the connection in its next turn. From now on there is no such client, and nothing that it sends is
         // executed.
         client.set_killed();
+        client.end();
         ctx.instance.clients.remove(client.id);
     }
     told
@@ -274,25 +279,6 @@ fn no_touch(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
     Ok(Reply::Ok)
 }
 
-fn getredir(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    Ok(Reply::Int(-1))
-}
-
-fn trackinginfo(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
-    Ok(Reply::Map(vec![
-        (Reply::text("flags"), Reply::Set(vec![Reply::text("off")])),
-        (Reply::text("redirect"), Reply::Int(-1)),
-        (Reply::text("prefixes"), Reply::Array(Vec::new())),
-    ]))
-}
-
-fn tracking(_: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    if on_off(&args[2])? {
-        return err("ERR Modb does not track keys for clients");
-    }
-    Ok(Reply::Ok)
-}
-
 #[cfg(test)]
 mod tests {
     use crate::command::machine::testing::run;
@@ -307,7 +293,7 @@ mod tests {
         what_nobody_waits_for {
             "CLIENT UNBLOCK 1" => ":0", "CLIENT KILL 1.2.3.4:5" => "-ERR No such client", "CLIENT KILL ID 77" => ":0", "CLIENT KILL ID 0" => "-ERR client-id should be greater than 0",
             "CLIENT PAUSE -1" => "-ERR timeout is negative", "CLIENT PAUSE x" => "-ERR timeout is not an integer or out of range", "CLIENT UNPAUSE" => "+OK",
-            "CLIENT NO-EVICT ON" => "+OK", "CLIENT NO-TOUCH x" => "-ERR syntax error", "CLIENT GETREDIR" => ":-1", "CLIENT TRACKING OFF" => "+OK"
+            "CLIENT NO-EVICT ON" => "+OK", "CLIENT NO-TOUCH x" => "-ERR syntax error", "CLIENT GETREDIR" => ":-1"
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The connection itself: who speaks, in which protocol, to which database.
 
 pub(crate) mod client_commands;
+mod tracking_commands;
 
 use modb_net::resp::{Args, Protocol};
 
@@ -68,6 +69,7 @@ fn quit(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
 
 fn reset(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
     super::messages::leave_all(ctx);
+    tracking_commands::turn_off(ctx.client);
     ctx.client.reset(!ctx.instance.settings.has_password());
     Ok(Reply::Status("RESET"))
 }

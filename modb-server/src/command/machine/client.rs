@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use modb_net::resp::Protocol;
 
-use super::listening::Listening;
+use super::listening::{Late, Listening};
+use super::tracking::Caching;
 use super::transaction::{Transaction, Watches};
 use crate::command::{Begun, ClientInfo};
 use crate::messages::Scope;
@@ -67,12 +68,17 @@ pub struct Rare {
     pub watches: Option<Watches>,
     /// What it listens to.
     pub listening: Listening,
+    /// What it wants to be told of keys.
+    pub caching: Option<Caching>,
+    /// What waits for it behind a reply.
+    pub late: Vec<Late>,
 }
 
 impl Rare {
     fn is_nothing(&self) -> bool {
-        let Self { begun, transaction, watches, listening } = self;
-        begun.is_none() && transaction.is_none() && watches.is_none() && listening.is_empty()
+        let Self { begun, transaction, watches, listening, caching, late } = self;
+        let wants_nothing = listening.is_empty() && caching.is_none() && late.is_empty();
+        begun.is_none() && transaction.is_none() && watches.is_none() && wants_nothing
     }
 }
 
@@ -108,25 +114,29 @@ impl Client {
     /// What of it commands read and change, for a thread that executes one. Its connection keeps what it waits for.
     #[must_use]
     pub fn lend(&mut self) -> Self {
-        let (transaction, watches) = self.change_rare(|rare| (rare.transaction.take(), rare.watches.take()));
+        let (transaction, watches, caching) =
+            self.change_rare(|rare| (rare.transaction.take(), rare.watches.take(), rare.caching.take()));
         let listening = self.listening().cloned().unwrap_or_default();
         let mut lent = Self { info: Arc::clone(&self.info), rare: None, ..*self };
         lent.change_rare(|rare| {
             (rare.transaction, rare.watches, rare.listening) = (transaction, watches, listening);
+            rare.caching = caching;
         });
         lent
     }
 
     /// What was [lent](Self::lend) comes back.
     pub fn take_over(&mut self, mut lent: Self) {
-        let (transaction, watches, listening) = lent.change_rare(|rare| {
-            (rare.transaction.take(), rare.watches.take(), std::mem::take(&mut rare.listening))
+        let (transaction, watches, listening, caching) = lent.change_rare(|rare| {
+            let listening = std::mem::take(&mut rare.listening);
+            (rare.transaction.take(), rare.watches.take(), listening, rare.caching.take())
         });
         let Self { database, protocol, authenticated, reply_mode, then, .. } = lent;
         (self.database, self.protocol, self.authenticated) = (database, protocol, authenticated);
         (self.reply_mode, self.then) = (reply_mode, then);
         self.change_rare(|rare| {
             (rare.transaction, rare.watches, rare.listening) = (transaction, watches, listening);
+            rare.caching = caching;
         });
     }
 
@@ -148,6 +158,22 @@ impl Client {
     /// Takes what was begun for it.
     pub fn take_begun(&mut self) -> Option<Begun> {
         self.change_rare(|rare| rare.begun.take())
+    }
+
+    /// Keeps a message until what takes long is over; how many bytes are kept.
+    pub fn keep_late(&mut self, late: Late) -> usize {
+        self.change_rare(|rare| rare.late.push(late));
+        self.late_bytes()
+    }
+
+    /// Takes what was kept so.
+    pub fn take_late(&mut self) -> Vec<Late> {
+        if self.rare.is_none() { Vec::new() } else { self.change_rare(|rare| std::mem::take(&mut rare.late)) }
+    }
+
+    /// What is kept so, in bytes.
+    pub fn late_bytes(&self) -> usize {
+        self.rare().map_or(0, |rare| rare.late.iter().map(|late| late.frame.bytes()).sum())
     }
 
     /// What it listens to, if that is anything.

@@ -6,14 +6,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use modb_net::resp::Protocol;
-use modb_net::{Address, Peer};
+use modb_net::{Address, Peer, Token};
 
 use super::table::Table;
 use crate::command::{Flags, Spec};
-use crate::messages::Scope;
+use crate::data::Tracker;
+use crate::messages::{Ear, Scope};
 
 /// What others see of a client.
 #[derive(Debug)]
@@ -47,7 +48,9 @@ pub(crate) struct Shown {
     resp3: bool,
     no_evict: bool,
     no_touch: bool,
-    names: Names,
+    name: String,
+    library: String,
+    library_version: String,
 }
 
 /// What a client says about itself.
@@ -58,6 +61,10 @@ struct Names {
     library_version: String,
     /// To how many channels, patterns and shard channels it listens, and whether it monitors.
     listening: [usize; Scope::ALL.len()],
+    /// As those see it who change keys that it tracks, and whether it hears of all with some prefixes.
+    tracker: Option<(Arc<Tracker>, bool)>,
+    /// Where it is told something on its own, if it ever was to be.
+    ear: Option<Arc<Ear>>,
 }
 
 impl ClientInfo {
@@ -133,12 +140,15 @@ impl ClientInfo {
 
     /// What commands change of this.
     pub(crate) fn shown(&self) -> Shown {
+        let names = self.names();
         Shown {
             database: self.database.load(Ordering::Relaxed).into(),
             resp3: self.resp3.load(Ordering::Relaxed),
             no_evict: self.no_evict.load(Ordering::Relaxed),
             no_touch: self.no_touch.load(Ordering::Relaxed),
-            names: self.names(),
+            name: names.name,
+            library: names.library,
+            library_version: names.library_version,
         }
     }
 
@@ -149,7 +159,10 @@ impl ClientInfo {
         self.set_no_evict(shown.no_evict);
         self.set_no_touch(shown.no_touch);
         if self.names.get().is_some() {
-            self.with_names(|names| *names = shown.names);
+            self.with_names(|names| {
+                let Shown { name, library, library_version, .. } = shown;
+                (names.name, names.library, names.library_version) = (name, library, library_version);
+            });
         }
     }
 
@@ -186,20 +199,52 @@ impl ClientInfo {
         }
     }
 
+    pub(crate) fn set_tracker(&self, tracker: Option<(Arc<Tracker>, bool)>) {
+        if self.names.get().is_some() || tracker.is_some() {
+            self.with_names(|names| names.tracker = tracker);
+        }
+    }
+
+    /// Where it is told something on its own.
+    pub fn ear(&self) -> Arc<Ear> {
+        self.with_names(|names| Arc::clone(names.ear.get_or_insert_default()))
+    }
+
+    /// From now on it is told something on its own there, and stays there.
+    pub fn place(&self, inbox: u64, token: Token) -> Arc<Ear> {
+        let ear = self.ear();
+        ear.place(inbox, token);
+        ear
+    }
+
+    /// Whether it is told something on its own, and stays where it is.
+    pub fn stays(&self) -> bool {
+        self.names.get().is_some_and(|names| lock(names).ear.as_ref().is_some_and(|ear| ear.has_place()))
+    }
+
+    /// It has gone, as far as others can see: it is told nothing, and tracks nothing.
+    pub(crate) fn end(&self) {
+        let Some(names) = self.names.get() else { return };
+        let (ear, tracker) = {
+            let names = lock(names);
+            (names.ear.clone(), names.tracker.clone())
+        };
+        ear.inspect(|ear| ear.end());
+        tracker.inspect(|(tracker, _)| tracker.end());
+    }
+
     /// Whether it listens to what is published.
     pub fn listens(&self) -> bool {
         let listening = self.names().listening;
         Scope::PUBLISHED.iter().any(|scope| listening[*scope as usize] > 0)
     }
 
-    fn with_names(&self, change: impl FnOnce(&mut Names)) {
-        let names = self.names.get_or_init(Box::default);
-        change(&mut names.lock().unwrap_or_else(PoisonError::into_inner));
+    fn with_names<R>(&self, change: impl FnOnce(&mut Names) -> R) -> R {
+        change(&mut lock(self.names.get_or_init(Box::default)))
     }
 
     fn names(&self) -> Names {
-        let copy = |names: &Mutex<Names>| names.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.names.get().map(|names| copy(names)).unwrap_or_default()
+        self.names.get().map(|names| lock(names).clone()).unwrap_or_default()
     }
 
     /// Whether it is on this machine, as far as its address tells, or in this process.
@@ -230,11 +275,16 @@ impl ClientInfo {
         let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
         let queued = i64::from(self.queued.load(Ordering::Relaxed)) - 1;
         let [sub, psub, ssub, monitors] = names.listening;
+        let tracker = names.tracker.as_ref().map(|(tracker, _)| &**tracker);
+        let redirect = tracker.map_or(-1, |tracker| tracker.redirect().unwrap_or(0) as i64);
         let flags = [
             ('O', monitors > 0),
             ('P', sub + psub + ssub > 0),
             ('x', queued >= 0),
             ('b', waits),
+            ('t', tracker.is_some()),
+            ('R', tracker.is_some_and(Tracker::is_broken)),
+            ('B', names.tracker.as_ref().is_some_and(|(_, is_broadcast)| *is_broadcast)),
             ('e', self.no_evict.load(Ordering::Relaxed)),
             ('T', self.no_touch.load(Ordering::Relaxed)),
         ];
@@ -248,7 +298,7 @@ impl ClientInfo {
             line,
             "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub={sub} psub={psub} ssub={ssub} \
              multi={queued} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 \
-             events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={} worker={}",
+             events=r cmd={} user=default redir={redirect} resp={} lib-name={} lib-ver={} worker={}",
             self.id,
             self.address(),
             self.local_address(),
@@ -264,6 +314,10 @@ impl ClientInfo {
         );
         line
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What `CLIENT PAUSE` holds back.
@@ -359,7 +413,7 @@ impl Registry {
         (held && spec.group != "connection").then_some(until)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<ClientInfo>>> {
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<ClientInfo>>> {
+        lock(&self.clients)
     }
 }

@@ -12,7 +12,7 @@ use super::table::Table;
 use crate::command::{Calls, ClientInfo, Errands, Notices, Rate, Registry, Room, SlowLog, Sums, Tasks};
 use crate::config::{OutputClass, Settings};
 use crate::data::{Data, Tally, Total};
-use crate::messages::{Classes, Scope};
+use crate::messages::{Classes, Ear, Scope};
 
 /// The network below, as far as commands concern it.
 pub trait Network {
@@ -24,6 +24,12 @@ pub trait Network {
     fn listen(&self, scope: Scope, name: &[u8]) -> Bytes;
     /// The client that asks listens to a name no longer.
     fn leave(&self, scope: Scope, name: &[u8]);
+    /// Where the client that asks is told something on its own, from now on; none if it cannot be.
+    fn ear(&self, client: &ClientInfo) -> Option<Arc<Ear>>;
+
+    /// What has another client stay where it is, so that it can be told something on its own: sleeps until it does, or has gone.
+    fn place(&self, other: &ClientInfo) -> Box<dyn FnOnce() + Send>;
+
     /// Lets paused clients go on.
     fn resume(&self);
     /// Begins the shutdown of the server.
@@ -55,6 +61,12 @@ impl Network for NoNetwork {
         Bytes::copy_from_slice(name)
     }
     fn leave(&self, _: Scope, _: &[u8]) {}
+    fn ear(&self, _: &ClientInfo) -> Option<Arc<Ear>> {
+        None
+    }
+    fn place(&self, _: &ClientInfo) -> Box<dyn FnOnce() + Send> {
+        Box::new(|| {})
+    }
     fn resume(&self) {}
     fn shutdown(&self) {}
     fn apply(&self, _: &Settings) {}
@@ -168,6 +180,8 @@ impl Instance {
         let events = Classes::parse(&self.settings.get("notify-keyspace-events"));
         self.data.exchange().tell_events(events.unwrap_or_default());
         self.data.exchange().bound_mailboxes(self.settings.output_limits(OutputClass::Pubsub));
+        let most = self.settings.number("tracking-table-max-keys");
+        self.data.track_at_most(usize::try_from(most).unwrap_or(usize::MAX));
         self.data.compact().apply(|name| self.settings.number(name));
     }
 

@@ -1,10 +1,12 @@
-//! What one client listens to. Pure.
+//! What one client listens to, and what waits for it behind a reply. Pure.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use modb_net::Seq;
 
-use crate::messages::Scope;
+use crate::messages::{Frame, Scope, Through};
 
 /// What a name takes beside its bytes: here, where its worker finds those who listen, and in the exchange; about.
 const NAME_BYTES: usize = 256;
@@ -68,6 +70,17 @@ impl Listening {
     pub fn memory_bytes(&self) -> usize {
         self.name_bytes
     }
+}
+
+/// A message for a client; one that waits while a reply is on its way.
+#[derive(Debug)]
+pub struct Late {
+    /// The commit that must be safe before it is heard.
+    pub held: Seq,
+    /// The message.
+    pub frame: Arc<Frame>,
+    /// How it comes to the client.
+    pub through: Through,
 }
 
 #[cfg(test)]

@@ -24,5 +24,6 @@ pub(crate) mod tasks;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod times;
+pub(crate) mod tracking;
 pub(crate) mod transaction;
 pub(crate) mod weight;

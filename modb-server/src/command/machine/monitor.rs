@@ -2,38 +2,43 @@
 //!
 //! A line is told as a message is, with the commit of its command and behind what that tells itself. So all see one order, in which
 //! the commands of one connection, and those that write one key, are as they were executed; of a run that is given up nothing is
-//! seen. Invariants: what an administrator does is not shown, nor any password; while nobody monitors a command costs a load.
+//! seen. Invariant: what an administrator does is not shown, nor any password.
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use modb_net::Peer;
 use modb_net::resp::Args;
+use modb_net::{Peer, Seq};
 
 use super::client::Client;
 use super::secrets::{REDACTED, secrets};
 use super::spec::{Flags, Spec};
 use crate::data::Tx;
-use crate::messages::Frame;
+use crate::messages::{Exchange, Frame, Rooms};
 
 /// Shows a command that has run, well or not.
-#[inline(always)]
 pub(crate) fn show(tx: &mut Tx<'_>, client: &Client, spec: &Spec, args: Args<'_>) {
     if tx.data().exchange().is_monitored() && !spec.flags.has(Flags::ADMIN) {
-        show_line(tx, client, args);
+        tx.announce_for_good(frame(client, args));
     }
 }
 
-#[cold]
-#[inline(never)]
-fn show_line(tx: &mut Tx<'_>, client: &Client, args: Args<'_>) {
+/// Shows what is not executed.
+pub(crate) fn show_refused(exchange: &Exchange, client: &Client, args: Args<'_>) {
+    if exchange.is_monitored() {
+        exchange.post(vec![Arc::new(frame(client, args))], Seq::ZERO, Rooms::default());
+    }
+}
+
+fn frame(client: &Client, args: Args<'_>) -> Frame {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let who = match client.info.peer() {
         Some(Peer::Unix { path }) => format!("unix:{}", path.display()),
         _ => client.info.address(),
     };
     let head = format!("{}.{:06} [{} {who}]", now.as_secs(), now.subsec_micros(), client.database);
-    tx.announce_for_good(Frame::line(&line(head, args)));
+    Frame::line(&line(head, args))
 }
 
 fn line(head: String, args: Args<'_>) -> Vec<u8> {

@@ -77,7 +77,7 @@ impl Bench {
             host: self,
             may_sleep: true,
         };
-        let reply = resolve(args, &mut client).and_then(|resolved| {
+        let reply = resolve(args, &mut client, &self.instance).and_then(|resolved| {
             let scratch = &mut self.scratch.borrow_mut();
             execute_sleeping(resolved, args, &mut client, &env, scratch, &self.parker).reply
         });

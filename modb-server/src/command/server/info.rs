@@ -87,7 +87,7 @@ fn clients(ctx: &Ctx<'_, '_>, text: &mut String) {
     let listening = ctx.instance.clients.list().iter().filter(|client| client.listens()).count();
     line(text, "pubsub_clients", listening + ctx.instance.data.exchange().clients());
     line(text, "blocked_clients", ctx.instance.waiting.count());
-    line(text, "tracking_clients", 0);
+    line(text, "tracking_clients", ctx.instance.data.tracked().clients);
 }
 
 fn memory(ctx: &Ctx<'_, '_>, text: &mut String) {
@@ -165,6 +165,10 @@ fn stats(ctx: &Ctx<'_, '_>, text: &mut String) {
     line(text, "pubsub_channels", exchange.count(Scope::Channel));
     line(text, "pubsub_patterns", exchange.count(Scope::Pattern));
     line(text, "pubsubshard_channels", exchange.count(Scope::Shard));
+    let tracked = instance.data.tracked();
+    line(text, "tracking_total_keys", tracked.keys);
+    line(text, "tracking_total_items", tracked.items);
+    line(text, "tracking_total_prefixes", tracked.prefixes);
     line(text, "latest_fork_usec", 0);
     line(text, "modb_longest_command_usec", format_args!("{:.0}", instance.longest_hold_us()));
     let (running, queued) = instance.errands.computations();

@@ -13,9 +13,11 @@ use crate::command::language::parse;
 use crate::command::language::reply::{MAX_REPLY_BYTES, Reply};
 use crate::command::machine::client::Client;
 use crate::command::machine::context::Ctx;
+use crate::command::machine::instance::Instance;
 use crate::command::machine::monitor;
 use crate::command::machine::spec::Flags;
 use crate::command::machine::table::Resolved;
+use crate::command::machine::tracking;
 use crate::command::machine::transaction::Queue;
 use crate::command::machine::weight::{Scale, Weight};
 use crate::data::DataError;
@@ -102,7 +104,10 @@ fn execute(
         if bytes > MAX_REPLY_BYTES {
             return err("ERR the reply would be too large");
         }
-        monitor::show(ctx.tx, ctx.client, resolved.spec, args);
+        if ctx.tx.data().exchange().is_attended() {
+            tracking::remember(ctx.tx, ctx.client, resolved.spec, args);
+            monitor::show(ctx.tx, ctx.client, resolved.spec, args);
+        }
         replies.push((ctx.client.protocol, reply));
         Ok(())
     })?;
@@ -159,11 +164,19 @@ pub(in crate::command) fn has_run(client: &mut Client, reply: &mut Result<Reply,
 }
 
 /// What a request is answered with that is refused before it is executed or queued; nothing of a transaction is executed then.
-pub(in crate::command) fn refuse(args: Args<'_>, client: &mut Client, error: CommandError) -> CommandError {
+pub(in crate::command) fn refuse(
+    args: Args<'_>,
+    client: &mut Client,
+    instance: &Instance,
+    error: CommandError,
+) -> CommandError {
+    tracking::is_over(client, args);
     if !args[0].eq_ignore_ascii_case(b"exec") {
         client.spoil();
         return error;
     }
+    // The transaction is over, of which the beginning was shown.
+    monitor::show_refused(instance.data.exchange(), client, args);
     // Also what is watched is forgotten, and also before `MULTI`.
     client.end_transaction();
     let text = error.text();

@@ -1,11 +1,12 @@
-//! Who is interested in keys: those who watch them ([`Watch`]), and those who wait for something to take from them ([`Waiter`]).
+//! Who is interested in keys: those who watch them ([`Watch`]), those who wait for something to take from them ([`Waiter`]), and those
+//! who keep what they have read ([`Tracker`]).
 //!
 //! Each stripe has a slot with the interests in its keys. Invariants:
 //! - An interest is entered by who holds its stripe, alone or together with others who read; so whoever holds the stripe
 //!   alone, in order to write, meets every interest that was entered before, and none comes while he holds it. Nobody is missed
 //!   between a look and an entry.
 //! - An interest leaves without the stripe, under the lock of its slot, and leaves nothing: whatever enters one keeps
-//!   a guard whose drop takes it out.
+//!   a guard whose drop takes it out, or has the housekeeper do so.
 //! - Whoever makes a batch visible tells those who watch and serves those who wait before he gives the stripes back, since it is a
 //!   part of [`Tx::commit`](super::Tx::commit): workers, the housekeeper and calls of the program alike.
 //! - Whoever holds a stripe alone holds also the stripes that those need who wait there ([`reach`]): nobody is served, or
@@ -13,11 +14,14 @@
 //!
 //! Where nobody is interested in anything, a batch costs one load more.
 
+#[cfg(test)]
+mod model;
 mod reach;
 mod serve;
 #[cfg(test)]
 mod tests;
 mod touched;
+mod tracking;
 mod waiting;
 mod watch;
 mod watcher;
@@ -30,6 +34,8 @@ use bytes::Bytes;
 
 use super::stripes::{self, STRIPES};
 pub(super) use touched::{Key, Ready, Remap, Touched};
+use tracking::{Tracked, Trackers};
+pub use tracking::{TrackedSums, Tracker, Tracking, Way};
 use waiting::Waiting;
 pub use waiting::{Places, Served, Waiter};
 pub use watch::Watch;
@@ -48,6 +54,8 @@ struct Inner {
     reaching: AtomicUsize,
     /// The number of the next one: they are in order of their coming, in all stripes together.
     next: AtomicU64,
+    /// Those who track keys; each counts as one.
+    tracked: Tracked,
 }
 
 /// The interests in the keys of one stripe. Most stripes have none.
@@ -58,6 +66,14 @@ struct InStripe {
     keys: HashMap<Bytes, Vec<AtKey>>,
     /// The other stripes that those need who wait here, and how many of them do.
     reach: BTreeMap<u16, usize>,
+    /// Who tracks which keys, whatever the database.
+    tracked: HashMap<Box<[u8]>, Trackers>,
+}
+
+impl InStripe {
+    fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.tracked.is_empty()
+    }
 }
 
 /// The interests in one key of a database, in the order of their coming.
@@ -89,8 +105,8 @@ struct Spot {
 impl Default for Interests {
     fn default() -> Self {
         let slots = (0..STRIPES).map(|_| Slot::default()).collect();
-        let (count, reaching, next) = Default::default();
-        Self(Arc::new(Inner { slots, count, reaching, next }))
+        let (count, reaching, next, tracked) = Default::default();
+        Self(Arc::new(Inner { slots, count, reaching, next, tracked }))
     }
 }
 
@@ -155,7 +171,7 @@ impl Interests {
                 }
             }
         }
-        if in_stripe.keys.is_empty() {
+        if in_stripe.is_empty() {
             *slot = None;
         }
     }

@@ -13,6 +13,8 @@ pub(in crate::data) struct Touched {
     pub(in crate::data) keys: Vec<Key>,
     pub(in crate::data) remapped: Vec<Remap>,
     pub(in crate::data) now_ms: u64,
+    /// The client that goes on tracking what it changes, if it is told nothing of what it does itself.
+    pub(in crate::data) keeps: Option<u64>,
 }
 
 /// A key that may have something for those who wait for it.
@@ -44,6 +46,9 @@ impl Touched {
         let mut ready = Vec::new();
         for key in &self.keys {
             let Some(place) = Place::from_record_key(&key.record_key) else { continue };
+            if self.is_of_any(data, place.namespace) {
+                data.interests.untrack(place.hash, place.key, self.keeps);
+            }
             data.interests.visit(place.hash, place.key, |at_key| {
                 if self.is_of(data, at_key.database, place.namespace) {
                     at_key.watchers.values_mut().for_each(|watcher| watcher.see(key.removed));
@@ -75,6 +80,11 @@ impl Touched {
     fn is_of(&self, data: &Data, database: u32, namespace: u32) -> bool {
         let was = self.remapped.iter().any(|remap| remap.database == database && remap.old == namespace);
         was || data.catalog.namespace(database) == namespace
+    }
+
+    /// As `is_of`, whichever database it is.
+    pub(super) fn is_of_any(&self, data: &Data, namespace: u32) -> bool {
+        (0..data.databases()).any(|database| self.is_of(data, database, namespace))
     }
 
     fn tell_of_remap(&self, data: &Data, key: &Bytes, at_key: &mut AtKey, remap: &Remap) {

@@ -28,6 +28,7 @@ impl Tx<'_> {
     /// [`DataError::NoNamespaceLeft`].
     pub fn flush_database(&mut self, database: u32) -> Result<(), DataError> {
         let old = self.namespace(database);
+        self.changes_all_tracked();
         if self.size(database) == 0 {
             return Ok(());
         }
@@ -46,6 +47,7 @@ impl Tx<'_> {
     pub fn swap_databases(&mut self, a: u32, b: u32) {
         let (was_a, was_b) = (self.namespace(a), self.namespace(b));
         if a != b {
+            self.changes_all_tracked();
             self.remap(a, was_b);
             self.remap(b, was_a);
         }

@@ -48,6 +48,12 @@ pub struct Tx<'a> {
     /// The key records of which only a page is written, as far as somebody may be interested.
     pub(super) touched_inside: Vec<Bytes>,
     drops: bool,
+    /// A whole database is emptied, or another: whatever is tracked may have changed.
+    pub(super) flushed: bool,
+    /// Those who track what it changes will be told.
+    pub(super) told_trackers: bool,
+    /// The client whose reads stay tracked though it has written the same keys.
+    pub(super) keeps_tracking: Option<u64>,
     /// The earliest expiry that was set, in milliseconds since 1970.
     soonest: u64,
     read: Seq,
@@ -90,6 +96,9 @@ impl<'a> Tx<'a> {
             remapped: Vec::new(),
             touched_inside: Vec::new(),
             drops: false,
+            flushed: false,
+            told_trackers: false,
+            keeps_tracking: None,
             soonest: u64::MAX,
             read: Seq::ZERO,
             missed: None,
@@ -307,8 +316,13 @@ impl<'a> Tx<'a> {
     /// [`DataError::Store`]; nothing was changed then.
     pub fn commit(&mut self) -> Result<Committed, DataError> {
         let mut written = Seq::ZERO;
+        let are_any = self.data.interests.are_any();
+        if are_any {
+            self.tell_trackers(None).into_iter().for_each(|frame| self.announce(frame));
+        }
         if !self.writes.is_empty() {
-            let (several, touched) = (self.changes_several(), self.touches());
+            let touched = if are_any { self.touches() } else { None };
+            let several = self.changes_several();
             let mut writes = self.writes.take();
             writes.extend(
                 self.added.drain(..).filter(|(_, by)| *by != 0).map(|(counter, by)| Write::Add(counter, by)),
@@ -345,6 +359,9 @@ impl<'a> Tx<'a> {
             self.tell(&touched);
         }
         self.telling.post(self.data, written);
+        if self.told_trackers {
+            self.has_told_trackers();
+        }
         Ok(Committed { written, read: self.read })
     }
 

@@ -9,6 +9,7 @@ pub(super) struct Saved {
     added: Vec<(Counter, i64)>,
     remapped: usize,
     drops: bool,
+    flushed: bool,
     soonest: u64,
     sites: usize,
     touched_inside: usize,
@@ -22,10 +23,16 @@ impl Tx<'_> {
         saved.added.clone_from(&self.added);
         saved.remapped = self.remapped.len();
         saved.drops = self.drops;
+        saved.flushed = self.flushed;
         saved.soonest = self.soonest;
         saved.sites = self.sites.len();
         saved.touched_inside = self.touched_inside.len();
         self.telling.save();
+    }
+
+    /// Whether it is of several commands.
+    pub(in crate::data) fn is_of_several(&self) -> bool {
+        self.saved.is_some()
     }
 
     /// Nothing that was done since [`Tx::save`] will have been done.
@@ -35,6 +42,7 @@ impl Tx<'_> {
         self.added.clone_from(&saved.added);
         self.remapped.truncate(saved.remapped);
         self.drops = saved.drops;
+        self.flushed = saved.flushed;
         self.soonest = saved.soonest;
         self.sites.truncate(saved.sites);
         self.touched_inside.truncate(saved.touched_inside);

@@ -21,7 +21,9 @@ impl Tx<'_> {
     fn find_touched(&self) -> Option<Touched> {
         let interests = &self.data().interests;
         let is_met = |record_key: &Bytes| {
-            Place::from_record_key(record_key).is_some_and(|place| interests.are_in(place.hash, place.key))
+            Place::from_record_key(record_key).is_some_and(|place| {
+                interests.are_in(place.hash, place.key) || interests.are_tracked(place.hash, place.key)
+            })
         };
         let written = self.writes().filter_map(|write| {
             let record_key = write.key().filter(|key| is_met(key))?.clone();
@@ -32,7 +34,7 @@ impl Tx<'_> {
         let keys: Vec<Key> = written.chain(inside).collect();
         let remapped: Vec<Remap> = self.remaps().collect();
         let any = !keys.is_empty() || !remapped.is_empty();
-        any.then_some(Touched { keys, remapped, now_ms: self.now_ms() })
+        any.then(|| Touched { keys, remapped, now_ms: self.now_ms(), keeps: self.keeps_tracking })
     }
 
     /// Notes that a page of what a key holds is changed, and its key record is not.

@@ -1,5 +1,6 @@
 //! Tests of the interests on an engine in memory.
 
+mod tracking;
 mod waiting;
 
 use std::sync::Arc;
