@@ -11,9 +11,10 @@ use crate::backoff::Backoff;
 use crate::command::Request;
 use crate::config::Config;
 use crate::connection::Connection;
-use crate::error::{Result, ServerError};
+use crate::error::{Error, Result, ServerError};
 use crate::from_value::FromValue;
 use crate::pipeline::Pipeline;
+use crate::transaction::Replies;
 
 /// After this long without a call, the connection is looked at before it is used: the server may have closed it.
 const SUSPECT_AFTER: Duration = Duration::from_secs(1);
@@ -80,6 +81,26 @@ impl Client {
     /// Those that lose the connection.
     pub fn run(&mut self, pipeline: &Pipeline) -> Result<Vec<std::result::Result<Value, ServerError>>> {
         self.connection()?.run(pipeline)
+    }
+
+    /// Has all requests of `pipeline` executed as one transaction: see [`Connection::run_atomic`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn run_atomic(&mut self, pipeline: &Pipeline) -> Result<Replies> {
+        self.connection()?.run_atomic(pipeline)
+    }
+
+    /// Changes keys by what they hold, as one: see [`Connection::transaction`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn transaction<K: AsRef<[u8]>, E: From<Error>>(
+        &mut self,
+        keys: impl IntoIterator<Item = K>,
+        prepare: impl FnMut(&mut Connection, &mut Pipeline) -> std::result::Result<(), E>,
+    ) -> std::result::Result<Replies, E> {
+        self.connection()?.transaction(keys, prepare)
     }
 
     /// The connection, made anew if it was lost. What was said on the old one (`SELECT`, `MULTI`, a

@@ -222,6 +222,11 @@ impl Connection {
         !self.broken && self.awaited == 0 && self.start == self.end && !self.decoder.is_mid_reply()
     }
 
+    /// The socket.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// The socket, for a program that goes on by itself. What was received and not given is lost.
     pub fn into_stream(self) -> TcpStream {
         self.stream

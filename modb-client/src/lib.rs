@@ -16,12 +16,13 @@
 //! |---|---|
 //! | ask one thing after another, with reconnecting | [`Client`] |
 //! | ask many things in one round trip | [`Pipeline`], with any of the others |
+//! | have several requests executed as one, also by what keys hold | [`Connection::run_atomic`], [`Connection::transaction`] |
 //! | share connections between threads | [`Pool`] |
 //! | listen to published messages | [`Subscriber`] |
 //! | decide everything yourself | [`Connection`] |
 //!
 //! Floors, imports only downward: `error command from_value backoff` (pure) -> `config` -> `connection` ->
-//! `pipeline subscriber` -> `client pool`. Beside them, for Modb's own programs only: `terminal`.
+//! `pipeline subscriber transaction` -> `client pool`. Beside them, for Modb's own programs only: `terminal`.
 
 // Printing macros panic when the output is full or has gone; a library prints nothing.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -39,6 +40,7 @@ mod subscriber;
 #[cfg(feature = "terminal")]
 #[doc(hidden)]
 pub mod terminal;
+mod transaction;
 
 pub use backoff::Backoff;
 pub use client::Client;
@@ -50,4 +52,5 @@ pub use from_value::FromValue;
 pub use modb_net::resp::{Protocol, Value};
 pub use pipeline::Pipeline;
 pub use pool::{Pool, PooledConnection};
-pub use subscriber::{Message, Subscriber};
+pub use subscriber::{Closer, Message, Messages, Subscriber};
+pub use transaction::Replies;

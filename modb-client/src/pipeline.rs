@@ -28,6 +28,13 @@ impl Pipeline {
         self
     }
 
+    /// Adds all requests of another one.
+    pub fn append(&mut self, other: &Self) -> &mut Self {
+        self.bytes.extend_from_slice(&other.bytes);
+        self.len += other.len;
+        self
+    }
+
     /// How many requests there are.
     pub fn len(&self) -> usize {
         self.len

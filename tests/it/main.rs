@@ -19,6 +19,7 @@ mod histories;
 mod hostile;
 mod isolation;
 mod keys;
+mod library;
 mod limits;
 mod long;
 mod many;
@@ -376,6 +377,8 @@ scenarios! {
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
     prompt::of_a_paste_each_line_is_executed, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::what_a_transaction_and_messages_do_to_the_prompt, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from outside";
     prompt::ctrl_c_ends_every_wait, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
     prompt::a_server_that_hangs_is_given_up, unless Redis: "needs modb-server beside it",
@@ -420,6 +423,9 @@ scenarios! {
     #[ignore = "500 restarts"]
     collections::long_collections_survive_500_kills;
     crash::acknowledged_writes_survive_25_kills;
+    library::the_library_has_requests_executed_as_one;
+    library::a_transaction_of_the_library_begins_anew_until_nobody_interferes;
+    library::a_subscription_of_the_library_ends_without_an_error_where_it_is_meant_to;
     transactions::a_transaction_is_whole_for_everybody_who_looks;
     transactions::counting_behind_a_watch_loses_nothing;
     transactions::whoever_changes_a_watched_key_breaks_the_transaction;

@@ -215,6 +215,59 @@ pub(crate) fn of_a_paste_each_line_is_executed(platform: &Platform) {
     terminal.wait_for(&at("GET a\n\"1\"\n$> █"));
 }
 
+pub(crate) fn what_a_transaction_and_messages_do_to_the_prompt(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let mut terminal = client(server.addr(), &[]);
+    let at = |text: &str| text.replace('$', &server.addr().to_string());
+    terminal.assert_shows(&at("$> █"));
+    for (line, shown) in [
+        ("MULTI", "OK\n$(TX)> █"),
+        ("SELECT 3", "QUEUED\n$(TX)> █"),
+        ("DISCARD", "OK\n$> █"),
+        ("MULTI", "OK\n$(TX)> █"),
+        ("SELECT 3", "QUEUED\n$(TX)> █"),
+        ("EXEC", "1) OK\n$[3]> █"),
+        ("MULTI", "OK\n$[3](TX)> █"),
+        ("SELECT 99999999999", "QUEUED\n$[3](TX)> █"),
+        ("NOPE", "$[3](TX)> █"),
+        ("EXEC", "(error) EXECABORT Transaction discarded because of previous errors.\n$[3]> █"),
+        ("MULTI", "OK\n$[3](TX)> █"),
+        ("SELECT 4", "QUEUED\n$[3](TX)> █"),
+        ("SELECT 99", "QUEUED\n$[3](TX)> █"),
+        ("EXEC", "(error) ERR DB index is out of range\n$[4]> █"),
+        ("SELECT 3", "OK\n$[3]> █"),
+        ("WATCH a", "OK\n$[3]> █"),
+        ("SET a 1", "OK\n$[3]> █"),
+        ("MULTI", "OK\n$[3](TX)> █"),
+        ("SELECT 5", "QUEUED\n$[3](TX)> █"),
+        ("EXEC", "(nil)\n$[3]> █"),
+    ] {
+        terminal.enter(&format!("{line}\r"));
+        terminal.wait_for(&format!("> {line}\n"));
+        terminal.wait_for(&at(shown));
+    }
+    // Messages come until Ctrl-C, and then the prompt is back where it was.
+    terminal.enter("SUBSCRIBE news\r");
+    terminal.wait_for("Listening. Ctrl-C ends it.\n");
+    assert_eq!(server.peer().ask("PUBLISH news hello"), Reply::Int(1));
+    terminal.wait_for("3) \"hello\"\n");
+    terminal.enter("\x03");
+    terminal.wait_for(&at("^C\n$[3]> █"));
+    wait::until("it listens no longer", || {
+        (server.peer().ask("PUBLISH news x") == Reply::Int(0)).then_some(())
+    });
+    terminal.enter("MONITOR\r");
+    terminal.wait_for("MONITOR\nOK\nListening. Ctrl-C ends it.\n");
+    assert!(server.peer().ask("ECHO seen").text().contains("seen"));
+    terminal.wait_for("\"ECHO\" \"seen\"");
+    terminal.enter("\x03");
+    terminal.wait_for(&at("^C\n$[3]> █"));
+    terminal.enter("GET a\r");
+    terminal.wait_for(&at("GET a\n\"1\"\n$[3]> █"));
+    terminal.enter("\x04");
+    assert!(terminal.wait_for_end().success());
+}
+
 pub(crate) fn ctrl_c_ends_every_wait(platform: &Platform) {
     let server = Launch::new(platform).start();
     let mut terminal = client(server.addr(), &[]);

@@ -23,6 +23,36 @@ const AT_ONCE: Duration = Duration::from_millis(300);
 /// How long the prompt waits for the documentation of the commands.
 const DOCS_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What was queued since MULTI, as far as it changes the prompt once it is executed.
+#[derive(Debug, Default)]
+struct Transaction {
+    commands: usize,
+    /// The databases that are selected then, each by which of the commands.
+    selected: Vec<(usize, u32)>,
+}
+
+/// What a reply says of a transaction.
+enum Said {
+    /// The command was queued.
+    Queued,
+    /// What was queued was executed: which of it was done.
+    Executed(Vec<bool>),
+    /// Nothing.
+    Other,
+}
+
+impl Said {
+    fn of(reply: &Value, is_exec: bool) -> Self {
+        match reply {
+            Value::Simple(text) if text == b"QUEUED" => Self::Queued,
+            Value::Array(replies) if is_exec => {
+                Self::Executed(replies.iter().map(|reply| !matches!(reply, Value::Error(_))).collect())
+            }
+            _ => Self::Other,
+        }
+    }
+}
+
 /// One user's conversation with a server.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -30,7 +60,7 @@ pub(super) struct Session {
     config: Config,
     format: Format,
     link: Option<Link>,
-    is_in_transaction: bool,
+    transaction: Option<Transaction>,
     interrupted: Arc<AtomicBool>,
     pager: Pager,
 }
@@ -43,7 +73,7 @@ impl Session {
             .map_err(Failure::Input)?;
         let config = options.config.clone();
         let (format, pager) = (options.format, Pager::of_environment());
-        Ok(Self { config, format, link: None, is_in_transaction: false, interrupted, pager })
+        Ok(Self { config, format, link: None, transaction: None, interrupted, pager })
     }
 
     /// How to connect to where the session is.
@@ -66,7 +96,7 @@ impl Session {
     /// # Errors
     /// There is no connection.
     pub(super) fn connect(&mut self) -> Result<(), Error> {
-        (self.link, self.is_in_transaction) = (None, false);
+        (self.link, self.transaction) = (None, None);
         // Whatever was refused, the user can mend it here.
         self.link = Link::open(&self.config, Some(&self.interrupted), |_| true)?;
         if let Some(refusal) = self.link.as_ref().and_then(Link::refusal) {
@@ -80,7 +110,8 @@ impl Session {
 
     /// Whether what the server says about its commands can be asked for now, unnoticed.
     pub(super) fn can_load_docs(&self) -> bool {
-        !self.is_in_transaction && self.link.as_ref().is_some_and(|link| link.is_plain() && link.is_alive())
+        self.transaction.is_none()
+            && self.link.as_ref().is_some_and(|link| link.is_plain() && link.is_alive())
     }
 
     /// What the server says about its commands; nothing if it does not, or not soon.
@@ -103,7 +134,7 @@ impl Session {
         }
         let database = self.config.database;
         let database = if database == 0 { String::new() } else { format!("[{database}]") };
-        let transaction = if self.is_in_transaction { "(TX)" } else { "" };
+        let transaction = if self.transaction.is_some() { "(TX)" } else { "" };
         format!("{}{database}{transaction}> ", self.config.address())
     }
 
@@ -123,7 +154,7 @@ impl Session {
                 Ok(()) if self.link.is_none() || self.is_interrupted() => break,
                 Ok(()) => {}
                 Err(Failure::Client(error)) => {
-                    (self.link, self.is_in_transaction) = (None, false);
+                    (self.link, self.transaction) = (None, None);
                     complain(&error.to_string());
                     break;
                 }
@@ -139,7 +170,11 @@ impl Session {
         let Some(mut link) = self.link.take() else { return print(b"\n") };
         let (format, interrupted) = (self.format, Arc::clone(&self.interrupted));
         let pager = &self.pager;
-        let mut show = |reply: &Value| show(format, pager, &interrupted, reply);
+        let (is_exec, mut said) = (words.len() == 1 && words[0].eq_ignore_ascii_case(b"exec"), Said::Other);
+        let mut show = |reply: &Value| {
+            said = Said::of(reply, is_exec);
+            show(format, pager, &interrupted, reply)
+        };
         let mut asked = link.ask(words, &mut show)?;
         if asked == Asked::Listens {
             print(b"Listening. Ctrl-C ends it.\n")?;
@@ -149,14 +184,19 @@ impl Session {
         match asked {
             Asked::Done(outcome) => {
                 self.link = Some(link);
-                if outcome == Outcome::Ok {
-                    self.follow(words);
+                match said {
+                    Said::Queued => self.queue(words),
+                    Said::Executed(done) => self.end_transaction(&done),
+                    // It was broken, or what it was to execute was refused before.
+                    Said::Other if is_exec => self.end_transaction(&[]),
+                    Said::Other if outcome == Outcome::Ok => self.follow(words),
+                    Said::Other => {}
                 }
                 if start.elapsed() > SLOW {
                     print(format!("({:.2} s)\n", start.elapsed().as_secs_f64()).as_bytes())?;
                 }
             }
-            Asked::Ended => self.is_in_transaction = false,
+            Asked::Ended => self.transaction = None,
             Asked::Listens | Asked::Interrupted => {
                 print(b"\n")?;
                 // The reply may still come on the old one.
@@ -171,7 +211,7 @@ impl Session {
     fn connect_if_at_once(&mut self) {
         let patient = self.config.connect_timeout;
         self.config.connect_timeout = patient.min(AT_ONCE);
-        self.is_in_transaction = false;
+        self.transaction = None;
         let opened = Link::open(&self.config, None, |_| true);
         self.link = opened.ok().flatten().map(|link| link.interrupted_by(&self.interrupted));
         self.config.connect_timeout = patient;
@@ -183,33 +223,49 @@ impl Session {
             return Ok(());
         }
         // What was meant for a transaction must not be executed outside of it.
-        if std::mem::take(&mut self.is_in_transaction) {
+        if self.transaction.take().is_some() {
             return Err(Error::Closed);
         }
         self.connect()
     }
 
-    /// Keeps in mind what changes the prompt, and how to connect the next time.
+    /// Keeps in mind what changes the prompt, and how to connect the next time, of a command that was executed.
     fn follow(&mut self, words: &[Vec<u8>]) {
         match words[0].to_ascii_lowercase().as_slice() {
-            b"select" if !self.is_in_transaction => {
-                let number = words.get(1).and_then(|word| parse_i64(word));
-                self.config.database = number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
-            }
-            b"auth" if !self.is_in_transaction => self.remember(&words[1..]),
+            b"select" => self.config.database = database(words),
+            b"auth" => self.remember(&words[1..]),
             b"hello" => {
                 let auth = words.iter().position(|word| word.eq_ignore_ascii_case(b"auth"));
                 if let Some([user, password]) = auth.and_then(|at| words.get(at + 1..at + 3)) {
                     self.remember(&[user.clone(), password.clone()]);
                 }
             }
-            b"multi" => self.is_in_transaction = true,
-            b"exec" | b"discard" => self.is_in_transaction = false,
+            b"multi" => self.transaction = Some(Transaction::default()),
+            b"discard" => self.transaction = None,
             b"reset" => {
-                self.is_in_transaction = false;
+                self.transaction = None;
                 self.config.database = 0;
             }
             _ => {}
+        }
+    }
+
+    /// A command was queued.
+    fn queue(&mut self, words: &[Vec<u8>]) {
+        let transaction = self.transaction.get_or_insert_default();
+        if words[0].eq_ignore_ascii_case(b"select") {
+            transaction.selected.push((transaction.commands, database(words)));
+        }
+        transaction.commands += 1;
+    }
+
+    /// `done`: which of what was queued was executed and did not fail.
+    fn end_transaction(&mut self, done: &[bool]) {
+        let Some(transaction) = self.transaction.take() else { return };
+        for (at, database) in transaction.selected {
+            if done.get(at).copied().unwrap_or(false) {
+                self.config.database = database;
+            }
         }
     }
 
@@ -222,6 +278,12 @@ impl Session {
             _ => return,
         };
     }
+}
+
+/// The database that a SELECT names.
+fn database(words: &[Vec<u8>]) -> u32 {
+    let number = words.get(1).and_then(|word| parse_i64(word));
+    number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
 }
 
 /// Shows a reply: one that is higher than the window by the pager, else in pieces, so that Ctrl-C ends a long one.
