@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::options::{Opt, Page, Program};
-use super::text::wrap;
+use super::text::{explained, wrap};
 
 /// Characters of a line.
 const WIDTH: usize = 80;
@@ -51,14 +51,8 @@ fn paragraph(text: &mut String, title: &str, body: &str) {
 fn describe<Id>(text: &mut String, option: &Opt<Id>) {
     // Those without a short name stand under the others' long ones.
     let indent = if option.short.is_none() { "      " } else { "  " };
-    let mut line = format!("{indent}{}", option.spec());
-    for help in wrap(&option.help, WIDTH - HELP_AT) {
-        if line.chars().count() + 2 > HELP_AT && !line.trim_start().is_empty() {
-            let _ = writeln!(text, "{line}");
-            line.clear();
-        }
-        let _ = writeln!(text, "{line:HELP_AT$}{help}");
-        line.clear();
+    for line in explained(&format!("{indent}{}", option.spec()), &option.help, HELP_AT, WIDTH) {
+        let _ = writeln!(text, "{line}");
     }
 }
 

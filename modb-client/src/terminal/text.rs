@@ -54,6 +54,17 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// What `name` means, wrapped from column `at` on: beside the name, or below it if that is too long.
+pub fn explained(name: &str, meaning: &str, at: usize, width: usize) -> Vec<String> {
+    let mut lines = vec![name.to_owned()];
+    for (number, line) in wrap(meaning, width - at).into_iter().enumerate() {
+        let is_beside = number == 0 && name.chars().count() + 2 <= at;
+        let before = if is_beside { lines.pop().unwrap_or_default() } else { String::new() };
+        lines.push(format!("{before:at$}{line}"));
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

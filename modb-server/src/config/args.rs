@@ -141,7 +141,7 @@ impl Given {
     fn word(&mut self, word: OsString) -> Result<(), ConfigError> {
         match self.task {
             None if word == HELP && self.text.is_none() => self.text = Some(Text::Help),
-            None => self.task = Some(task(&word)?),
+            None => self.task = Some(task(&word, self.text.is_some())?),
             Some(task) if self.operand.is_none() && !task.operand.is_empty() => {
                 check_folder(&word)?;
                 self.operand = Some(word.into());
@@ -155,13 +155,18 @@ impl Given {
 /// The word that asks for help, in front of a task or alone.
 const HELP: &str = "help";
 
-fn task(word: &OsStr) -> Result<&'static Task, ConfigError> {
+/// The task of that word, which was perhaps meant as one: behind `help` it was.
+fn task(word: &OsStr, is_meant: bool) -> Result<&'static Task, ConfigError> {
     if let Some(task) = Task::ALL.iter().find(|task| word == task.name) {
         return Ok(task);
     }
-    let names = Task::ALL.iter().map(|task| task.name).chain([HELP]).map(str::to_owned);
-    match similar(&word.to_string_lossy(), names) {
+    let names = || Task::ALL.iter().map(|task| task.name);
+    match similar(&word.to_string_lossy(), names().chain([HELP]).map(str::to_owned)) {
         Some(name) => Err(wrong(format!("there is no task '{}'; did you mean {name}?", shown(word)))),
+        None if is_meant => {
+            let all = names().collect::<Vec<_>>().join(", ");
+            Err(wrong(format!("there is no task '{}', only {all}", shown(word))))
+        }
         None => Err(unexpected(word)),
     }
 }
@@ -253,6 +258,7 @@ mod tests {
             ("--store lig", one_of.as_str()),
             ("chekc", "there is no task 'chekc'; did you mean check?"),
             ("help chekc", "there is no task 'chekc'; did you mean check?"),
+            ("help GET", "there is no task 'GET', only check, backup, restore, compact, service"),
             ("--completion tcsh", "--completion: \"tcsh\" is not one of bash|zsh|fish|powershell"),
             ("compact a", "unexpected argument 'a'; options are written --name value"),
             ("check a b", "unexpected argument 'b'; options are written --name value"),
@@ -294,6 +300,9 @@ mod tests {
         }
         assert!(printed("backup --help").contains("modb-server backup TARGET"));
         assert_eq!(printed("help"), printed("--help"));
+        let beside_or_below =
+            ["\n  compact           gives", "\n  service install|remove|status\n                    makes"];
+        assert!(beside_or_below.iter().all(|lines| printed("help").contains(lines)), "{}", printed("help"));
         assert!(printed("--version").starts_with("modb-server "));
         assert!(printed("--man").starts_with(".TH MODB\\-SERVER 1"));
         assert!(printed("--completion fish").contains("complete -c modb-server"));

@@ -1,7 +1,7 @@
 //! What the command line has, made from the tables of options and tasks: its pages, of which come the parser, `--help`, the
 //! manual page and the completions. Pure.
 
-use modb_client::terminal::text::wrap;
+use modb_client::terminal::text::explained;
 use modb_client::terminal::{Group, Opt, Page, Program, Shell};
 
 use super::{PARAMS, Param};
@@ -142,10 +142,9 @@ pub(super) fn page() -> Page<Id> {
             .to_owned();
     let help = ("help [TASK]".to_owned(), "prints this, or what there is to know about a task");
     for (usage, brief) in Task::ALL.iter().map(|task| (task.usage(), task.brief)).chain([help]) {
-        let mut before = format!("  {usage}");
-        for line in wrap(brief, COLUMNS - BRIEF_AT) {
-            about += &format!("\n{before:BRIEF_AT$}{line}");
-            before.clear();
+        for line in explained(&format!("  {usage}"), brief, BRIEF_AT, COLUMNS) {
+            about += "\n";
+            about += &line;
         }
     }
     let tasks = Task::ALL.iter().map(|task| format!("{} [OPTIONS]", task.usage()).into());
