@@ -221,6 +221,8 @@ impl Launch {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Whoever runs the tests may have both.
         command.env_remove("MODB_PASSWORD").env_remove("NOTIFY_SOCKET");
+        // Redis sorts words as the language of the system does.
+        command.env("LC_ALL", "C");
         let mut child = tool::spawn(&mut command);
         let lines = Arc::new(Mutex::new(Vec::new()));
         collect(child.stdout.take().expect("piped"), &lines);

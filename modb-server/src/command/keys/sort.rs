@@ -38,7 +38,8 @@ pub(crate) static COMMANDS: [Spec; 2] = [
 ];
 
 const DIFFERS: &str = "strings that BY and GET name for more than 1,000 elements are read one by one, as by GET; \
-                       a reply of more than 512 MiB is refused";
+                       a reply of more than 512 MiB is refused; ALPHA compares bytes, whatever the system's language; who \
+                       waits for a list is also served by a STORE that replaces something of another type";
 
 /// The other keys of so many elements are read at one moment.
 const MOST_AT_ONCE: u64 = 1_000;

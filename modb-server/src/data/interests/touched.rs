@@ -1,4 +1,9 @@
 //! What a batch touches: those interested are told of it once it was applied.
+//!
+//! Invariant: what was there before the batch is looked at before it is applied. Afterwards what is left of a database that was
+//! flushed is nobody's, and swept at any moment.
+
+use std::collections::HashMap;
 
 use bytes::Bytes;
 
@@ -33,9 +38,24 @@ pub(in crate::data) struct Key {
 
 /// A database that gets another namespace.
 pub(in crate::data) struct Remap {
-    pub(in crate::data) database: u32,
-    pub(in crate::data) old: u32,
-    pub(in crate::data) new: u32,
+    database: u32,
+    old: u32,
+    new: u32,
+    /// What was of the keys that somebody is interested in.
+    before: HashMap<Bytes, State>,
+}
+
+impl Remap {
+    /// Before the batch is applied. Every stripe is held, so that nobody becomes interested until those who are were told.
+    pub(in crate::data) fn new(data: &Data, database: u32, old: u32, new: u32, now_ms: u64) -> Self {
+        let mut before = HashMap::new();
+        data.interests.visit_all(|key, at_key| {
+            if at_key.database == database {
+                before.insert(key.clone(), state(data, old, key, now_ms));
+            }
+        });
+        Self { database, old, new, before }
+    }
 }
 
 impl Touched {
@@ -88,24 +108,23 @@ impl Touched {
     }
 
     fn tell_of_remap(&self, data: &Data, key: &Bytes, at_key: &mut AtKey, remap: &Remap) {
-        let before = self.state(data, remap.old, key);
-        let after = self.state(data, remap.new, key);
+        let before = remap.before.get(key).copied().unwrap_or(State::Absent);
+        let after = state(data, remap.new, key, self.now_ms);
         for watcher in at_key.watchers.values_mut() {
             watcher.see_other_database(before, after);
         }
     }
+}
 
-    fn state(&self, data: &Data, namespace: u32, key: &Bytes) -> State {
-        let mut record_key = Vec::new();
-        Place { namespace, hash: data.hash(key), key }.record_key(&mut record_key);
-        // Where it cannot be read it may be there.
-        let Ok(got) = data.store.get(&record_key) else { return State::There };
-        match got.value.map(Record::decode) {
-            None => State::Absent,
-            Some(Some(record)) if record.head.expires_at_ms.is_some_and(|at| at <= self.now_ms) => {
-                State::Expired
-            }
-            Some(_) => State::There,
-        }
+/// What is of a key in a namespace.
+fn state(data: &Data, namespace: u32, key: &Bytes, now_ms: u64) -> State {
+    let mut record_key = Vec::new();
+    Place { namespace, hash: data.hash(key), key }.record_key(&mut record_key);
+    // Where it cannot be read it may be there.
+    let Ok(got) = data.store.get(&record_key) else { return State::There };
+    match got.value.map(Record::decode) {
+        None => State::Absent,
+        Some(Some(record)) if record.head.expires_at_ms.is_some_and(|at| at <= now_ms) => State::Expired,
+        Some(_) => State::There,
     }
 }

@@ -52,8 +52,8 @@ impl Tx<'_> {
     fn remaps(&self) -> impl Iterator<Item = Remap> {
         self.remapped.iter().enumerate().filter_map(|(at, &(database, _))| {
             let first = self.remapped[..at].iter().all(|(other, _)| *other != database);
-            let old = self.data().catalog.namespace(database);
-            first.then(|| Remap { database, old, new: self.namespace(database) })
+            let (old, new) = (self.data().catalog.namespace(database), self.namespace(database));
+            first.then(|| Remap::new(self.data(), database, old, new, self.now_ms()))
         })
     }
 }

@@ -5,9 +5,11 @@ mod waiting;
 
 use std::sync::Arc;
 
+use modb_net::{Room, Tell};
+
 use super::*;
-use crate::data::{Data, Hash, Need, Tally, Tx};
-use crate::messages::Event;
+use crate::data::{Data, Hash, Need, Tally, Tx, layout};
+use crate::messages::{Event, Frame, Inbox, Posted, Scope};
 use crate::store::{EngineKind, OpenOptions, open};
 
 fn data() -> Data {
@@ -47,6 +49,37 @@ fn who_watches_a_key_is_told_when_it_is_written_or_removed_and_of_nothing_else()
     assert!(!is_told(&data, "k", || set(&data, 1, "k")), "another database");
     assert!(is_told(&data, "k", || at(&data, 1000, |tx| assert!(tx.delete(0, b"k").unwrap()))));
     assert!(!is_told(&data, "k", || at(&data, 1000, |tx| assert!(!tx.delete(0, b"k").unwrap()))));
+}
+
+/// Whoever hears of a flush sweeps what it has left, before anything else is done.
+struct Sweeper(std::sync::Weak<Data>);
+
+impl Inbox for Sweeper {
+    fn reserve(&self, _: usize, _: &dyn Fn() -> Tell) -> Option<Room> {
+        None
+    }
+
+    fn post(&self, _: Option<Room>, _: usize, _: Posted) -> bool {
+        self.0.upgrade().unwrap().sweep_dropped(&mut || Ok(())).unwrap();
+        true
+    }
+}
+
+#[test]
+fn who_watches_is_told_of_a_flush_though_what_it_leaves_is_swept_at_once() {
+    let data = Arc::new(data());
+    let inbox = data.exchange().open(Arc::new(Sweeper(Arc::downgrade(&data))));
+    data.exchange().listen(inbox, Scope::Channel, b"flushed");
+    set(&data, 0, "here");
+    let flush = || {
+        at(&data, 1000, |tx| {
+            tx.flush_database(0).unwrap();
+            tx.announce(Frame::new(Scope::Channel, b"flushed", b""));
+        });
+    };
+    assert!(is_told(&data, "here", flush));
+    let (from, to) = layout::dropped_range();
+    assert!(data.store.scan(&from, &to, 1).unwrap().records.is_empty(), "it was swept");
 }
 
 #[test]
