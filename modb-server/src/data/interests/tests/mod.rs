@@ -100,9 +100,7 @@ fn a_change_of_a_page_alone_is_a_change_of_its_key() {
             let mut hash = Hash::open(tx, 0, b"h").unwrap();
             hash.set(tx, field.as_bytes(), value.as_bytes()).unwrap();
             hash.save(tx, Event::SET).unwrap();
-            tx.writes()
-                .filter_map(crate::store::Write::key)
-                .any(|key| crate::data::layout::is_key_record(key))
+            tx.writes().filter_map(crate::store::Write::key).any(|key| layout::is_key_record(key))
         })
     };
     for n in 0..200 {
