@@ -40,10 +40,14 @@ cargo xtask COMMAND
                         the notifier beside other ways to wake a thread; writes docs/performance/layer.md unless --quick
   bench handoff [--quick] [--json FILE] [--docs FOLDER]
                         the ways to hand connections to workers beside SO_REUSEPORT; writes as above
+  bench costs [--rounds N] [--workers N,N] [--only exec|message]
+                        processor time of a transaction and of a message, beside redis
   bench generators [--rounds N]
                         modb-client bench beside redis-benchmark on the same server: what each reports and costs
   bench instructions [--base REV] [--rounds N]
                         instructions per request under callgrind, as a ratio to an earlier commit
+  bench memory [--rounds N] [--elements N]
+                        what an element of each type takes of memory, beside redis
   bench distance [--rounds N] [--workers N,N] [--apart]
                         processor time of PING beside a loop that only receives and sends, and beside redis
   bench programs FOLDER everything that benches run, built and put into a folder; with MODB_BENCH_PROGRAMS=FOLDER its xtask

@@ -21,7 +21,7 @@ pub(crate) const USAGE: &str =
     [--types] [--keys N,N] [--sync-delay-ms N] [--redis-benchmark] [--record NAME] [--json FILE] [--html FILE]
     [-- OPTIONS FOR modb-server]
 
---types: redis-benchmark's tests instead, each on one key and over many (--keys: on so many).
+--types: redis-benchmark's tests instead, each on one key and over many (--keys: on so many); --quick: a tenth of each.
 --record: writes docs/performance/NAME.md, of which cargo xtask bench pages makes the README's table and chart.
 --sustained: one load instead, SET at pipeline 16 for so long; its longest wait is the longest stall.
 --paced: one load instead, GET at 70 % of the rate that redis reaches, requests due at fixed times.";
@@ -84,7 +84,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             vec![Load { length, keys: SUSTAINED_KEYS, ..plain(Operation::Set, 50, 16, 100) }]
         }
         (None, true) => vec![paced(&generator, &setting)?],
-        (None, false) if options.types => types::loads(&options.keys).collect(),
+        (None, false) if options.types => types::loads(&options.keys, options.quick).collect(),
         (None, false) => loads(&options),
     };
     println!("{} loads on {} subjects, {} rounds", loads.len(), subjects.len(), options.rounds);

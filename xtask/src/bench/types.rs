@@ -29,9 +29,13 @@ const TESTS: [(&str, u64); 14] = [
     ("mset", 200_000),
 ];
 
+/// What a quick run is shorter by.
+const QUICKER: u64 = 10;
+
 /// Each test on each number of keys; MSET is over many as it is.
-pub(super) fn loads(keys: &[u32]) -> impl Iterator<Item = Load> {
-    TESTS.into_iter().flat_map(move |test| {
+pub(super) fn loads(keys: &[u32], quick: bool) -> impl Iterator<Item = Load> {
+    TESTS.into_iter().flat_map(move |(name, requests)| {
+        let test = (name, if quick { requests / QUICKER } else { requests });
         let keys = if test.0 == "mset" { &[1] } else { keys };
         keys.iter().map(move |&collections| load(test, collections))
     })
@@ -56,7 +60,7 @@ mod tests {
 
     #[test]
     fn every_type_has_rows_on_one_key_and_over_many_and_pops_find_something() {
-        let all: Vec<Load> = loads(&[1, MANY_KEYS]).collect();
+        let all: Vec<Load> = loads(&[1, MANY_KEYS], false).collect();
         assert_eq!(all.len(), 2 * TESTS.len() - 1);
         assert_eq!(all[0].name(), "LPUSH 3 B, 50 conn, P16");
         assert_eq!(all[1].name(), "LPUSH over 1000 keys 3 B, 50 conn, P16");
