@@ -154,20 +154,18 @@ impl<O: Order> Tree<O> {
         probe: &impl Probe,
     ) -> Result<Cursor, P::Error> {
         let cursor = self.descend(ground, |node, ground, height| {
-            let mut at = 0;
-            for (index, child) in node.children().enumerate().skip(1) {
-                let reaches = match probe.reaches(child.separator) {
-                    Some(reaches) => reaches,
-                    None => probe.passes(&self.first_below(ground, child.node, height - 1)?),
-                };
-                if !reaches {
-                    break;
+            // The first child always does.
+            first_not(1..node.count(), |index| {
+                let Some(child) = node.child(index) else { return Ok(false) };
+                match probe.reaches(child.separator) {
+                    Some(reaches) => Ok(reaches),
+                    None => Ok(probe.passes(&self.first_below(ground, child.node, height - 1)?)),
                 }
-                at = index;
-            }
-            Ok(at)
+            })
+            .map(|behind| behind.saturating_sub(1))
         })?;
-        let at = cursor.leaf().take_while(|entry| probe.passes(entry)).count();
+        let leaf = &cursor.leaf.node;
+        let at = first_not(0..leaf.count(), |entry| Ok::<_, P::Error>(probe.passes(leaf.entry(entry))))?;
         Ok(cursor.at(at))
     }
 
@@ -285,6 +283,22 @@ impl<O: Order> Tree<O> {
         }
         Ok(true)
     }
+}
+
+/// The first of a range that `is` does not hold for, of which it holds for none behind that; the end, if it holds for all.
+fn first_not<E>(
+    Range { mut start, mut end }: Range<usize>,
+    mut is: impl FnMut(usize) -> Result<bool, E>,
+) -> Result<usize, E> {
+    while start < end {
+        let middle = usize::midpoint(start, end);
+        if is(middle)? {
+            start = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    Ok(start)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

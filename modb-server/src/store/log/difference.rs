@@ -72,15 +72,21 @@ fn changed(old: &[u8], new: &[u8]) -> Option<usize> {
     None
 }
 
+/// As many bytes as a processor compares in a few steps.
+const COMPARED_BYTES: usize = 32;
+
 fn same_at_start(a: &[u8], b: &[u8]) -> usize {
-    let words = a.chunks_exact(8).zip(b.chunks_exact(8)).take_while(|(a, b)| a == b).count() * 8;
-    words + a[words..].iter().zip(&b[words..]).take_while(|(a, b)| a == b).count()
+    let ((many, _), (others, _)) = (a.as_chunks::<COMPARED_BYTES>(), b.as_chunks());
+    let same = many.iter().zip(others).take_while(|(a, b)| a == b).count() * COMPARED_BYTES;
+    same + a[same..].iter().zip(&b[same..]).take_while(|(a, b)| a == b).count()
 }
 
 fn same_at_end(a: &[u8], b: &[u8]) -> usize {
-    let words = a.rchunks_exact(8).zip(b.rchunks_exact(8)).take_while(|(a, b)| a == b).count() * 8;
-    let (a, b) = (&a[..a.len() - words], &b[..b.len() - words]);
-    words + a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count()
+    let ((_, many), (_, others)) = (a.as_rchunks::<COMPARED_BYTES>(), b.as_rchunks());
+    let same =
+        many.iter().rev().zip(others.iter().rev()).take_while(|(a, b)| a == b).count() * COMPARED_BYTES;
+    let (a, b) = (&a[..a.len() - same], &b[..b.len() - same]);
+    same + a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count()
 }
 
 /// A difference in a chunk's body.
