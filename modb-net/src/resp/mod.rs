@@ -13,6 +13,7 @@
 mod encode;
 mod error;
 mod inline;
+mod kept;
 mod limits;
 mod number;
 mod reply;
@@ -26,8 +27,9 @@ mod tests;
 pub use encode::{Deferred, Encoder, Protocol, encode_request};
 pub use error::{ProtocolError, ReplyError};
 pub use inline::{UnbalancedQuotes, split_args};
+pub use kept::KeptRequests;
 pub use limits::{Limits, ReplyLimits};
-pub use number::{parse_i64, push_f64, push_i64, push_u64};
+pub use number::{Decimal, parse_i64, push_f64, push_i64, push_u64};
 pub use reply::ReplyDecoder;
 pub use request::{Args, ArgsIter, Decoded, RequestDecoder};
 pub use scan::{Counted, ReplyCounter};

@@ -29,10 +29,34 @@ pub fn parse_i64(text: &[u8]) -> Option<i64> {
 
 /// Appends `n` in decimal.
 pub fn push_i64(out: &mut Vec<u8>, n: i64) {
-    if n < 0 {
-        out.push(b'-');
+    out.extend_from_slice(Decimal::of(n).as_bytes());
+}
+
+/// A number as it is written in decimal.
+#[derive(Clone, Copy, Debug)]
+pub struct Decimal {
+    /// At the end of it.
+    text: [u8; MAX_DIGITS],
+    start: usize,
+}
+
+impl Decimal {
+    /// Writes `n`.
+    pub fn of(n: i64) -> Self {
+        let mut text = [0; MAX_DIGITS];
+        let mut start = write_before(&mut text, n.unsigned_abs());
+        // No signed number has as many digits as there is room.
+        if n < 0 {
+            start -= 1;
+            text[start] = b'-';
+        }
+        Self { text, start }
     }
-    push_u64(out, n.unsigned_abs());
+
+    /// The sign, if it is negative, and the digits.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[self.start..]
+    }
 }
 
 /// Appends `n` in decimal.

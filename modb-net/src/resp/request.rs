@@ -41,9 +41,9 @@ pub enum Decoded {
 
 /// The place of one argument, relative to the start of the request. 32 bits: a request is below 4 GiB.
 #[derive(Clone, Copy, Debug)]
-struct Span {
-    start: u32,
-    len: u32,
+pub(super) struct Span {
+    pub(super) start: u32,
+    pub(super) len: u32,
 }
 
 /// Where the decoder stopped.
@@ -382,8 +382,8 @@ fn bulk_length(len: i64, limits: &Limits) -> Result<u32, ProtocolError> {
 /// The arguments of one request, the name of the command first. Never empty.
 #[derive(Clone, Copy)]
 pub struct Args<'a> {
-    bytes: &'a [u8],
-    spans: &'a [Span],
+    pub(super) bytes: &'a [u8],
+    pub(super) spans: &'a [Span],
 }
 
 impl<'a> Args<'a> {

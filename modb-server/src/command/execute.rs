@@ -311,6 +311,9 @@ fn run<'d>(
     }
     let frees = !spec.flags.has(Flags::DENYOOM);
     let mut tx = Tx::new(data, &held, tally, &mut scratch.key, now_ms).freeing(frees).at_once(!may_sleep);
+    if let Some(key) = spec.only_key() {
+        tx.set_key(&args[key]);
+    }
     let mut reply = (spec.run)(&mut Ctx { tx: &mut tx, client, instance, network }, args);
     if let Some(missed) = tx.missed() {
         // It has changed nothing, and is run again.
@@ -468,9 +471,7 @@ fn need(spec: &Spec, args: Args<'_>, client: &Client, data: &Data) -> Need {
     if spec.flags.has(Flags::ALL_KEYS) {
         return Need::everything();
     }
-    if let [only] = spec.keys
-        && let Some(index) = only.single()
-    {
+    if let Some(index) = spec.only_key() {
         let one_record = spec.flags.has(Flags::READONLY) && !spec.flags.has(Flags::MANY_RECORDS);
         return if one_record && !client.tracks() { Need::NOTHING } else { data.need_one(&args[index]) };
     }

@@ -18,7 +18,7 @@ pub mod usage;
 mod values;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
 use modb_net::OutputLimits;
@@ -95,6 +95,7 @@ struct Hot {
     slowlog_us: AtomicI64,
     long_command_us: AtomicU64,
     max_bulk_bytes: AtomicU32,
+    query_buffer_bytes: AtomicUsize,
     /// By class of clients.
     outputs: Mutex<[OutputLimits; 2]>,
 }
@@ -239,6 +240,8 @@ impl Settings {
         self.hot.long_command_us.store(long, Ordering::Relaxed);
         let bulk = u32::try_from(self.number("proto-max-bulk-len")).unwrap_or(u32::MAX);
         self.hot.max_bulk_bytes.store(bulk, Ordering::Relaxed);
+        let query = usize::try_from(self.number("client-query-buffer-limit")).unwrap_or(usize::MAX);
+        self.hot.query_buffer_bytes.store(query, Ordering::Relaxed);
         let outputs = self.get("client-output-buffer-limit");
         *self.hot.outputs.lock().unwrap_or_else(PoisonError::into_inner) =
             [OutputClass::Normal, OutputClass::Pubsub].map(|class| outputs::of(&outputs, class));
@@ -331,6 +334,11 @@ impl Settings {
             OutputClass::Normal => normal,
             OutputClass::Pubsub => pubsub,
         }
+    }
+
+    /// The most that a request takes, or what is queued of one client, in bytes.
+    pub fn query_buffer_bytes(&self) -> usize {
+        self.hot.query_buffer_bytes.load(Ordering::Relaxed)
     }
 
     /// The longest argument of a request, in bytes.

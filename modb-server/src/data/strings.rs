@@ -1,7 +1,7 @@
 //! Strings: what commands and embedding programs do with them.
 
 use bytes::Bytes;
-use modb_net::resp::{parse_i64, push_i64};
+use modb_net::resp::{Decimal, parse_i64};
 
 use super::layout::{Form, Head, Kind, Record};
 use super::long_double::{self, Parsed};
@@ -79,9 +79,7 @@ impl Tx<'_> {
             Some(record) => parse_i64(&record.payload).ok_or(DataError::NotAnInteger)?,
         };
         let sum = now.checked_add(by).ok_or(DataError::Overflow)?;
-        let mut digits = Vec::with_capacity(20);
-        push_i64(&mut digits, sum);
-        self.put(&entry, entry.string_head(), &[&digits], Event::string("incrby"))?;
+        self.put(&entry, entry.string_head(), &[Decimal::of(sum).as_bytes()], Event::string("incrby"))?;
         Ok(sum)
     }
 

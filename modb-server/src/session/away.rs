@@ -155,7 +155,7 @@ fn execute(
             _ => None,
         };
         let took = started.elapsed();
-        counts.calls.add(resolved, took, outcome.reply.is_err());
+        counts.calls.add(resolved, Some(took), outcome.reply.is_err());
         let (micros, threshold) = (took.as_micros() as i64, instance.settings.slowlog_us());
         if threshold >= 0 && micros >= threshold {
             instance.note_slow(args, micros, &client.info, now_ms);

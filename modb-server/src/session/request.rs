@@ -34,6 +34,7 @@ impl<'r> Whole<'r> {
 }
 
 /// A request whose command was found.
+#[derive(Clone, Copy)]
 struct Request<'r> {
     resolved: Resolved,
     args: Args<'r>,
@@ -286,12 +287,11 @@ impl Worker {
         out: &mut Out<'_>,
         started: &mut Instant,
     ) -> Option<Flow> {
-        let Request { resolved, args, now_ms } = request;
         if matches!(outcome.reply, Err(CommandError::NoRoom)) {
             return Some(Flow::AwaitRoom);
         }
-        let took = self.time(args, client, now_ms, started);
-        self.calls.add(resolved, took, outcome.reply.is_err());
+        let took = self.time(request, client, started);
+        self.calls.add(request.resolved, took, outcome.reply.is_err());
         self.reply(client, awaited, outcome, out);
         match client.then {
             Then::GoOn => None,
@@ -345,8 +345,7 @@ impl Worker {
     #[cold]
     fn room_for_large_batch(&self, load: &Load, out: &mut Out<'_>) -> Room {
         let bytes = load.batch_bytes();
-        let most = self.instance.settings.number("client-query-buffer-limit");
-        if bytes > usize::try_from(most).unwrap_or(usize::MAX) {
+        if bytes > self.instance.settings.query_buffer_bytes() {
             let (count, mib) = (load.words, bytes >> 20);
             return Room::Never(format!(
                 "ERR a command with {count} arguments takes {mib} MiB while it runs, more than client-query-buffer-limit \
@@ -403,15 +402,24 @@ impl Worker {
         }
     }
 
-    /// How long the command took; notes it if it was slow. The end of one command is taken as the start of the next.
+    /// How long the command took, if it was executed; notes it if it was slow. The end of one command is taken as the start of the next.
     #[inline(always)]
-    fn time(&self, args: Args<'_>, client: &Client, now_ms: u64, started: &mut Instant) -> Duration {
+    fn time(
+        &self,
+        Request { resolved, args, now_ms }: Request<'_>,
+        client: &Client,
+        started: &mut Instant,
+    ) -> Option<Duration> {
+        if client.is_in_multi() && !resolved.spec.flags.has(Flags::AT_ONCE) {
+            // It was queued: `EXEC` is what takes time.
+            return None;
+        }
         let now = Instant::now();
         let took = now.duration_since(std::mem::replace(started, now));
         let (micros, threshold) = (took.as_micros() as i64, self.instance.settings.slowlog_us());
         if threshold >= 0 && micros >= threshold {
             self.instance.note_slow(args, micros, &client.info, now_ms);
         }
-        took
+        Some(took)
     }
 }

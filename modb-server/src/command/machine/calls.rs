@@ -67,16 +67,18 @@ impl Calls {
 }
 
 impl Calls {
-    /// A command was executed, and took so long.
+    /// A command was executed, and took so long; or it was queued.
     #[inline]
-    pub fn add(&self, resolved: Resolved, took: Duration, failed: bool) {
+    pub fn add(&self, resolved: Resolved, took: Option<Duration>, failed: bool) {
         let command = &self.commands[self.table.place(resolved.number)];
         command.calls.add(1);
         command.failed.add(u64::from(failed));
-        let nanos = took.as_nanos() as u64;
-        command.nanos.add(nanos);
-        let times = command.times.get_or_init(|| Box::new(std::array::from_fn(|_| Count::default())));
-        times[bucket(nanos)].add(1);
+        if let Some(took) = took {
+            let nanos = took.as_nanos() as u64;
+            command.nanos.add(nanos);
+            let times = command.times.get_or_init(|| Box::new(std::array::from_fn(|_| Count::default())));
+            times[bucket(nanos)].add(1);
+        }
     }
 
     /// A request was refused before it came to its command.

@@ -235,6 +235,12 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// Where its key is, if it has exactly one, always at the same place.
+    #[inline]
+    pub fn only_key(&self) -> Option<usize> {
+        if let [only] = self.keys { only.single() } else { None }
+    }
+
     /// A command of `group` with the given name, function and arity.
     pub const fn new(group: &'static str, name: &'static str, run: Run, arity: i32) -> Self {
         Self {

@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use modb_net::resp::{Args, Decoded, Limits, Protocol, RequestDecoder, encode_request};
+use modb_net::resp::{Args, KeptRequests, Protocol};
 
 use super::client::{Client, ReplyMode};
 use super::clients::Shown;
 use super::spec::Flags;
 use super::table::Resolved;
+use super::weight::Weight;
 use crate::command::language::reply::Reply;
 use crate::data::{Data, Need, Told, Union, Watch};
 
@@ -53,22 +54,17 @@ pub struct Transaction {
 /// Requests that will be executed together.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    requests: Vec<u8>,
-    commands: Vec<Queued>,
-    words: usize,
+    requests: KeptRequests<Resolved>,
     flags: Flags,
+    /// What all of them weigh, but for what their keys hold.
+    weight: Weight,
+    /// There are some whose keys have to be looked at, to know what they weigh.
+    weighs_keys: bool,
     stripes: Union,
     /// It works on whole databases.
     everything: bool,
-    /// Replies of what acts outside of the data and was done by a run that was given up.
-    done: BTreeMap<usize, Reply>,
-}
-
-#[derive(Debug)]
-struct Queued {
-    resolved: Resolved,
-    /// Where its request ends.
-    end: usize,
+    /// Replies of what acts outside of the data and was done by a run that was given up, ascending by place.
+    done: Vec<(usize, Reply)>,
 }
 
 impl Transaction {
@@ -83,17 +79,17 @@ impl Transaction {
 
     /// Heap memory held, in bytes.
     fn bytes(&self) -> usize {
-        self.queue.requests.capacity() + self.queue.commands.capacity() * size_of::<Queued>() + Union::BYTES
+        self.queue.requests.memory_bytes() + Union::BYTES
     }
 }
 
 impl Queue {
     pub(crate) fn push(&mut self, resolved: Resolved, args: Args<'_>, data: &Data) {
         let spec = resolved.spec;
-        encode_request(&mut self.requests, args.iter());
-        self.commands.push(Queued { resolved, end: self.requests.len() });
-        self.words += args.len();
+        self.requests.push(args, resolved);
         self.flags = self.flags.and(spec.flags);
+        self.weight = self.weight.and(Weight::of_words(spec, args.len()));
+        self.weighs_keys |= spec.weigh.is_some();
         self.everything |=
             spec.flags.has(Flags::ALL_KEYS) || spec.keys.is_empty() && spec.flags.has(Flags::READONLY);
         // Its key says which others it reads, as those of `SORT` do.
@@ -103,7 +99,7 @@ impl Queue {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.commands.len()
+        self.requests.len()
     }
 
     /// What its commands are, together.
@@ -116,32 +112,24 @@ impl Queue {
         self.everything
     }
 
-    /// Calls `visit` with each request, until that fails.
-    pub(crate) fn for_each<E>(
-        &self,
-        mut visit: impl FnMut(usize, Resolved, Args<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        // It was within all limits when it came.
-        let limits = Limits { max_bulk_bytes: u32::MAX >> 1, ..Limits::default() };
-        let mut decoder = RequestDecoder::new();
-        let mut from = 0;
-        for (at, queued) in self.commands.iter().enumerate() {
-            let request = &self.requests[from..queued.end];
-            from = queued.end;
-            let decoded = decoder.decode(request, &limits);
-            debug_assert_eq!(decoded, Ok(Decoded::Request { consumed: request.len() }));
-            visit(at, queued.resolved, decoder.args(request))?;
-        }
-        Ok(())
+    /// What all of its commands weigh, if none of their keys has to be looked at for that.
+    pub(crate) fn weight(&self) -> Option<Weight> {
+        (!self.weighs_keys).then_some(self.weight)
+    }
+
+    /// Its requests, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Resolved, Args<'_>)> {
+        self.requests.iter()
     }
 
     /// The reply of a command that was executed by a run that was given up, and is not done again.
     pub(crate) fn done(&self, at: usize) -> Option<&Reply> {
-        self.done.get(&at)
+        let found = self.done.binary_search_by_key(&at, |(done, _)| *done).ok()?;
+        Some(&self.done[found].1)
     }
 
-    /// Remembers such replies.
-    pub(crate) fn note_done(&mut self, done: BTreeMap<usize, Reply>) {
+    /// Remembers more such replies, of commands that stand behind all those before.
+    pub(crate) fn note_done(&mut self, done: Vec<(usize, Reply)>) {
         self.done.extend(done);
     }
 }
@@ -223,7 +211,7 @@ impl Client {
         let (count, bytes) = self.change_rare(|rare| match &mut rare.transaction {
             Some(Transaction { queue, .. }) => {
                 queue.push(resolved, args, data);
-                (queue.len(), queue.requests.len() + queue.words * BATCHED_WORD_BYTES)
+                (queue.len(), queue.requests.bytes() + queue.requests.words() * BATCHED_WORD_BYTES)
             }
             None => (0, 0),
         });
@@ -252,8 +240,8 @@ impl Client {
 
     /// What is executed by `EXEC`, weighed.
     pub(crate) fn queued_load(&self) -> Option<Load> {
-        let Queue { flags, words, requests, .. } = &self.transaction()?.queue;
-        Some(Load { flags: *flags, words: *words, bytes: requests.len() })
+        let Queue { flags, requests, .. } = &self.transaction()?.queue;
+        Some(Load { flags: *flags, words: requests.words(), bytes: requests.bytes() })
     }
 
     /// Takes what is queued, in order to execute it: [`Client::put_back`] follows, and then [`Client::has_executed`] or

@@ -46,6 +46,11 @@ impl Weight {
         Self::of(count.saturating_mul(each))
     }
 
+    /// A request of so many words, but for what its keys hold.
+    pub(crate) fn of_words(spec: &Spec, words: usize) -> Self {
+        Self::each(words as u64, spec.nanos_per_word())
+    }
+
     /// Both.
     #[must_use]
     pub(crate) fn and(self, other: Self) -> Self {
@@ -168,7 +173,7 @@ impl Scale<'_, '_> {
 
     /// One command.
     pub(crate) fn weigh(&mut self, spec: &Spec, args: Args<'_>) -> Weight {
-        let words = Weight::each(args.len() as u64, spec.nanos_per_word());
+        let words = Weight::of_words(spec, args.len());
         spec.weigh.map_or(words, |weigh| words.and(weigh(self, args)))
     }
 }
@@ -322,6 +327,12 @@ mod tests {
             ("SCAN 0 COUNT 1000000", true),
         ] {
             assert_eq!(bench.is_long(line), is_long, "{line}");
+        }
+        for (line, is_long) in [("INCR n", false), ("SORT many BY w_* LIMIT 0 10", true)] {
+            bench.text("MULTI");
+            bench.text(line);
+            assert_eq!(bench.is_long("EXEC"), is_long, "EXEC of {line}");
+            bench.text("DISCARD");
         }
         bench.text("CONFIG SET long-command-us 0");
         assert!(bench.is_long("LRANGE few 0 0"));

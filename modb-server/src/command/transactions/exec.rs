@@ -4,8 +4,6 @@
 //! clock stands still. It may be run again, if it needs more stripes or there is no room for its reply: then nothing of the run
 //! before is seen by anybody.
 
-use std::collections::BTreeMap;
-
 use modb_net::resp::{Args, Protocol};
 
 use crate::command::language::error::{CommandError, err};
@@ -45,7 +43,7 @@ pub(super) fn exec(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandE
         }
     }
     let mut queue = ctx.client.take_queue();
-    let mut done = BTreeMap::new();
+    let mut done = Vec::new();
     let replies = execute(ctx, &queue, &mut done);
     queue.note_done(done);
     ctx.client.put_back(queue);
@@ -56,17 +54,18 @@ pub(super) fn exec(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandE
 pub(super) fn weigh(scale: &mut Scale<'_, '_>, _: Args<'_>) -> Weight {
     let client = scale.client;
     let Some(transaction) = client.transaction() else { return Weight::default() };
+    if let Some(weight) = transaction.queue.weight() {
+        return weight;
+    }
     let mut sum = Weight::default();
-    // Nothing fails.
-    let Ok(()) = transaction.queue.for_each(|_, resolved, args| {
+    for (resolved, args) in transaction.queue.iter() {
         if resolved.spec.name == "select"
             && let Ok(database) = parse::database(&args[1], scale.tx.data().databases())
         {
             scale.database = database;
         }
         sum = sum.and(scale.weigh(resolved.spec, args));
-        Ok::<(), std::convert::Infallible>(())
-    });
+    }
     sum
 }
 
@@ -87,19 +86,23 @@ fn is_broken(ctx: &mut Ctx<'_, '_>) -> Result<bool, DataError> {
 fn execute(
     ctx: &mut Ctx<'_, '_>,
     queue: &Queue,
-    done: &mut BTreeMap<usize, Reply>,
+    done: &mut Vec<(usize, Reply)>,
 ) -> Result<Vec<Reply>, CommandError> {
     ctx.tx.set_freeing(!queue.flags().has(Flags::DENYOOM));
-    let mut replies: Vec<(Protocol, Reply)> = Vec::with_capacity(queue.len());
+    let mut replies = Vec::with_capacity(queue.len());
     let mut bytes = 0;
-    queue.for_each(|at, resolved, args| {
+    for (at, (resolved, args)) in queue.iter().enumerate() {
+        let spoken = ctx.client.protocol;
         let reply = match queue.done(at) {
             Some(reply) => reply.clone(),
-            None => one(ctx, resolved, args)?,
+            None => {
+                let reply = one(ctx, resolved, args)?;
+                if resolved.spec.flags.has(Flags::OUTSIDE) {
+                    done.push((at, reply.clone()));
+                }
+                reply
+            }
         };
-        if resolved.spec.flags.has(Flags::OUTSIDE) {
-            done.insert(at, reply.clone());
-        }
         bytes += reply.bytes();
         if bytes > MAX_REPLY_BYTES {
             return err("ERR the reply would be too large");
@@ -108,19 +111,24 @@ fn execute(
             tracking::remember(ctx.tx, ctx.client, resolved.spec, args);
             monitor::show(ctx.tx, ctx.client, resolved.spec, args);
         }
-        replies.push((ctx.client.protocol, reply));
-        Ok(())
-    })?;
+        if ctx.client.protocol != spoken {
+            // What was answered before a `HELLO`.
+            replies.iter_mut().for_each(|reply| keep_spoken(reply, spoken));
+        }
+        replies.push(reply);
+    }
     if queue.has_everything() {
         ctx.tx.has_seen_all();
     }
-    let protocol = ctx.client.protocol;
-    let in_turn = |(spoken, reply)| match reply {
-        // What was answered before a `HELLO`.
-        reply if spoken != protocol => Reply::Spoken(spoken, Box::new(reply)),
-        reply => reply,
-    };
-    Ok(replies.into_iter().map(in_turn).collect())
+    Ok(replies)
+}
+
+/// It stays in this protocol, whatever is spoken when it is written.
+#[cold]
+fn keep_spoken(reply: &mut Reply, protocol: Protocol) {
+    if !matches!(reply, Reply::Spoken(..)) {
+        *reply = Reply::Spoken(protocol, Box::new(std::mem::replace(reply, Reply::Nothing)));
+    }
 }
 
 /// Executes one of the commands. What fails is the run as a whole.

@@ -24,7 +24,7 @@ pub(super) static COMMANDS: [Spec; 5] = [
     Spec::new("transactions", "exec", exec::exec, 1).weighs(exec::weigh).flags(EXEC)
         .docs("", "1.2.0", "Depends on commands in the transaction.", "Executes what was queued, all of it as one.")
         .differs("a command that fails leaves nothing, though it may have written before; the replies are at most 512 MiB; \
-            `CLIENT REPLY` and `DEBUG HOLD` are refused inside `MULTI`; the slow log has the whole as one"),
+            `CLIENT REPLY` and `DEBUG HOLD` are refused inside `MULTI`; the slow log and the times of `INFO` have the whole as one"),
     Spec::new("transactions", "discard", discard, 1).flags(ANY)
         .docs("", "2.0.0", "O(N) with N queued commands", "Forgets what was queued."),
     Spec::new("transactions", "watch", watch, -2).weighed().flags(ANY).keys(&[keys(Access::Inspect, 1, 1)])
@@ -46,8 +46,7 @@ pub(super) fn queue(
         return err("ERR Command not allowed inside a transaction");
     }
     let bytes = client.queue(resolved, args, &instance.data);
-    let most = instance.settings.number("client-query-buffer-limit");
-    if i64::try_from(bytes).is_ok_and(|bytes| bytes <= most) {
+    if bytes <= instance.settings.query_buffer_bytes() {
         return Ok(Reply::Status("QUEUED"));
     }
     client.end_transaction();
@@ -75,13 +74,13 @@ fn watch(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     if ctx.client.is_in_multi() {
         return err("ERR WATCH inside MULTI is not allowed");
     }
-    let (db, most) = (ctx.db(), ctx.instance.settings.number("client-query-buffer-limit"));
+    let (db, most) = (ctx.db(), ctx.instance.settings.query_buffer_bytes());
     for key in args.iter().skip(1) {
         let watched = |watches: &Watches| watches.keys.contains_key(&(db, key.into()));
         if ctx.client.watches().is_some_and(watched) {
             continue;
         }
-        if i64::try_from(ctx.client.transaction_bytes()).is_ok_and(|bytes| bytes >= most) {
+        if ctx.client.transaction_bytes() >= most {
             return err("ERR the keys that are watched take more than client-query-buffer-limit");
         }
         let told = ctx.client.change_rare(|rare| rare.watches.get_or_insert_default().told.clone());

@@ -3,7 +3,7 @@
 //! A small one has its fields in the order in which they came, as in Redis; a larger one by hash.
 
 use bytes::Bytes;
-use modb_net::resp::{parse_i64, push_i64};
+use modb_net::resp::{Decimal, parse_i64};
 
 use super::compact::CompactLimit;
 use super::hashed::{ByHash, key_of};
@@ -98,9 +98,7 @@ impl<'k> Hash<'k> {
             Some(value) => parse_i64(&value).ok_or(DataError::NotAnInteger)?,
         };
         let sum = now.checked_add(by).ok_or(DataError::Overflow)?;
-        let mut digits = Vec::with_capacity(20);
-        push_i64(&mut digits, sum);
-        self.set(tx, field, &digits)?;
+        self.set(tx, field, Decimal::of(sum).as_bytes())?;
         Ok(sum)
     }
 

@@ -122,6 +122,8 @@ pub struct Need(Set);
 #[derive(Debug)]
 enum Set {
     Nothing,
+    /// That of the key with this hash, held alone.
+    Key(u64),
     /// Held alone.
     One(u16),
     Several(Box<Several>),
@@ -174,7 +176,7 @@ impl Need {
     /// For the key with this hash.
     #[inline]
     pub(super) fn one(hash: u64) -> Self {
-        Self(Set::One(index(hash)))
+        Self(Set::Key(hash))
     }
 
     /// For the keys with these hashes.
@@ -207,7 +209,7 @@ impl Need {
 
     fn access(&self) -> Access {
         match &self.0 {
-            Set::Nothing | Set::One(_) => Access::Alone,
+            Set::Nothing | Set::Key(_) | Set::One(_) => Access::Alone,
             Set::Several(several) => several.access,
         }
     }
@@ -217,6 +219,7 @@ impl Need {
         let mut list = Vec::new();
         match &self.0 {
             Set::Nothing => {}
+            Set::Key(hash) => list.push(index(*hash)),
             Set::One(stripe) => list.push(*stripe),
             Set::Several(several) => several.for_each(|stripe| list.push(stripe)),
         }
@@ -227,6 +230,7 @@ impl Need {
     fn take(&self, locks: &Locks) -> bool {
         match &self.0 {
             Set::Nothing => true,
+            Set::Key(hash) => locks.take_one(index(*hash), Access::Alone),
             Set::One(stripe) => locks.take_one(*stripe, Access::Alone),
             Set::Several(several) => several.take(locks),
         }
@@ -236,16 +240,26 @@ impl Need {
     fn give_back(&self, locks: &Locks) {
         match &self.0 {
             Set::Nothing => {}
+            Set::Key(hash) => locks.give_back(index(*hash), Access::Alone),
             Set::One(stripe) => locks.give_back(*stripe, Access::Alone),
             Set::Several(several) => several.give_back(locks),
         }
     }
 }
 
-/// The stripes that several commands need together, in a place of the same size however many they are; none while it is
-/// empty.
+/// The stripes that several commands need together, in a place of the same size however many they are, if they are more than
+/// one.
 #[derive(Clone, Debug, Default)]
-pub struct Union(Option<Box<[u64; STRIPES as usize / u64::BITS as usize]>>);
+pub struct Union(Members);
+
+#[derive(Clone, Debug, Default)]
+enum Members {
+    #[default]
+    None,
+    One(u16),
+    /// A bit for each stripe.
+    Several(Box<[u64; STRIPES as usize / u64::BITS as usize]>),
+}
 
 impl Union {
     /// What it takes, in bytes.
@@ -253,25 +267,47 @@ impl Union {
 
     /// Also the stripe of the key with this hash.
     pub(super) fn add(&mut self, hash: u64) {
-        let stripe = index(hash);
-        let words = self.0.get_or_insert_with(|| Box::new([0; _]));
-        words[usize::from(stripe) / 64] |= 1 << (stripe % 64);
+        self.add_stripe(index(hash));
+    }
+
+    fn add_stripe(&mut self, stripe: u16) {
+        match &mut self.0 {
+            Members::None => self.0 = Members::One(stripe),
+            Members::One(other) if *other == stripe => {}
+            Members::One(other) => {
+                let other = *other;
+                self.0 = Members::Several(Box::new([0; _]));
+                self.add_stripe(other);
+                self.add_stripe(stripe);
+            }
+            Members::Several(words) => words[usize::from(stripe) / 64] |= 1 << (stripe % 64),
+        }
     }
 
     /// Also what the other needs.
     pub fn add_all(&mut self, other: &Self) {
         match (&mut self.0, &other.0) {
-            (_, None) => {}
-            (Some(mine), Some(its)) => mine.iter_mut().zip(&**its).for_each(|(mine, its)| *mine |= its),
-            (mine @ None, its) => mine.clone_from(its),
+            (_, Members::None) => {}
+            (_, Members::One(stripe)) => self.add_stripe(*stripe),
+            (Members::Several(mine), Members::Several(its)) => {
+                mine.iter_mut().zip(&**its).for_each(|(mine, its)| *mine |= its);
+            }
+            (Members::None | Members::One(_), Members::Several(_)) => {
+                let mine = std::mem::replace(self, other.clone());
+                self.add_all(&mine);
+            }
         }
     }
 
     /// All of them, to be held alone.
     pub fn need(&self) -> Need {
-        let words = || self.0.as_deref().into_iter().flatten();
-        let mut stripes = Vec::with_capacity(words().map(|word| word.count_ones() as usize).sum());
-        for (first, &word) in (0..).step_by(64).zip(words()) {
+        let words = match &self.0 {
+            Members::None => return Need::NOTHING,
+            Members::One(stripe) => return Need(Set::One(*stripe)),
+            Members::Several(words) => words,
+        };
+        let mut stripes = Vec::with_capacity(words.iter().map(|word| word.count_ones() as usize).sum());
+        for (first, &word) in (0..).step_by(64).zip(&**words) {
             let mut left = word;
             while left != 0 {
                 stripes.push(first + left.trailing_zeros() as u16);
@@ -378,6 +414,7 @@ impl Held<'_> {
         let marks = &self.stripes.marks;
         match &self.need.0 {
             Set::Nothing => apply(),
+            Set::Key(hash) => marks.publish(std::iter::once(index(*hash).into()), apply),
             Set::One(stripe) => marks.publish(std::iter::once(usize::from(*stripe)), apply),
             Set::Several(several) => match &several.stripes {
                 Range::These(stripes) => marks.publish(stripes.iter().map(|&stripe| stripe.into()), apply),
@@ -386,11 +423,18 @@ impl Held<'_> {
         }
     }
 
+    /// The hash of the one key that this was taken for, if that is known still.
+    #[inline]
+    pub(super) fn hash_of_key(&self) -> Option<u64> {
+        if let Set::Key(hash) = self.need.0 { Some(hash) } else { None }
+    }
+
     /// Whether the stripe of that key is held.
     pub(super) fn has(&self, hash: u64) -> bool {
         let stripe = index(hash);
         match &self.need.0 {
             Set::Nothing => false,
+            Set::Key(hash) => index(*hash) == stripe,
             Set::One(held) => *held == stripe,
             Set::Several(several) => match &several.stripes {
                 Range::These(stripes) => stripes.binary_search(&stripe).is_ok(),

@@ -90,11 +90,15 @@ impl Node {
             return Err(damaged("it is a node of another kind"));
         }
         let count = usize::from(u16::from_be_bytes([high, low]));
+        let bytes = &page[..];
         let starts = match shape {
-            Shape::Leaf => starts(&page, count, |at| Some(at + get_length(page.get(at..)?)?)),
+            Shape::Leaf => starts(bytes, count, |at| match *bytes.get(at)? {
+                short @ ..0x80 => Some(at + 1 + usize::from(short)),
+                _ => get_varint(bytes.get(at..)?).map(|(length, of_length)| at + of_length + length),
+            }),
             Shape::Inner { counted } => {
                 let fixed = if counted { 8 } else { 4 };
-                starts(&page, count, |at| Some(at + fixed + 1 + usize::from(*page.get(at + fixed)?)))
+                starts(bytes, count, |at| Some(at + fixed + 1 + usize::from(*bytes.get(at + fixed)?)))
             }
         };
         Ok(Self { starts: starts.ok_or_else(|| damaged("its entries do not fill it"))?, page, shape })
@@ -174,24 +178,16 @@ impl Node {
 #[inline(always)]
 fn starts(page: &[u8], count: usize, behind: impl Fn(usize) -> Option<usize>) -> Option<Vec<u32>> {
     u32::try_from(page.len()).ok()?;
-    let mut starts = Vec::with_capacity(count + 1);
+    let mut starts = vec![0; count + 1];
+    let (end, entries) = starts.split_last_mut()?;
     let mut at = HEAD_BYTES;
-    starts.push(at as u32);
-    for _ in 0..count {
+    for start in entries {
         // What begins within the page has a place of 32 bits; what does not has no end.
+        *start = at as u32;
         at = behind(at)?;
-        starts.push(at as u32);
     }
+    *end = at as u32;
     (at == page.len()).then_some(starts)
-}
-
-/// How long the first entry of some bytes of a leaf is, with its length.
-#[inline(always)]
-fn get_length(bytes: &[u8]) -> Option<usize> {
-    match bytes.first()? {
-        &short @ ..0x80 => Some(1 + usize::from(short)),
-        _ => get_varint(bytes).map(|(length, bytes)| bytes + length),
-    }
 }
 
 /// Appends an entry of a leaf to `out`.

@@ -40,6 +40,8 @@ pub struct Tx<'a> {
     pub(super) held: &'a Held<'a>,
     tally: &'a Tally,
     key_buf: &'a mut Vec<u8>,
+    /// A key of which the hash is known.
+    hashed: Option<(&'a [u8], u64)>,
     now_ms: u64,
     writes: Writes,
     added: Vec<(Counter, i64)>,
@@ -63,7 +65,7 @@ pub struct Tx<'a> {
     /// What is being built beside the data for this.
     sites: Vec<collection::Site>,
     /// Where the last of several commands began.
-    saved: Option<Box<Saved>>,
+    saved: Option<Saved>,
     /// What cannot be run again waits at a mark: whoever set it waits for nothing.
     waits: bool,
     /// Of one that serves who waits: the keys that have something for others since. Whoever serves sees to them.
@@ -90,6 +92,7 @@ impl<'a> Tx<'a> {
             held,
             tally,
             key_buf,
+            hashed: None,
             now_ms,
             writes: Writes::default(),
             added: Vec::new(),
@@ -116,6 +119,13 @@ impl<'a> Tx<'a> {
     /// For a command after which less is to be kept, or no more: it is also taken when the disk is nearly full.
     pub fn freeing(self, frees: bool) -> Self {
         Self { frees, ..self }
+    }
+
+    /// For a command on `key` alone, with whose stripe it may be held: it is not hashed once more then.
+    #[inline]
+    pub fn set_key(&mut self, key: &'a [u8]) {
+        self.hashed = self.held.hash_of_key().map(|hash| (key, hash));
+        debug_assert!(self.hashed.is_none_or(|(key, hash)| self.data.hash(key) == hash), "for another key");
     }
 
     /// As [`Tx::freeing`], for several commands together.
@@ -216,7 +226,11 @@ impl<'a> Tx<'a> {
         if key.len() > MAX_KEY_BYTES {
             return Err(DataError::KeyTooLong);
         }
-        let hash = self.data.hash(key);
+        let hash = match self.hashed {
+            // The very same bytes, not only equal ones: nothing has to be compared.
+            Some((hashed, hash)) if std::ptr::eq(hashed, key) => hash,
+            _ => self.data.hash(key),
+        };
         // Before the namespace, which may change with the batch.
         if self.data.stripes.is_marked(hash) {
             self.miss(hash)?;

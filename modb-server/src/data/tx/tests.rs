@@ -1,13 +1,33 @@
-//! Which batches have more to be seen than one key.
+//! Which batches have more to be seen than one key, and where keys are.
 
 use super::*;
 use crate::data::Need;
 use crate::store::{EngineKind, OpenOptions, open};
 
+fn data() -> Data {
+    let options = OpenOptions { engine: EngineKind::Memory, ..OpenOptions::new("") };
+    Data::open(open(&options).unwrap(), 16, false).unwrap()
+}
+
+#[test]
+fn the_hash_of_a_commands_key_is_that_of_no_other() {
+    let (data, tally, mut key_buf) = (data(), Tally::default(), Vec::new());
+    let (own, same, other) = (b"own".to_vec(), b"own".to_vec(), b"other".to_vec());
+    for need in [data.need_one(&own), Need::everything(), Need::NOTHING] {
+        let held = data.hold_sleeping(need);
+        let mut tx = Tx::new(&data, &held, &tally, &mut key_buf, 1000);
+        tx.set_key(&own);
+        for key in [&own, &same, &other] {
+            assert_eq!(tx.entry(0, key).unwrap().place.hash, data.hash(key));
+        }
+        drop(tx);
+        held.end();
+    }
+}
+
 #[test]
 fn what_has_more_to_be_seen_than_one_key_is_published_as_such() {
-    let options = OpenOptions { engine: EngineKind::Memory, ..OpenOptions::new("") };
-    let data = Data::open(open(&options).unwrap(), 16, false).unwrap();
+    let data = data();
     let (held, tally) = (data.hold_sleeping(Need::everything()), Tally::default());
     let several = |work: &dyn Fn(&mut Tx<'_>)| {
         let mut key_buf = Vec::new();

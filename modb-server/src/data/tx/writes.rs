@@ -3,9 +3,11 @@
 //! Where several commands share one batch, each begins with a [savepoint](Writes::save), to which those that fail are
 //! [taken back](Writes::roll_back). Invariant: what lies before the savepoint is then as it was, in its old places.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hasher as _};
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
 use crate::data::layout::CollectionId;
 use crate::store::{Patch, Write};
@@ -22,10 +24,50 @@ const FULL_WRITES: usize = 512;
 #[derive(Default)]
 pub(super) struct Writes {
     list: Vec<Write>,
-    /// Where each key is in `list`, once there are more than [`SEARCHED_WRITES`].
-    places: HashMap<Bytes, usize, std::hash::BuildHasherDefault<std::hash::DefaultHasher>>,
+    /// Once there are more than [`SEARCHED_WRITES`].
+    places: Option<Box<Places>>,
     /// None where a batch is one command's: that is dropped as a whole.
-    saved: Option<Box<Saved>>,
+    saved: Option<Saved>,
+}
+
+/// Where each key is in the list, found by what the list has there.
+#[derive(Default)]
+struct Places {
+    table: HashTable<usize>,
+    hasher: RandomState,
+}
+
+impl Places {
+    fn hash(&self, key: &[u8]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key);
+        hasher.finish()
+    }
+
+    fn find(&self, key: &[u8], list: &[Write]) -> Option<usize> {
+        let is_it = |at: &usize| list[*at].key().is_some_and(|there| there == key);
+        self.table.find(self.hash(key), is_it).copied()
+    }
+
+    /// Notes the key of place `at`, which is not noted yet.
+    fn add(&mut self, at: usize, list: &[Write]) {
+        let Some(key) = list[at].key() else { return };
+        let hash = self.hash(key);
+        let Self { table, hasher } = self;
+        let rehash = |at: &usize| {
+            let mut hasher = hasher.build_hasher();
+            hasher.write(list[*at].key().map_or(&[], |key| key));
+            hasher.finish()
+        };
+        table.insert_unique(hash, at, rehash);
+    }
+
+    /// Place `at` had this key.
+    fn remove(&mut self, at: usize, key: &[u8]) {
+        if let Ok(found) = self.table.find_entry(self.hash(key), |place| *place == at) {
+            found.remove();
+        }
+    }
 }
 
 /// The last savepoint.
@@ -59,16 +101,13 @@ impl Writes {
                 }
             }
             None => {
-                if self.list.len() >= SEARCHED_WRITES {
-                    if self.places.is_empty() {
-                        self.note_places();
-                    }
-                    self.places.insert(key.clone(), self.list.len());
-                }
                 if self.list.is_empty() {
                     self.list = Vec::with_capacity(FIRST_WRITES);
                 }
                 self.list.push(write);
+                if self.list.len() > SEARCHED_WRITES {
+                    self.note_last_place();
+                }
             }
         }
     }
@@ -98,7 +137,7 @@ impl Writes {
 
     /// Takes all of it.
     pub(super) fn take(&mut self) -> Vec<Write> {
-        self.places.clear();
+        self.places = None;
         self.saved = None;
         std::mem::take(&mut self.list)
     }
@@ -131,26 +170,28 @@ impl Writes {
     }
 
     fn search(&self, key: &[u8]) -> Option<usize> {
-        if self.places.is_empty() {
-            self.list.iter().position(|write| write.key().is_some_and(|at| at == key))
-        } else {
-            self.places.get(key).copied()
+        match &self.places {
+            None => self.list.iter().position(|write| write.key().is_some_and(|at| at == key)),
+            Some(places) => places.find(key, &self.list),
         }
     }
 
-    fn note_places(&mut self) {
-        let keys = self.list.iter().enumerate();
-        self.places.extend(keys.filter_map(|(at, write)| Some((write.key()?.clone(), at))));
+    /// Notes the place of what was written last, or of all.
+    fn note_last_place(&mut self) {
+        let last = self.list.len() - 1;
+        let first = if self.places.is_some() { last } else { 0 };
+        let places = self.places.get_or_insert_default();
+        (first..=last).for_each(|at| places.add(at, &self.list));
     }
 
-    /// These are not in the list any more.
+    /// These stood behind what is in the list now.
     fn forget_places(&mut self, gone: &[Write]) {
-        if self.list.len() < SEARCHED_WRITES {
-            self.places.clear();
-        } else if !self.places.is_empty() {
-            gone.iter().filter_map(Write::key).for_each(|key| {
-                self.places.remove(key);
-            });
+        if self.list.len() <= SEARCHED_WRITES {
+            self.places = None;
+        } else if let Some(places) = &mut self.places {
+            for (at, write) in (self.list.len()..).zip(gone) {
+                write.key().into_iter().for_each(|key| places.remove(at, key));
+            }
         }
     }
 }
