@@ -311,8 +311,10 @@ fn run<'d>(
     }
     let frees = !spec.flags.has(Flags::DENYOOM);
     let mut tx = Tx::new(data, &held, tally, &mut scratch.key, now_ms).freeing(frees).at_once(!may_sleep);
-    if let Some(key) = spec.only_key() {
-        tx.set_key(&args[key]);
+    if let Some(hash) = held.hash_of_key()
+        && let Some(key) = spec.only_key()
+    {
+        tx.set_hash(&args[key], hash);
     }
     let mut reply = (spec.run)(&mut Ctx { tx: &mut tx, client, instance, network }, args);
     if let Some(missed) = tx.missed() {

@@ -228,22 +228,24 @@ impl Need {
 
     #[inline]
     fn take(&self, locks: &Locks) -> bool {
-        match &self.0 {
-            Set::Nothing => true,
-            Set::Key(hash) => locks.take_one(index(*hash), Access::Alone),
-            Set::One(stripe) => locks.take_one(*stripe, Access::Alone),
-            Set::Several(several) => several.take(locks),
-        }
+        let stripe = match &self.0 {
+            Set::Nothing => return true,
+            Set::Several(several) => return several.take(locks),
+            Set::Key(hash) => index(*hash),
+            Set::One(stripe) => *stripe,
+        };
+        locks.take_one(stripe, Access::Alone)
     }
 
     #[inline]
     fn give_back(&self, locks: &Locks) {
-        match &self.0 {
-            Set::Nothing => {}
-            Set::Key(hash) => locks.give_back(index(*hash), Access::Alone),
-            Set::One(stripe) => locks.give_back(*stripe, Access::Alone),
-            Set::Several(several) => several.give_back(locks),
-        }
+        let stripe = match &self.0 {
+            Set::Nothing => return,
+            Set::Several(several) => return several.give_back(locks),
+            Set::Key(hash) => index(*hash),
+            Set::One(stripe) => *stripe,
+        };
+        locks.give_back(stripe, Access::Alone);
     }
 }
 
@@ -347,7 +349,7 @@ impl Stripes {
     ///
     /// # Errors
     /// The need.
-    #[inline]
+    #[inline(always)]
     pub(super) fn try_hold(&self, need: Need) -> Result<Held<'_>, Need> {
         if need.take(&self.locks) { Ok(Held { stripes: self, need }) } else { Err(need) }
     }
@@ -425,7 +427,7 @@ impl Held<'_> {
 
     /// The hash of the one key that this was taken for, if that is known still.
     #[inline]
-    pub(super) fn hash_of_key(&self) -> Option<u64> {
+    pub fn hash_of_key(&self) -> Option<u64> {
         if let Set::Key(hash) = self.need.0 { Some(hash) } else { None }
     }
 

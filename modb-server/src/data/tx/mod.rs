@@ -121,11 +121,11 @@ impl<'a> Tx<'a> {
         Self { frees, ..self }
     }
 
-    /// For a command on `key` alone, with whose stripe it may be held: it is not hashed once more then.
+    /// The hash of a key that will be looked up: it is not made once more then.
     #[inline]
-    pub fn set_key(&mut self, key: &'a [u8]) {
-        self.hashed = self.held.hash_of_key().map(|hash| (key, hash));
-        debug_assert!(self.hashed.is_none_or(|(key, hash)| self.data.hash(key) == hash), "for another key");
+    pub fn set_hash(&mut self, key: &'a [u8], hash: u64) {
+        debug_assert_eq!(self.data.hash(key), hash, "it is that of another key");
+        self.hashed = Some((key, hash));
     }
 
     /// As [`Tx::freeing`], for several commands together.
