@@ -5,7 +5,6 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Instant;
 
 use modb_net::Token;
 use modb_net::resp::{Args, Decoded, Limits, RequestDecoder};
@@ -13,6 +12,7 @@ use modb_net::resp::{Args, Decoded, Limits, RequestDecoder};
 use super::afar::Afar;
 use super::now_ms;
 use super::request::Resume;
+use super::stopwatch::Stopwatch;
 use crate::command::{
     self, Back, Client, CommandError, Env, Errand, Feed, Host, Instance, Lent, Outcome, Ran, Reply, Resolved,
     Scratch, Tray,
@@ -133,7 +133,7 @@ fn execute(
     args: Args<'_>,
     client: &mut Client,
 ) -> Ran {
-    let (started, now_ms) = (Instant::now(), now_ms());
+    let (mut watch, now_ms) = (Stopwatch::start(), now_ms());
     instance.with_counts(|counts| {
         let env = Env { instance, network, tally: &counts.tally, now_ms, host: stand, may_sleep: true };
         let load = command::load(resolved, args, 0, client);
@@ -154,12 +154,9 @@ fn execute(
             }
             _ => None,
         };
-        let took = started.elapsed();
-        counts.calls.add(resolved, Some(took), outcome.reply.is_err());
-        let (micros, threshold) = (took.as_micros() as i64, instance.settings.slowlog_us());
-        if threshold >= 0 && micros >= threshold {
-            instance.note_slow(args, micros, &client.info, now_ms);
-        }
+        let took_ns = watch.lap_ns();
+        counts.calls.add(resolved, Some(took_ns), outcome.reply.is_err());
+        instance.note_if_slow(args, took_ns, &client.info, now_ms);
         Ran::Done(outcome, feed)
     })
 }

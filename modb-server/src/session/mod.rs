@@ -10,6 +10,7 @@ mod deadlines;
 mod listeners;
 mod long;
 mod request;
+mod stopwatch;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use modb_net::{
 use self::deadlines::Deadlines;
 use self::listeners::Listeners;
 use self::request::Whole;
+use self::stopwatch::Stopwatch;
 use crate::command::{
     Begun, Calls, Client, ClientInfo, Instance, Listening, Network, SAMPLE_INTERVAL, Scratch,
 };
@@ -50,7 +52,7 @@ pub enum Message {
 }
 
 /// A connection that has been served for so long goes on in the next turn: a thousand small requests take as long.
-const WORK_PER_TURN: Duration = Duration::from_millis(1);
+const WORK_PER_TURN_NS: u64 = 1_000_000;
 
 /// One connection. While it is idle it takes little: what few have is behind a pointer of `client`.
 #[derive(Debug)]
@@ -178,8 +180,7 @@ impl Worker {
                 return flow;
             }
         }
-        let mut started = Instant::now();
-        let until = started + WORK_PER_TURN;
+        let mut watch = Stopwatch::start();
         let mut limits = self.limits(&session.client);
         loop {
             let bytes = input.bytes();
@@ -199,7 +200,7 @@ impl Worker {
                 Ok(Decoded::Nothing { consumed }) => input.consume(consumed),
                 Ok(Decoded::Request { consumed }) => {
                     let whole = Whole::new(decoder, &bytes[..consumed]);
-                    let flow = self.request(conn, session, whole, out, turn, &mut started);
+                    let flow = self.request(conn, session, whole, out, turn, &mut watch);
                     // Executed when it goes on.
                     if let Some(flow @ (Flow::Blocked | Flow::Parked | Flow::AwaitRoom)) = flow {
                         if session.client.has_long() {
@@ -213,7 +214,7 @@ impl Worker {
                     if let Some(flow) = flow {
                         return flow;
                     }
-                    if started > until {
+                    if watch.sum_ns() > WORK_PER_TURN_NS {
                         return Flow::Yield;
                     }
                 }

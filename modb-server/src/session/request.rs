@@ -5,11 +5,12 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use modb_net::resp::{Args, Encoder, RequestDecoder};
 use modb_net::{Address, Flow, Handle, Out, Seq, Turn, Workers};
 
+use super::stopwatch::Stopwatch;
 use super::{Message, Net, Session, Worker};
 use crate::command::{
     self, Begun, Client, CommandError, Env, Flags, Host, Listening, Load, Outcome, Reply, Resolved, Scratch,
@@ -100,10 +101,10 @@ impl Worker {
         whole: Whole<'_>,
         out: &mut Out<'_>,
         turn: &Turn<'_, Self>,
-        started: &mut Instant,
+        watch: &mut Stopwatch,
     ) -> Option<Flow> {
         if session.client.has_begun() {
-            return self.go_on(conn, session, whole, out, turn, started);
+            return self.go_on(conn, session, whole, out, turn, watch);
         }
         let Session { client, awaited, .. } = session;
         let Whole { args, is_inline, bytes } = whole;
@@ -155,7 +156,7 @@ impl Worker {
         let ran = self.with_env(conn, out, turn, now_ms, |env, scratch| {
             command::execute(resolved, args, client, env, scratch)
         });
-        self.settle(request, ran, Asker { client, awaited }, out, started)
+        self.settle(request, ran, Asker { client, awaited }, out, watch)
     }
 
     /// Goes on with the request that the session has begun.
@@ -167,7 +168,7 @@ impl Worker {
         whole: Whole<'_>,
         out: &mut Out<'_>,
         turn: &Turn<'_, Self>,
-        started: &mut Instant,
+        watch: &mut Stopwatch,
     ) -> Option<Flow> {
         let Session { client, awaited, .. } = session;
         let waits = client.take_begun()?;
@@ -191,7 +192,7 @@ impl Worker {
         let ran = self.with_env(conn, out, turn, now_ms, |env, scratch| {
             command::go_on(waits, args, client, env, scratch)
         });
-        self.settle(request, ran, Asker { client, awaited }, out, started)
+        self.settle(request, ran, Asker { client, awaited }, out, watch)
     }
 
     /// Has `run` execute a command for a connection.
@@ -226,10 +227,10 @@ impl Worker {
         ran: Result<Outcome, Begun>,
         asker: Asker<'_>,
         out: &mut Out<'_>,
-        started: &mut Instant,
+        watch: &mut Stopwatch,
     ) -> Option<Flow> {
         match ran {
-            Ok(outcome) => self.answer(request, asker.client, asker.awaited, &outcome, out, started),
+            Ok(outcome) => self.answer(request, asker.client, asker.awaited, &outcome, out, watch),
             Err(waits) => Some(self.keep(waits, asker.client)),
         }
     }
@@ -285,13 +286,13 @@ impl Worker {
         awaited: &mut Seq,
         outcome: &Outcome,
         out: &mut Out<'_>,
-        started: &mut Instant,
+        watch: &mut Stopwatch,
     ) -> Option<Flow> {
         if matches!(outcome.reply, Err(CommandError::NoRoom)) {
             return Some(Flow::AwaitRoom);
         }
-        let took = self.time(request, client, started);
-        self.calls.add(request.resolved, took, outcome.reply.is_err());
+        let took_ns = self.time_ns(request, client, watch);
+        self.calls.add(request.resolved, took_ns, outcome.reply.is_err());
         self.reply(client, awaited, outcome, out);
         match client.then {
             Then::GoOn => None,
@@ -402,24 +403,20 @@ impl Worker {
         }
     }
 
-    /// How long the command took, if it was executed; notes it if it was slow. The end of one command is taken as the start of the next.
+    /// How long the command took, if it was executed; notes it if it was slow.
     #[inline(always)]
-    fn time(
+    fn time_ns(
         &self,
         Request { resolved, args, now_ms }: Request<'_>,
         client: &Client,
-        started: &mut Instant,
-    ) -> Option<Duration> {
+        watch: &mut Stopwatch,
+    ) -> Option<u64> {
         if client.is_in_multi() && !resolved.spec.flags.has(Flags::AT_ONCE) {
             // It was queued: `EXEC` is what takes time.
             return None;
         }
-        let now = Instant::now();
-        let took = now.duration_since(std::mem::replace(started, now));
-        let (micros, threshold) = (took.as_micros() as i64, self.instance.settings.slowlog_us());
-        if threshold >= 0 && micros >= threshold {
-            self.instance.note_slow(args, micros, &client.info, now_ms);
-        }
-        Some(took)
+        let took_ns = watch.lap_ns();
+        self.instance.note_if_slow(args, took_ns, &client.info, now_ms);
+        Some(took_ns)
     }
 }

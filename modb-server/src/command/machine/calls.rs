@@ -67,14 +67,13 @@ impl Calls {
 }
 
 impl Calls {
-    /// A command was executed, and took so long; or it was queued.
+    /// A command was executed, and took so many nanoseconds; or it was queued, and its transaction takes the time.
     #[inline]
-    pub fn add(&self, resolved: Resolved, took: Option<Duration>, failed: bool) {
+    pub fn add(&self, resolved: Resolved, took_ns: Option<u64>, failed: bool) {
         let command = &self.commands[self.table.place(resolved.number)];
         command.calls.add(1);
         command.failed.add(u64::from(failed));
-        if let Some(took) = took {
-            let nanos = took.as_nanos() as u64;
+        if let Some(nanos) = took_ns {
             command.nanos.add(nanos);
             let times = command.times.get_or_init(|| Box::new(std::array::from_fn(|_| Count::default())));
             times[bucket(nanos)].add(1);

@@ -233,9 +233,17 @@ impl Instance {
         sums.commands.values().map(|command| command.times.percentile_us(100.0)).fold(0.0, f64::max)
     }
 
-    /// Notes a command that was slow.
+    /// Notes a command if it was slow.
+    #[inline]
+    pub fn note_if_slow(&self, args: Args<'_>, took_ns: u64, client: &ClientInfo, now_ms: u64) {
+        let (micros, threshold) = ((took_ns / 1000) as i64, self.settings.slowlog_us());
+        if threshold >= 0 && micros >= threshold {
+            self.note_slow(args, micros, client, now_ms);
+        }
+    }
+
     #[cold]
-    pub fn note_slow(&self, args: Args<'_>, micros: i64, client: &ClientInfo, now_ms: u64) {
+    fn note_slow(&self, args: Args<'_>, micros: i64, client: &ClientInfo, now_ms: u64) {
         let keep = usize::try_from(self.settings.number("slowlog-max-len")).unwrap_or(0);
         self.slowlog.add(args, micros, client, now_ms, keep);
     }

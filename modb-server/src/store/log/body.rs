@@ -59,13 +59,13 @@ impl Body {
     }
 
     pub(super) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let begins = std::iter::once(0).chain(self.shared.iter().map(|(at, _)| *at));
-        let ends = self.shared.iter().map(|(at, _)| *at).chain([self.copied.len()]);
-        let values = self.shared.iter().map(|(_, value)| &value[..]).chain([&[][..]]);
-        let pieces = begins.zip(ends).zip(values);
-        pieces
-            .flat_map(|((begin, end), value)| [&self.copied[begin..end], value])
-            .filter(|piece| !piece.is_empty())
+        let last = self.shared.last().map_or(0, |(at, _)| *at);
+        let mut done = 0;
+        let up_to_values = self.shared.iter().flat_map(move |(at, value)| {
+            let copied = &self.copied[std::mem::replace(&mut done, *at)..*at];
+            [copied, value]
+        });
+        up_to_values.chain([&self.copied[last..]]).filter(|piece| !piece.is_empty())
     }
 }
 
