@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use modb_net::{OutputLimits, Room, Seq, Tell};
 
 pub use ear::Ear;
@@ -74,12 +75,12 @@ pub struct Exchange {
 
 #[derive(Default)]
 struct State {
-    inboxes: HashMap<u64, Arc<dyn Inbox>>,
+    inboxes: HashMap<u64, Arc<dyn Inbox>, RandomState>,
     last_inbox: u64,
     /// The database is closed.
     ended: bool,
     /// By scope: each name that somebody listens to.
-    names: [HashMap<Bytes, Listeners>; Scope::ALL.len()],
+    names: [HashMap<Bytes, Listeners, RandomState>; Scope::ALL.len()],
     /// The number of the last message.
     posted: u64,
 }
