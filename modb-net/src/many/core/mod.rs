@@ -269,17 +269,13 @@ impl<S: Service, T: Stream> Core<S, T> {
     /// When [`Core::timers`] is wanted next, unless somebody waits for memory: then it is wanted in each turn.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let alarm = self.conns.alarms.borrow().next();
-        let deadlines = [
-            self.service.next_timer(),
-            alarm,
-            self.idle.as_ref().and_then(Wheel::next),
-            self.closing.next(),
-            self.linger.next(),
-            self.stalls.next(),
-            self.conns.slow.first().map(|(at, _)| *at),
-            self.shutdown_at,
-        ];
-        deadlines.into_iter().flatten().min()
+        let mut soonest = sooner(self.service.next_timer(), alarm);
+        soonest = sooner(soonest, self.idle.as_ref().and_then(Wheel::next));
+        soonest = sooner(soonest, self.closing.next());
+        soonest = sooner(soonest, self.linger.next());
+        soonest = sooner(soonest, self.stalls.next());
+        soonest = sooner(soonest, self.conns.slow.first().map(|(at, _)| *at));
+        sooner(soonest, self.shutdown_at)
     }
 
     pub(crate) fn stats(&self) -> WorkerStats {
@@ -335,5 +331,14 @@ impl<S: Service, T: Stream> Core<S, T> {
     pub(crate) fn not_handed_out(&mut self, token: Token, session: S::Session, turn: &Turn<'_, S>) {
         self.closed.push(CloseReason::System);
         self.service.on_close(token, session, CloseReason::System, turn);
+    }
+}
+
+/// The earlier one. Asked in every turn, and most turns are one request.
+#[inline]
+fn sooner(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, None) | (None, one) => one,
     }
 }

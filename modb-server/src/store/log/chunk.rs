@@ -14,6 +14,7 @@
 //! Invariant: bytes that a client chose are never taken for a chunk. A chunk carries the secret of its file's use, which
 //! is in no reply, and is new each time the file is used again; version 1 had none.
 
+use std::convert::Infallible;
 use std::io;
 
 use super::body::Body;
@@ -134,9 +135,11 @@ pub(crate) fn seal(
     header[24..32].copy_from_slice(&synced_seq.to_le_bytes());
     header[32..36].copy_from_slice(&commits.to_le_bytes());
     header[36..40].fill(0);
-    let mut pieces = chunk.pieces();
-    let first = crc32c::crc32c(&pieces.next().unwrap_or_default()[4..]);
-    let crc = pieces.fold(first, crc32c::crc32c_append);
+    let (mut crc, mut own_bytes) = (0, 4);
+    let Ok(()) = chunk.try_each(|piece| {
+        crc = crc32c::crc32c_append(crc, &piece[std::mem::take(&mut own_bytes)..]);
+        Ok::<_, Infallible>(())
+    });
     chunk.copied[..4].copy_from_slice(&crc.to_le_bytes());
     chunk.resize(chunk.len().next_multiple_of(ALIGN_BYTES));
 }

@@ -119,7 +119,7 @@ mod tests {
             let mut buffer = Buffer { barrier, ..Buffer::new(Position { seq: 9, ..Position::default() }) };
             buffer.append(&writes, 1000, Some(&patched)).unwrap();
             let taken = buffer.take(empty_body());
-            let bytes = taken.body.pieces().collect::<Vec<_>>().concat();
+            let bytes = taken.body.concat();
             commit::decode(&mut &bytes[HEADER_BYTES..]).unwrap().remove(0)
         };
         assert!(matches!(logged(4), Logged::Patch(..)));

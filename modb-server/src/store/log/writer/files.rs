@@ -129,7 +129,7 @@ impl Files {
         let Some(Current { segment, seal }) = &mut self.current else { return Ok(0) };
         chunk::seal(&mut taken.body, taken.body_bytes, *seal, taken.first_seq, synced_seq, taken.commits);
         let mut at = segment.end_at;
-        let written = taken.body.pieces().try_for_each(|piece| {
+        let written = taken.body.try_each(|piece| {
             segment.file.write_at(at, piece)?;
             at += piece.len() as u64;
             Ok(())
