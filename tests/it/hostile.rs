@@ -81,6 +81,16 @@ pub(crate) fn long_every_kind_of_hostile_client_for_a_minute(platform: &Platform
 
 /// Lets a crowd at a server with a few hundred seats, and looks at it meanwhile.
 fn endure(platform: &Platform, kind: Kind, connections: usize, time: Duration) {
+    wait::not_each_time(|| delay_beside_a_crowd(platform, kind, connections, time));
+}
+
+/// What an honest client met beside a crowd, if it was served late.
+fn delay_beside_a_crowd(
+    platform: &Platform,
+    kind: Kind,
+    connections: usize,
+    time: Duration,
+) -> Option<String> {
     // For each event Wine's server looks at every socket that is waited for, in one thread for all programs.
     let (seats, size) = match platform.wine {
         true => (40, Size { threads: 2, connections: connections / 10 }),
@@ -119,13 +129,14 @@ fn endure(platform: &Platform, kind: Kind, connections: usize, time: Duration) {
         peer.try_send(b"PING\r\n").ok()?;
         peer.try_reply().ok().filter(|reply| *reply == Reply::Simple(b"PONG".to_vec()))
     });
-    if bounds.is_timed && watched.p99 > MAX_P99 {
-        let burners = Crowd::start(Kind::Burn, server.addr(), size);
-        let control = work(&server, &mut honest, &bounds, time.min(TIME));
-        burners.stop();
-        println!("beside threads that only burn processor time: {control}");
-        assert!(watched.p99 <= control.p99 * 2, "{watched}; the control: {control}");
+    if !bounds.is_timed || watched.p99 <= MAX_P99 {
+        return None;
     }
+    let burners = Crowd::start(Kind::Burn, server.addr(), size);
+    let control = work(&server, &mut honest, &bounds, time.min(TIME));
+    burners.stop();
+    println!("beside threads that only burn processor time: {control}");
+    (watched.p99 > control.p99 * 2).then(|| format!("{watched}; the control: {control}"))
 }
 
 /// What must hold while a crowd is at work.

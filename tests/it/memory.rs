@@ -23,9 +23,6 @@ const GET_INTERVAL: Duration = Duration::from_millis(2);
 /// How long one in a hundred of its GETs may take, or twice as long as beside threads that are only busy.
 const GETS_P99: Duration = Duration::from_millis(100);
 
-/// A delay counts if it is there each of so many times: once it may be that of a machine that does something else.
-const LOOKS: usize = 3;
-
 /// What a client sends at once, again and again.
 #[derive(Clone, Copy)]
 enum Request {
@@ -104,8 +101,7 @@ impl Load {
 
     /// Runs it and holds the server to the promise.
     fn stays_within_the_promise(&self, platform: &Platform) {
-        let delays: Vec<_> = (0..LOOKS).map_while(|_| self.delays_of_others(platform)).collect();
-        assert!(delays.len() < LOOKS, "each time:\n{}", delays.join("\n"));
+        wait::not_each_time(|| self.delays_of_others(platform));
     }
 
     /// Holds a server to the promise of memory, and says what others met if they had to wait for long.

@@ -10,6 +10,9 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 /// Between two looks at a condition.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
+/// How often a delay is looked at before it counts.
+const LOOKS: usize = 3;
+
 /// Says that it is over when it is dropped, so also when the test fails: those who go on until it is over then end,
 /// and a scope that waits for them does not hang in place of the failure.
 pub struct Over<'a>(pub &'a AtomicBool);
@@ -40,4 +43,14 @@ pub fn within<T>(limit: Duration, mut condition: impl FnMut() -> Option<T>) -> O
         }
         std::thread::sleep(POLL_INTERVAL);
     }
+}
+
+/// Looks up to three times at how long something takes: a delay that is not there each time may be that of a machine which does
+/// something else meanwhile.
+///
+/// # Panics
+/// If `delay` says one each time.
+pub fn not_each_time(mut delay: impl FnMut() -> Option<String>) {
+    let delays: Vec<_> = (0..LOOKS).map_while(|_| delay()).collect();
+    assert!(delays.len() < LOOKS, "each time:\n{}", delays.join("\n"));
 }
