@@ -165,13 +165,7 @@ impl<'s> Side<'s> {
 }
 
 fn choose(random: &mut Random, value: &mut u64) -> Vec<Vec<String>> {
-    let sum: u64 = STEPS.iter().map(|(weight, _)| weight).sum();
-    let mut at = random.below(sum);
-    let step = STEPS.iter().find(|(weight, _)| {
-        let found = at < *weight;
-        at = at.saturating_sub(*weight);
-        found
-    });
+    let step = random.weighted(STEPS);
     let keys = ["a", "b", "c", "ab", "list"];
     let mut word = |word: &str| match word {
         "K" => keys[random.below(keys.len() as u64) as usize].to_owned(),
@@ -181,7 +175,6 @@ fn choose(random: &mut Random, value: &mut u64) -> Vec<Vec<String>> {
         }
         other => other.to_owned(),
     };
-    let (_, step) = step.expect("the weights sum up");
     step.split(';').map(|command| command.split(' ').map(&mut word).collect()).collect()
 }
 

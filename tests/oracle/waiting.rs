@@ -123,16 +123,9 @@ fn has_come(peer: &Peer) -> bool {
 
 /// A step, with keys and values for what stands for them.
 fn choose(random: &mut Random, value: &mut u64) -> Vec<Words> {
-    let sum: u64 = STEPS.iter().map(|(weight, _)| weight).sum();
-    let mut at = random.below(sum);
-    let step = STEPS.iter().find(|(weight, _)| {
-        let found = at < *weight;
-        at = at.saturating_sub(*weight);
-        found
-    });
+    let step = random.weighted(STEPS);
     let (lists, sets) = (["a", "b", "c"], ["x", "y"]);
     let mut key = [random.below(3) as usize, random.below(2) as usize];
-    let (_, step) = step.expect("the weights sum up");
     let in_multi = step.contains(';');
     let mut word = |word: &str| match word {
         "L" => {

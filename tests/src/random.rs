@@ -27,6 +27,20 @@ impl Random {
         self.next_u64() % end
     }
 
+    /// One of `choices`, each as often as its weight says.
+    ///
+    /// # Panics
+    /// If the weights sum up to 0.
+    pub fn weighted<'c, T>(&mut self, choices: &'c [(u64, T)]) -> &'c T {
+        let mut at = self.below(choices.iter().map(|(weight, _)| weight).sum());
+        let found = choices.iter().find(|(weight, _)| {
+            let found = at < *weight;
+            at = at.saturating_sub(*weight);
+            found
+        });
+        &found.expect("the weights sum up").1
+    }
+
     /// `len` bytes.
     pub fn bytes(&mut self, len: usize) -> Vec<u8> {
         (0..len).map(|_| self.next_u64() as u8).collect()
