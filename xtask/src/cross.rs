@@ -13,5 +13,5 @@ pub(crate) fn command(args: &[String]) -> Result<()> {
     }
     let kit = Kit::installed()?;
     let _session = kit.session()?;
-    process::run(kit.cargo()?.args(args))
+    process::run(kit.cargo().args(args))
 }

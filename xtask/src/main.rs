@@ -70,7 +70,6 @@ fn main() -> ExitCode {
         "tidy" => tidy::command(&args),
         "surface" => tidy::write_surface(&args),
         "cross" => cross::command(&args),
-        windows::runner::WORD => windows::runner::command(&args),
         "dist" => dist::command(&args),
         "embedder" => embedder::command(&args),
         "help" | "--help" | "-h" => help(),

@@ -150,17 +150,17 @@ impl Run {
         const NAME: &str = "Windows";
         let _session = kit.session()?;
         if self.options.filter.is_none() && kit.has_clippy() {
-            self.check("Checks", "clippy for Windows", kit.cargo()?.args(CLIPPY))?;
+            self.check("Checks", "clippy for Windows", kit.cargo().args(CLIPPY))?;
         }
         let disks = SmallDisks::mount(FOR_STORE)?;
         self.units(
             NAME,
-            kit.cargo()?.args(UNIT),
+            kit.cargo().args(UNIT),
             disks.and_then(|disks| Some((disks.first_under_wine()?, disks))),
         )?;
-        self.prepare(NAME, "build", kit.cargo()?.args(["build", "--workspace", "--bins", "--examples"]))?;
+        self.prepare(NAME, "build", kit.cargo().args(["build", "--workspace", "--bins", "--examples"]))?;
         let programs = Programs::of(&windows::target_dir().join(windows::TARGET));
-        let mut integration = kit.cargo()?;
+        let mut integration = kit.cargo();
         // Wine cannot start this system's Python: redis-py meets the Windows server in the crossed runs.
         programs.hand_to(&mut integration)?;
         integration.env_remove("MODB_PYTHON");

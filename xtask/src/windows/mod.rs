@@ -1,9 +1,8 @@
 //! Building for Windows and running it, on this machine.
 //!
-//! `std_library` finds or builds the standard library for Windows, `wine` runs programs, and `runner` is how cargo starts
-//! them. `Kit` is all of it, ready to use: a cargo that builds for Windows and runs what it built. On a Windows machine none of this is needed.
+//! `std` finds or builds the standard library for Windows, `wine` runs programs. `Kit` is both, ready to use: a
+//! cargo that builds for Windows and runs what it built. On a Windows machine none of this is needed.
 
-pub(crate) mod runner;
 mod std_library;
 mod wine;
 
@@ -12,7 +11,7 @@ use std::process::Command;
 pub(crate) use std_library::StdLibrary;
 pub(crate) use wine::{Session, Wine};
 
-use crate::failure::{Context as _, Result};
+use crate::failure::Result;
 use crate::process;
 use crate::workspace;
 
@@ -54,21 +53,17 @@ impl Kit {
     }
 
     /// A cargo that builds for Windows, in its own target folder: another compiler version may be at work there.
-    pub(crate) fn cargo(&self) -> Result<Command> {
-        let own = std::env::current_exe().context("where this program is")?;
+    pub(crate) fn cargo(&self) -> Command {
         let mut cargo = process::cargo();
         let prefix = format!("CARGO_TARGET_{}", TARGET.to_uppercase().replace('-', "_"));
         cargo
             .env("CARGO_BUILD_TARGET", TARGET)
             .env("CARGO_TARGET_DIR", target_dir())
             .env(format!("{prefix}_LINKER"), LINKER)
-            .env(
-                format!("{prefix}_RUNNER"),
-                format!("{} {} {}", own.display(), runner::WORD, self.wine.program().display()),
-            );
+            .env(format!("{prefix}_RUNNER"), self.wine.program());
         self.library.configure(&mut cargo, &prefix);
         self.wine.configure(&mut cargo);
-        Ok(cargo)
+        cargo
     }
 }
 
