@@ -328,6 +328,7 @@ scenarios! {
         unless Wine: "a connection that does not read is not told of a reset there";
 
     tracking::whoever_changes_a_key_tells_who_has_read_it;
+    tracking::what_a_client_says_of_the_next_command_is_said_of_no_other;
     tracking::what_is_tracked_is_bounded_and_leaves_with_its_client;
     tracking::another_is_told_in_its_place_until_it_goes;
     tracking::what_tells_of_a_change_comes_behind_the_reply_that_it_concerns;

@@ -86,6 +86,33 @@ pub(crate) fn whoever_changes_a_key_tells_who_has_read_it(platform: &Platform) {
     assert_eq!(reader.ask("PING"), Reply::Simple(b"PONG".to_vec()), "and nothing more");
 }
 
+pub(crate) fn what_a_client_says_of_the_next_command_is_said_of_no_other(platform: &Platform) {
+    let server = start(platform, 2);
+    let mut writer = server.peer();
+    for (options, asked, expected) in [
+        ("OPTIN", &["CLIENT CACHING YES", "GET a", "GET b"][..], &["a"][..]),
+        ("OPTIN", &["CLIENT CACHING YES", "MULTI", "GET a", "GET b", "EXEC", "GET c"], &["a", "b"]),
+        ("OPTIN", &["MULTI", "CLIENT CACHING YES", "GET a", "GET b", "EXEC", "GET c"], &["a", "b"]),
+        ("OPTIN", &["CLIENT CACHING YES", "MULTI", "GET a", "DISCARD", "GET c"], &[]),
+        ("OPTIN", &["CLIENT CACHING YES", "MULTI", "NOSUCH", "EXEC", "GET c"], &[]),
+        ("OPTIN", &["CLIENT CACHING YES", "MULTI", "EXEC more", "GET c"], &[]),
+        ("OPTIN", &["CLIENT CACHING YES", "NOSUCH", "GET a"], &[]),
+        ("OPTIN", &["CLIENT CACHING YES", "BLPOP none 0.01", "GET a"], &[]),
+        ("OPTOUT", &["CLIENT CACHING NO", "GET a", "GET b"], &["b"]),
+    ] {
+        let mut reader = tracker(&server, options);
+        asked.iter().for_each(|words| drop(reader.ask(words)));
+        for key in ["a", "b", "c"] {
+            assert_eq!(writer.ask(&format!("SET {key} 1")), Reply::ok());
+        }
+        for key in expected {
+            assert_eq!(told(&mut reader), [*key], "{options}: {asked:?}");
+        }
+        let pong = Reply::Simple(b"PONG".to_vec());
+        assert_eq!(reader.ask("PING"), pong, "{options}: {asked:?}, and nothing more");
+    }
+}
+
 pub(crate) fn what_is_tracked_is_bounded_and_leaves_with_its_client(platform: &Platform) {
     let server = start(platform, 2);
     let mut peer = server.peer();

@@ -361,8 +361,8 @@ fn run<'d>(
         // Run again, it had nothing to tell.
         scratch.rooms = Rooms::default();
     }
-    if is_attended && !matches!(reply, Err(CommandError::NoRoom)) {
-        // Before the transaction ends, of which it may be a part.
+    if let Err(CommandError::Waits(_)) = &reply {
+        // It reads nothing, and may be served without being run again.
         tracking::is_over(client, args);
     }
     if let Err(CommandError::InThread(_) | CommandError::Waits(_)) = &reply {
@@ -377,6 +377,10 @@ fn run<'d>(
         } else if spec.flags.has(Flags::EXECUTES) {
             transactions::has_run(client, &mut reply);
         }
+    }
+    if is_attended && !matches!(reply, Err(CommandError::NoRoom)) {
+        // Behind the end of a transaction, which is over with its `EXEC`.
+        tracking::is_over(client, args);
     }
     Ok(outcome(reply, committed, tally))
 }

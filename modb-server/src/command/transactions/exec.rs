@@ -178,15 +178,16 @@ pub(in crate::command) fn refuse(
     instance: &Instance,
     error: CommandError,
 ) -> CommandError {
-    tracking::is_over(client, args);
     if !args[0].eq_ignore_ascii_case(b"exec") {
         client.spoil();
+        tracking::is_over(client, args);
         return error;
     }
     // The transaction is over, of which the beginning was shown.
     monitor::show_refused(instance.data.exchange(), client, args);
     // Also what is watched is forgotten, and also before `MULTI`.
     client.end_transaction();
+    tracking::is_over(client, args);
     let text = error.text();
     CommandError::Echo([DISCARDED.as_bytes(), b": ", text.strip_prefix(b"ERR ").unwrap_or(&text)].concat())
 }
