@@ -2,7 +2,7 @@
 //!
 //! Invariants: a reply is appended only after its command's batch was committed and after the output was marked
 //! with that commit; nothing here blocks: a request that has to wait for others parks its connection; the clock is read
-//! once per turn, and once per command to time it; a connection that was served for `WORK_PER_TURN` yields to the others.
+//! once per turn, and once per command to time it; a connection that was served for `WORK_PER_TURN_NS` yields to the others.
 
 mod afar;
 mod away;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::programs;
 use super::report::median;
+use super::rounds::{Ratios, in_turns};
 use super::servers::{Durability, Kind, Running, Setting};
 use crate::failure::{Context as _, Result};
 
@@ -77,26 +78,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     println!("| each | server | CPU µs | ratio | quartiles |");
     println!("|---|---|---:|---:|---:|");
     for case in CASES.iter().filter(|case| case.name.to_lowercase().contains(&only)) {
-        let mut samples = vec![Vec::new(); kinds.len()];
-        for round in 0..rounds {
-            for at in 0..kinds.len() {
-                // Each is first in its turn: what the machine does at the time meets all alike.
-                let at = (at + round) % kinds.len();
-                samples[at].push(sample(case, kinds[at], &setting)?);
-            }
-        }
+        let samples = in_turns(&kinds, rounds, |kind| sample(case, kind, &setting))?;
         for (kind, own) in kinds.iter().zip(&samples) {
-            let mut ratios: Vec<f64> = own.iter().zip(&samples[0]).map(|(own, redis)| own / redis).collect();
-            ratios.sort_by(f64::total_cmp);
-            println!(
-                "| {} | {} | {:.2} | {:.2} | {:.2} to {:.2} |",
-                case.name,
-                kind.name(),
-                median(own),
-                median(&ratios),
-                ratios[ratios.len() / 4],
-                ratios[ratios.len() * 3 / 4],
-            );
+            let ratios = Ratios::of(own, &samples[0]);
+            println!("| {} | {} | {:.2} | {ratios} |", case.name, kind.name(), median(own));
         }
     }
     Ok(())

@@ -9,6 +9,7 @@
 //! request. On one core they take turns. How often it slept is shown all the same.
 
 use super::report::median;
+use super::rounds::{Ratios, in_turns};
 use super::servers::{Durability, Kind, Running, Setting};
 use super::{load, programs};
 use crate::failure::Result;
@@ -59,26 +60,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     );
     println!("|---|---|---:|---:|---:|---:|---:|");
     for (pipeline, requests) in LOADS {
-        let mut samples = vec![Vec::new(); kinds.len()];
-        for round in 0..rounds {
-            for at in 0..kinds.len() {
-                // Each is first in its turn: what the machine does at the time meets all alike.
-                let at = (at + round) % kinds.len();
-                samples[at].push(sample(kinds[at], &setting, pipeline, requests)?);
-            }
-        }
+        let samples = in_turns(&kinds, rounds, |kind| sample(kind, &setting, pipeline, requests))?;
+        let cpu_us = |samples: &[Sample]| samples.iter().map(|sample| sample.cpu_us).collect::<Vec<_>>();
         for (kind, own) in kinds.iter().zip(&samples) {
             let of = |value: fn(&Sample) -> f64| median(&own.iter().map(value).collect::<Vec<_>>());
-            let mut ratios: Vec<f64> =
-                own.iter().zip(&samples[0]).map(|(own, bare)| own.cpu_us / bare.cpu_us).collect();
-            ratios.sort_by(f64::total_cmp);
+            let ratios = Ratios::of(&cpu_us(own), &cpu_us(&samples[0]));
             println!(
-                "| P{pipeline} | {} | {:.3} | {:.2} | {:.2} to {:.2} | {:.0} | {:.0} |",
+                "| P{pipeline} | {} | {:.3} | {ratios} | {:.0} | {:.0} |",
                 kind.name(),
                 of(|sample| sample.cpu_us),
-                median(&ratios),
-                ratios[ratios.len() / 4],
-                ratios[ratios.len() * 3 / 4],
                 of(|sample| sample.requests_per_s),
                 of(|sample| sample.sleeps_per_1000)
             );

@@ -17,6 +17,7 @@ mod record;
 mod reopen;
 mod report;
 mod results;
+mod rounds;
 mod servers;
 mod types;
 

@@ -242,15 +242,8 @@ impl Interests {
 
     /// What those are to be told who track anything: all of it may have changed.
     fn all_invalid(&self) -> Vec<Frame> {
-        let trackers = lock(&self.0.tracked.trackers);
-        let (mut to, mut frames) = (Vec::new(), Vec::new());
-        for tracker in trackers.values() {
-            match tracker.recipient(None) {
-                Some(Ok(recipient)) => to.push(recipient),
-                Some(Err(redirect)) => frames.push(tracker.lament(redirect)),
-                None => {}
-            }
-        }
+        let mut frames = Vec::new();
+        let to = recipients(lock(&self.0.tracked.trackers).values(), None, &mut frames);
         if !to.is_empty() {
             frames.push(Frame::all_invalid(to));
         }
@@ -375,6 +368,18 @@ fn tell<'t>(
     by: Option<u64>,
     frames: &mut Vec<Frame>,
 ) {
+    let to = recipients(trackers, by, frames);
+    if !to.is_empty() {
+        frames.push(Frame::invalid(keys, to));
+    }
+}
+
+/// Where those hear who are to be told of what `by` did. Who cannot be told is told that, in `frames`.
+fn recipients<'t>(
+    trackers: impl Iterator<Item = &'t Arc<Tracker>>,
+    by: Option<u64>,
+    frames: &mut Vec<Frame>,
+) -> Vec<Recipient> {
     let mut to = Vec::new();
     for tracker in trackers {
         match tracker.recipient(by) {
@@ -383,9 +388,7 @@ fn tell<'t>(
             None => {}
         }
     }
-    if !to.is_empty() {
-        frames.push(Frame::invalid(keys, to));
-    }
+    to
 }
 
 /// What nobody is interested in leaves nothing.

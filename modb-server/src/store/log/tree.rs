@@ -239,6 +239,6 @@ pub(super) fn in_table(table: &Table, error: lsm_tree::Error) -> StoreError {
 /// As it stands in the folder of all tables.
 pub(super) fn name_of(table: &Table) -> String {
     let folder = table.path.parent().and_then(Path::parent).and_then(Path::file_name);
-    let below = folder.filter(|name| *name == LARGE_FOLDER).map_or("", |_| "large/");
-    format!("{below}{TABLES_FOLDER}/{}", table.id())
+    let name = format!("{TABLES_FOLDER}/{}", table.id());
+    if folder.is_some_and(|folder| folder == LARGE_FOLDER) { format!("{LARGE_FOLDER}/{name}") } else { name }
 }
