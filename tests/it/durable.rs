@@ -1,6 +1,6 @@
 //! What was acknowledged is there after the process ends, however it ends.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use modb_tests::peer::encode;
 use modb_tests::sys::SmallDisk;
@@ -8,8 +8,11 @@ use modb_tests::{Launch, Platform, Reply, skip, wait};
 
 use crate::start::fill;
 
-/// A reply that has not come by then is held.
-const HELD_AFTER: Duration = Duration::from_secs(5);
+/// A reply that has not come by then is held: sooner than `ENDED_AFTER`, so that there is time left to free the disk.
+const HELD_AFTER: Duration = Duration::from_secs(2);
+
+/// Whose reply was held for so long may be closed instead of answered.
+const ENDED_AFTER: Duration = Duration::from_secs(5);
 
 const MODES: [&str; 3] = ["always", "everysec", "os"];
 
@@ -116,19 +119,21 @@ pub(crate) fn a_disk_that_fills_refuses_writes_and_serves_again_when_freed(platf
     fill(&ballast);
 
     // The free space is looked at now and then: until then a write may still succeed, into what was set aside. One that
-    // no longer fits there is neither acknowledged nor refused: its reply waits until there is space.
-    let (mut accepted, mut held) = (0, None);
+    // no longer fits there is neither acknowledged nor refused: its reply waits until there is space, and if that takes too
+    // long its connection ends. Written it is in either case, once there is space.
+    let (mut accepted, mut held) = (0, Vec::new());
     let mut writer = server.peer();
     let refusal = wait::until("writes are refused", || {
         let value = vec![b'v'; 100 << 10];
+        let sent = Instant::now();
         writer.send(&encode([b"SET", format!("during:{accepted}").as_bytes(), &value]));
         writer.stream().set_read_timeout(Some(HELD_AFTER)).expect("a timeout can be set");
         match writer.try_reply() {
             Ok(Reply::Error(text)) => return Some(String::from_utf8_lossy(&text).into_owned()),
             Ok(_) => accepted += 1,
             Err(_) => {
-                let waiting = std::mem::replace(&mut writer, server.peer());
-                assert!(held.replace(waiting).is_none(), "the next write after one that waits is refused");
+                held.push((sent, std::mem::replace(&mut writer, server.peer())));
+                assert!(held.len() < 3, "writes after one that waits are refused");
                 accepted += 1;
             }
         }
@@ -139,9 +144,15 @@ pub(crate) fn a_disk_that_fills_refuses_writes_and_serves_again_when_freed(platf
 
     std::fs::remove_file(&ballast).expect("a test may remove its own file");
     wait::until("writes are taken again", || (peer.ask("SET after 1") == Reply::ok()).then_some(()));
-    if let Some(mut held) = held {
+    for (sent, mut held) in held {
         held.stream().set_read_timeout(Some(wait::DEADLINE)).expect("a timeout can be set");
-        assert_eq!(held.reply(), Reply::ok(), "there is space now");
+        match held.try_reply() {
+            Ok(reply) => assert_eq!(reply, Reply::ok(), "there is space now"),
+            Err(error) => {
+                let held_for = sent.elapsed();
+                assert!(held_for >= ENDED_AFTER, "held for {held_for:?}, then {error}");
+            }
+        }
     }
     drop(writer);
     drop(peer);
