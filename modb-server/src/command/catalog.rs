@@ -1,7 +1,7 @@
 //! All commands, as their groups list them.
 
 use super::machine::spec::Spec;
-use super::machine::table::{self, SLOTS, Table};
+use super::machine::table::{self, SLOTS, Slot, Table};
 use super::{
     connection, geo, hashes, hyperloglog, keys, lists, messages, server, sets, sorted_sets, strings,
     transactions, waiting,
@@ -37,7 +37,7 @@ static GROUPS: [&[Spec]; 23] = [
 const COUNT: usize = table::count(&GROUPS);
 
 static COMMANDS: [&Spec; COUNT] = table::all(&GROUPS);
-static BY_NAME: [u16; SLOTS] = table::by_name(&COMMANDS);
+static BY_NAME: [Slot; SLOTS] = table::by_name(&COMMANDS);
 static FIRST_PLACES: [u16; COUNT + 1] = table::first_places(&COMMANDS);
 
 /// Every command.

@@ -14,6 +14,7 @@ pub(crate) mod instance;
 pub(crate) mod lent;
 pub(crate) mod listening;
 pub(crate) mod monitor;
+mod name;
 pub(crate) mod outcome;
 pub(crate) mod secrets;
 pub(crate) mod slowlog;

@@ -3,6 +3,7 @@
 
 use modb_net::resp::Args;
 
+use super::name::Folded;
 use super::spec::Spec;
 use crate::command::language::error::{CommandError, unknown_command, unknown_subcommand, wrong_arity};
 use crate::command::language::parse;
@@ -10,19 +11,27 @@ use crate::command::language::parse;
 /// Slots of the hash table: a power of two, four times the commands of Redis 7.2.
 pub(crate) const SLOTS: usize = 1024;
 
-/// An empty slot.
-const NONE: u16 = u16::MAX;
+/// Where a name is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    name: Folded,
+    /// Whether that tells it from all others.
+    is_told: bool,
+    /// In `commands`; beyond them: the slot is empty.
+    index: u16,
+}
 
-/// The longest name worth looking up, in bytes.
-const MAX_NAME_BYTES: usize = 32;
+impl Slot {
+    const EMPTY: Self = Self { name: Folded::NONE, is_told: false, index: u16::MAX };
+}
 
 /// Every command, and where it is found.
 #[derive(Debug)]
 pub struct Table {
     /// Group by group.
     pub(crate) commands: &'static [&'static Spec],
-    /// Indexes of `commands` by the hash of the name, with linear probing: [`by_name`].
-    pub(crate) by_name: &'static [u16; SLOTS],
+    /// By the hash of the name, with linear probing: [`by_name`].
+    pub(crate) by_name: &'static [Slot; SLOTS],
     /// [`first_places`].
     pub(crate) first_places: &'static [u16],
 }
@@ -71,15 +80,17 @@ pub(crate) const fn all<const COUNT: usize>(groups: &'static [&'static [Spec]]) 
 }
 
 /// Where each command is found by its name.
-pub(crate) const fn by_name(commands: &[&Spec]) -> [u16; SLOTS] {
-    let mut slots = [NONE; SLOTS];
+pub(crate) const fn by_name(commands: &[&Spec]) -> [Slot; SLOTS] {
+    let mut slots = [Slot::EMPTY; SLOTS];
     let mut at = 0;
     while at < commands.len() {
-        let mut slot = hash(commands[at].name.as_bytes());
-        while slots[slot] != NONE {
+        let name = commands[at].name.as_bytes();
+        let Some(folded) = Folded::of(name) else { panic!("a name too long to be looked up") };
+        let mut slot = folded.hash(SLOTS);
+        while (slots[slot].index as usize) < commands.len() {
             slot = (slot + 1) % SLOTS;
         }
-        slots[slot] = at as u16;
+        slots[slot] = Slot { name: folded, is_told: Folded::tells(name), index: at as u16 };
         at += 1;
     }
     slots
@@ -94,24 +105,6 @@ pub(crate) const fn first_places<const AND_THE_END: usize>(commands: &[&Spec]) -
         at += 1;
     }
     places
-}
-
-/// The bit by which lower case differs from upper case. Set in any other byte it makes another one of it, the same for all.
-const LOWER_CASE: u8 = 0x20;
-
-/// FNV-1a over the letters, in lower case.
-const fn hash(mut name: &[u8]) -> usize {
-    let mut hash: u32 = 0x811c_9dc5;
-    while let [first, rest @ ..] = name {
-        hash = (hash ^ (*first | LOWER_CASE) as u32).wrapping_mul(0x0100_0193);
-        name = rest;
-    }
-    (hash ^ hash >> 15) as usize % SLOTS
-}
-
-/// Whether a word, in any case, is a name, which is in lower case.
-fn is_named(word: &[u8], name: &[u8]) -> bool {
-    word.len() == name.len() && word.iter().zip(name).all(|(byte, lower)| byte.to_ascii_lowercase() == *lower)
 }
 
 /// A number for a command or one of its subcommands, to be kept in an atomic.
@@ -166,17 +159,16 @@ impl Table {
 
     /// The index of a command in [`Table::commands`], by its name in any case.
     fn index_of(&self, name: &[u8]) -> Option<usize> {
-        if name.len() > MAX_NAME_BYTES {
-            return None;
-        }
-        let mut slot = hash(name);
+        let folded = Folded::of(name)?;
+        let mut at = folded.hash(SLOTS);
         loop {
-            let index = usize::from(self.by_name[slot]);
+            let slot = &self.by_name[at];
+            let index = usize::from(slot.index);
             let spec = self.commands.get(index)?;
-            if is_named(name, spec.name.as_bytes()) {
+            if slot.name == folded && (slot.is_told || name.eq_ignore_ascii_case(spec.name.as_bytes())) {
                 return Some(index);
             }
-            slot = (slot + 1) % SLOTS;
+            at = (at + 1) % SLOTS;
         }
     }
 
@@ -226,7 +218,7 @@ mod tests {
             assert!(std::ptr::eq(TABLE.lookup(spec.name.as_bytes()).unwrap(), spec));
             assert!(std::ptr::eq(TABLE.lookup(spec.name.to_uppercase().as_bytes()).unwrap(), spec));
         }
-        for name in [&b""[..], b"ge", b"gett", b"\0", &[b'a'; 4096]] {
+        for name in [&b""[..], b"ge", b"gett", b"\0", b"sort\x7fro", b"georadiuzbymember", &[b'a'; 4096]] {
             assert!(TABLE.lookup(name).is_none());
         }
     }
