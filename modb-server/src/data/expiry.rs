@@ -107,7 +107,7 @@ impl Data {
         let held = self.hold_sleeping(Need::many(group.iter().map(|(place, _)| place.hash)));
         let mut tx = Tx::new(self, &held, tally, &mut key_buf, now_ms).freeing(true);
         for (place, at) in group {
-            let entry = tx.entry_at(*place, self.catalog.database_of(place.namespace))?;
+            let entry = tx.outlined_at(*place, self.catalog.database_of(place.namespace))?;
             if entry.expires_at_ms() == Some(*at) {
                 tx.remove(&entry);
             } else {

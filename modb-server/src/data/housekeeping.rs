@@ -238,12 +238,12 @@ impl Data {
         let to = layout::records_to(namespace);
         let mut cursor = Some(layout::records_from(namespace, 0));
         while let Some(from) = cursor {
-            let page = self.store.scan(&from, &to, SWEPT_PER_GO)?;
+            let page = self.store.glimpse_some(&from, &to, SWEPT_PER_GO, usize::MAX)?;
             let mut writes = Vec::new();
-            for (key, value) in &page.records {
+            for (key, record) in &page.records {
                 let place =
                     Place::from_record_key(key).ok_or(DataError::Corrupt("a record key is too short"))?;
-                let Some(record) = layout::Record::decode(value.clone()) else { continue };
+                let Some(record) = layout::Outline::decode(*record) else { continue };
                 if let Some(at) = record.head.expires_at_ms {
                     let mut entry = Vec::new();
                     place.expiry_key(at, &mut entry);

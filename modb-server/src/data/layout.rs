@@ -6,6 +6,8 @@
 
 use bytes::Bytes;
 
+use crate::store::{GLIMPSE_BYTES, Glimpse};
+
 /// The version of everything on this page. A folder with another one is refused.
 pub const FORMAT_VERSION: u32 = 2;
 
@@ -118,6 +120,26 @@ pub struct Head {
 }
 
 impl Head {
+    /// Reads it from what a record begins with; and where the payload begins. `None`: not a record of this format.
+    #[inline]
+    fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
+        let tag = *bytes.first()?;
+        let kind = Kind::from_bits(tag & KIND_BITS)?;
+        let expires_at_ms = if tag & HAS_EXPIRY == 0 {
+            None
+        } else {
+            Some(u64::from_be_bytes(*bytes.get(1..)?.first_chunk()?))
+        };
+        let form = match tag & (RAW | TEXT) {
+            0 => Form::Plain,
+            TEXT => Form::Text,
+            RAW => Form::Raw,
+            _ => return None,
+        };
+        let start = if expires_at_ms.is_some() { 9 } else { 1 };
+        Some((Self { kind, form, expires_at_ms }, start))
+    }
+
     /// A string that was set as a whole.
     pub const STRING: Self = Self { kind: Kind::String, form: Form::Plain, expires_at_ms: None };
 
@@ -164,23 +186,69 @@ impl Record {
 
     /// Reads a record; the payload shares the memory of `bytes`. `None`: not a record of this format.
     pub fn decode(mut bytes: Bytes) -> Option<Self> {
-        let tag = *bytes.first()?;
-        let kind = Kind::from_bits(tag & KIND_BITS)?;
-        let expires_at_ms = if tag & HAS_EXPIRY == 0 {
-            None
-        } else {
-            Some(u64::from_be_bytes(*bytes.get(1..)?.first_chunk()?))
-        };
-        let form = match tag & (RAW | TEXT) {
-            0 => Form::Plain,
-            TEXT => Form::Text,
-            RAW => Form::Raw,
-            _ => return None,
-        };
-        let head = Head { kind, form, expires_at_ms };
-        let start = if expires_at_ms.is_some() { 9 } else { 1 };
+        let (head, start) = Head::decode(&bytes)?;
         bytes::Buf::advance(&mut bytes, start);
         Some(Self { head, payload: bytes })
+    }
+}
+
+/// Head, flags, number, nodes and elements of a collection.
+const _: () = assert!(9 + 1 + 8 + 4 + 4 + 4 <= GLIMPSE_BYTES);
+
+/// What is known of a key record by a glimpse: all but what a string holds, and what a collection holds beyond its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// Type and expiry.
+    pub head: Head,
+    record: Glimpse,
+    /// Where the payload begins.
+    start: usize,
+}
+
+impl Outline {
+    /// As [`Record::decode`].
+    pub fn decode(record: Glimpse) -> Option<Self> {
+        let (head, start) = Head::decode(record.begin())?;
+        Some(Self { head, record, start })
+    }
+}
+
+/// A key record, or an outline of one.
+pub trait Stored {
+    /// Type and expiry.
+    fn head(&self) -> Head;
+    /// What the payload begins with: at least as much of it as tells of a collection what is not in its pages, and of a string
+    /// whether it is a short one.
+    fn payload_begin(&self) -> &[u8];
+    /// The length of the payload.
+    fn payload_bytes(&self) -> usize;
+}
+
+impl Stored for Record {
+    fn head(&self) -> Head {
+        self.head
+    }
+
+    fn payload_begin(&self) -> &[u8] {
+        &self.payload
+    }
+
+    fn payload_bytes(&self) -> usize {
+        self.payload.len()
+    }
+}
+
+impl Stored for Outline {
+    fn head(&self) -> Head {
+        self.head
+    }
+
+    fn payload_begin(&self) -> &[u8] {
+        &self.record.begin()[self.start..]
+    }
+
+    fn payload_bytes(&self) -> usize {
+        self.record.value_bytes() - self.start
     }
 }
 

@@ -37,7 +37,7 @@ pub use collection::{
 pub use committed::Committed;
 pub use housekeeping::Housekeeper;
 pub use interests::{Places, Served, Told, TrackedSums, Tracker, Tracking, Waiter, Watch, Way};
-pub use layout::{Form, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record};
+pub use layout::{Form, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Outline, Record, Stored};
 pub use scan::KeyPage;
 pub use stripes::{Access, Held, Kept, Missed, Need, Parker, Ticket, Union, Wake};
 pub use tally::{Tally, Total};

@@ -11,9 +11,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::layout::{self, Place, Record};
+use super::layout::{self, Outline, Place};
 use super::scan::CURSOR_SHIFT;
 use super::{Data, DataError, Tx, keys_counter};
+use crate::store::Glimpse;
 
 /// Records, deleted ones included, that one attempt looks at: some ten microseconds.
 const MOST_LOOKED_AT: usize = 64;
@@ -105,7 +106,7 @@ impl Tx<'_> {
                 && place.namespace == namespace
             {
                 let is_live = match write.value() {
-                    Some(value) => is_live(value.clone(), self.now_ms())?,
+                    Some(value) => is_live(Glimpse::of(value), self.now_ms())?,
                     None => false,
                 };
                 written.insert(key.slice_ref(place.key), is_live);
@@ -194,7 +195,7 @@ impl Data {
         let mut from = layout::records_from(namespace, cursor << CURSOR_SHIFT);
         // More than one only where the first has expired.
         for limit in [1, MOST_LOOKED_AT] {
-            let page = self.store.scan_some(&from, &to, limit, MOST_LOOKED_AT)?;
+            let page = self.store.glimpse_some(&from, &to, limit, MOST_LOOKED_AT)?;
             let none = page.records.is_empty();
             for (key, value) in page.records {
                 let place =
@@ -217,12 +218,12 @@ impl Data {
     fn is_there(&self, namespace: u32, key: &[u8], now_ms: u64) -> Result<bool, DataError> {
         let mut record_key = Vec::new();
         Place { namespace, hash: self.hash(key), key }.record_key(&mut record_key);
-        self.store.get(&record_key)?.value.map_or(Ok(false), |value| is_live(value, now_ms))
+        self.store.glimpse(&record_key)?.value.map_or(Ok(false), |value| is_live(value, now_ms))
     }
 }
 
-fn is_live(value: Bytes, now_ms: u64) -> Result<bool, DataError> {
-    let record = Record::decode(value).ok_or(DataError::Corrupt("a key record has an unknown tag"))?;
+fn is_live(record: Glimpse, now_ms: u64) -> Result<bool, DataError> {
+    let record = Outline::decode(record).ok_or(DataError::Corrupt("a key record has an unknown tag"))?;
     Ok(record.head.expires_at_ms.is_none_or(|at| at > now_ms))
 }
 

@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::layout::{self, Place, Record};
+use super::layout::{self, Outline, Place};
 use super::{DataError, Tx};
+use crate::store::Glimpse;
 
 /// The bits of a hash that a cursor leaves out.
 pub(super) const CURSOR_SHIFT: u32 = 11;
@@ -26,14 +27,14 @@ const MOST_PASSED: usize = 1000;
 /// Some keys of a database.
 #[derive(Debug, Default)]
 pub struct KeyPage {
-    /// The keys that have not expired, with their records.
-    pub keys: Vec<(Bytes, Record)>,
+    /// The keys that have not expired, with what is known of their records.
+    pub keys: Vec<(Bytes, Outline)>,
     /// Where to go on; 0: all were seen.
     pub cursor: u64,
 }
 
-/// A store key and the value of its record.
-type Found = (Bytes, Bytes);
+/// A store key, and a glimpse of its record: a walk reads no large value.
+type Found = (Bytes, Glimpse);
 
 impl Tx<'_> {
     /// Reads about `count` keys from `cursor` on (0: from the beginning); fewer, or none, where many were deleted. Takes no
@@ -52,7 +53,7 @@ impl Tx<'_> {
             // One more than asked for: the first key of the next group ends this one.
             let most_looked_at = count.saturating_add(MOST_PASSED);
             let store = self.data().store();
-            let mut records = store.scan_some(&from, &to, count.saturating_add(1), most_looked_at)?;
+            let mut records = store.glimpse_some(&from, &to, count.saturating_add(1), most_looked_at)?;
             if self.has_writes() {
                 let upto = records.next.as_deref().unwrap_or(&to);
                 records.records = self.laid_over(records.records, &from, upto);
@@ -65,7 +66,8 @@ impl Tx<'_> {
                     return Ok(page);
                 }
                 group = Some(at);
-                let record = decode(value)?;
+                let record =
+                    Outline::decode(value).ok_or(DataError::Corrupt("a key record has an unknown tag"))?;
                 if record.head.expires_at_ms.is_none_or(|at| at > now_ms) {
                     page.keys.push((user_key, record));
                 }
@@ -87,7 +89,7 @@ impl Tx<'_> {
     pub fn for_each_key(
         &self,
         database: u32,
-        mut visit: impl FnMut(Bytes, Record) -> bool,
+        mut visit: impl FnMut(Bytes, Outline) -> bool,
     ) -> Result<(), DataError> {
         let mut cursor = 0;
         loop {
@@ -106,11 +108,11 @@ impl Tx<'_> {
 
     /// What there is in a part of the store, with what this has written there.
     fn laid_over(&self, found: Vec<Found>, from: &[u8], upto: &[u8]) -> Vec<Found> {
-        let mut all: BTreeMap<Bytes, Bytes> = found.into_iter().collect();
+        let mut all: BTreeMap<Bytes, Glimpse> = found.into_iter().collect();
         for write in self.writes() {
             let Some(key) = write.key().filter(|key| from <= &key[..] && &key[..] < upto) else { continue };
             match write.value() {
-                Some(value) => all.insert(key.clone(), value.clone()),
+                Some(value) => all.insert(key.clone(), Glimpse::of(value)),
                 None => all.remove(key),
             };
         }
@@ -127,8 +129,4 @@ fn hash_in(store_key: &[u8]) -> Result<u64, DataError> {
     Place::from_record_key(store_key)
         .map(|place| place.hash)
         .ok_or(DataError::Corrupt("a record key is too short"))
-}
-
-fn decode(value: Bytes) -> Result<Record, DataError> {
-    Record::decode(value).ok_or(DataError::Corrupt("a key record has an unknown tag"))
 }

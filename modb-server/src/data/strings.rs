@@ -3,34 +3,36 @@
 use bytes::Bytes;
 use modb_net::resp::{Decimal, parse_i64};
 
-use super::layout::{Form, Head, Kind, Record};
+use super::layout::{Form, Head, Kind, Stored};
 use super::long_double::{self, Parsed};
 use super::{DataError, Entry, Tx};
 use crate::messages::Event;
 
-impl Entry<'_> {
+impl<R: Stored> Entry<'_, R> {
     /// The string of the key, if there is one.
     ///
     /// # Errors
     /// [`DataError::WrongType`].
-    pub fn string(&self) -> Result<Option<&Record>, DataError> {
+    pub fn string(&self) -> Result<Option<&R>, DataError> {
         match self.live() {
-            Some(record) if record.head.kind != Kind::String => Err(DataError::WrongType),
+            Some(record) if record.head().kind != Kind::String => Err(DataError::WrongType),
             record => Ok(record),
         }
     }
 
+    /// A string set as a whole, with the expiry that the key has now.
+    pub fn string_head(&self) -> Head {
+        Head::STRING.expiring(self.live().and_then(|record| record.head().expires_at_ms))
+    }
+}
+
+impl Entry<'_> {
     /// The bytes of the string; none if there is no key.
     ///
     /// # Errors
     /// [`DataError::WrongType`].
     pub fn string_bytes(&self) -> Result<Bytes, DataError> {
         Ok(self.string()?.map_or_else(Bytes::new, |record| record.payload.clone()))
-    }
-
-    /// A string set as a whole, with the expiry that the key has now.
-    pub fn string_head(&self) -> Head {
-        Head::STRING.expiring(self.live().and_then(|record| record.head.expires_at_ms))
     }
 
     /// A string edited in place, with the expiry that the key has now.
@@ -62,7 +64,7 @@ impl Tx<'_> {
         value: &[u8],
         expires_at_ms: Option<u64>,
     ) -> Result<(), DataError> {
-        let entry = self.entry(database, key)?;
+        let entry = self.outlined(database, key)?;
         self.put(&entry, Head::STRING.expiring(expires_at_ms), &[value], Event::SET)?;
         self.notify_of_expiry(&entry, expires_at_ms);
         Ok(())
@@ -118,7 +120,7 @@ impl Tx<'_> {
     /// # Errors
     /// As [`Tx::entry`].
     pub fn delete(&mut self, database: u32, key: &[u8]) -> Result<bool, DataError> {
-        let entry = self.entry(database, key)?;
+        let entry = self.outlined(database, key)?;
         Ok(self.remove(&entry))
     }
 }

@@ -35,16 +35,16 @@ impl<'a> Ops<'a> {
     }
 
     pub(super) fn exists(&mut self, key: &[u8]) -> Result<bool, DataError> {
-        Ok(self.tx.read(self.index, key)?.is_some())
+        Ok(self.tx.read_outline(self.index, key)?.is_some())
     }
 
     pub(super) fn kind(&mut self, key: &[u8]) -> Result<Option<Kind>, DataError> {
-        Ok(self.tx.read(self.index, key)?.map(|record| record.head.kind))
+        Ok(self.tx.read_outline(self.index, key)?.map(|record| record.head.kind))
     }
 
     pub(super) fn ttl(&mut self, key: &[u8]) -> Result<Ttl, DataError> {
         let now_ms = self.tx.now_ms();
-        Ok(match self.tx.read(self.index, key)?.map(|record| record.head.expires_at_ms) {
+        Ok(match self.tx.read_outline(self.index, key)?.map(|record| record.head.expires_at_ms) {
             None => Ttl::NoKey,
             Some(None) => Ttl::Forever,
             Some(Some(at)) => Ttl::Left(Duration::from_millis(at.saturating_sub(now_ms))),
@@ -57,7 +57,7 @@ impl<'a> Ops<'a> {
     }
 
     pub(super) fn set_if_absent(&mut self, key: &[u8], value: &[u8]) -> Result<bool, DataError> {
-        let absent = self.tx.entry(self.index, key)?.live().is_none();
+        let absent = self.tx.outlined(self.index, key)?.live().is_none();
         if absent {
             self.tx.set(self.index, key, value, None)?;
         }
@@ -92,11 +92,8 @@ impl<'a> Ops<'a> {
 
     pub(super) fn expire(&mut self, key: &[u8], time: Option<Duration>) -> Result<bool, DataError> {
         let at = time.map(|time| self.after(time));
-        let entry = self.tx.entry(self.index, key)?;
-        let Some(record) = entry.live() else { return Ok(false) };
         let event = if at.is_some() { Event::EXPIRE } else { Event::PERSIST };
-        self.tx.edit(&entry, record.head.expiring(at), &[&record.payload], event)?;
-        Ok(true)
+        self.tx.set_expiry(self.index, key, at, event)
     }
 
     /// Rounded up: what is to live for a moment lives for a moment.

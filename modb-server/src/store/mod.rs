@@ -18,6 +18,7 @@ mod files;
 mod fjall;
 mod folder;
 mod format;
+mod glimpse;
 mod group;
 mod log;
 mod memory;
@@ -37,6 +38,7 @@ use modb_net::Seq;
 
 pub use self::files::{copy_folder, engine_of, folder_bytes};
 pub use self::folder::NewFolder;
+pub use self::glimpse::{GLIMPSE_BYTES, Glimpse};
 #[cfg(feature = "cli")]
 pub(crate) use self::log::LOG_FOLDER;
 pub use self::open::open;
@@ -72,9 +74,9 @@ pub enum BackupKind {
 
 /// What a read found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Got {
+pub struct Got<V = Bytes> {
     /// The value, if there is one.
-    pub value: Option<Bytes>,
+    pub value: Option<V>,
     /// The commit that last wrote the key (also by deleting it), or [`Seq::ZERO`] if it is long since safe.
     pub seq: Seq,
 }
@@ -138,9 +140,9 @@ pub struct Batch {
 
 /// A page of a scan.
 #[derive(Clone, Debug, Default)]
-pub struct Page {
+pub struct Page<V = Bytes> {
     /// Records in ascending order of their keys.
-    pub records: Vec<(Bytes, Bytes)>,
+    pub records: Vec<(Bytes, V)>,
     /// Where the next page begins, if there may be one.
     pub next: Option<Vec<u8>>,
 }
@@ -158,6 +160,15 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// If the disk cannot be read or what it holds is corrupt.
     fn get(&self, key: &[u8]) -> Result<Got, StoreError>;
+
+    /// As [`Store::get`], for callers who need no more of the value than a glimpse: a large one is not read.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    fn glimpse(&self, key: &[u8]) -> Result<Got<Glimpse>, StoreError> {
+        let Got { value, seq } = self.get(key)?;
+        Ok(Got { value: value.map(|value| Glimpse::of(&value)), seq })
+    }
 
     /// Reads up to `limit` records with `from <= key < to`.
     ///
@@ -181,6 +192,22 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
         most_looked_at: usize,
     ) -> Result<Page, StoreError>;
+
+    /// As [`Store::scan_some`], for callers who need no more of the values than glimpses: large ones are not read.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    fn glimpse_some(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+        most_looked_at: usize,
+    ) -> Result<Page<Glimpse>, StoreError> {
+        let Page { records, next } = self.scan_some(from, to, limit, most_looked_at)?;
+        let records = records.into_iter().map(|(key, value)| (key, Glimpse::of(&value))).collect();
+        Ok(Page { records, next })
+    }
 
     /// The value of a counter, 0 if it was never added to.
     fn counter(&self, counter: Counter) -> i64;
@@ -307,7 +334,7 @@ const AFTER_ALL_KEYS: &[u8] = &[0xff];
 fn sweep_by_pages(store: &dyn Store, from: &[u8], to: &[u8], records: usize) -> Result<(), StoreError> {
     let mut from = from.to_vec();
     loop {
-        let page = store.scan(&from, to, records)?;
+        let page = store.glimpse_some(&from, to, records, usize::MAX)?;
         let writes: Vec<Write> = page.records.into_iter().map(|(key, _)| Write::Delete(key)).collect();
         if !writes.is_empty() {
             store.apply_freeing(Batch { writes })?;

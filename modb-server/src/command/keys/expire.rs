@@ -101,27 +101,29 @@ fn set_expiry(
     let conditions = Conditions::read(args)?;
     let at = kind.at_ms(int(&args[2])?, ctx.tx.now_ms()).ok_or(CommandError::InvalidExpire(command))?;
     let db = ctx.db();
-    let entry = ctx.tx.entry(db, &args[1])?;
+    let entry = ctx.tx.outlined(db, &args[1])?;
     let Some(record) = entry.live() else { return Ok(Reply::Int(0)) };
     if !conditions.allow(at, record.head.expires_at_ms) {
         return Ok(Reply::Int(0));
     }
-    // In the past: `put` removes the key.
+    // In the past: the key is removed.
     let at = u64::try_from(at).unwrap_or(0);
-    ctx.tx.edit(&entry, record.head.expiring(Some(at)), &[&record.payload], Event::EXPIRE)?;
+    if at <= ctx.tx.now_ms() {
+        ctx.tx.remove(&entry);
+        return Ok(Reply::Int(1));
+    }
+    ctx.tx.set_expiry(db, &args[1], Some(at), Event::EXPIRE)?;
     Ok(Reply::Int(1))
 }
 
 fn persist(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let db = ctx.db();
-    let entry = ctx.tx.entry(db, &args[1])?;
-    match entry.live() {
-        Some(record) if record.head.expires_at_ms.is_some() => {
-            ctx.tx.edit(&entry, record.head.expiring(None), &[&record.payload], Event::PERSIST)?;
-            Ok(Reply::Int(1))
-        }
-        _ => Ok(Reply::Int(0)),
+    let expires =
+        ctx.tx.outlined(db, &args[1])?.live().is_some_and(|record| record.head.expires_at_ms.is_some());
+    if expires {
+        ctx.tx.set_expiry(db, &args[1], None, Event::PERSIST)?;
     }
+    Ok(Reply::flag(expires))
 }
 
 fn ttl(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
@@ -149,7 +151,7 @@ fn seconds(ms: u64) -> u64 {
 
 fn ask(ctx: &mut Ctx<'_, '_>, args: Args<'_>, answer: impl Fn(u64) -> u64) -> Result<Reply, CommandError> {
     let db = ctx.db();
-    Ok(Reply::Int(match ctx.tx.read(db, &args[1])? {
+    Ok(Reply::Int(match ctx.tx.read_outline(db, &args[1])? {
         None => -2,
         Some(record) => record.head.expires_at_ms.map_or(-1, |at| answer(at) as i64),
     }))

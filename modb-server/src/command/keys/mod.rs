@@ -13,7 +13,7 @@ use crate::command::machine::help::{help_for, unreachable_parent};
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key, keys};
 use crate::command::machine::weight::{COPIED, FIND_NS, Weight, scanned};
 use crate::command::{CommandError, Ctx, Reply};
-use crate::data::{Kind, Record, glob_matches};
+use crate::data::{Kind, Stored, glob_matches};
 use crate::messages::Event;
 
 const READ: &[Flags] = &[Flags::READONLY];
@@ -85,14 +85,14 @@ fn exists(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> 
     let db = ctx.db();
     let mut found = 0;
     for key in args.iter().skip(1) {
-        found += i64::from(ctx.tx.read(db, key)?.is_some());
+        found += i64::from(ctx.tx.read_outline(db, key)?.is_some());
     }
     Ok(Reply::Int(found))
 }
 
 fn kind(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let db = ctx.db();
-    Ok(Reply::Status(ctx.tx.read(db, &args[1])?.map_or("none", |record| record.head.kind.name())))
+    Ok(Reply::Status(ctx.tx.read_outline(db, &args[1])?.map_or("none", |record| record.head.kind.name())))
 }
 
 fn all_keys(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
@@ -144,17 +144,18 @@ fn renamenx(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
 
 fn rename_if(ctx: &mut Ctx<'_, '_>, args: Args<'_>, replace: bool) -> Result<bool, CommandError> {
     let db = ctx.db();
-    let source = ctx.tx.entry(db, &args[1])?;
-    if source.live().is_none() {
+    // What is renamed is read once it is: a large value takes long.
+    if ctx.tx.outlined(db, &args[1])?.live().is_none() {
         return Err(CommandError::NoSuchKey);
     }
     if args[1] == args[2] {
         return Ok(replace);
     }
-    let target = ctx.tx.entry(db, &args[2])?;
+    let target = ctx.tx.outlined(db, &args[2])?;
     if target.live().is_some() && !replace {
         return Ok(false);
     }
+    let source = ctx.tx.entry(db, &args[1])?;
     ctx.tx.rename(&source, &target, ["rename_from", "rename_to"].map(Event::generic))?;
     Ok(true)
 }
@@ -175,11 +176,14 @@ fn copy(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     if to_db == db && args[1] == args[2] {
         return err("ERR source and destination objects are the same");
     }
-    let Some(record) = ctx.tx.read(db, &args[1])? else { return Ok(Reply::Int(0)) };
-    let target = ctx.tx.entry(to_db, &args[2])?;
+    if ctx.tx.read_outline(db, &args[1])?.is_none() {
+        return Ok(Reply::Int(0));
+    }
+    let target = ctx.tx.outlined(to_db, &args[2])?;
     if target.live().is_some() && !replace {
         return Ok(Reply::Int(0));
     }
+    let Some(record) = ctx.tx.entry(db, &args[1])?.into_live() else { return Ok(Reply::Int(0)) };
     let payload = ctx.tx.copy(&record)?;
     ctx.tx.replace(&target, record.head, &payload, Event::generic("copy_to"))?;
     Ok(Reply::Int(1))
@@ -191,14 +195,14 @@ fn move_key(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
     if to_db == db {
         return err("ERR source and destination objects are the same");
     }
-    let source = ctx.tx.entry(db, &args[1])?;
-    if source.live().is_none() {
+    if ctx.tx.outlined(db, &args[1])?.live().is_none() {
         return Ok(Reply::Int(0));
     }
-    let target = ctx.tx.entry(to_db, &args[1])?;
+    let target = ctx.tx.outlined(to_db, &args[1])?;
     if target.live().is_some() {
         return Ok(Reply::Int(0));
     }
+    let source = ctx.tx.entry(db, &args[1])?;
     ctx.tx.rename(&source, &target, ["move_from", "move_to"].map(Event::generic))?;
     Ok(Reply::Int(1))
 }
@@ -210,8 +214,8 @@ fn object_encoding(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comma
 }
 
 /// How Redis would keep a value in memory.
-pub(crate) fn encoding_of(record: &Record) -> &'static str {
-    match record.head.kind {
+pub(crate) fn encoding_of(record: &impl Stored) -> &'static str {
+    match record.head().kind {
         Kind::String => crate::command::strings::encoding(record),
         Kind::List if crate::data::is_big(record) => "quicklist",
         Kind::List => "listpack",

@@ -175,7 +175,7 @@ enum Source<'k> {
 impl<'k> Source<'k> {
     fn find(ctx: &mut Ctx<'_, '_>, key: &'k [u8]) -> Result<Self, CommandError> {
         let db = ctx.db();
-        let kind = ctx.tx.read(db, key)?.map(|record| record.head.kind);
+        let kind = ctx.tx.read_outline(db, key)?.map(|record| record.head.kind);
         Ok(match kind {
             None => Self::None,
             Some(Kind::List) => Self::List(List::open(ctx.tx, db, key)?),

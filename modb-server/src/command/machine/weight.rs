@@ -81,7 +81,7 @@ pub(crate) struct Scale<'s, 'd> {
 impl Scale<'_, '_> {
     /// What a key holds. Nothing, if that cannot be told: the command will say why.
     pub(crate) fn extent(&mut self, key: &[u8]) -> Extent {
-        let entry = self.tx.entry(self.database, key);
+        let entry = self.tx.outlined(self.database, key);
         entry.ok().and_then(|entry| entry.live().map(Extent::of)).unwrap_or_default()
     }
 

@@ -8,6 +8,7 @@ use crate::command::machine::help::{help_of, unreachable_parent};
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec};
 use crate::command::machine::weight::{Scale, Weight, option};
 use crate::command::{CommandError, Ctx, Reply};
+use crate::data::Stored as _;
 
 const ANY: &[Flags] = &[Flags::LOADING, Flags::STALE];
 const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
@@ -101,7 +102,7 @@ fn memory_usage(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandE
     let db = ctx.db();
     let Some(record) = ctx.tx.look(db, &args[2])? else { return Ok(Reply::Null) };
     let pages = ctx.tx.pages_bytes(&record, u32::try_from(samples).unwrap_or(0))?;
-    Ok(Reply::Int((RECORD_BYTES + args[2].len() + record.payload.len()) as i64 + pages as i64))
+    Ok(Reply::Int((RECORD_BYTES + args[2].len() + record.payload_bytes()) as i64 + pages as i64))
 }
 
 fn memory_doctor(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {

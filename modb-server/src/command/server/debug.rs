@@ -13,7 +13,7 @@ use crate::command::language::parse::{int, is, lossy};
 use crate::command::machine::help::help_of;
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec};
 use crate::command::{CommandError, Ctx, Reply, in_thread};
-use crate::data::DataError;
+use crate::data::{DataError, Stored as _};
 
 const ANY: &[Flags] = &[Flags::LOADING, Flags::STALE];
 const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
@@ -97,7 +97,7 @@ fn object(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> 
     ctx.check_enabled("debug", "DEBUG")?;
     let db = ctx.db();
     let Some(record) = ctx.tx.look(db, &args[2])? else { return err("ERR no such key") };
-    let (encoding, bytes) = (encoding_of(&record), record.payload.len());
+    let (encoding, bytes) = (encoding_of(&record), record.payload_bytes());
     Ok(Reply::string(format!(
         "Value at:0x0 refcount:1 encoding:{encoding} serializedlength:{bytes} lru:0 lru_seconds_idle:0"
     )))

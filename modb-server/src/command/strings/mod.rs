@@ -14,7 +14,7 @@ use crate::command::language::reply::MAX_REPLY_BYTES;
 use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key, keys};
 use crate::command::machine::weight::COPIED;
 use crate::command::{CommandError, Ctx, Reply};
-use crate::data::{DataError, Form, Head, MAX_VALUE_BYTES, ensure_memory};
+use crate::data::{DataError, Form, Head, Kind, MAX_VALUE_BYTES, Stored, ensure_memory};
 use crate::messages::Event;
 
 const READ: &[Flags] = &[Flags::READONLY];
@@ -102,14 +102,8 @@ fn set(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
         Some((kind, arg)) => Some(deadline("set", kind, int(arg)?, ctx.tx.now_ms())?),
     };
     let db = ctx.db();
-    let entry = ctx.tx.entry(db, &args[1])?;
-    let old = if get {
-        let old = entry.string()?.map(|record| record.payload.clone());
-        ctx.tx.looked_up(db, &args[1], old.is_some());
-        Some(Reply::bulk_or_null(old))
-    } else {
-        None
-    };
+    let old = if get { Some(Reply::bulk_or_null(ctx.tx.get(db, &args[1])?)) } else { None };
+    let entry = ctx.tx.outlined(db, &args[1])?;
     let met = match only {
         Only::Always => true,
         Only::IfAbsent => entry.live().is_none(),
@@ -131,7 +125,7 @@ fn same(given: Option<(Deadline, &[u8])>, kind: Deadline) -> bool {
 
 fn setnx(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let db = ctx.db();
-    let entry = ctx.tx.entry(db, &args[1])?;
+    let entry = ctx.tx.outlined(db, &args[1])?;
     let absent = entry.live().is_none();
     if absent {
         ctx.tx.put(&entry, Head::STRING, &[&args[2]], Event::SET)?;
@@ -190,9 +184,9 @@ fn getex(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
         }
     }
     let db = ctx.db();
-    let Some(value) = ctx.tx.get(db, &args[1])? else { return Ok(Reply::Null) };
-    let entry = ctx.tx.entry(db, &args[1])?;
-    let Some(record) = entry.live() else { return Ok(Reply::Null) };
+    let Some(entry) = ctx.tx.read_entry(db, &args[1])? else { return Ok(Reply::Null) };
+    let Some(record) = entry.string()? else { return Ok(Reply::Null) };
+    let value = record.payload.clone();
     if let Some((kind, arg)) = expires {
         let at = deadline("getex", kind, int(arg)?, ctx.tx.now_ms())?;
         ctx.tx.edit(&entry, record.head.expiring(Some(at)), &[&value], Event::EXPIRE)?;
@@ -231,7 +225,7 @@ fn msetnx(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> 
     }
     let db = ctx.db();
     for key in args.iter().skip(1).step_by(2) {
-        if ctx.tx.entry(db, key)?.live().is_some() {
+        if ctx.tx.outlined(db, key)?.live().is_some() {
             return Ok(Reply::Int(0));
         }
     }
@@ -261,7 +255,11 @@ fn append(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> 
 
 fn strlen(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let db = ctx.db();
-    Ok(Reply::count(ctx.tx.get(db, &args[1])?.map_or(0, |value| value.len())))
+    match ctx.tx.read_outline(db, &args[1])? {
+        None => Ok(Reply::Int(0)),
+        Some(string) if string.head.kind == Kind::String => Ok(Reply::count(string.payload_bytes())),
+        Some(_) => Err(DataError::WrongType.into()),
+    }
 }
 
 fn getrange(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
@@ -301,13 +299,17 @@ fn setrange(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
 }
 
 /// What `OBJECT ENCODING` says of a string: an integer, a short string, or a long or edited one.
-pub(super) fn encoding(record: &crate::data::Record) -> &'static str {
+pub(super) fn encoding(record: &impl Stored) -> &'static str {
     /// The longest string that Redis keeps in one piece with its object.
     const EMBEDDED_BYTES: usize = 44;
-    match record.head.form {
+    // Where that is all of it. Integers are shorter.
+    let is_int = || {
+        record.payload_begin().len() == record.payload_bytes() && int_or(record.payload_begin(), "").is_ok()
+    };
+    match record.head().form {
         Form::Raw => "raw",
-        Form::Plain if int_or(&record.payload, "").is_ok() => "int",
-        _ if record.payload.len() <= EMBEDDED_BYTES => "embstr",
+        Form::Plain if is_int() => "int",
+        _ if record.payload_bytes() <= EMBEDDED_BYTES => "embstr",
         _ => "raw",
     }
 }

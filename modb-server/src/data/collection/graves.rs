@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::payload::number_in;
-use crate::data::layout::{self, CollectionId, Record};
+use crate::data::layout::{self, CollectionId, Stored};
 use crate::data::{Data, DataError};
 use crate::store::{Batch, Write};
 
@@ -17,8 +17,8 @@ const PAGES_PER_BATCH: u32 = 512;
 const GRAVES_PER_GO: usize = 1024;
 
 /// The grave that a record leaves, if it has pages.
-pub(in crate::data) fn bury(record: &Record) -> Option<Write> {
-    let (id, next) = number_in(record.head.kind, &record.payload)?;
+pub(in crate::data) fn bury(record: &impl Stored) -> Option<Write> {
+    let (id, next) = number_in(record.head().kind, record.payload_begin())?;
     Some(grave(id, next))
 }
 

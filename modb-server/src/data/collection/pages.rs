@@ -4,7 +4,7 @@ use bytes::Bytes;
 use modb_net::Seq;
 
 use super::payload::number_in;
-use crate::data::layout::{CollectionId, Record};
+use crate::data::layout::{CollectionId, Stored};
 use crate::data::tree::{Fault, NodeNumber, Pages};
 use crate::data::{DataError, Tx};
 use crate::store::{Patch, Write};
@@ -76,10 +76,10 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// If one cannot be read.
-    pub fn pages_bytes(&mut self, record: &Record, samples: u32) -> Result<u64, DataError> {
+    pub fn pages_bytes(&mut self, record: &impl Stored, samples: u32) -> Result<u64, DataError> {
         /// What a page takes beside its bytes: its key, and its place in the index.
         const BESIDE_BYTES: u64 = 40;
-        let Some((id, next)) = number_in(record.head.kind, &record.payload) else { return Ok(0) };
+        let Some((id, next)) = number_in(record.head().kind, record.payload_begin()) else { return Ok(0) };
         let nodes = next.saturating_sub(1);
         let looked_at = if samples == 0 { nodes } else { samples.min(nodes) };
         let mut bytes = 0;

@@ -8,7 +8,7 @@
 
 use bytes::{Buf, BufMut, Bytes};
 
-use crate::data::layout::{CollectionId, Kind, Record};
+use crate::data::layout::{CollectionId, Kind, Stored};
 use crate::data::tree::{Numbers, Order, Tree, Widest};
 
 /// It has a number, and may have pages.
@@ -57,7 +57,7 @@ impl Payload {
         }
         let (big, integers) = (flags & BIG != 0, flags & INTEGERS != 0);
         if flags & NUMBERED == 0 {
-            let len = u64::from(u16::from_be_bytes(*bytes.get(1..)?.first_chunk()?));
+            let len = elements_of_flat(&bytes)?;
             let roots = vec![Roots { root: bytes, height: 0, widest: Widest::default() }];
             return Some(Self { big, integers, id: None, numbers: Numbers::default(), len, roots });
         }
@@ -111,6 +111,21 @@ pub(in crate::data) fn number_in(kind: Kind, mut payload: &[u8]) -> Option<(Coll
     Some((CollectionId(payload.try_get_u64().ok()?), payload.try_get_u32().ok()?))
 }
 
+/// How many elements a collection has, by what its payload begins with.
+fn elements_in(mut payload: &[u8]) -> Option<u64> {
+    if payload.try_get_u8().ok()? & NUMBERED == 0 {
+        return elements_of_flat(payload);
+    }
+    // Its number, the next node and the first that is free.
+    payload = payload.get(8 + 4 + 4..)?;
+    Some(u64::from(payload.try_get_u32().ok()?))
+}
+
+/// A root page has its number of entries behind its first byte.
+fn elements_of_flat(root: &[u8]) -> Option<u64> {
+    Some(u64::from(u16::from_be_bytes(*root.get(1..)?.first_chunk()?)))
+}
+
 /// How much a key holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extent {
@@ -125,14 +140,14 @@ const PAGE_BYTES: u64 = 1_024;
 
 impl Extent {
     /// What the key of this record holds, by the record alone.
-    pub fn of(record: &Record) -> Self {
-        let bytes = record.payload.len() as u64;
-        if record.head.kind == Kind::String {
+    pub fn of(record: &impl Stored) -> Self {
+        let (kind, bytes, begin) =
+            (record.head().kind, record.payload_bytes() as u64, record.payload_begin());
+        if kind == Kind::String {
             return Self { elements: 0, bytes };
         }
-        let pages = number_in(record.head.kind, &record.payload).map_or(0, |(_, next)| u64::from(next));
-        let elements = Payload::decode(record.payload.clone()).map_or(0, |payload| payload.len);
-        Self { elements, bytes: bytes + pages * PAGE_BYTES }
+        let pages = number_in(kind, begin).map_or(0, |(_, next)| u64::from(next));
+        Self { elements: elements_in(begin).unwrap_or(0), bytes: bytes + pages * PAGE_BYTES }
     }
 
     /// The part of it that so many of its elements are.
@@ -149,13 +164,17 @@ impl Extent {
 }
 
 /// Whether a record is that of a collection which Redis would no longer keep in its compact form.
-pub fn is_big(record: &Record) -> bool {
-    record.head.kind != Kind::String && record.payload.first().is_some_and(|flags| flags & BIG != 0)
+pub fn is_big(record: &impl Stored) -> bool {
+    record.head().kind != Kind::String && flags_of(record) & BIG != 0
 }
 
 /// Whether a record is that of a set which Redis would keep as a list of integers.
-pub fn has_only_integers(record: &Record) -> bool {
-    record.head.kind == Kind::Set && record.payload.first().is_some_and(|flags| flags & INTEGERS != 0)
+pub fn has_only_integers(record: &impl Stored) -> bool {
+    record.head().kind == Kind::Set && flags_of(record) & INTEGERS != 0
+}
+
+fn flags_of(record: &impl Stored) -> u8 {
+    record.payload_begin().first().copied().unwrap_or(0)
 }
 
 /// The same payload under another number.

@@ -50,7 +50,7 @@ impl Tx<'_> {
             last = Some(number);
             let mut tx = self.for_another(&mut buf);
             let kind =
-                tx.entry(key.database, &key.key).map(|entry| entry.live().map(|record| record.head.kind));
+                tx.outlined(key.database, &key.key).map(|entry| entry.live().map(|record| record.head.kind));
             // The writer hears of a store that fails.
             let Ok(Some(kind)) = kind else { return };
             if kind == waiter.kind()

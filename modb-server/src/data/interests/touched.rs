@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::AtKey;
 use super::watcher::State;
 use crate::data::Data;
-use crate::data::layout::{Place, Record};
+use crate::data::layout::{Outline, Place};
 
 /// What a batch touches of what somebody is interested in.
 pub(in crate::data) struct Touched {
@@ -121,8 +121,8 @@ fn state(data: &Data, namespace: u32, key: &Bytes, now_ms: u64) -> State {
     let mut record_key = Vec::new();
     Place { namespace, hash: data.hash(key), key }.record_key(&mut record_key);
     // Where it cannot be read it may be there.
-    let Ok(got) = data.store.get(&record_key) else { return State::There };
-    match got.value.map(Record::decode) {
+    let Ok(got) = data.store.glimpse(&record_key) else { return State::There };
+    match got.value.map(Outline::decode) {
         None => State::Absent,
         Some(Some(record)) if record.head.expires_at_ms.is_some_and(|at| at <= now_ms) => State::Expired,
         Some(_) => State::There,

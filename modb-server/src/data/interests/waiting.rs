@@ -123,6 +123,6 @@ impl Tx<'_> {
         if !self.holds(self.data().hash(key)) {
             return Ok(false);
         }
-        Ok(self.entry(database, key)?.live().is_some_and(|record| record.head.kind == kind))
+        Ok(self.outlined(database, key)?.live().is_some_and(|record| record.head.kind == kind))
     }
 }

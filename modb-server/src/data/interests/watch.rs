@@ -46,7 +46,7 @@ impl Tx<'_> {
     /// # Errors
     /// As [`Tx::entry`].
     pub fn watch(&mut self, database: u32, key: &[u8], told: &Arc<Told>) -> Result<Watch, DataError> {
-        let entry = self.entry(database, key)?;
+        let entry = self.outlined(database, key)?;
         let expired = entry.has_expired();
         let (interests, hash) = (self.data().interests.clone(), self.data().hash(key));
         debug_assert!(self.holds(hash), "whoever enters an interest holds its stripe");
@@ -64,6 +64,6 @@ impl Tx<'_> {
     /// # Errors
     /// As [`Tx::entry`].
     pub fn has_expired_since(&mut self, watch: &Watch) -> Result<bool, DataError> {
-        Ok(!watch.expired && self.entry(watch.database(), watch.key())?.has_expired())
+        Ok(!watch.expired && self.outlined(watch.database(), watch.key())?.has_expired())
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use modb_net::Seq;
 
-use crate::data::layout::{Head, Kind, Place, Record};
+use crate::data::layout::{Head, Kind, Place, Record, Stored};
 use crate::store::{Patch, Write};
 
 /// Payloads of fewer bytes are written whole: a patch would hardly be shorter.
@@ -11,26 +11,26 @@ const LEAST_PATCHED_BYTES: usize = 64;
 /// And so are those of more, since what there was is copied to be compared.
 const MOST_PATCHED_BYTES: usize = 4 << 20;
 
-/// A key as a `Tx` found it. Stale once the same key was written.
+/// A key as a `Tx` found it, with its record, or with an outline of that. Stale once the same key was written.
 #[derive(Debug)]
-pub struct Entry<'k> {
+pub struct Entry<'k, R = Record> {
     pub(super) place: Place<'k>,
     /// The database that the key is in, unless it is in one that was flushed.
     pub(super) database: Option<u32>,
-    pub(super) stored: Option<Record>,
+    pub(super) stored: Option<R>,
     /// The commit that the read of it named.
     pub(super) seq: Seq,
     pub(super) expired: bool,
 }
 
-impl<'k> Entry<'k> {
+impl<'k, R: Stored> Entry<'k, R> {
     /// The record, unless there is none or it has expired.
-    pub fn live(&self) -> Option<&Record> {
+    pub fn live(&self) -> Option<&R> {
         if self.expired { None } else { self.stored.as_ref() }
     }
 
     /// As [`Entry::live`], taken out.
-    pub fn into_live(self) -> Option<Record> {
+    pub fn into_live(self) -> Option<R> {
         if self.expired { None } else { self.stored }
     }
 
@@ -51,15 +51,22 @@ impl<'k> Entry<'k> {
 
     /// The expiry of what is stored, expired or not.
     pub(in crate::data) fn expires_at_ms(&self) -> Option<u64> {
-        self.stored.as_ref()?.head.expires_at_ms
+        self.stored.as_ref()?.head().expires_at_ms
     }
 
     /// A collection, with the expiry that the key has now if it `expires`.
     pub(in crate::data) fn collection_head(&self, kind: Kind, expires: bool) -> Head {
-        let expires_at_ms = self.live().filter(|_| expires).and_then(|record| record.head.expires_at_ms);
+        let expires_at_ms = self.live().filter(|_| expires).and_then(|record| record.head().expires_at_ms);
         Head { kind, ..Head::STRING }.expiring(expires_at_ms)
     }
 
+    /// The key.
+    pub fn key(&self) -> &'k [u8] {
+        self.place.key
+    }
+}
+
+impl Entry<'_> {
     /// What writes its record, under its store key, as one that differs little from what is stored.
     pub(super) fn changed(&self, store_key: Bytes, value: Bytes) -> Write {
         let patched = LEAST_PATCHED_BYTES..=MOST_PATCHED_BYTES;
@@ -70,10 +77,5 @@ impl<'k> Entry<'k> {
             }
             None => Write::Put(store_key, value),
         }
-    }
-
-    /// The key.
-    pub fn key(&self) -> &'k [u8] {
-        self.place.key
     }
 }

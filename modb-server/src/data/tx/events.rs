@@ -3,6 +3,7 @@
 //! Invariant: while none are wanted (`notify-keyspace-events`), one costs a load.
 
 use super::{Entry, Tx};
+use crate::data::layout::Stored;
 use crate::messages::{Event, Frame, Scope};
 
 impl Tx<'_> {
@@ -22,7 +23,7 @@ impl Tx<'_> {
 
     /// As [`Tx::notify`], of the key of an entry.
     #[inline]
-    pub fn notify_of(&mut self, event: Event, entry: &Entry<'_>) {
+    pub fn notify_of(&mut self, event: Event, entry: &Entry<'_, impl Stored>) {
         // What is left of a database that was flushed is gone already.
         if let Some(database) = entry.database() {
             self.notify(event, database, entry.key());
@@ -30,7 +31,7 @@ impl Tx<'_> {
     }
 
     /// Tells that a key has got an expiry, if it has; if that has passed it has been removed.
-    pub fn notify_of_expiry(&mut self, entry: &Entry<'_>, expires_at_ms: Option<u64>) {
+    pub fn notify_of_expiry(&mut self, entry: &Entry<'_, impl Stored>, expires_at_ms: Option<u64>) {
         if let Some(at) = expires_at_ms {
             self.notify_of(Event::EXPIRE, entry);
             if at <= self.now_ms() {
@@ -41,7 +42,7 @@ impl Tx<'_> {
 
     /// Tells that the key of an entry was written, and what became of that which was there.
     #[cold]
-    pub(super) fn notify_of_put(&mut self, entry: &Entry<'_>, event: Option<Event>) {
+    pub(super) fn notify_of_put(&mut self, entry: &Entry<'_, impl Stored>, event: Option<Event>) {
         if entry.has_expired() {
             self.notify_of(Event::EXPIRED, entry);
         }

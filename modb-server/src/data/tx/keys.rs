@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::{Entry, Tx};
-use crate::data::layout::{CollectionId, Head, Kind, MAX_VALUE_BYTES, Record};
+use crate::data::layout::{CollectionId, Head, Kind, MAX_VALUE_BYTES, Record, Stored};
 use crate::data::{DataError, collection, ensure_memory};
 use crate::messages::Event;
 use crate::store::Write;
@@ -19,7 +19,7 @@ impl Tx<'_> {
     /// [`DataError::ValueTooLong`], [`DataError::NoMemory`].
     pub fn put(
         &mut self,
-        entry: &Entry<'_>,
+        entry: &Entry<'_, impl Stored>,
         head: Head,
         parts: &[&[u8]],
         event: impl Into<Option<Event>>,
@@ -47,10 +47,27 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Gives a key another expiry, or none; says whether it is there. One that has passed removes it.
+    ///
+    /// # Errors
+    /// As [`Tx::entry`] and [`Tx::put`].
+    pub fn set_expiry(
+        &mut self,
+        database: u32,
+        key: &[u8],
+        expires_at_ms: Option<u64>,
+        event: Event,
+    ) -> Result<bool, DataError> {
+        let entry = self.entry(database, key)?;
+        let Some(record) = entry.live() else { return Ok(false) };
+        self.edit(&entry, record.head.expiring(expires_at_ms), &[&record.payload], event)?;
+        Ok(true)
+    }
+
     /// Does all that goes with setting the key of `entry` but that itself; its store key. `None`: it has expired, and is removed.
     fn make_way(
         &mut self,
-        entry: &Entry<'_>,
+        entry: &Entry<'_, impl Stored>,
         head: Head,
         parts: &[&[u8]],
         event: Option<Event>,
@@ -65,7 +82,7 @@ impl Tx<'_> {
             self.put_expired(entry, event);
             return Ok(None);
         }
-        let before = entry.stored.as_ref().map(|record| record.head.expires_at_ms);
+        let before = entry.stored.as_ref().map(|record| record.head().expires_at_ms);
         self.account(&entry.place, before, Some(head.expires_at_ms));
         let kept = parts.first().and_then(|payload| collection::number_in(head.kind, payload));
         self.bury(entry, kept.map(|(id, _)| id));
@@ -79,7 +96,7 @@ impl Tx<'_> {
     }
 
     /// What would be there already has no time left.
-    fn put_expired(&mut self, entry: &Entry<'_>, event: Option<Event>) {
+    fn put_expired(&mut self, entry: &Entry<'_, impl Stored>, event: Option<Event>) {
         if event == Some(Event::EXPIRE) {
             self.remove(entry);
             return;
@@ -90,7 +107,7 @@ impl Tx<'_> {
     }
 
     /// Removes the key of `entry` with all that it holds; says whether it was there.
-    pub fn remove(&mut self, entry: &Entry<'_>) -> bool {
+    pub fn remove(&mut self, entry: &Entry<'_, impl Stored>) -> bool {
         self.bury(entry, None);
         let was = self.take(entry);
         if was {
@@ -106,7 +123,7 @@ impl Tx<'_> {
     pub fn rename(
         &mut self,
         entry: &Entry<'_>,
-        target: &Entry<'_>,
+        target: &Entry<'_, impl Stored>,
         events: [Event; 2],
     ) -> Result<(), DataError> {
         if let Some(record) = entry.live() {
@@ -124,7 +141,7 @@ impl Tx<'_> {
     /// As [`Tx::put`].
     pub fn replace(
         &mut self,
-        entry: &Entry<'_>,
+        entry: &Entry<'_, impl Stored>,
         head: Head,
         payload: &[u8],
         event: impl Into<Option<Event>>,
@@ -138,7 +155,7 @@ impl Tx<'_> {
     /// Removes a collection that has no element left, with its pages. `event`: how it lost the last.
     pub(in crate::data) fn remove_collection(
         &mut self,
-        entry: &Entry<'_>,
+        entry: &Entry<'_, impl Stored>,
         pages: Option<(CollectionId, u32)>,
         event: Option<Event>,
     ) -> Result<(), DataError> {
@@ -155,11 +172,11 @@ impl Tx<'_> {
     }
 
     /// What the key of `entry` holds gives way, unless it is this collection.
-    fn bury(&mut self, entry: &Entry<'_>, kept: Option<CollectionId>) {
-        let Some(stored) = entry.stored.as_ref().filter(|stored| stored.head.kind != Kind::String) else {
+    fn bury(&mut self, entry: &Entry<'_, impl Stored>, kept: Option<CollectionId>) {
+        let Some(stored) = entry.stored.as_ref().filter(|stored| stored.head().kind != Kind::String) else {
             return;
         };
-        let number = collection::number_in(stored.head.kind, &stored.payload);
+        let number = collection::number_in(stored.head().kind, stored.payload_begin());
         if number.is_some_and(|(id, _)| Some(id) != kept)
             && let Some(grave) = collection::bury(stored)
         {
@@ -169,9 +186,9 @@ impl Tx<'_> {
     }
 
     /// Removes the key record of `entry`; says whether the key was there.
-    fn take(&mut self, entry: &Entry<'_>) -> bool {
+    fn take(&mut self, entry: &Entry<'_, impl Stored>) -> bool {
         let Some(stored) = &entry.stored else { return false };
-        self.account(&entry.place, Some(stored.head.expires_at_ms), None);
+        self.account(&entry.place, Some(stored.head().expires_at_ms), None);
         if entry.expired {
             self.tally.expired.bump();
             self.notify_of(Event::EXPIRED, entry);

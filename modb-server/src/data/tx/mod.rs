@@ -26,9 +26,9 @@ use telling::Telling;
 use writes::Writes;
 
 use super::interests::Ready;
-use super::layout::{self, CollectionId, MAX_KEY_BYTES, Place, Record};
+use super::layout::{self, CollectionId, MAX_KEY_BYTES, Outline, Place, Record, Stored};
 use super::{Committed, Data, DataError, Held, Missed, Tally, collection};
-use crate::store::{Batch, Counter, Got, Write};
+use crate::store::{Batch, Counter, Glimpse, Got, Write};
 
 /// So many pages of collections are read by one command of those who serve others, before it is left to a thread: some
 /// milliseconds' work.
@@ -195,25 +195,47 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// [`DataError::Store`], [`DataError::Corrupt`].
     pub fn read(&mut self, database: u32, key: &[u8]) -> Result<Option<Record>, DataError> {
+        Ok(self.read_entry(database, key)?.and_then(Entry::into_live))
+    }
+
+    /// As [`Tx::read`], for whoever may write it then. `None`: no key is so long.
+    ///
+    /// # Errors
+    /// As [`Tx::read`].
+    pub fn read_entry<'k>(&mut self, database: u32, key: &'k [u8]) -> Result<Option<Entry<'k>>, DataError> {
         if key.len() > MAX_KEY_BYTES {
             self.looked_up(database, key, false);
             return Ok(None);
         }
         let entry = self.entry(database, key)?;
         self.looked_up(database, key, entry.live().is_some());
-        Ok(entry.into_live())
+        Ok(Some(entry))
     }
 
-    /// As [`Tx::read`]; that there is no such key is told nobody.
+    /// As [`Tx::read`], where an outline does.
     ///
     /// # Errors
     /// As [`Tx::read`].
-    pub fn look(&mut self, database: u32, key: &[u8]) -> Result<Option<Record>, DataError> {
+    pub fn read_outline(&mut self, database: u32, key: &[u8]) -> Result<Option<Outline>, DataError> {
+        if key.len() > MAX_KEY_BYTES {
+            self.looked_up(database, key, false);
+            return Ok(None);
+        }
+        let entry = self.outlined(database, key)?;
+        self.looked_up(database, key, entry.live().is_some());
+        Ok(entry.into_live())
+    }
+
+    /// As [`Tx::read_outline`]; that there is no such key is told nobody.
+    ///
+    /// # Errors
+    /// As [`Tx::read`].
+    pub fn look(&mut self, database: u32, key: &[u8]) -> Result<Option<Outline>, DataError> {
         if key.len() > MAX_KEY_BYTES {
             self.tally.looked_up(false);
             return Ok(None);
         }
-        let entry = self.entry(database, key)?;
+        let entry = self.outlined(database, key)?;
         self.tally.looked_up(entry.live().is_some());
         Ok(entry.into_live())
     }
@@ -223,6 +245,21 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// [`DataError::KeyTooLong`], [`DataError::Store`], [`DataError::Corrupt`].
     pub fn entry<'k>(&mut self, database: u32, key: &'k [u8]) -> Result<Entry<'k>, DataError> {
+        let place = self.place(database, key)?;
+        self.entry_at(place, Some(database))
+    }
+
+    /// As [`Tx::entry`], for whoever does not need what the key holds, but whether it is there, or to replace or remove it.
+    ///
+    /// # Errors
+    /// As [`Tx::entry`].
+    pub fn outlined<'k>(&mut self, database: u32, key: &'k [u8]) -> Result<Entry<'k, Outline>, DataError> {
+        let place = self.place(database, key)?;
+        self.outlined_at(place, Some(database))
+    }
+
+    /// Where a key is; its mark has been looked at.
+    fn place<'k>(&mut self, database: u32, key: &'k [u8]) -> Result<Place<'k>, DataError> {
         if key.len() > MAX_KEY_BYTES {
             return Err(DataError::KeyTooLong);
         }
@@ -235,7 +272,7 @@ impl<'a> Tx<'a> {
         if self.data.stripes.is_marked(hash) {
             self.miss(hash)?;
         }
-        self.entry_at(Place { namespace: self.namespace(database), hash, key }, Some(database))
+        Ok(Place { namespace: self.namespace(database), hash, key })
     }
 
     /// For what reads several records of keys that it finds on its way: goes on if every stripe is held.
@@ -273,18 +310,33 @@ impl<'a> Tx<'a> {
         Err(DataError::Missed)
     }
 
-    pub(super) fn entry_at<'k>(
+    fn entry_at<'k>(&mut self, place: Place<'k>, database: Option<u32>) -> Result<Entry<'k>, DataError> {
+        place.record_key(self.key_buf);
+        let got = self.get_record()?;
+        self.entry_of(place, database, got, Record::decode)
+    }
+
+    pub(super) fn outlined_at<'k>(
         &mut self,
         place: Place<'k>,
         database: Option<u32>,
-    ) -> Result<Entry<'k>, DataError> {
+    ) -> Result<Entry<'k, Outline>, DataError> {
         place.record_key(self.key_buf);
-        let Got { value, seq } = self.get_record()?;
-        let stored = value
-            .map(|bytes| Record::decode(bytes).ok_or(DataError::Corrupt("a key record has an unknown tag")))
-            .transpose()?;
-        let expired =
-            stored.as_ref().and_then(|record| record.head.expires_at_ms).is_some_and(|at| at <= self.now_ms);
+        let got = self.glimpse_record()?;
+        self.entry_of(place, database, got, Outline::decode)
+    }
+
+    fn entry_of<'k, V, R: Stored>(
+        &self,
+        place: Place<'k>,
+        database: Option<u32>,
+        Got { value, seq }: Got<V>,
+        decode: impl FnOnce(V) -> Option<R>,
+    ) -> Result<Entry<'k, R>, DataError> {
+        let unknown = DataError::Corrupt("a key record has an unknown tag");
+        let stored = value.map(|value| decode(value).ok_or(unknown)).transpose()?;
+        let expires_at_ms = stored.as_ref().and_then(|record| record.head().expires_at_ms);
+        let expired = expires_at_ms.is_some_and(|at| at <= self.now_ms);
         Ok(Entry { place, database, stored, seq, expired })
     }
 
@@ -320,6 +372,16 @@ impl<'a> Tx<'a> {
             return Ok(Got { value, seq: Seq::ZERO });
         }
         let got = self.data.store.get(self.key_buf)?;
+        self.read = self.read.max(got.seq);
+        Ok(got)
+    }
+
+    /// As `get_record`, for a glimpse.
+    fn glimpse_record(&mut self) -> Result<Got<Glimpse>, DataError> {
+        if let Some(value) = self.writes.pending(self.key_buf) {
+            return Ok(Got { value: value.map(|value| Glimpse::of(&value)), seq: Seq::ZERO });
+        }
+        let got = self.data.store.glimpse(self.key_buf)?;
         self.read = self.read.max(got.seq);
         Ok(got)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::data::{Data, End, Hash, List, Need, Set, SortedSet, Tally, Tx, check, layout};
+use crate::data::{Data, End, Hash, List, Need, Set, SortedSet, Stored as _, Tally, Tx, check, layout};
 use crate::messages::Event;
 use crate::store::{EngineKind, OpenOptions, Store, open};
 
@@ -111,7 +111,7 @@ fn what_fails_among_others_leaves_nothing_whatever_it_did() {
                         let is_string = record.head.kind == layout::Kind::String;
                         all.insert(
                             (database, key),
-                            (record.head, if is_string { record.payload.len() } else { 0 }),
+                            (record.head, if is_string { record.payload_bytes() } else { 0 }),
                         );
                         true
                     })
@@ -180,7 +180,8 @@ fn walks_and_choices_see_what_was_written_before_them() {
             loop {
                 let page = tx.scan(0, cursor, count).unwrap();
                 for (key, record) in page.keys {
-                    assert!(found.insert(key, record.payload).is_none(), "no key comes twice");
+                    let value = Bytes::copy_from_slice(record.payload_begin());
+                    assert!(found.insert(key, value).is_none(), "no key comes twice");
                 }
                 cursor = page.cursor;
                 if cursor == 0 {

@@ -12,12 +12,17 @@ use bytes::Bytes;
 
 use super::merge::{Merge, Record};
 use super::writer::Position;
-use crate::store::StoreError;
+use crate::store::{Glimpse, StoreError};
 
 /// Ordered records on disk. One thread ingests, one compacts, all read.
 pub(crate) trait Cold: Send + Sync + 'static {
     /// Reads a record.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
+
+    /// Reads a record, but for a value that lies apart since it is large.
+    fn look(&self, key: &[u8]) -> Result<Option<Kept>, StoreError> {
+        Ok(self.get(key)?.map(Kept::Beside))
+    }
 
     /// The records with `from <= key < to` as they are now, whatever is ingested later; deleted ones may be among them.
     fn range(&self, from: &[u8], to: &[u8]) -> Merge;
@@ -56,6 +61,14 @@ pub(crate) trait Cold: Send + Sync + 'static {
 
     /// The same, and they stay as long as the answer.
     fn pin(&self) -> Result<PinnedTables, StoreError>;
+}
+
+/// What the cold store has under a key.
+pub(crate) enum Kept {
+    /// The value, beside others.
+    Beside(Bytes),
+    /// A large one, which was not read.
+    Apart(Glimpse),
 }
 
 /// Files that say which tables there are: names and what is in them.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use modb_net::Seq;
 
 use super::chunk::MAX_BODY_BYTES;
-use super::cold::Cold;
+use super::cold::{Cold, Kept};
 use super::commit;
 use super::disk::Disk;
 use super::merge::Record;
@@ -25,8 +25,9 @@ use super::recover;
 use super::scan::Scan;
 use super::table::{Loan, Lookup, Table};
 use super::writer::Log;
+use crate::store::glimpse::Portion;
 use crate::store::group::{Backing, lock};
-use crate::store::{Batch, Counter, Got, MAX_STORE_KEY_BYTES, Page, StoreError, Write};
+use crate::store::{Batch, Counter, Glimpse, Got, MAX_STORE_KEY_BYTES, Page, StoreError, Write};
 
 /// What the tree takes while it writes a record, in sizes of its value: the block that it becomes, which grows to twice its
 /// length, and what that is compressed to.
@@ -136,23 +137,41 @@ impl Engine {
         }
     }
 
+    /// As [`Engine::get`], without reading a large value.
+    pub(crate) fn glimpse(&self, key: &[u8]) -> Result<Got<Glimpse>, StoreError> {
+        match self.table.get(key) {
+            Lookup::Found(value, seq) => Ok(Got { value, seq: Seq(seq) }),
+            Lookup::Unknown(ticket) => {
+                let value = self.cold.look(key)?.map(|kept| match kept {
+                    Kept::Beside(value) => {
+                        self.table.fill(key, &value, ticket);
+                        Glimpse::of(&value)
+                    }
+                    Kept::Apart(glimpse) => glimpse,
+                });
+                Ok(Got { value, seq: Seq::ZERO })
+            }
+        }
+    }
+
     /// A page of the records in memory and in the cold store; `most_looked_at` bounds how many it passes, also deleted ones.
-    pub(crate) fn scan(
+    pub(crate) fn scan<P: Portion>(
         &self,
         from: &[u8],
         to: &[u8],
         limit: usize,
         most_looked_at: usize,
-    ) -> Result<Page, StoreError> {
-        let mut page = Page::default();
+    ) -> Result<Page<P>, StoreError> {
+        let mut page = Page { records: Vec::new(), next: None };
         // One more than the page takes, to know where the next begins.
         let mut scan = Scan::new(&self.table, &*self.cold, from, to, limit.saturating_add(1))?;
-        for (looked_at, record) in scan.by_ref().enumerate() {
-            let (key, value) = record?;
+        let mut looked_at = 0;
+        while let Some((key, value)) = scan.read()? {
             if page.records.len() >= limit.max(1) || looked_at >= most_looked_at.max(1) {
                 page.next = Some(key.to_vec());
                 break;
             }
+            looked_at += 1;
             page.records.extend(value.map(|value| (key, value)));
         }
         self.range_reads.fetch_add(scan.looked_at(), Ordering::Relaxed);

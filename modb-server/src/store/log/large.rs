@@ -2,12 +2,12 @@
 //!
 //! A block of a table file holds whole records, so beside a value of 40 MB lie keys for each of which as much was read, and a
 //! merge of ranges read it again for each page. Now what small records cost does not follow the size of others; who asks for a
-//! large value asks twice.
+//! large value asks twice, and who asks only for a glimpse of it once: that is in the stub.
 //!
 //! A stub is told from a value by a mark that is random for each folder and that no client can know, as a chunk of the log is by its seal:
 //! whatever bytes a value has, it is never taken for one. The mark stands beside the position, which every run has.
 //!
-//! Invariant: where a stub is the newest of its key, so is its value in the other tree, and it has the stub's length. What is
+//! Invariant: where a stub is the newest of its key, so is its value in the other tree, and it has the stub's length and beginning. What is
 //! published in between the two, or was before a crash, is dirty in memory until both agree.
 
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ use lsm_tree::table::{Block, Table};
 use lsm_tree::{AbstractTree, AnyTree, CompressionType, TableId};
 
 use super::tree::in_table;
-use crate::store::StoreError;
+use crate::store::{GLIMPSE_BYTES, Glimpse, StoreError};
 
 /// Values from this size on are large. Smaller ones make blocks that one read of a disk takes about as long for as for 4 KiB.
 pub(super) const LARGE_BYTES: usize = 64 << 10;
@@ -47,15 +47,17 @@ impl Mark {
         self.0
     }
 
-    /// What stands for a value of so many bytes: the mark, then the length, little-endian.
-    pub(super) fn stub(self, value_bytes: usize) -> Bytes {
-        [&self.0[..], &(value_bytes as u64).to_le_bytes()].concat().into()
+    /// What stands for a large value: the mark, then its length, little-endian, and what it begins with.
+    pub(super) fn stub(self, value: &[u8]) -> Bytes {
+        let glimpse = Glimpse::of(value);
+        [&self.0[..], &(value.len() as u64).to_le_bytes(), glimpse.begin()].concat().into()
     }
 
-    /// The length of the value, if this is a stub.
-    pub(super) fn value_bytes(self, value: &[u8]) -> Option<usize> {
-        let length = value.strip_prefix(&self.0)?.try_into().ok()?;
-        usize::try_from(u64::from_le_bytes(length)).ok()
+    /// What is known of the value, if this is a stub.
+    pub(super) fn glimpse(self, stub: &[u8]) -> Option<Glimpse> {
+        let (length, begin) = stub.strip_prefix(&self.0)?.split_first_chunk()?;
+        let begin: [u8; GLIMPSE_BYTES] = begin.try_into().ok()?;
+        Some(Glimpse::of_longer(begin, usize::try_from(u64::from_le_bytes(*length)).ok()?))
     }
 }
 

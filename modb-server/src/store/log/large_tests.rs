@@ -1,5 +1,5 @@
-//! Large values, stubs and the two trees, through the store and below it: what small records cost beside them, what is left of
-//! them, and runs of which one tree published its part and the other did not.
+//! Large values, stubs and the two trees, through the store and below it: what small records and glimpses cost beside them, what is left
+//! of them, and runs of which one tree published its part and the other did not.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::cold::Cold as _;
 use super::large::LARGE_BYTES;
 use super::lsm::LsmCold;
 use super::writer::Position;
-use crate::store::{Batch, OpenOptions, Store, Write};
+use crate::store::{Batch, Glimpse, OpenOptions, Store, Write};
 
 fn put(store: &LogStore, key: &str, value: impl Into<Bytes>) {
     let put = Write::Put(Bytes::copy_from_slice(key.as_bytes()), value.into());
@@ -83,6 +83,48 @@ fn a_large_value_that_was_overwritten_or_deleted_leaves_nothing() {
 }
 
 #[test]
+fn a_glimpse_of_a_large_value_needs_no_large_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let value = |fill: u8| Bytes::from([&[fill; 7][..], &vec![fill + 1; LARGE_BYTES]].concat());
+    let store = LogStore::open(&OpenOptions::new(dir.path())).unwrap();
+    for key in ["a", "b", "c", "d"] {
+        put(&store, key, value(key.as_bytes()[0]));
+    }
+    put(&store, "small", "in the table, and smaller than a glimpse");
+    store.compact().unwrap();
+    store.close().unwrap();
+    drop(store);
+    // Whoever reads one of these meets damage.
+    for file in std::fs::read_dir(dir.path().join("tables/large/tables")).unwrap() {
+        let file = file.unwrap().path();
+        let mut bytes = std::fs::read(&file).unwrap();
+        let place = bytes.len() / 3;
+        bytes[place..place + 4096].fill(0);
+        std::fs::write(&file, bytes).unwrap();
+    }
+    let store = LogStore::open(&OpenOptions::new(dir.path())).unwrap();
+    let glimpse = |key: &str| store.glimpse(key.as_bytes()).unwrap().value;
+    assert!(["a", "b", "c", "d"].iter().any(|key| store.get(key.as_bytes()).is_err()));
+    for key in ["a", "b", "c", "d"] {
+        assert_eq!(glimpse(key), Some(Glimpse::of(&value(key.as_bytes()[0]))), "{key}");
+    }
+    assert_eq!(glimpse("small"), Some(Glimpse::of(b"in the table, and smaller than a glimpse")));
+    assert_eq!(glimpse("none"), None);
+    // What is dirty in memory lies over it.
+    put(&store, "a", value(1));
+    store.apply(Batch { writes: vec![Write::Delete(Bytes::from("b"))] }).unwrap();
+    assert_eq!((glimpse("a"), glimpse("b")), (Some(Glimpse::of(&value(1))), None));
+    let page = store.glimpse_some(&[1], &[0xff], 3, usize::MAX).unwrap();
+    let found: Vec<_> = page.records.iter().map(|(key, glimpse)| (&key[..], *glimpse)).collect();
+    let expected = [("a", 1), ("c", b'c'), ("d", b'd')].map(|(key, fill)| (key, Glimpse::of(&value(fill))));
+    assert_eq!(found, expected.map(|(key, glimpse)| (key.as_bytes(), glimpse)));
+    assert_eq!(page.next.as_deref(), Some(&b"small"[..]));
+    // To remove them, neither.
+    store.sweep(&[1], &[0xff]).unwrap();
+    assert!(store.glimpse_some(&[1], &[0xff], 9, usize::MAX).unwrap().records.is_empty());
+}
+
+#[test]
 fn no_value_is_taken_for_a_stub() {
     let dir = tempfile::tempdir().unwrap();
     let store = LogStore::open(&OpenOptions::new(dir.path())).unwrap();
@@ -91,7 +133,7 @@ fn no_value_is_taken_for_a_stub() {
     store.close().unwrap();
     drop(store);
     // What a client could send who has read the files of another folder.
-    let stub = LsmCold::open(&dir.path().join("tables"), 1 << 20).unwrap().mark.stub(LARGE_BYTES);
+    let stub = LsmCold::open(&dir.path().join("tables"), 1 << 20).unwrap().mark.stub(&large(1));
     let other = tempfile::tempdir().unwrap();
     let store = LogStore::open(&OpenOptions::new(other.path())).unwrap();
     put(&store, "a", stub.clone());

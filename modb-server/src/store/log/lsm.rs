@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use lsm_tree::{AbstractTree, AnyIngestion, DescriptorTable, SeqNo};
 
-use super::cold::{Cold, PinnedTables};
+use super::cold::{Cold, Kept, PinnedTables};
 use super::large::{self, LARGE_BYTES, Mark, MayHold};
 use super::merge::{Merge, Record};
 use super::read_view::CurrentView;
@@ -80,6 +80,13 @@ impl Cold for LsmCold {
             return Ok(None);
         }
         self.view.get().get(key)
+    }
+
+    fn look(&self, key: &[u8]) -> Result<Option<Kept>, StoreError> {
+        if !self.holds_records.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        self.view.get().look(key)
     }
 
     fn range(&self, from: &[u8], to: &[u8]) -> Merge {
@@ -175,7 +182,7 @@ impl<'a> Run<'a> {
     fn write(&mut self, (key, value): Record) -> Result<(), StoreError> {
         match value {
             Some(value) if value.len() >= LARGE_BYTES => {
-                self.small.write(key.clone(), self.cold.mark.stub(value.len()))?;
+                self.small.write(key.clone(), self.cold.mark.stub(&value))?;
                 self.large()?.write(key, value)?;
                 return Ok(());
             }

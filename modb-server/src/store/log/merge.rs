@@ -2,7 +2,7 @@
 //!
 //! Of layers that do not change, as the runs of the tree; `scan` lays what is in memory over them.
 //!
-//! Where large values lie elsewhere, their stubs are merged, and only what is taken from the merge is looked up.
+//! Where large values lie elsewhere, their stubs are merged, and only what is taken whole from the merge is looked up.
 //!
 //! Invariant: no more than one record of each layer is held.
 
@@ -13,12 +13,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::store::StoreError;
+use crate::store::glimpse::Portion;
+use crate::store::{Glimpse, StoreError};
 
 /// A record, or that there is none.
 pub(crate) type Record = (Bytes, Option<Bytes>);
-/// The value of a key, from what stands for it in a layer.
-pub(crate) type Whole = dyn Fn(&[u8], Bytes) -> Result<Bytes, StoreError> + Send + Sync;
+/// What stands for large values in the layers, and where these are.
+pub(crate) trait Stubs: Send + Sync {
+    /// What is known of the value that a stub stands for, if this is one.
+    fn glimpse(&self, value: &[u8]) -> Option<Glimpse>;
+
+    /// The value of a key that has such a stub.
+    fn value(&self, key: &[u8], stub: &Glimpse) -> Result<Bytes, StoreError>;
+}
+
 /// Ascending records, of each key one.
 pub(crate) type Layer = Box<dyn Iterator<Item = Result<Record, StoreError>> + Send>;
 
@@ -26,7 +34,7 @@ pub(crate) type Layer = Box<dyn Iterator<Item = Result<Record, StoreError>> + Se
 pub(crate) struct Merge {
     layers: Vec<Layer>,
     /// Where stubs may be among the values.
-    whole: Option<Arc<Whole>>,
+    stubs: Option<Arc<dyn Stubs>>,
     /// The next record of each layer that has one.
     heads: BinaryHeap<Reverse<Head>>,
     /// The layers were not asked yet.
@@ -71,21 +79,22 @@ impl Merge {
     /// Of `layers`, newest first.
     pub(crate) fn new(layers: Vec<Layer>) -> Self {
         let heads = BinaryHeap::with_capacity(layers.len());
-        Self { heads, layers, whole: None, new: true, looked_at: 0 }
+        Self { heads, layers, stubs: None, new: true, looked_at: 0 }
     }
 
     /// The same, where stubs may stand for values.
-    pub(super) fn of_stubs(layers: Vec<Layer>, whole: Arc<Whole>) -> Self {
-        Self { whole: Some(whole), ..Self::new(layers) }
+    pub(super) fn of_stubs(layers: Vec<Layer>, stubs: Arc<dyn Stubs>) -> Self {
+        Self { stubs: Some(stubs), ..Self::new(layers) }
     }
 
-    /// A record that this merge has read, with its value itself.
-    pub(super) fn whole(&self, (key, value): Record) -> Result<Record, StoreError> {
-        let value = match (value, &self.whole) {
-            (Some(value), Some(whole)) => Some(whole(&key, value)?),
-            (value, _) => value,
+    /// A record that this merge has read, with as much of its value as is wanted.
+    pub(super) fn portion<P: Portion>(&self, (key, value): Record) -> Result<(Bytes, Option<P>), StoreError> {
+        let Some(value) = value else { return Ok((key, None)) };
+        let portion = match self.stubs.as_ref().and_then(|stubs| Some((stubs, stubs.glimpse(&value)?))) {
+            Some((stubs, stub)) => P::of_distant(stub, || stubs.value(&key, &stub))?,
+            None => P::of(value),
         };
-        Ok((key, value))
+        Ok((key, Some(portion)))
     }
 
     /// Records that were read.
@@ -136,6 +145,6 @@ impl Iterator for Merge {
     type Item = Result<Record, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.read().transpose().map(|record| self.whole(record?))
+        self.read().transpose().map(|record| self.portion(record?))
     }
 }

@@ -73,7 +73,7 @@ use super::folder::{Folder, NewFolder};
 use super::format::{End, Format};
 use super::group::{GroupCommit, Purpose, lock};
 use super::options::{EngineKind, OpenOptions};
-use super::{BackupKind, Batch, Counter, ErrorClass, Got, Page, SettledHook, Store, StoreError};
+use super::{BackupKind, Batch, Counter, ErrorClass, Glimpse, Got, Page, SettledHook, Store, StoreError};
 
 /// The part of the memory that caches file blocks; the rest is the table's.
 const BLOCK_CACHE_PART: u64 = 4;
@@ -282,6 +282,14 @@ impl Store for LogStore {
         self.engine.get(key)
     }
 
+    fn glimpse(&self, key: &[u8]) -> Result<Got<Glimpse>, StoreError> {
+        self.group.health.check_read()?;
+        if !super::is_possible_key(key) {
+            return Ok(Got::default());
+        }
+        self.engine.glimpse(key)
+    }
+
     fn scan_some(
         &self,
         from: &[u8],
@@ -289,6 +297,18 @@ impl Store for LogStore {
         limit: usize,
         most_looked_at: usize,
     ) -> Result<Page, StoreError> {
+        self.group.health.check_read()?;
+        super::check_bounds(from, to)?;
+        self.engine.scan(from, to, limit, most_looked_at)
+    }
+
+    fn glimpse_some(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+        most_looked_at: usize,
+    ) -> Result<Page<Glimpse>, StoreError> {
         self.group.health.check_read()?;
         super::check_bounds(from, to)?;
         self.engine.scan(from, to, limit, most_looked_at)

@@ -13,11 +13,12 @@ use bytes::Bytes;
 use lsm_tree::table::filter::standard_bloom;
 use lsm_tree::{AbstractTree, AnyTree, SeqNo, Slice, Table};
 
+use super::cold::Kept;
 use super::large::Mark;
-use super::merge::{Layer, Merge, Whole};
+use super::merge::{Layer, Merge, Stubs};
 use super::tree::{in_table, name_of};
-use crate::store::StoreError;
 use crate::store::group::lock;
+use crate::store::{Glimpse, StoreError};
 
 /// Reads a record in the tables of one list. A closure, since the crate does not export the list's type.
 type Get = dyn Fn(&[u8]) -> Result<Option<Bytes>, StoreError> + Send + Sync;
@@ -34,16 +35,49 @@ pub(super) struct ReadView {
 }
 
 struct Records {
-    get: Box<Get>,
+    /// Small records, and stubs.
+    small: Box<Get>,
+    large: Arc<LargeValues>,
     range: Box<Range>,
 }
 
 impl Records {
     fn of(small: &AnyTree, large: &AnyTree, mark: Mark) -> Arc<Self> {
-        let whole = whole(get(large), mark);
-        let (stub, range) = (get(small), range(small, Arc::clone(&whole)));
-        let get = move |key: &[u8]| stub(key)?.map(|value| whole(key, value)).transpose();
-        Arc::new(Self { get: Box::new(get), range })
+        let large = Arc::new(LargeValues { get: get(large), mark });
+        Arc::new(Self { small: get(small), range: range(small, Arc::<LargeValues>::clone(&large)), large })
+    }
+
+    fn look(&self, key: &[u8]) -> Result<Option<Kept>, StoreError> {
+        Ok((self.small)(key)?
+            .map(|value| self.large.glimpse(&value).map_or(Kept::Beside(value), Kept::Apart)))
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        match self.look(key)? {
+            None => Ok(None),
+            Some(Kept::Beside(value)) => Ok(Some(value)),
+            Some(Kept::Apart(stub)) => self.large.value(key, &stub).map(Some),
+        }
+    }
+}
+
+/// The values that stubs stand for.
+struct LargeValues {
+    get: Box<Get>,
+    mark: Mark,
+}
+
+impl Stubs for LargeValues {
+    fn glimpse(&self, value: &[u8]) -> Option<Glimpse> {
+        self.mark.glimpse(value)
+    }
+
+    fn value(&self, key: &[u8], stub: &Glimpse) -> Result<Bytes, StoreError> {
+        let found = (self.get)(key)?.filter(|value| Glimpse::of(value) == *stub);
+        found.ok_or_else(|| StoreError::Corrupt {
+            place: "table files".to_owned(),
+            what: format!("a value of {} bytes is missing", stub.value_bytes()),
+        })
     }
 }
 
@@ -59,7 +93,12 @@ impl ReadView {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        (self.records.get)(key)
+        self.records.get(key)
+    }
+
+    /// As [`ReadView::get`], but for a large value.
+    pub(super) fn look(&self, key: &[u8]) -> Result<Option<Kept>, StoreError> {
+        self.records.look(key)
     }
 
     /// The records with `from <= key < to`.
@@ -158,20 +197,8 @@ fn get(tree: &AnyTree) -> Box<Get> {
     })
 }
 
-/// The value itself where a stub stands for it.
-fn whole(large: Box<Get>, mark: Mark) -> Arc<Whole> {
-    Arc::new(move |key, value| {
-        let Some(bytes) = mark.value_bytes(&value) else { return Ok(value) };
-        let found = large(key)?.filter(|value| value.len() == bytes);
-        found.ok_or_else(|| StoreError::Corrupt {
-            place: "table files".to_owned(),
-            what: format!("a value of {bytes} bytes is missing"),
-        })
-    })
-}
-
 /// As the tree reads a range, less its memory tables: all runs merged, of each key the newest.
-fn range(tree: &AnyTree, whole: Arc<Whole>) -> Box<Range> {
+fn range(tree: &AnyTree, stubs: Arc<dyn Stubs>) -> Box<Range> {
     let version = tree.current_version();
     Box::new(move |from, to| {
         let bounds = Slice::from(from)..Slice::from(to);
@@ -192,7 +219,7 @@ fn range(tree: &AnyTree, whole: Arc<Whole>) -> Box<Range> {
             });
             Some(Box::new(records) as Layer)
         });
-        Merge::of_stubs(runs.collect(), Arc::clone(&whole))
+        Merge::of_stubs(runs.collect(), Arc::clone(&stubs))
     })
 }
 

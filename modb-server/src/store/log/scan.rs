@@ -6,10 +6,13 @@
 
 use std::cmp::Ordering;
 
+use bytes::Bytes;
+
 use super::cold::Cold;
 use super::merge::{Merge, Record};
 use super::table::{Table, Walk};
 use crate::store::StoreError;
+use crate::store::glimpse::Portion;
 
 /// See the top of this file. Deleted records are among what it gives.
 pub(crate) struct Scan<'a> {
@@ -71,7 +74,8 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    fn read(&mut self) -> Result<Option<Record>, StoreError> {
+    /// The next record, with as much of its value as is wanted.
+    pub(crate) fn read<P: Portion>(&mut self) -> Result<Option<(Bytes, Option<P>)>, StoreError> {
         let order = match (&self.next_dirty, &self.next_in_tree) {
             (None, None) => return Ok(None),
             (Some(_), None) => Ordering::Less,
@@ -80,9 +84,9 @@ impl<'a> Scan<'a> {
         };
         let taken = match order {
             Ordering::Greater => {
-                self.next_in_tree.take().map(|record| self.tree.whole(record)).transpose()?
+                self.next_in_tree.take().map(|record| self.tree.portion(record)).transpose()?
             }
-            _ => self.next_dirty.take(),
+            _ => self.next_dirty.take().map(|(key, value)| (key, value.map(P::of))),
         };
         if let Some((key, _)) = &taken {
             // The least key behind it.
@@ -111,8 +115,6 @@ impl Iterator for Scan<'_> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use bytes::Bytes;
 
     use super::super::cold::PinnedTables;
     use super::super::sim::{SimCold, SimDisk};

@@ -33,6 +33,7 @@ use self::records::{Handle, Marks, Record as Kept, Records, State, fits_beside};
 use self::routing::{ROUTED_SHARDS, shard_of};
 pub(crate) use self::walk::Walk;
 use super::merge::Record;
+use crate::store::glimpse::Portion;
 use crate::store::group::lock;
 
 /// Clean records looked at for eviction per hold of a shard's lock.
@@ -121,9 +122,9 @@ impl Guarded {
 
 /// What the table knows of a record.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Lookup {
-    /// Its value, or that it was deleted, and the commit that said so.
-    Found(Option<Bytes>, u64),
+pub(crate) enum Lookup<P = Bytes> {
+    /// Its value, or what of it was wanted, or that it was deleted, and the commit that said so.
+    Found(Option<P>, u64),
     /// Nothing; ask the cold store, then [`Table::fill`] with this.
     Unknown(Ticket),
 }
@@ -164,7 +165,7 @@ impl Table {
         }
     }
 
-    pub(crate) fn get(&self, key: &[u8]) -> Lookup {
+    pub(crate) fn get<P: Portion>(&self, key: &[u8]) -> Lookup<P> {
         let mut shard = self.shards[shard_of(key)].lock();
         match shard.records.get_mut(key) {
             Some(record) => {

@@ -14,6 +14,8 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use crate::store::glimpse::Portion;
+
 /// The most that a key and a value beside it take, in bytes: beyond it a copy per read costs more than the cache miss
 /// that it saves.
 const MAX_BESIDE_BYTES: usize = 1024;
@@ -116,15 +118,15 @@ impl Record {
         matches!(self.0.value, Value::Deleted)
     }
 
-    /// The value; `None`: deleted.
-    pub(super) fn value(&self) -> Option<Bytes> {
+    /// As much of the value as is wanted; `None`: deleted.
+    pub(super) fn value<P: Portion>(&self) -> Option<P> {
         match &self.0.value {
             Value::Deleted => None,
             Value::Beside(len) => {
                 let start = self.0.key_len as usize;
-                Some(Bytes::copy_from_slice(&self.0.bytes[start..start + *len as usize]))
+                Some(P::of_borrowed(&self.0.bytes[start..start + *len as usize]))
             }
-            Value::Apart(value) => Some(Bytes::clone(value)),
+            Value::Apart(value) => Some(P::of(Bytes::clone(value))),
         }
     }
 
@@ -311,7 +313,7 @@ mod tests {
             prop_assert_eq!(records.values_mut().count(), model.len());
             for (key, (value, seq)) in model {
                 let record = records.get(&key).unwrap();
-                prop_assert_eq!((record.value(), record.marks().seq), (value, seq));
+                prop_assert_eq!((record.value::<Bytes>(), record.marks().seq), (value, seq));
             }
         }
     }

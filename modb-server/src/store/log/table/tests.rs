@@ -60,14 +60,14 @@ fn a_flushed_deletion_is_forgotten_and_its_bytes_given_back() {
 #[test]
 fn a_read_that_began_before_a_write_does_not_fill() {
     let table = Table::new(1 << 20);
-    let Lookup::Unknown(ticket) = table.get(b"a") else { panic!("empty") };
+    let Lookup::Unknown(ticket) = table.get::<Bytes>(b"a") else { panic!("empty") };
     // Written, flushed and dropped while the reader was away with the old value.
     table.write(&bytes("a"), None, 1);
     assert_eq!(table.flush_run().count(), 1);
     table.flushed();
     table.fill(b"a", &bytes("old"), ticket);
     assert_eq!(found(&table, b"a"), None);
-    let Lookup::Unknown(ticket) = table.get(b"a") else { panic!("forgotten") };
+    let Lookup::Unknown(ticket) = table.get::<Bytes>(b"a") else { panic!("forgotten") };
     table.fill(b"a", &bytes("current"), ticket);
     assert_eq!(found(&table, b"a"), Some(Some(bytes("current"))));
 }
@@ -87,7 +87,7 @@ fn clean_records_are_bounded_and_those_in_use_stay() {
     let hot = bytes("hot");
     for n in 0..10_000 {
         let key = if n == 0 { hot.clone() } else { bytes(&format!("k{n}")) };
-        let Lookup::Unknown(ticket) = table.get(&key) else { panic!("new") };
+        let Lookup::Unknown(ticket) = table.get::<Bytes>(&key) else { panic!("new") };
         table.fill(&key, &value, ticket);
         assert!(found(&table, &hot).is_some(), "evicted in use after {n}");
     }
@@ -158,7 +158,7 @@ fn what_is_read_often_stays_though_all_of_it_lies_in_one_shard() {
     const BUDGET: usize = 6 << 20;
     let table = Table::new(BUDGET);
     let value = Bytes::from(vec![0; 100]);
-    let read = |key: &Bytes| match table.get(key) {
+    let read = |key: &Bytes| match table.get::<Bytes>(key) {
         Lookup::Found(..) => true,
         Lookup::Unknown(ticket) => {
             table.fill(key, &value, ticket);
@@ -191,7 +191,7 @@ fn one_large_record_drops_as_many_small_ones_as_it_needs() {
     let table = Table::new(BUDGET);
     for n in 0..20_000_u64 {
         let key = routed(0x10, n << 56 | n, "");
-        let Lookup::Unknown(ticket) = table.get(&key) else { panic!("new") };
+        let Lookup::Unknown(ticket) = table.get::<Bytes>(&key) else { panic!("new") };
         table.fill(&key, &bytes("value"), ticket);
     }
     assert!(table.bytes() > BUDGET / 2);
@@ -214,7 +214,7 @@ fn a_record_that_was_clean_and_is_written_again_is_never_dropped() {
     }
     for n in 0..50_000 {
         let other = routed(0x11, n << 56 | n, "");
-        let Lookup::Unknown(ticket) = table.get(&other) else { panic!("new") };
+        let Lookup::Unknown(ticket) = table.get::<Bytes>(&other) else { panic!("new") };
         table.fill(&other, &bytes("value"), ticket);
     }
     assert!(found(&table, &key(1999)).is_none(), "there was pressure");
