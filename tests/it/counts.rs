@@ -52,6 +52,32 @@ pub(crate) fn commands_are_counted_by_name_and_outcome_and_forgotten_when_asked(
     assert_eq!(number(&info(&mut peers[0], "commandstats")["cmdstat_set"], "calls"), 6);
 }
 
+pub(crate) fn what_a_transaction_executes_is_counted_and_noted_command_by_command(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let mut peer = server.peer();
+    let mut ask_all = |lines: &[&str]| lines.iter().for_each(|line| drop(peer.ask(line)));
+    ask_all(&["SET text x", "MULTI", "INCR text", "SET other 1", "GET", "DISCARD"]);
+    ask_all(&["MULTI", "INCR text", "SET other 1", "EXEC"]);
+    // It is not counted where it is queued.
+    ask_all(&["MULTI", "INCR text", "DECR text"]);
+    let said = info(&mut server.peer(), "commandstats errorstats");
+    let of = |name: &str, what: &str| number(&said[&format!("cmdstat_{name}")], what);
+    assert_eq!((of("incr", "calls"), of("incr", "failed_calls")), (1, 1), "{said:?}");
+    assert_eq!((of("set", "calls"), of("set", "failed_calls")), (2, 0), "{said:?}");
+    assert_eq!((of("multi", "calls"), of("exec", "calls"), of("discard", "calls")), (3, 1, 1), "{said:?}");
+    assert_eq!((of("get", "calls"), of("get", "rejected_calls")), (0, 1), "{said:?}");
+    assert!(!said.contains_key("cmdstat_decr"), "{said:?}");
+    assert_eq!(said["errorstat_ERR"], "count=2");
+
+    ask_all(&["DISCARD", "CONFIG SET slowlog-log-slower-than 0", "MULTI", "INCR n", "EXEC"]);
+    ask_all(&["CONFIG SET slowlog-log-slower-than -1"]);
+    let noted = server.peer().ask("SLOWLOG GET 3");
+    let words =
+        |entry: &Reply| entry.items()[3].items().iter().map(Reply::text).collect::<Vec<_>>().join(" ");
+    let noted: Vec<String> = noted.items().iter().map(words).collect();
+    assert_eq!(noted, ["INCR n", "MULTI", "CONFIG SET slowlog-log-slower-than 0"]);
+}
+
 pub(crate) fn the_rate_is_that_of_the_moment(platform: &Platform) {
     let server = Launch::new(platform).start();
     let mut peer = server.peer();

@@ -250,6 +250,7 @@ scenarios! {
     costs::a_large_value_is_read_by_who_needs_its_bytes_and_once, unless Redis: "its data lie in memory";
 
     counts::commands_are_counted_by_name_and_outcome_and_forgotten_when_asked;
+    counts::what_a_transaction_executes_is_counted_and_noted_command_by_command;
     counts::the_rate_is_that_of_the_moment;
     counts::a_killed_client_is_gone_from_the_list_at_once;
     counts::nothing_that_a_killed_client_sends_is_executed;
@@ -307,6 +308,8 @@ scenarios! {
     long::a_shutdown_answers_what_takes_long, unless Redis: "Redis has no other thread for it";
     long::large_replies_wait_for_each_other_and_come_whole, unless Redis: "the bounds are Modb's own";
 
+    messages::messages_that_come_together_keep_their_order_and_come_to_those_who_listened_before,
+        unless Redis: "it tells who asks before it answers him";
     messages::messages_and_confirmations_have_the_form_of_the_protocol;
     messages::who_listens_in_resp2_may_give_few_commands;
     messages::a_message_comes_after_the_reply_to_who_published_it, unless Redis: "7.0 sends it before";
@@ -330,6 +333,7 @@ scenarios! {
 
     tracking::whoever_changes_a_key_tells_who_has_read_it;
     tracking::what_a_client_says_of_the_next_command_is_said_of_no_other;
+    tracking::what_a_flush_tells_is_in_the_protocol_of_who_is_told, unless Redis: "it takes that of who tracks";
     tracking::what_is_tracked_is_bounded_and_leaves_with_its_client;
     tracking::another_is_told_in_its_place_until_it_goes;
     tracking::what_tells_of_a_change_comes_behind_the_reply_that_it_concerns;

@@ -38,6 +38,38 @@ fn listener(server: &Server, command: &str, names: &[&str]) -> Peer {
     peer
 }
 
+pub(crate) fn messages_that_come_together_keep_their_order_and_come_to_those_who_listened_before(
+    platform: &Platform,
+) {
+    for by_pattern in [false, true] {
+        let server = start(platform, 1);
+        let (mut one, mut other) = (listener(&server, "SUBSCRIBE", &["a"]), server.peer());
+        exchange(&mut other, "SUBSCRIBE a", "*3|$9|subscribe|$1|a|:1|");
+        if by_pattern {
+            exchange(&mut other, "PSUBSCRIBE a*", "*3|$10|psubscribe|$2|a*|:2|");
+        }
+        let mut teller = server.peer();
+        assert!(matches!(teller.ask("HELLO 3"), Reply::Map(_)));
+        let lines =
+            ["PUBLISH a 1", "PUBLISH a 2", "SUBSCRIBE a", "PUBLISH a 3", "PUBLISH b 4", "PUBLISH a 5"];
+        teller.send(&lines.iter().flat_map(|line| encode(line.split(' '))).collect::<Vec<_>>());
+        let (before, since) = if by_pattern { (3, 4) } else { (2, 3) };
+        expect(&mut teller, &format!(":{before}|:{before}|>3|$9|subscribe|$1|a|:1|:{since}|:0|:{since}|"));
+        for message in ["3", "5"] {
+            expect(&mut teller, &format!(">3|$7|message|$1|a|$1|{message}|"));
+        }
+        for message in ["1", "2", "3", "5"] {
+            expect(&mut one, &format!("*3|$7|message|$1|a|$1|{message}|"));
+            expect(&mut other, &format!("*3|$7|message|$1|a|$1|{message}|"));
+            if by_pattern {
+                expect(&mut other, &format!("*4|$8|pmessage|$2|a*|$1|a|$1|{message}|"));
+            }
+        }
+        exchange(&mut one, "PING", "*2|$4|pong|$0||");
+        exchange(&mut other, "PING", "*2|$4|pong|$0||");
+    }
+}
+
 pub(crate) fn messages_and_confirmations_have_the_form_of_the_protocol(platform: &Platform) {
     let server = start(platform, 2);
     let (mut two, mut three, mut teller) = (server.peer(), server.peer(), server.peer());

@@ -89,6 +89,10 @@ pub(crate) fn whoever_changes_a_key_tells_who_has_read_it(platform: &Platform) {
 pub(crate) fn what_a_client_says_of_the_next_command_is_said_of_no_other(platform: &Platform) {
     let server = start(platform, 2);
     let mut writer = server.peer();
+    if platform.product == Product::Modb {
+        // What may take long is executed by a thread.
+        assert_eq!(writer.ask("CONFIG SET long-command-us 0"), Reply::ok());
+    }
     for (options, asked, expected) in [
         ("OPTIN", &["CLIENT CACHING YES", "GET a", "GET b"][..], &["a"][..]),
         ("OPTIN", &["CLIENT CACHING YES", "MULTI", "GET a", "GET b", "EXEC", "GET c"], &["a", "b"]),
@@ -98,6 +102,9 @@ pub(crate) fn what_a_client_says_of_the_next_command_is_said_of_no_other(platfor
         ("OPTIN", &["CLIENT CACHING YES", "MULTI", "EXEC more", "GET c"], &[]),
         ("OPTIN", &["CLIENT CACHING YES", "NOSUCH", "GET a"], &[]),
         ("OPTIN", &["CLIENT CACHING YES", "BLPOP none 0.01", "GET a"], &[]),
+        ("OPTIN", &["CLIENT CACHING YES", "MGET a b", "MGET b c"], &["a", "b"]),
+        // A thread does it once the command has run.
+        ("OPTIN", &["CLIENT CACHING YES", "SAVE", "GET a"], &[]),
         ("OPTOUT", &["CLIENT CACHING NO", "GET a", "GET b"], &["b"]),
     ] {
         let mut reader = tracker(&server, options);
@@ -110,6 +117,25 @@ pub(crate) fn what_a_client_says_of_the_next_command_is_said_of_no_other(platfor
         }
         let pong = Reply::Simple(b"PONG".to_vec());
         assert_eq!(reader.ask("PING"), pong, "{options}: {asked:?}, and nothing more");
+    }
+}
+
+pub(crate) fn what_a_flush_tells_is_in_the_protocol_of_who_is_told(platform: &Platform) {
+    let server = start(platform, 2);
+    for (tracks, is_told, expected) in [
+        (2, 3, ">2|$10|invalidate|_|"),
+        (3, 2, "*3|$7|message|$20|__redis__:invalidate|$-1|"),
+        (2, 2, "*3|$7|message|$20|__redis__:invalidate|$-1|"),
+    ] {
+        let (mut reader, mut other) = (server.peer(), server.peer());
+        reader.ask(&format!("HELLO {tracks}"));
+        other.ask(&format!("HELLO {is_told}"));
+        let id = other.ask("CLIENT ID").int();
+        other.ask("SUBSCRIBE __redis__:invalidate");
+        assert_eq!(reader.ask(&format!("CLIENT TRACKING ON REDIRECT {id}")), Reply::ok());
+        reader.ask("GET k");
+        assert_eq!(server.peer().ask("FLUSHALL"), Reply::ok());
+        other.expect(expected.replace('|', "\r\n").as_bytes());
     }
 }
 

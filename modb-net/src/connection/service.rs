@@ -231,6 +231,20 @@ pub trait Service: Sized + 'static {
         let _ = (message, to, connections, turn);
     }
 
+    /// The messages of this turn for which there was room ([`crate::Messages::post_in`]), in the order of sending, for whoever writes
+    /// several at once with less effort. Their room is given back when this returns; what is left in `mail` is dropped. Without it each
+    /// is as any other message to this worker.
+    fn on_mail(
+        &mut self,
+        mail: &mut dyn Iterator<Item = Self::Message>,
+        connections: &mut dyn Connections<Self::Session>,
+        turn: &Turn<'_, Self>,
+    ) {
+        for message in mail {
+            self.on_message(message, None, connections, turn);
+        }
+    }
+
     /// A message that was taken in could not be delivered: its connection has ended, or moved to a worker without room, or its
     /// worker has ended by a panic; or it is the purpose of a connection that [`crate::Joining::adopt`] took in and no worker served
     /// before the server ended. Called on the worker that sent it where that is known and still there, else on any.

@@ -54,6 +54,8 @@ pub(crate) struct Worker<S: Service> {
     core: Core<S, Arc<Socket>>,
     mail: VecDeque<Letter<S>>,
     messages: VecDeque<Posted<S::Message>>,
+    /// What is to be delivered in this turn of the mail for which there was room.
+    reserved: VecDeque<Mail<S::Message>>,
     /// The mailbox was empty when it was last looked at.
     mail_emptied: bool,
     /// Connections to be given away in this turn.
@@ -73,10 +75,11 @@ pub(crate) struct Worker<S: Service> {
 impl<S: Service> Drop for Worker<S> {
     fn drop(&mut self) {
         let messages = self.messages.drain(..).map(|posted| match posted {
-            Posted::Here(message) | Posted::Mail(Mail { message, .. }) => Letter::Message(message),
+            Posted::Here(message) => Letter::Message(message),
             Posted::To { to, message, from } => Letter::MessageTo { to, message, from },
         });
-        self.hub.leave_to_others(self.index, messages.chain(self.mail.drain(..)));
+        let reserved = self.reserved.drain(..).map(|Mail { message, .. }| Letter::Message(message));
+        self.hub.leave_to_others(self.index, reserved.chain(messages).chain(self.mail.drain(..)));
     }
 }
 
@@ -89,7 +92,6 @@ enum Posted<M> {
         message: M,
         from: Option<usize>,
     },
-    Mail(Mail<M>),
 }
 
 impl<S: Service> Worker<S> {
@@ -107,6 +109,7 @@ impl<S: Service> Worker<S> {
             core,
             mail: VecDeque::new(),
             messages: VecDeque::new(),
+            reserved: VecDeque::new(),
             mail_emptied: false,
             to_move: 0,
             moves_seen: None,
@@ -187,7 +190,7 @@ impl<S: Service> Worker<S> {
                 self.mail.extend(desk.mailbox.close());
                 self.mail_emptied = true;
                 desk.lane.close();
-                self.messages.extend(desk.mail.close().into_iter().map(Posted::Mail));
+                self.reserved.extend(desk.mail.close());
                 if let Some(shared) = &self.hub.shared {
                     self.mail.extend(shared.close().into_iter().map(Letter::Arrived));
                 }
@@ -227,10 +230,8 @@ impl<S: Service> Worker<S> {
             bytes += mail.room.bytes();
             first || bytes <= limits.read_bytes_per_turn
         };
-        let mut mail = Vec::new();
-        let taken = desk.mail.take_while(limits.mail_per_turn, wanted, &mut mail);
+        let taken = desk.mail.take_while(limits.mail_per_turn, wanted, &mut self.reserved);
         self.mail_emptied &= taken.emptied;
-        self.messages.extend(mail.into_iter().map(Posted::Mail));
     }
 
     /// It came too late. Its seat counts it as not served.
@@ -269,16 +270,13 @@ impl<S: Service> Worker<S> {
     }
 
     fn deliver(&mut self, turn: &Turn<'_, S>) {
+        if !self.reserved.is_empty() {
+            self.deliver_reserved(turn);
+        }
         while let Some(posted) = self.messages.pop_front() {
             let (to, message, from) = match posted {
                 Posted::Here(message) => {
                     self.core.message(message, None, turn);
-                    continue;
-                }
-                Posted::Mail(Mail { message, room }) => {
-                    self.core.message(message, None, turn);
-                    // Not before: what it held is now in outputs, where it counts.
-                    drop(room);
                     continue;
                 }
                 Posted::To { to, message, from } => (to, message, from),
@@ -295,6 +293,21 @@ impl<S: Service> Worker<S> {
                 }
             }
         }
+    }
+
+    #[cold]
+    fn deliver_reserved(&mut self, turn: &Turn<'_, S>) {
+        let Self { core, reserved, .. } = self;
+        let mut rooms = Vec::with_capacity(reserved.len());
+        let mut mail = std::iter::from_fn(|| {
+            let Mail { message, room } = reserved.pop_front()?;
+            rooms.push(room);
+            Some(message)
+        });
+        core.mail(&mut mail, turn);
+        reserved.clear();
+        // Not before: what they held is now in outputs, where it counts.
+        drop(rooms);
     }
 
     fn take_shared(&mut self, turn: &Turn<'_, S>) {

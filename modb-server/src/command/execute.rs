@@ -17,7 +17,7 @@ use super::transactions;
 #[cfg(test)]
 use super::waiting::room::sleep_until;
 use crate::command::{
-    Begun, Client, CommandError, Ctx, Flags, Instance, Load, Network, Reply, Resolved, Spec, TABLE,
+    Begun, Calls, Client, CommandError, Ctx, Flags, Instance, Load, Network, Reply, Resolved, Spec, TABLE,
 };
 use crate::data::{Committed, Data, Held, Missed, Need, Parker, Tally, Ticket, Tx, Wake, ensure_memory};
 use crate::messages::Rooms;
@@ -59,6 +59,11 @@ pub trait Host {
 
     /// Makes what wakes him, if the command has to wait.
     fn waker(&self) -> Box<dyn Wake>;
+
+    /// Where what `EXEC` executes is counted, if he counts.
+    fn calls(&self) -> Option<&Calls> {
+        None
+    }
 }
 
 /// A thread that may sleep.
@@ -361,11 +366,9 @@ fn run<'d>(
         // Run again, it had nothing to tell.
         scratch.rooms = Rooms::default();
     }
-    if let Err(CommandError::Waits(_)) = &reply {
-        // It reads nothing, and may be served without being run again.
-        tracking::is_over(client, args);
-    }
     if let Err(CommandError::InThread(_) | CommandError::Waits(_)) = &reply {
+        // It has read nothing, and what is left of it is done without being run again.
+        tracking::is_over(client, args);
         // Before the stripes are given back: what comes next comes to who waits.
         return begin(resolved, reply, client, env, held);
     }
@@ -375,6 +378,9 @@ fn run<'d>(
             // It has seen a whole database.
             committed.read = data.store().committed();
         } else if spec.flags.has(Flags::EXECUTES) {
+            if let Ok(reply) = &reply {
+                transactions::count(client, reply, env);
+            }
             transactions::has_run(client, &mut reply);
         }
     }

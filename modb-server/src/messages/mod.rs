@@ -8,6 +8,7 @@
 
 mod ear;
 mod events;
+mod few;
 mod frame;
 mod mailbox;
 mod rooms;
@@ -23,6 +24,7 @@ use modb_net::{OutputLimits, Room, Seq, Tell};
 
 pub use ear::Ear;
 pub use events::{Classes, Event};
+pub use few::Few;
 pub use frame::{Frame, Recipient, Scope, Through, To};
 pub use mailbox::{End, Mail, Mailbox, Taken};
 pub use rooms::Rooms;
@@ -54,7 +56,7 @@ pub struct Posted {
     /// The commit that must be safe before anybody hears of them.
     pub held: Seq,
     /// The messages, in order.
-    pub frames: Arc<[Arc<Frame>]>,
+    pub frames: Few<Arc<Frame>>,
 }
 
 /// Who listens to what.
@@ -79,11 +81,15 @@ struct State {
     last_inbox: u64,
     /// The database is closed.
     ended: bool,
-    /// By scope: each name that somebody listens to.
-    names: [HashMap<Bytes, Listeners, RandomState>; Scope::ALL.len()],
+    names: Names,
     /// The number of the last message.
     posted: u64,
+    /// The inboxes that the messages concern which are looked at: kept for its memory.
+    concerned: Vec<u64>,
 }
+
+/// By scope: each name that somebody listens to.
+type Names = [HashMap<Bytes, Listeners, RandomState>; Scope::ALL.len()];
 
 /// How many listen, by inbox; never 0 of one.
 type Listeners = Vec<(u64, usize)>;
@@ -194,7 +200,7 @@ impl Exchange {
     /// How many a message comes to.
     pub fn listeners(&self, scope: Scope, channel: &[u8]) -> usize {
         let mut sum = 0;
-        self.lock().concerned(scope, channel, |_, count| sum += count);
+        visit_concerned(&self.lock().names, scope, channel, |_, count| sum += count);
         sum
     }
 
@@ -220,13 +226,13 @@ impl Exchange {
     /// many bytes will be written to all who listen. Asked again, with rooms that were waited for, it asks for no more: who
     /// has come to listen meanwhile is not waited for, since others may wait for those rooms.
     pub fn reserve(&self, frames: &[Arc<Frame>], rooms: &mut Rooms, tell: &dyn Fn() -> Tell) -> usize {
-        let state = self.lock();
-        let (concerned, written) = state.all_concerned(frames);
+        let mut state = self.lock();
+        let written = state.find_concerned(frames);
         if rooms.is_empty() {
             let bytes = frames.iter().map(|frame| frame.bytes()).sum();
-            for inbox in concerned {
-                if let Some(room) = state.inboxes.get(&inbox).and_then(|inbox| inbox.reserve(bytes, tell)) {
-                    rooms.add(inbox, room);
+            for number in &state.concerned {
+                if let Some(room) = state.inboxes.get(number).and_then(|inbox| inbox.reserve(bytes, tell)) {
+                    rooms.add(*number, room);
                 }
             }
         }
@@ -234,20 +240,22 @@ impl Exchange {
     }
 
     /// Posts messages that tell of the commit `held`, into `rooms` as far as there are any.
-    pub fn post(&self, frames: Vec<Arc<Frame>>, held: Seq, mut rooms: Rooms) {
+    pub fn post(&self, frames: impl Into<Few<Arc<Frame>>>, held: Seq, mut rooms: Rooms) {
+        let frames = frames.into();
         let bytes = frames.iter().map(|frame| frame.bytes()).sum();
-        let frames: Arc<[Arc<Frame>]> = frames.into();
         let mut state = self.lock();
         let posted = Posted { first: state.posted + 1, held, frames };
         state.posted += posted.frames.len() as u64;
-        let mut cut_off = Vec::new();
-        for inbox in state.all_concerned(&posted.frames).0 {
-            if let Some(to) = state.inboxes.get(&inbox)
-                && !to.post(rooms.take(inbox), bytes, posted.clone())
+        state.find_concerned(&posted.frames);
+        let mut full = Vec::new();
+        for number in &state.concerned {
+            if let Some(inbox) = state.inboxes.get(number)
+                && !inbox.post(rooms.take(*number), bytes, posted.clone())
             {
-                cut_off.extend(state.close(inbox));
+                full.push(*number);
             }
         }
+        let cut_off: Vec<_> = full.into_iter().filter_map(|inbox| state.close(inbox)).collect();
         drop(state);
         // Rooms that nobody needs tell others; not under the lock.
         drop(rooms);
@@ -299,9 +307,10 @@ impl State {
         }
     }
 
-    /// The inboxes that messages concern, and about how many bytes will be written to those who listen there.
-    fn all_concerned(&self, frames: &[Arc<Frame>]) -> (Vec<u64>, usize) {
-        let (mut inboxes, mut written) = (Vec::new(), 0);
+    /// Finds the inboxes that messages concern; about how many bytes will be written to those who listen there.
+    fn find_concerned(&mut self, frames: &[Arc<Frame>]) -> usize {
+        let (inboxes, mut written) = (&mut self.concerned, 0);
+        inboxes.clear();
         for frame in frames {
             let mut concern = |inbox, count: usize| {
                 written += count * frame.bytes();
@@ -310,25 +319,25 @@ impl State {
                 }
             };
             match frame.to() {
-                To::Listeners(scope, channel) => self.concerned(scope, channel, concern),
+                To::Listeners(scope, channel) => visit_concerned(&self.names, scope, channel, concern),
                 To::Each(to) => {
                     to.iter().filter_map(|one| one.ear.at()).for_each(|(inbox, _)| concern(inbox, 1));
                 }
             }
         }
-        (inboxes, written)
+        written
     }
+}
 
-    /// Calls `visit` with each inbox that a message concerns, and how many listen there: once for the channel, and once for
-    /// each pattern that matches.
-    fn concerned(&self, scope: Scope, channel: &[u8], mut visit: impl FnMut(u64, usize)) {
-        let exact = self.names[scope as usize].get(channel).into_iter().flatten();
-        exact.for_each(|(inbox, count)| visit(*inbox, *count));
-        if scope == Scope::Channel {
-            for (pattern, listeners) in &self.names[Scope::Pattern as usize] {
-                if glob::matches(pattern, channel, false) {
-                    listeners.iter().for_each(|(inbox, count)| visit(*inbox, *count));
-                }
+/// Calls `visit` with each inbox that a message concerns, and how many listen there: once for the channel, and once for each
+/// pattern that matches.
+fn visit_concerned(names: &Names, scope: Scope, channel: &[u8], mut visit: impl FnMut(u64, usize)) {
+    let exact = names[scope as usize].get(channel).into_iter().flatten();
+    exact.for_each(|(inbox, count)| visit(*inbox, *count));
+    if scope == Scope::Channel {
+        for (pattern, listeners) in &names[Scope::Pattern as usize] {
+            if glob::matches(pattern, channel, false) {
+                listeners.iter().for_each(|(inbox, count)| visit(*inbox, *count));
             }
         }
     }

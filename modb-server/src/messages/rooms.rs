@@ -2,9 +2,11 @@
 
 use modb_net::Room;
 
+use super::few::Few;
+
 /// Rooms, each with the number of its inbox; the drop gives them back.
 #[derive(Debug, Default)]
-pub struct Rooms(Vec<(u64, Room)>);
+pub struct Rooms(Few<(u64, Room)>);
 
 impl Rooms {
     /// Whether there is none.
@@ -23,7 +25,6 @@ impl Rooms {
 
     /// Takes the one at `inbox`.
     pub(super) fn take(&mut self, inbox: u64) -> Option<Room> {
-        let at = self.0.iter().position(|(at, _)| *at == inbox)?;
-        Some(self.0.swap_remove(at).1)
+        self.0.take(|(at, _)| *at == inbox).map(|(_, room)| room)
     }
 }

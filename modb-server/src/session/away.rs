@@ -12,10 +12,9 @@ use modb_net::resp::{Args, Decoded, Limits, RequestDecoder};
 use super::afar::Afar;
 use super::now_ms;
 use super::request::Resume;
-use super::stopwatch::Stopwatch;
 use crate::command::{
-    self, Back, Client, CommandError, Env, Errand, Feed, Host, Instance, Lent, Outcome, Ran, Reply, Resolved,
-    Scratch, Tray,
+    self, Back, Calls, Client, CommandError, Counts, Env, Errand, Feed, Host, Instance, Lent, Outcome, Ran,
+    Reply, Resolved, Scratch, Stopwatch, Tray,
 };
 use crate::data::{Committed, Parker, Wake};
 use crate::present::Present;
@@ -39,6 +38,7 @@ pub(super) struct Away {
 struct Stand<'a> {
     parker: Parker,
     resume: &'a Resume,
+    counts: &'a Counts,
     room_bytes: usize,
     /// A reply of so many bytes had no room.
     refused_bytes: Cell<usize>,
@@ -56,6 +56,10 @@ impl Host for Stand<'_> {
     /// What is waited for may come to this thread, or when that has long gone on to something else.
     fn waker(&self) -> Box<dyn Wake> {
         Box::new(Both(self.parker.clone(), self.resume.clone()))
+    }
+
+    fn calls(&self) -> Option<&Calls> {
+        Some(&self.counts.calls)
     }
 }
 
@@ -93,16 +97,17 @@ impl Errand for Away {
         let decoded = decoder.decode(&lent.request, &limits);
         debug_assert_eq!(decoded, Ok(Decoded::Request { consumed: lent.request.len() }));
         let network = Afar::new(&resume.workers, *stand);
-        let ran = {
+        let ran = instance.with_counts(|counts| {
             let Lent { resolved, request, client, room_bytes } = &mut *lent;
             let stand = Stand {
                 parker: Parker::default(),
                 resume,
+                counts,
                 room_bytes: *room_bytes,
                 refused_bytes: Cell::new(0),
             };
             execute(instance, &network, &stand, *resolved, decoder.args(request), client)
-        };
+        });
         if let Some(Lent { client, request, .. }) = self.lent.take() {
             // Before it is known that it is over.
             drop((decoder, request));
@@ -134,29 +139,27 @@ fn execute(
     client: &mut Client,
 ) -> Ran {
     let (mut watch, now_ms) = (Stopwatch::start(), now_ms());
-    instance.with_counts(|counts| {
-        let env = Env { instance, network, tally: &counts.tally, now_ms, host: stand, may_sleep: true };
-        let load = command::load(resolved, args, 0, client);
-        if instance.clients.paused_until(resolved.spec, load.flags, now_ms).is_some() {
-            return Ran::Paused;
+    let env = Env { instance, network, tally: &stand.counts.tally, now_ms, host: stand, may_sleep: true };
+    let load = command::load(resolved, args, 0, client);
+    if instance.clients.paused_until(resolved.spec, load.flags, now_ms).is_some() {
+        return Ran::Paused;
+    }
+    let ran = command::execute_long(resolved, args, client, &env, &mut Scratch::default(), &stand.parker);
+    let mut outcome = match ran {
+        Ok(outcome) => outcome,
+        Err(begun) => return begun.into_waiting().map_or(Ran::Paused, Ran::Waits),
+    };
+    if matches!(outcome.reply, Err(CommandError::NoRoom)) {
+        return Ran::TooLarge(stand.refused_bytes.get());
+    }
+    let feed = match &mut outcome.reply {
+        Ok(reply) if reply.bytes() > LARGE_REPLY_BYTES => {
+            Some(Feed::new(std::mem::replace(reply, Reply::Nothing), client.protocol))
         }
-        let ran = command::execute_long(resolved, args, client, &env, &mut Scratch::default(), &stand.parker);
-        let mut outcome = match ran {
-            Ok(outcome) => outcome,
-            Err(begun) => return begun.into_waiting().map_or(Ran::Paused, Ran::Waits),
-        };
-        if matches!(outcome.reply, Err(CommandError::NoRoom)) {
-            return Ran::TooLarge(stand.refused_bytes.get());
-        }
-        let feed = match &mut outcome.reply {
-            Ok(reply) if reply.bytes() > LARGE_REPLY_BYTES => {
-                Some(Feed::new(std::mem::replace(reply, Reply::Nothing), client.protocol))
-            }
-            _ => None,
-        };
-        let took_ns = watch.lap_ns();
-        counts.calls.add(resolved, Some(took_ns), outcome.reply.is_err());
-        instance.note_if_slow(args, took_ns, &client.info, now_ms);
-        Ran::Done(outcome, feed)
-    })
+        _ => None,
+    };
+    let took_ns = watch.lap_ns();
+    stand.counts.calls.add(resolved, took_ns, outcome.reply.is_err());
+    instance.note_if_slow(resolved, args, took_ns, &client.info, now_ms);
+    Ran::Done(outcome, feed)
 }

@@ -10,7 +10,6 @@ mod deadlines;
 mod listeners;
 mod long;
 mod request;
-mod stopwatch;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -26,9 +25,8 @@ use modb_net::{
 use self::deadlines::Deadlines;
 use self::listeners::Listeners;
 use self::request::Whole;
-use self::stopwatch::Stopwatch;
 use crate::command::{
-    Begun, Calls, Client, ClientInfo, Instance, Listening, Network, SAMPLE_INTERVAL, Scratch,
+    Begun, Calls, Client, ClientInfo, Instance, Listening, Network, SAMPLE_INTERVAL, Scratch, Stopwatch,
 };
 use crate::config::{OutputClass, Settings};
 use crate::data::Tally;
@@ -257,6 +255,13 @@ impl Worker {
         }
     }
 
+    /// Writes messages to those who listen to them.
+    fn deliver(&mut self, posted: &[Posted], connections: &mut dyn Connections<Session>) {
+        let most_bytes = |session: &Session| self.output_limits(session).hard_bytes;
+        let awaited = self.listeners.borrow_mut().deliver(posted, &most_bytes, connections);
+        self.awaited = self.awaited.max(awaited);
+    }
+
     /// A connection has ended: it listens to nothing any more.
     fn forget(&mut self, token: Token, session: &mut Session) {
         session.client.info.end();
@@ -349,13 +354,24 @@ impl Service for Worker {
                     session.client.info.place(self.listeners.borrow().inbox(), token);
                 }
             }
-            Message::Posted(posted) => {
-                let most_bytes = |session: &Session| self.output_limits(session).hard_bytes;
-                if self.listeners.borrow().deliver(&posted, &most_bytes, connections) {
-                    self.awaited = self.awaited.max(posted.held);
-                }
+            Message::Posted(posted) => self.deliver(&[posted], connections),
+        }
+    }
+
+    fn on_mail(
+        &mut self,
+        mail: &mut dyn Iterator<Item = Message>,
+        connections: &mut dyn Connections<Session>,
+        turn: &Turn<'_, Self>,
+    ) {
+        let mut all = Vec::new();
+        for message in mail {
+            match message {
+                Message::Posted(posted) => all.push(posted),
+                message => self.on_message(message, None, connections, turn),
             }
         }
+        self.deliver(&all, connections);
     }
 
     fn next_timer(&self) -> Option<Instant> {

@@ -10,11 +10,10 @@ use std::time::Duration;
 use modb_net::resp::{Args, Encoder, RequestDecoder};
 use modb_net::{Address, Flow, Handle, Out, Seq, Turn, Workers};
 
-use super::stopwatch::Stopwatch;
 use super::{Message, Net, Session, Worker};
 use crate::command::{
-    self, Begun, Client, CommandError, Env, Flags, Host, Listening, Load, Outcome, Reply, Resolved, Scratch,
-    Then,
+    self, Begun, Calls, Client, CommandError, Env, Flags, Host, Listening, Load, Outcome, Reply, Resolved,
+    Scratch, Stopwatch, Then,
 };
 use crate::data::{Wake, ensure_memory};
 
@@ -54,6 +53,7 @@ struct Desk<'d, 'o> {
     out: RefCell<&'d mut Out<'o>>,
     conn: &'d Handle<'d>,
     workers: &'d Arc<dyn Workers<Message>>,
+    calls: &'d Calls,
 }
 
 impl Host for Desk<'_, '_> {
@@ -63,6 +63,10 @@ impl Host for Desk<'_, '_> {
 
     fn waker(&self) -> Box<dyn Wake> {
         Box::new(Resume { workers: Arc::clone(self.workers), connection: self.conn.address() })
+    }
+
+    fn calls(&self) -> Option<&Calls> {
+        Some(self.calls)
     }
 }
 
@@ -207,7 +211,7 @@ impl Worker {
     ) -> Result<Outcome, Begun> {
         let (listeners, workers) = (&self.listeners, &self.workers);
         let network = Net { turn, listeners, workers, token: conn.token() };
-        let host = Desk { out: RefCell::new(out), conn: &conn, workers: &self.workers };
+        let host = Desk { out: RefCell::new(out), conn: &conn, workers: &self.workers, calls: &self.calls };
         let env = Env {
             instance: &self.instance,
             network: &network,
@@ -291,8 +295,7 @@ impl Worker {
         if matches!(outcome.reply, Err(CommandError::NoRoom)) {
             return Some(Flow::AwaitRoom);
         }
-        let took_ns = self.time_ns(request, client, watch);
-        self.calls.add(request.resolved, took_ns, outcome.reply.is_err());
+        self.count(request, client, outcome.reply.is_err(), watch);
         self.reply(client, awaited, outcome, out);
         match client.then {
             Then::GoOn => None,
@@ -403,20 +406,24 @@ impl Worker {
         }
     }
 
-    /// How long the command took, if it was executed; notes it if it was slow.
+    /// Counts a command that was executed; notes it if it was slow.
     #[inline(always)]
-    fn time_ns(
+    fn count(
         &self,
         Request { resolved, args, now_ms }: Request<'_>,
         client: &Client,
+        has_failed: bool,
         watch: &mut Stopwatch,
-    ) -> Option<u64> {
+    ) {
         if client.is_in_multi() && !resolved.spec.flags.has(Flags::AT_ONCE) {
-            // It was queued: `EXEC` is what takes time.
-            return None;
+            // It was queued, and is counted once it is executed; or it cannot be.
+            if has_failed {
+                self.calls.add_rejected(args);
+            }
+            return;
         }
         let took_ns = watch.lap_ns();
-        self.instance.note_if_slow(args, took_ns, &client.info, now_ms);
-        Some(took_ns)
+        self.instance.note_if_slow(resolved, args, took_ns, &client.info, now_ms);
+        self.calls.add(resolved, took_ns, has_failed);
     }
 }

@@ -1,7 +1,7 @@
 //! Many connections and one service: the order of a turn. No socket, no poller, no clock.
 //!
-//! The worker calls, in this order, [`Core::begin`], [`Core::open`] and [`Core::adopt`] for what came, [`Core::message`] for
-//! each message, [`Core::event`] for each event, [`Core::run_ready`], [`Core::timers`] and at last
+//! The worker calls, in this order, [`Core::begin`], [`Core::open`] and [`Core::adopt`] for what came, [`Core::mail`] and
+//! [`Core::message`] for messages, [`Core::event`] for each event, [`Core::run_ready`], [`Core::timers`] and at last
 //! [`Core::finish`], which ends the turn: the service settles its commits, each connection with something
 //! to send is written to once, and what the poller must be told is left as [`Action`]s.
 //!
@@ -151,6 +151,11 @@ impl<S: Service, T: Stream> Core<S, T> {
     /// A message of another thread, to this worker or to one of its connections.
     pub(crate) fn message(&mut self, message: S::Message, to: Option<Token>, turn: &Turn<'_, S>) {
         self.service.on_message(message, to, &mut self.conns, turn);
+    }
+
+    /// Messages to this worker for which there was room.
+    pub(crate) fn mail(&mut self, mail: &mut dyn Iterator<Item = S::Message>, turn: &Turn<'_, S>) {
+        self.service.on_mail(mail, &mut self.conns, turn);
     }
 
     /// A message came back.

@@ -114,6 +114,15 @@ impl Reply {
         }
     }
 
+    /// The text of an error inside an array.
+    pub fn error(&self) -> Option<&[u8]> {
+        match self {
+            Self::Error(text) => Some(text),
+            Self::Spoken(_, reply) => reply.error(),
+            _ => None,
+        }
+    }
+
     /// Whether it is no reply to what was asked, and wanted also by those who want no replies.
     pub fn is_push(&self) -> bool {
         match self {

@@ -67,17 +67,15 @@ impl Calls {
 }
 
 impl Calls {
-    /// A command was executed, and took so many nanoseconds; or it was queued, and its transaction takes the time.
+    /// A command was executed, and took so many nanoseconds.
     #[inline]
-    pub fn add(&self, resolved: Resolved, took_ns: Option<u64>, failed: bool) {
+    pub fn add(&self, resolved: Resolved, nanos: u64, failed: bool) {
         let command = &self.commands[self.table.place(resolved.number)];
         command.calls.add(1);
         command.failed.add(u64::from(failed));
-        if let Some(nanos) = took_ns {
-            command.nanos.add(nanos);
-            let times = command.times.get_or_init(|| Box::new(std::array::from_fn(|_| Count::default())));
-            times[bucket(nanos)].add(1);
-        }
+        command.nanos.add(nanos);
+        let times = command.times.get_or_init(|| Box::new(std::array::from_fn(|_| Count::default())));
+        times[bucket(nanos)].add(1);
     }
 
     /// A request was refused before it came to its command.

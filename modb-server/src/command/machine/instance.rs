@@ -8,7 +8,8 @@ use bytes::Bytes;
 use modb_net::resp::Args;
 use modb_net::{AcceptorStats, CloseReason, WorkerStats};
 
-use super::table::Table;
+use super::spec::Flags;
+use super::table::{Resolved, Table};
 use crate::command::{Calls, ClientInfo, Errands, Notices, Rate, Registry, Room, SlowLog, Sums, Tasks};
 use crate::config::{OutputClass, Settings};
 use crate::data::{Data, Tally, Total};
@@ -233,11 +234,18 @@ impl Instance {
         sums.commands.values().map(|command| command.times.percentile_us(100.0)).fold(0.0, f64::max)
     }
 
-    /// Notes a command if it was slow.
+    /// Notes a command if it was slow, unless it only executed others.
     #[inline]
-    pub fn note_if_slow(&self, args: Args<'_>, took_ns: u64, client: &ClientInfo, now_ms: u64) {
+    pub fn note_if_slow(
+        &self,
+        resolved: Resolved,
+        args: Args<'_>,
+        took_ns: u64,
+        client: &ClientInfo,
+        now_ms: u64,
+    ) {
         let (micros, threshold) = ((took_ns / 1000) as i64, self.settings.slowlog_us());
-        if threshold >= 0 && micros >= threshold {
+        if threshold >= 0 && micros >= threshold && !resolved.spec.flags.has(Flags::SKIP_SLOWLOG) {
             self.note_slow(args, micros, client, now_ms);
         }
     }

@@ -19,6 +19,7 @@ pub(crate) mod outcome;
 pub(crate) mod secrets;
 pub(crate) mod slowlog;
 pub(crate) mod spec;
+pub(crate) mod stopwatch;
 pub(crate) mod strangers;
 pub(crate) mod table;
 pub(crate) mod tasks;

@@ -50,6 +50,8 @@ impl Flags {
     pub const NO_ASYNC_LOADING: Self = Self(1 << 14);
     /// May be paused with the writes (it is no write, but may cause one).
     pub const MAY_REPLICATE: Self = Self(1 << 15);
+    /// The slow log has what it executes, and not itself.
+    pub const SKIP_SLOWLOG: Self = Self(1 << 19);
     /// It holds every stripe: it concerns whole databases. Not shown.
     pub const ALL_KEYS: Self = Self(1 << 16);
     /// Its key is kept in several records, so that even one key is read under its stripe. Not shown.
@@ -66,7 +68,7 @@ impl Flags {
     pub const OUTSIDE: Self = Self(1 << 31);
 
     /// The names that `COMMAND INFO` shows, in its order.
-    const SHOWN: [(Self, &'static str); 16] = [
+    const SHOWN: [(Self, &'static str); 17] = [
         (Self::WRITE, "write"),
         (Self::READONLY, "readonly"),
         (Self::DENYOOM, "denyoom"),
@@ -76,6 +78,7 @@ impl Flags {
         (Self::BLOCKING, "blocking"),
         (Self::LOADING, "loading"),
         (Self::STALE, "stale"),
+        (Self::SKIP_SLOWLOG, "skip_slowlog"),
         (Self::FAST, "fast"),
         (Self::NO_AUTH, "no_auth"),
         (Self::MAY_REPLICATE, "may_replicate"),
@@ -124,6 +127,8 @@ pub enum Access {
     Shrink,
     /// Removes the key.
     Remove,
+    /// It is no key, but the name of a shard channel, which clusters place as if it were one.
+    NotKey,
 }
 
 impl Access {
@@ -140,6 +145,7 @@ impl Access {
             Self::Take => &["RW", "access", "delete"],
             Self::Shrink => &["RW", "delete"],
             Self::Remove => &["RM", "delete"],
+            Self::NotKey => &["not_key"],
         }
     }
 }
@@ -216,6 +222,8 @@ pub struct Spec {
     pub flags: Flags,
     /// Where its keys are.
     pub keys: &'static [KeySpec],
+    /// Where names are that clusters place as if they were keys. Shown, and nothing else.
+    pub channels: &'static [KeySpec],
     /// ACL categories beyond those that follow from the flags, with the `@`.
     pub acl: &'static [&'static str],
     /// The group in the documentation.
@@ -250,6 +258,7 @@ impl Spec {
             arity,
             flags: Flags::NONE,
             keys: &[],
+            channels: &[],
             acl: &[],
             group,
             since: "1.0.0",
@@ -285,6 +294,11 @@ impl Spec {
     /// With these keys.
     pub const fn keys(self, keys: &'static [KeySpec]) -> Self {
         Self { keys, ..self }
+    }
+
+    /// With these names of shard channels.
+    pub const fn channels(self, channels: &'static [KeySpec]) -> Self {
+        Self { channels, ..self }
     }
 
     /// With these ACL categories.

@@ -65,6 +65,8 @@ pub(crate) struct Queue {
     everything: bool,
     /// Replies of what acts outside of the data and was done by a run that was given up, ascending by place.
     done: Vec<(usize, Reply)>,
+    /// How long each took in the last run, in nanoseconds.
+    laps_ns: Vec<u64>,
 }
 
 impl Transaction {
@@ -128,9 +130,15 @@ impl Queue {
         Some(&self.done[found].1)
     }
 
-    /// Remembers more such replies, of commands that stand behind all those before.
-    pub(crate) fn note_done(&mut self, done: Vec<(usize, Reply)>) {
+    /// Remembers more such replies, of commands that stand behind all those before; and how long each command took.
+    pub(crate) fn note_run(&mut self, done: Vec<(usize, Reply)>, laps_ns: Vec<u64>) {
         self.done.extend(done);
+        self.laps_ns = laps_ns;
+    }
+
+    /// How long each command took in the last run, in nanoseconds.
+    pub(crate) fn laps_ns(&self) -> &[u64] {
+        &self.laps_ns
     }
 }
 

@@ -9,7 +9,7 @@ use modb_net::resp::Args;
 use super::language::error::err;
 use super::language::parse::is;
 use super::machine::help::{help_of, unreachable_parent};
-use super::machine::spec::{Flags, Spec};
+use super::machine::spec::{Access, Flags, Spec, key, keys};
 use super::{CommandError, Ctx, Listening, Reply, Then};
 use crate::messages::{Frame, Scope};
 
@@ -28,13 +28,13 @@ pub(super) static COMMANDS: [Spec; 10] = [
         .docs("pattern [pattern ...]", "2.0.0", "O(N) with N patterns", "Listens to all channels that match patterns."),
     Spec::new("pubsub", "punsubscribe", punsubscribe, -1).flags(LISTEN)
         .docs("[pattern [pattern ...]]", "2.0.0", "O(N) with N patterns", "Stops listening to patterns, or to all."),
-    Spec::new("pubsub", "ssubscribe", ssubscribe, -2).flags(LISTEN)
+    Spec::new("pubsub", "ssubscribe", ssubscribe, -2).flags(LISTEN).channels(&[keys(Access::NotKey, 1, 1)])
         .docs("shardchannel [shardchannel ...]", "7.0.0", "O(N) with N shard channels", "Listens to shard channels."),
-    Spec::new("pubsub", "sunsubscribe", sunsubscribe, -1).flags(LISTEN)
+    Spec::new("pubsub", "sunsubscribe", sunsubscribe, -1).flags(LISTEN).channels(&[keys(Access::NotKey, 1, 1)])
         .docs("[shardchannel [shardchannel ...]]", "7.0.0", "O(N) with N shard channels", "Stops listening to shard channels, or to all."),
     Spec::new("pubsub", "publish", publish, 3).flags(PUBLISH)
         .docs("channel message", "2.0.0", "O(N+M) with N workers that listen and M patterns", "Sends a message to all who listen to a channel."),
-    Spec::new("pubsub", "spublish", spublish, 3).flags(PUBLISH)
+    Spec::new("pubsub", "spublish", spublish, 3).flags(PUBLISH).channels(&[key(Access::NotKey, 1)])
         .docs("shardchannel message", "7.0.0", "O(N) with N workers that listen", "Sends a message to all who listen to a shard channel."),
     Spec::new("pubsub", "pubsub", unreachable_parent, -2)
         .docs("", "2.8.0", "Depends on subcommand.", "Tells who listens to what.")

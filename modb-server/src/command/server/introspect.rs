@@ -70,10 +70,10 @@ fn full_name(spec: &Spec, parent: Option<&Spec>) -> String {
 
 /// One element of `COMMAND INFO`.
 fn describe(spec: &Spec, parent: Option<&Spec>) -> Reply {
+    let all_keys = spec.keys.iter().chain(spec.channels);
     // Those behind words have no place of their own.
-    let ranges: Vec<_> = spec
-        .keys
-        .iter()
+    let ranges: Vec<_> = all_keys
+        .clone()
         .filter_map(|keys| match keys.find {
             Find::Range { first, last, step } => Some((first as i64, i64::from(last), step as i64)),
             Find::Counted { .. } | Find::Behind { .. } => None,
@@ -95,7 +95,7 @@ fn describe(spec: &Spec, parent: Option<&Spec>) -> Reply {
         Reply::Int(step),
         Reply::Set(spec.categories().into_iter().map(Reply::Status).collect()),
         Reply::Array(Vec::new()),
-        Reply::Array(spec.keys.iter().map(describe_keys).collect()),
+        Reply::Array(all_keys.map(describe_keys).collect()),
         Reply::Array(spec.subcommands.iter().map(|sub| describe(sub, Some(spec))).collect()),
     ])
 }
@@ -277,6 +277,8 @@ mod tests {
             "COMMAND GETKEYS FOO" => "-ERR Invalid command specified", "COMMAND GETKEYS GET" => "-ERR Invalid number of arguments specified for command",
             "COMMAND GETKEYSANDFLAGS GET a" => "[[a [+RO +access]]]", "COMMAND INFO nope" => "[nil]",
             "COMMAND INFO get" => "[[get :2 [+readonly +fast] :1 :1 :1 [+@string +@read +@fast] [] [[flags [+RO +access] begin_search [type index spec [index :1]] find_keys [type range spec [lastkey :0 keystep :1 limit :0]]]] []]]",
+            "COMMAND INFO sunsubscribe" => "[[sunsubscribe :-1 [+pubsub +noscript +loading +stale] :1 :-1 :1 [+@pubsub +@slow] [] [[flags [+not_key] begin_search [type index spec [index :1]] find_keys [type range spec [lastkey :-1 keystep :1 limit :0]]]] []]]",
+            "COMMAND GETKEYS SPUBLISH a b" => "-ERR The command has no key arguments",
             "COMMAND LIST FILTERBY PATTERN incr*" => "[incr incrby incrbyfloat]", "COMMAND LIST FILTERBY" => "-ERR syntax error", "COMMAND DOCS nope" => "[]"
         }
     }

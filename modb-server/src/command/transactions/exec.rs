@@ -6,6 +6,7 @@
 
 use modb_net::resp::{Args, Protocol};
 
+use crate::command::Env;
 use crate::command::language::error::{CommandError, err};
 use crate::command::language::parse;
 use crate::command::language::reply::{MAX_REPLY_BYTES, Reply};
@@ -14,6 +15,7 @@ use crate::command::machine::context::Ctx;
 use crate::command::machine::instance::Instance;
 use crate::command::machine::monitor;
 use crate::command::machine::spec::Flags;
+use crate::command::machine::stopwatch::Stopwatch;
 use crate::command::machine::table::Resolved;
 use crate::command::machine::tracking;
 use crate::command::machine::transaction::Queue;
@@ -43,9 +45,9 @@ pub(super) fn exec(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandE
         }
     }
     let mut queue = ctx.client.take_queue();
-    let mut done = Vec::new();
-    let replies = execute(ctx, &queue, &mut done);
-    queue.note_done(done);
+    let (mut done, mut laps_ns) = (Vec::new(), Vec::with_capacity(queue.len()));
+    let replies = execute(ctx, &queue, &mut done, &mut laps_ns);
+    queue.note_run(done, laps_ns);
     ctx.client.put_back(queue);
     Ok(Reply::Array(replies?))
 }
@@ -87,10 +89,11 @@ fn execute(
     ctx: &mut Ctx<'_, '_>,
     queue: &Queue,
     done: &mut Vec<(usize, Reply)>,
+    laps_ns: &mut Vec<u64>,
 ) -> Result<Vec<Reply>, CommandError> {
     ctx.tx.set_freeing(!queue.flags().has(Flags::DENYOOM));
     let mut replies = Vec::with_capacity(queue.len());
-    let mut bytes = 0;
+    let (mut bytes, mut watch) = (0, Stopwatch::start());
     for (at, (resolved, args)) in queue.iter().enumerate() {
         let spoken = ctx.client.protocol;
         let reply = match queue.done(at) {
@@ -103,6 +106,7 @@ fn execute(
                 reply
             }
         };
+        laps_ns.push(watch.lap_ns());
         bytes += reply.bytes();
         if bytes > MAX_REPLY_BYTES {
             return err("ERR the reply would be too large");
@@ -168,6 +172,22 @@ pub(in crate::command) fn has_run(client: &mut Client, reply: &mut Result<Reply,
             client.end_transaction();
             *reply = Err(CommandError::Echo(text));
         }
+    }
+}
+
+/// Counts the commands of a transaction that was executed, and notes those that were slow.
+pub(in crate::command) fn count(client: &Client, reply: &Reply, env: &Env<'_>) {
+    let (Some(transaction), Reply::Array(replies), Some(calls)) =
+        (client.transaction(), reply, env.host.calls())
+    else {
+        return;
+    };
+    let queue = &transaction.queue;
+    for (((resolved, args), took_ns), reply) in queue.iter().zip(queue.laps_ns()).zip(replies) {
+        let error = reply.error();
+        calls.add(resolved, *took_ns, error.is_some());
+        error.into_iter().for_each(|text| calls.add_error(text));
+        env.instance.note_if_slow(resolved, args, *took_ns, &client.info, env.now_ms);
     }
 }
 

@@ -3,7 +3,7 @@
 mod exec;
 use modb_net::resp::Args;
 
-pub(super) use self::exec::{has_run, refuse};
+pub(super) use self::exec::{count, has_run, refuse};
 use super::language::error::{CommandError, err};
 use super::language::reply::Reply;
 use super::machine::client::{Client, Then};
@@ -15,7 +15,8 @@ use super::machine::transaction::Watches;
 
 const ANY: &[Flags] =
     &[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE, Flags::FAST, Flags::ALLOW_BUSY, Flags::AT_ONCE];
-const EXEC: &[Flags] = &[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE, Flags::AT_ONCE, Flags::EXECUTES];
+const EXEC: &[Flags] =
+    &[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE, Flags::SKIP_SLOWLOG, Flags::AT_ONCE, Flags::EXECUTES];
 
 #[rustfmt::skip]
 pub(super) static COMMANDS: [Spec; 5] = [
@@ -24,7 +25,7 @@ pub(super) static COMMANDS: [Spec; 5] = [
     Spec::new("transactions", "exec", exec::exec, 1).weighs(exec::weigh).flags(EXEC)
         .docs("", "1.2.0", "Depends on commands in the transaction.", "Executes what was queued, all of it as one.")
         .differs("a command that fails leaves nothing, though it may have written before; the replies are at most 512 MiB; \
-            `CLIENT REPLY` and `DEBUG HOLD` are refused inside `MULTI`; the slow log and the times of `INFO` have the whole as one"),
+            `CLIENT REPLY` and `DEBUG HOLD` are refused inside `MULTI`"),
     Spec::new("transactions", "discard", discard, 1).flags(ANY)
         .docs("", "2.0.0", "O(N) with N queued commands", "Forgets what was queued."),
     Spec::new("transactions", "watch", watch, -2).weighed().flags(ANY).keys(&[keys(Access::Inspect, 1, 1)])

@@ -352,7 +352,7 @@ impl Interests {
         let mut frames = Vec::new();
         tell(&[&key], trackers.iter().map(|(_, tracker)| tracker), None, &mut frames);
         // Before the slot is free: who changes the key next tells nobody, and his answer is not to be first.
-        let frames = frames.into_iter().map(Arc::new).collect();
+        let frames: Vec<_> = frames.into_iter().map(Arc::new).collect();
         exchange.post(frames, Seq::ZERO, Rooms::default());
         self.take_out(&key, &mut trackers, |_| true);
         self.0.tracked.keys.fetch_sub(1, Ordering::Relaxed);
@@ -450,7 +450,7 @@ impl Tx<'_> {
         if self.flushed {
             frames = data.interests.all_invalid();
         }
-        if let Some(touched) = self.touches() {
+        if let Some(mut touched) = self.touches() {
             let places = touched.keys.iter().filter_map(|key| Place::from_record_key(&key.record_key));
             let places = places.filter(|place| touched.is_of_any(data, place.namespace));
             let (changed, of_prefixes) =
@@ -461,7 +461,8 @@ impl Tx<'_> {
                 frames = changed;
             }
             // What a transaction has read may be what it has written.
-            self.keeps_tracking = by.filter(|_| self.is_of_several());
+            touched.keeps = by.filter(|_| self.is_of_several());
+            self.touched = Some(touched);
         }
         frames.into_iter().for_each(|frame| self.announce(frame));
         last
@@ -473,7 +474,7 @@ impl Tx<'_> {
         if std::mem::take(&mut self.flushed) {
             self.data().interests.untrack_all();
         }
-        (self.told_trackers, self.keeps_tracking) = (false, None);
+        self.told_trackers = false;
     }
 
     /// Whatever is tracked may have changed, be it written or not: every stripe is held.

@@ -25,7 +25,7 @@ use savepoint::Saved;
 use telling::Telling;
 use writes::Writes;
 
-use super::interests::Ready;
+use super::interests::{Ready, Touched};
 use super::layout::{self, CollectionId, MAX_KEY_BYTES, Outline, Place, Record, Stored};
 use super::{Committed, Data, DataError, Held, Missed, Tally, collection};
 use crate::store::{Batch, Counter, Glimpse, Got, Write};
@@ -54,8 +54,8 @@ pub struct Tx<'a> {
     pub(super) flushed: bool,
     /// Those who track what it changes will be told.
     pub(super) told_trackers: bool,
-    /// The client whose reads stay tracked though it has written the same keys.
-    pub(super) keeps_tracking: Option<u64>,
+    /// What it touches, if that was looked at already.
+    pub(super) touched: Option<Touched>,
     /// The earliest expiry that was set, in milliseconds since 1970.
     soonest: u64,
     read: Seq,
@@ -101,7 +101,7 @@ impl<'a> Tx<'a> {
             drops: false,
             flushed: false,
             told_trackers: false,
-            keeps_tracking: None,
+            touched: None,
             soonest: u64::MAX,
             read: Seq::ZERO,
             missed: None,
@@ -397,7 +397,7 @@ impl<'a> Tx<'a> {
             self.tell_trackers(None).into_iter().for_each(|frame| self.announce(frame));
         }
         if !self.writes.is_empty() {
-            let touched = if are_any { self.touches() } else { None };
+            let touched = if are_any { self.take_touched() } else { None };
             let several = self.changes_several();
             let mut writes = self.writes.take();
             writes.extend(
@@ -428,7 +428,7 @@ impl<'a> Tx<'a> {
                 self.data.chores.sweep_soon();
             }
         } else if !self.touched_inside.is_empty()
-            && let Some(touched) = self.touches()
+            && let Some(touched) = self.take_touched()
         {
             // It has written what was there already: a change for those who are interested, and nothing to apply.
             self.telling.post(self.data, written);

@@ -10,7 +10,7 @@ use modb_net::Seq;
 
 use super::Tx;
 use crate::data::Data;
-use crate::messages::{Frame, Rooms};
+use crate::messages::{Few, Frame, Rooms};
 
 /// What is told, if anything is: most tell nothing, and carry a pointer.
 #[derive(Default)]
@@ -19,7 +19,7 @@ pub(super) struct Telling(Option<Box<Told>>);
 /// Messages, and the room for them.
 #[derive(Default)]
 struct Told {
-    messages: Vec<Arc<Frame>>,
+    messages: Few<Arc<Frame>>,
     rooms: Rooms,
     /// How many messages there were at the last savepoint.
     saved: usize,
@@ -42,7 +42,7 @@ impl Telling {
             let kept: Vec<_> = staying.iter().map(|at| Arc::clone(&told.messages[*at])).collect();
             told.messages.truncate(told.saved);
             told.staying.extend(told.saved..told.saved + kept.len());
-            told.messages.extend(kept);
+            kept.into_iter().for_each(|message| told.messages.push(message));
         }
     }
 

@@ -11,10 +11,16 @@ use crate::data::layout::Place;
 use crate::store::Write;
 
 impl Tx<'_> {
-    /// What it is to tell of, once it was applied. It is asked before.
+    /// What it is to tell of, once it was applied. It is asked before, and all that it will write is known.
     #[inline]
     pub(in crate::data) fn touches(&self) -> Option<Touched> {
         if self.data().interests.are_any() { self.find_touched() } else { None }
+    }
+
+    /// As [`Tx::touches`], where that may have been asked before: a flush looks at all that anybody is interested in.
+    #[inline]
+    pub(in crate::data) fn take_touched(&mut self) -> Option<Touched> {
+        self.touched.take().or_else(|| self.touches())
     }
 
     #[cold]
@@ -34,7 +40,7 @@ impl Tx<'_> {
         let keys: Vec<Key> = written.chain(inside).collect();
         let remapped: Vec<Remap> = self.remaps().collect();
         let any = !keys.is_empty() || !remapped.is_empty();
-        any.then(|| Touched { keys, remapped, now_ms: self.now_ms(), keeps: self.keeps_tracking })
+        any.then(|| Touched { keys, remapped, now_ms: self.now_ms(), keeps: None })
     }
 
     /// Notes that a page of what a key holds is changed, and its key record is not.

@@ -4,20 +4,20 @@
 
 use std::time::Instant;
 
-/// Runs from when a connection is served.
-pub(super) struct Stopwatch {
+/// Runs from when a connection is served, or a transaction executed.
+pub(crate) struct Stopwatch {
     at: Instant,
     sum_ns: u64,
 }
 
 impl Stopwatch {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self { at: Instant::now(), sum_ns: 0 }
     }
 
     /// The time since the last one ended.
     #[inline(always)]
-    pub(super) fn lap_ns(&mut self) -> u64 {
+    pub(crate) fn lap_ns(&mut self) -> u64 {
         let now = Instant::now();
         let ns = now.duration_since(std::mem::replace(&mut self.at, now)).as_nanos() as u64;
         self.sum_ns += ns;
@@ -26,7 +26,7 @@ impl Stopwatch {
 
     /// All of them together.
     #[inline(always)]
-    pub(super) fn sum_ns(&self) -> u64 {
+    pub(crate) fn sum_ns(&self) -> u64 {
         self.sum_ns
     }
 }
