@@ -37,12 +37,14 @@ const MAX_SHRINK_MS: u32 = 20_000;
 const MAX_DIFFERENCES: usize = 16;
 
 #[test]
-fn two_hundred_thousand_random_commands_get_the_same_replies() {
+fn random_commands_get_the_same_replies() {
     let platform = Platform::here();
     if let Some(reason) = cannot_run(&platform) {
         skip!("{reason}");
     }
-    compare(&platform, from_env(200_000), commands::STRINGS);
+    // The same code computes the replies everywhere; what is another's is how it stores them, and starts again.
+    let commands = if platform.is(Where::Windows) { 20_000 } else { 200_000 };
+    compare(&platform, from_env(commands), commands::STRINGS);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Each command is a file; what several share stands in `process`, `workspace` and `windows/`. The crate uses the
 //! standard library only, so that it builds in seconds on a machine that has nothing else.
 
+mod artifacts;
 mod bench;
 mod cross;
 mod dist;
@@ -62,7 +63,10 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let command = args.next().unwrap_or_else(|| "help".to_owned());
     let args: Vec<String> = args.collect();
+    let asks_for_help = args.iter().any(|arg| arg == "--help" || arg == "-h");
     let done = match command.as_str() {
+        // These two know more, or pass it on.
+        other if asks_for_help && other != "bench" && other != "cross" => help(),
         "bench" => bench::command(&args),
         "setup" => setup::command(&args),
         "test" => test::command(&args),

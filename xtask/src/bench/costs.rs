@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             ("--rounds", Some(&[number])) => rounds = number.max(1),
             ("--workers", Some(numbers)) => workers = numbers.to_vec(),
             ("--only", None) => value.clone_into(&mut only),
-            _ => return Err(USAGE.into()),
+            _ => return Err(format!("unknown option, or not what belongs to it: {argument}\n{USAGE}").into()),
         }
     }
     let modb_server = programs::server()?;

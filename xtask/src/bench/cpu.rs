@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         match argument.as_str() {
             "--base" => value.clone_into(&mut base),
             "--pairs" => pairs = value.parse().map_err(|_| format!("--pairs: not a number\n{USAGE}"))?,
-            _ => return Err(USAGE.into()),
+            _ => return Err(format!("unknown option: {argument}\n{USAGE}").into()),
         }
     }
     if process::find("redis-benchmark", &[]).is_none() {

@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         match (argument.as_str(), numbers.as_deref()) {
             ("--rounds", Some(&[number])) => rounds = number.max(1),
             ("--workers", Some(numbers)) => workers = numbers.to_vec(),
-            _ => return Err(USAGE.into()),
+            _ => return Err(format!("unknown option, or no number after it: {argument}\n{USAGE}").into()),
         }
     }
     let (modb_server, bare_loop) = (programs::server()?, programs::of_the_layer("bare")?);

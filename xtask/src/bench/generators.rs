@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         [option, number] if option == "--rounds" => {
             number.parse().map_err(|_| format!("--rounds {number}: not a number\n{USAGE}"))?
         }
-        _ => return Err(USAGE.into()),
+        [first, ..] => return Err(format!("unknown option, or no number after it: {first}\n{USAGE}").into()),
     };
     let (modb_server, modb_client) = (programs::server()?, programs::client()?);
     let setting = Setting::plain(&modb_server);

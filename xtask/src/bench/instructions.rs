@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             "--rounds" => {
                 rounds = value()?.parse().map_err(|_| format!("--rounds: not a number\n{USAGE}"))?;
             }
-            _ => return Err(USAGE.into()),
+            _ => return Err(format!("unknown option: {argument}\n{USAGE}").into()),
         }
     }
     let Some(valgrind) = process::find("valgrind", &[]) else {

@@ -87,7 +87,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         match (argument.as_str(), number) {
             ("--rounds", Some(number)) => rounds = number.max(1),
             ("--elements", Some(number)) => elements = number.max(AT_ONCE) / AT_ONCE * AT_ONCE,
-            _ => return Err(USAGE.into()),
+            _ => return Err(format!("unknown option, or no number after it: {argument}\n{USAGE}").into()),
         }
     }
     let modb_server = programs::server()?;

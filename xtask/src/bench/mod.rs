@@ -23,33 +23,39 @@ mod types;
 
 use crate::failure::Result;
 
+/// A benchmark: its name, how it is called, and what runs it.
+type Bench = (&'static str, &'static str, fn(&[String]) -> Result<()>);
+
+const BENCHES: [Bench; 12] = [
+    ("compare", compare::USAGE, compare::run),
+    ("costs", costs::USAGE, costs::run),
+    ("cpu", cpu::USAGE, cpu::run),
+    ("distance", distance::USAGE, distance::run),
+    ("generators", generators::USAGE, generators::run),
+    ("handoff", net::HANDOFF_USAGE, net::handoff),
+    ("instructions", instructions::USAGE, instructions::run),
+    ("memory", memory::USAGE, memory::run),
+    ("notify", net::NOTIFY_USAGE, net::notify),
+    ("pages", pages::USAGE, pages::run),
+    ("programs", programs::USAGE, programs::run),
+    ("reopen", reopen::USAGE, reopen::run),
+];
+
 /// `cargo xtask bench NAME ARGS`.
 pub(crate) fn command(args: &[String]) -> Result<()> {
-    match args.first().map(String::as_str) {
-        Some("compare") => compare::run(&args[1..]),
-        Some("costs") => costs::run(&args[1..]),
-        Some("cpu") => cpu::run(&args[1..]),
-        Some("distance") => distance::run(&args[1..]),
-        Some("generators") => generators::run(&args[1..]),
-        Some("instructions") => instructions::run(&args[1..]),
-        Some("memory") => memory::run(&args[1..]),
-        Some("pages") => pages::run(&args[1..]),
-        Some("programs") => programs::run(&args[1..]),
-        Some("reopen") => reopen::run(&args[1..]),
-        Some(name @ ("notify" | "handoff")) => net::run(name, &args[1..]),
-        _ => Err(format!(
-            "which benchmark: compare, costs, cpu, distance, generators, instructions, memory, pages, programs, reopen, notify or handoff?\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}",
-            compare::USAGE,
-            costs::USAGE,
-            cpu::USAGE,
-            distance::USAGE,
-            generators::USAGE,
-            instructions::USAGE,
-            memory::USAGE,
-            pages::USAGE,
-            programs::USAGE,
-            reopen::USAGE
-        )
-        .into()),
+    let usages = || BENCHES.map(|(_, usage, _)| usage).join("\n");
+    let is_help = |arg: &String| arg == "--help" || arg == "-h";
+    let Some(name) = args.first().filter(|name| !is_help(name)) else {
+        println!("{}", usages());
+        return Ok(());
+    };
+    let Some((_, usage, run)) = BENCHES.iter().find(|(known, ..)| known == name) else {
+        return Err(format!("there is no benchmark {name:?}\n{}", usages()).into());
+    };
+    // What follows is for the server.
+    if args.iter().take_while(|arg| *arg != "--").any(is_help) {
+        println!("{usage}");
+        return Ok(());
     }
+    run(&args[1..])
 }

@@ -24,7 +24,7 @@ pub(super) fn run(args: &[String]) -> Result<()> {
     match args {
         [] => write_readme(),
         [flag, folder] if flag == "--html" => write_pages(Path::new(folder)),
-        _ => Err(format!("how?\n{USAGE}").into()),
+        [first, ..] => Err(format!("unknown option, or no folder after it: {first}\n{USAGE}").into()),
     }
 }
 

@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use super::base;
+use crate::artifacts;
 use crate::failure::{Context as _, Result};
 use crate::process;
 use crate::workspace;
@@ -55,9 +56,10 @@ pub(super) fn commit() -> Option<String> {
 
 /// `cargo xtask bench programs`: everything that benches run, built and put into one folder.
 pub(super) fn run(args: &[String]) -> Result<()> {
-    let ([to], None) = (args, folder()) else {
-        return Err(format!("a folder, and {CARRIED} not set\n{USAGE}").into());
-    };
+    let [to] = args else { return Err(format!("programs takes one folder\n{USAGE}").into()) };
+    if folder().is_some() {
+        return Err(format!("nothing is built while {CARRIED} is set").into());
+    }
     let to = Path::new(to);
     workspace::make_folder(to)?;
     let own = std::env::current_exe().context("where this program is")?;
@@ -109,11 +111,7 @@ fn build_bench(name: &str) -> Result<PathBuf> {
     cargo.args(["bench", "--quiet", "-p", "modb-net", "--bench", name, "--no-run"]);
     cargo.arg("--message-format=json");
     let output = process::run_quietly(&mut cargo)?;
-    let messages = String::from_utf8_lossy(&output.stdout);
-    let own = format!("\"name\":\"{name}\"");
-    let path = messages.lines().filter(|line| line.contains(&own)).find_map(|line| {
-        let (_, rest) = line.split_once("\"executable\":\"")?;
-        rest.split('"').next()
-    });
-    path.map(Into::into).ok_or_else(|| format!("cargo did not say where the bench {name} is").into())
+    let built = artifacts::programs(&String::from_utf8_lossy(&output.stdout));
+    let path = built.into_iter().find(|program| program.name == name).map(|program| program.program);
+    path.ok_or_else(|| format!("cargo did not say where the bench {name} is").into())
 }

@@ -1,11 +1,15 @@
 //! `cargo xtask test`: everything that must hold, on Linux and on Windows, a line and a time for each step.
 //!
 //! From Linux the Windows half is cross-built and runs under Wine; on Windows and macOS the host's half is all there is.
-//! What the integration tests start is built first and handed to them by path, so that nothing stale is tested.
+//! All that is tested on a platform is built by one call of cargo: each selection of packages has features of its own, and what
+//! depends on them would be compiled anew. What the integration tests start is built next and handed to them by path, so
+//! that nothing stale is tested.
 //! A step that takes longer than it may is ended and has failed, and the run ends with it: what hangs once would take
 //! the time of every step that follows.
 
+mod built;
 mod hang;
+mod jobs;
 mod scratch;
 mod small_disks;
 pub(crate) mod step;
@@ -19,6 +23,8 @@ use crate::failure::Result;
 use crate::process;
 use crate::windows::{self, Kit};
 use crate::{mutants, setup, tidy, workspace};
+use built::Built;
+use jobs::{Job, Wanted};
 use small_disks::{FOR_SCENARIOS, FOR_STORE, SmallDisks};
 use tally::Tally;
 
@@ -108,22 +114,47 @@ impl Run {
         if self.options.filter.is_none() {
             self.checks()?;
         }
+        let Some(built) = self.build(name, process::cargo, None)? else { return Ok(()) };
         let disks = if host == "linux" { SmallDisks::mount(FOR_STORE)? } else { None };
-        self.units(name, process::cargo().args(UNIT), disks.and_then(|disks| Some((disks.first()?, disks))))?;
-        // After the unit tests, which leave programs of their own in the same place.
-        self.prepare(name, "build", process::cargo().args(["build", "--workspace", "--bins", "--examples"]))?;
-        let programs = Programs::of(&workspace::target_dir());
-        let mut integration = process::cargo();
-        programs.hand_to(&mut integration)?;
-        self.tests(name, "integration and real clients", integration.args(INTEGRATION))?;
+        self.units(name, &built, process::cargo(), disks.and_then(|disks| Some((disks.first()?, disks))))?;
+        let mut integration = built.integration();
+        Programs::of(&workspace::target_dir()).hand_to(&mut integration)?;
+        self.tests(name, "integration and real clients", integration)?;
         if host == "linux" {
             // `polling`'s back end on the less common systems; it has faults of its own that must not reach us.
-            let mut other = process::cargo();
-            other.env("RUSTFLAGS", "--cfg polling_test_poll_backend");
-            other.args(["test", "--no-fail-fast", "--package", "modb-net", "--lib", "--tests"]);
-            self.tests(name, "modb-net on poll(2)", &mut other)?;
+            let mut cargo = process::cargo();
+            cargo.env("RUSTFLAGS", "--cfg polling_test_poll_backend").args(POLL);
+            let (tally, programs) = step::build(name, "build for poll(2)", &mut cargo)?;
+            self.add(name, "build for poll(2)", tally)?;
+            let other = Built { programs, kit: None };
+            self.tests(name, "modb-net on poll(2)", other.units())?;
         }
         Ok(())
+    }
+
+    /// The tests of a platform, then the programs that they start, in the place of those that the tests' features have
+    /// left there; `None`: they do not build.
+    fn build<'k>(
+        &mut self,
+        platform: &str,
+        cargo: impl Fn() -> Command,
+        kit: Option<&'k Kit>,
+    ) -> Result<Option<Built<'k>>> {
+        let (tally, programs) = step::build(platform, "build of the tests", cargo().args(TESTS))?;
+        let builds = tally.failed.is_empty();
+        self.add(platform, "build of the tests", tally)?;
+        if !builds {
+            return Ok(None);
+        }
+        let mut under_test = cargo();
+        under_test.args(PROGRAMS);
+        for package in OPTIMIZED {
+            under_test.arg("--config").arg(format!("profile.dev.package.{package}.opt-level=1"));
+        }
+        let tally = step::prepare(platform, "build of the programs", &mut under_test)?;
+        let builds = tally.failed.is_empty();
+        self.add(platform, "build of the programs", tally)?;
+        Ok(builds.then_some(Built { programs, kit }))
     }
 
     /// What does not depend on the platform, or only in that the compiler sees another half of `sys/`.
@@ -152,65 +183,86 @@ impl Run {
         if self.options.filter.is_none() && kit.has_clippy() {
             self.check("Checks", "clippy for Windows", kit.cargo().args(CLIPPY))?;
         }
+        let Some(built) = self.build(NAME, || kit.cargo(), Some(kit))? else { return Ok(()) };
         let disks = SmallDisks::mount(FOR_STORE)?;
         self.units(
             NAME,
-            kit.cargo().args(UNIT),
+            &built,
+            kit.cargo(),
             disks.and_then(|disks| Some((disks.first_under_wine()?, disks))),
         )?;
-        self.prepare(NAME, "build", kit.cargo().args(["build", "--workspace", "--bins", "--examples"]))?;
         let programs = Programs::of(&windows::target_dir().join(windows::TARGET));
-        let mut integration = kit.cargo();
-        // Wine cannot start this system's Python: redis-py meets the Windows server in the crossed runs.
+        let mut integration = built.integration();
         programs.hand_to(&mut integration)?;
-        integration.env_remove("MODB_PYTHON");
         let disks = SmallDisks::mount(FOR_SCENARIOS)?;
-        if let Some(disks) = &disks {
-            disks.hand_to(&mut integration);
+        for job in &mut integration {
+            // Wine cannot start this system's Python: redis-py meets the Windows server in the crossed runs.
+            job.command.env_remove("MODB_PYTHON");
+            if let Some(disks) = &disks {
+                disks.hand_to(&mut job.command);
+            }
         }
-        self.tests(NAME, "integration", integration.args(INTEGRATION))?;
+        self.tests(NAME, "integration", integration)?;
+        self.crossed(kit, &programs)
+    }
 
-        // The same list from a Linux process against the Windows server, and the clients of each against the other.
-        self.prepare(
-            "Crossed",
-            "build for Linux",
-            process::cargo().args(["build", "--workspace", "--bins"]),
-        )?;
-        let mut crossed = process::cargo();
-        Programs::of(&workspace::target_dir()).hand_to(&mut crossed)?;
-        kit.run_from(&mut crossed);
-        crossed.env("MODB_SERVER_BIN", &programs.server);
-        crossed
-            .env("MODB_WINDOWS_SERVER_BIN", &programs.server)
-            .env("MODB_WINDOWS_CLIENT_BIN", &programs.client);
-        self.tests("Crossed", "Linux clients, Windows server", crossed.args(INTEGRATION))?;
-        let mut other_way = process::cargo();
-        Programs::of(&workspace::target_dir()).hand_to(&mut other_way)?;
-        kit.run_from(&mut other_way);
-        other_way.env("MODB_WINDOWS_CLIENT_BIN", &programs.client).args(INTEGRATION);
-        other_way.args(["--", "a_windows_client_speaks_to_a_linux_server"]);
-        let tally = step::tests("Crossed", "Windows client, Linux server", &mut other_way, false)?;
-        self.add("Crossed", "Windows client, Linux server", tally)
+    /// The same list from a Linux process against the Windows server, and the clients of each against the other.
+    fn crossed(&mut self, kit: &Kit, windows: &Programs) -> Result<()> {
+        // Once more only where the Linux half was not asked for: cargo knows what is there.
+        let Some(built) = self.build("Crossed", process::cargo, None)? else { return Ok(()) };
+        let linux = Programs::of(&workspace::target_dir());
+        let mut crossed = built.integration();
+        linux.hand_to(&mut crossed)?;
+        for job in &mut crossed {
+            // As every program that runs under Wine.
+            job.is_alone = true;
+            kit.run_from(&mut job.command);
+            job.command
+                .env("MODB_SERVER_BIN", &windows.server)
+                .env("MODB_WINDOWS_SERVER_BIN", &windows.server)
+                .env("MODB_WINDOWS_CLIENT_BIN", &windows.client);
+        }
+        self.tests("Crossed", "Linux clients, Windows server", crossed)?;
+
+        if self.options.filter.is_some() {
+            return Ok(());
+        }
+        let mut other_way = built.named("it");
+        linux.hand_to(&mut other_way)?;
+        for job in &mut other_way {
+            kit.run_from(&mut job.command);
+            job.command.env("MODB_WINDOWS_CLIENT_BIN", &windows.client);
+        }
+        let name = "Windows client, Linux server";
+        let wanted = Wanted::Named("a_windows_client_speaks_to_a_linux_server");
+        let tally = jobs::run("Crossed", name, other_way, wanted)?;
+        self.add("Crossed", name, tally)
     }
 
     /// The tests that stand beside the code, and the one of them that wants a disk that it can fill.
     fn units(
         &mut self,
         platform: &str,
-        command: &mut Command,
+        built: &Built,
+        mut cargo: Command,
         small_disk: Option<(PathBuf, SmallDisks)>,
     ) -> Result<()> {
-        let mut full = process::again(command);
+        let mut jobs = built.units();
+        cargo.args(DOC_TESTS);
+        jobs.push(Job { name: "doc tests".to_owned(), command: cargo, is_alone: built.kit.is_some() });
         self.left_to_others = small_disk.iter().map(|_| FULL_DISK).collect();
-        self.tests(platform, "unit, property and model", command)?;
+        self.tests(platform, "unit, property and model", jobs)?;
         self.left_to_others.clear();
         let Some((folder, _mounted)) = small_disk else { return Ok(()) };
-        full.env("MODB_TEST_SMALL_DISK", folder).args(["--", "--ignored", FULL_DISK]);
         if self.options.filter.as_ref().is_some_and(|filter| !FULL_DISK.contains(filter.as_str())) {
             return Ok(());
         }
+        let mut full = built.named("store_full");
+        for job in &mut full {
+            job.command.env("MODB_TEST_SMALL_DISK", &folder);
+        }
         let name = "a disk that runs full";
-        let mut tally = step::tests(platform, name, &mut full, false)?;
+        let mut tally = jobs::run(platform, name, full, Wanted::Ignored(FULL_DISK))?;
         tally.skipped.clear();
         self.add(platform, name, tally)
     }
@@ -220,22 +272,15 @@ impl Run {
         self.add(platform, name, tally)
     }
 
-    fn prepare(&mut self, platform: &str, name: &str, command: &mut Command) -> Result<()> {
-        let tally = step::prepare(platform, name, command)?;
-        self.add(platform, name, tally)
-    }
-
     /// Tests that take minutes are ignored and named `long_`; what is ignored for another reason stays so.
-    fn tests(&mut self, platform: &str, name: &str, command: &mut Command) -> Result<()> {
-        command.arg("--");
-        let filter = self.options.filter.clone();
-        let mut long = self.options.long.then(|| process::again(command));
-        let mut tally = step::tests(platform, name, command.args(&filter), filter.is_some())?;
+    fn tests(&mut self, platform: &str, name: &str, jobs: Vec<Job>) -> Result<()> {
+        let long = self.options.long.then(|| jobs.iter().map(Job::again).collect());
+        let wanted = self.options.filter.as_deref().map_or(Wanted::All, Wanted::Named);
+        let mut tally = jobs::run(platform, name, jobs, wanted)?;
         tally.skipped.retain(|name, _| !self.left_to_others.contains(&name.as_str()));
-        if let Some(long) = &mut long {
+        if let Some(long) = long {
             tally.skipped.retain(|name, _| !is_long(name));
-            let name = format!("{name}, long");
-            let mut minutes = step::long_tests(platform, &name, long.args(["--ignored", "long_"]))?;
+            let mut minutes = jobs::run(platform, &format!("{name}, long"), long, Wanted::Long)?;
             minutes.skipped.retain(|name, _| is_long(name));
             tally.merge(minutes);
         }
@@ -295,9 +340,25 @@ fn is_long(test: &str) -> bool {
 
 /// The second engine, which runs every test of the seam, and what embedders may add. Programs are built without.
 const FEATURES: &str = "modb-server/fjall,modb-server/serde";
-const UNIT: &[&str] =
-    &["test", "--no-fail-fast", "--workspace", "--exclude", "modb-tests", "--features", FEATURES];
-const INTEGRATION: &[&str] = &["test", "--no-fail-fast", "--package", "modb-tests"];
+/// All tests of all packages in one selection. Examples are programs.
+const TESTS: &[&str] =
+    &["test", "--no-run", "--workspace", "--features", FEATURES, "--lib", "--bins", "--tests"];
+const DOC_TESTS: &[&str] = &["test", "--doc", "--no-fail-fast", "--workspace", "--features", FEATURES, "--"];
+const PROGRAMS: &[&str] = &["build", "--workspace", "--bins", "--examples"];
+/// What the server's time goes to, and what is built for it anew in any case. The integration tests wait for it, and optimized a little
+/// it takes a tenth of the time; the tests themselves would take longer to build than they would save.
+const OPTIMIZED: [&str; 9] = [
+    "modb-net",
+    "modb-server",
+    "lsm-tree",
+    "bytes",
+    "byteview",
+    "crc32c",
+    "crossbeam-skiplist",
+    "quick_cache",
+    "sfa",
+];
+const POLL: &[&str] = &["test", "--no-run", "--package", "modb-net", "--lib", "--tests"];
 const CLIPPY: &[&str] =
     &["clippy", "--workspace", "--all-targets", "--features", FEATURES, "--", "-D", "warnings"];
 /// What a program that embeds Modb is built with.
@@ -319,9 +380,12 @@ impl Programs {
     }
 
     /// Tells the tests where the programs are, and the clients in other languages.
-    fn hand_to(&self, tests: &mut Command) -> Result<()> {
-        tests.env("MODB_SERVER_BIN", &self.server).env("MODB_CLIENT_BIN", &self.client);
-        setup::hand_to(tests)
+    fn hand_to(&self, tests: &mut [Job]) -> Result<()> {
+        for job in tests {
+            job.command.env("MODB_SERVER_BIN", &self.server).env("MODB_CLIENT_BIN", &self.client);
+            setup::hand_to(&mut job.command)?;
+        }
+        Ok(())
     }
 }
 

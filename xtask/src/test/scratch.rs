@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::failure::{Context as _, Result};
 
@@ -13,8 +14,10 @@ pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
     pub(super) fn new() -> Result<Self> {
+        static FOLDERS: AtomicU32 = AtomicU32::new(0);
         // In the system's own, and short: the names of sockets that tests put there may have some hundred bytes.
-        let folder = std::env::temp_dir().join(format!("modb-test-{}", std::process::id()));
+        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("modb-test-{}-{number}", std::process::id()));
         // What a killed process of the same number left.
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).context(format_args!("cannot make {}", folder.display()))?;

@@ -9,18 +9,18 @@ use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use super::hang::Mark;
-use super::scratch::Scratch;
 use super::tally::Tally;
+use crate::artifacts::{self, Artifact};
 use crate::failure::{Context as _, Result};
 use crate::process;
 use crate::workspace;
 
-/// How long a step may take before it counts as hanging. The longest took nine minutes, on a machine that was building
+/// How long a command may take before it counts as hanging. The longest took nine minutes, on a machine that was building
 /// four other things; and a run in which one step hangs is to end within the 40 minutes that a run may take.
-const LIMIT: Duration = Duration::from_secs(20 * 60);
+pub(super) const LIMIT: Duration = Duration::from_secs(20 * 60);
 
-/// The same for a step of `--long`, in which single tests take an hour.
-const LONG_LIMIT: Duration = Duration::from_secs(4 * 60 * 60);
+/// The same with `--long`, where single tests take an hour.
+pub(super) const LONG_LIMIT: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// How often a running step is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -31,60 +31,33 @@ const LINES_SHOWN: usize = 120;
 /// And so much when it hangs: its last words tell where.
 const LAST_LINES_SHOWN: usize = 25;
 
-/// Runs a command that either succeeds or not; success counts `worth` tests.
-fn plain(platform: &str, name: &str, command: &mut Command, worth: usize) -> Result<Tally> {
-    run(platform, name, command, LIMIT, |_, ended_well| {
-        let mut tally = Tally::default();
-        match ended_well {
-            true => tally.passed = worth,
-            false => tally.failed.push("did not succeed".to_owned()),
-        }
-        tally
-    })
-}
-
 /// Runs a command that is itself a check.
 pub(super) fn check(platform: &str, name: &str, command: &mut Command) -> Result<Tally> {
-    plain(platform, name, command, 1)
+    run(platform, name, command, LIMIT, |_, ended_well| Tally {
+        passed: usize::from(ended_well),
+        ..prepared(ended_well)
+    })
 }
 
 /// Runs a command that only prepares: it counts if it fails.
 pub(super) fn prepare(platform: &str, name: &str, command: &mut Command) -> Result<Tally> {
-    plain(platform, name, command, 0)
+    run(platform, name, command, LIMIT, |_, ended_well| prepared(ended_well))
 }
 
-/// Runs `cargo test`. That not a single test ran is a failure unless `filtered`.
-pub(super) fn tests(platform: &str, name: &str, command: &mut Command, filtered: bool) -> Result<Tally> {
-    tests_within(LIMIT, platform, name, command, filtered)
+fn prepared(ended_well: bool) -> Tally {
+    let failed = if ended_well { Vec::new() } else { vec!["did not succeed".to_owned()] };
+    Tally { failed, ..Tally::default() }
 }
 
-/// The same for what takes minutes, or hours.
-pub(super) fn long_tests(platform: &str, name: &str, command: &mut Command) -> Result<Tally> {
-    tests_within(LONG_LIMIT, platform, name, command, true)
-}
-
-fn tests_within(
-    limit: Duration,
-    platform: &str,
-    name: &str,
-    command: &mut Command,
-    filtered: bool,
-) -> Result<Tally> {
-    let skips = log_path(platform, name, "skips")?;
-    let _ = fs::remove_file(&skips);
-    command.env("MODB_SKIP_LOG", &skips);
-    let scratch = Scratch::new()?;
-    scratch.hand_to(command);
-    run(platform, name, command, limit, |printed, ended_well| {
-        let mut tally = Tally::read(printed, &fs::read_to_string(&skips).unwrap_or_default());
-        if !ended_well && tally.failed.is_empty() {
-            tally.failed.push("did not build, or ended without a result".to_owned());
-        }
-        if tally.is_empty() && !filtered {
-            tally.failed.push("ran no test".to_owned());
-        }
-        tally
-    })
+/// Runs a cargo command that builds tests, and gives the programs that it built.
+pub(super) fn build(platform: &str, name: &str, command: &mut Command) -> Result<(Tally, Vec<Artifact>)> {
+    command.arg("--message-format=json-render-diagnostics");
+    let mut programs = Vec::new();
+    let tally = run(platform, name, command, LIMIT, |printed, ended_well| {
+        programs = artifacts::programs(printed);
+        prepared(ended_well)
+    })?;
+    Ok((tally, programs))
 }
 
 /// What this process itself checks, told like a step.
@@ -157,7 +130,7 @@ fn run(
 }
 
 /// The last lines of a log.
-fn show_end(printed: &str) {
+pub(super) fn show_end(printed: &str) {
     let lines: Vec<&str> = printed.lines().collect();
     for line in &lines[lines.len().saturating_sub(LAST_LINES_SHOWN)..] {
         println!("    | {line}");
@@ -165,8 +138,9 @@ fn show_end(printed: &str) {
 }
 
 /// The part of a log that tells why: from the first report of a failure on, or the end.
-fn show(printed: &str) {
-    let lines: Vec<&str> = printed.lines().collect();
+pub(super) fn show(printed: &str) {
+    // What cargo tells programs is not for people.
+    let lines: Vec<&str> = printed.lines().filter(|line| !line.starts_with("{\"reason\"")).collect();
     let telling = |line: &&str| *line == "failures:" || line.starts_with("error");
     let from = lines.iter().position(telling).unwrap_or_else(|| lines.len().saturating_sub(LINES_SHOWN));
     for line in lines.iter().skip(from).take(LINES_SHOWN) {
@@ -174,14 +148,16 @@ fn show(printed: &str) {
     }
 }
 
-fn begin(platform: &str, name: &str) -> Instant {
+/// The beginning of a step's line.
+pub(super) fn begin(platform: &str, name: &str) -> Instant {
     print!("{platform:<8} {name:<34} ");
     // A line that appears late is still right.
     let _ = std::io::stdout().flush();
     Instant::now()
 }
 
-fn end(tally: &Tally, took: Duration) {
+/// The rest of it.
+pub(super) fn end(tally: &Tally, took: Duration) {
     let word = match tally {
         Tally { hung: true, .. } => "HANGS",
         Tally { failed, .. } if failed.is_empty() => "ok",
@@ -196,12 +172,25 @@ fn end(tally: &Tally, took: Duration) {
     println!("{word:<6} {:>7.1} s   {counts}", took.as_secs_f64());
 }
 
-fn log_path(platform: &str, name: &str, extension: &str) -> Result<PathBuf> {
+/// Where a step keeps what it prints, and what else it keeps.
+pub(super) fn log_path(platform: &str, name: &str, extension: &str) -> Result<PathBuf> {
     let folder = workspace::target_dir().join("test-logs");
     workspace::make_folder(&folder)?;
     let file: String =
         format!("{platform} {name}").chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
     Ok(folder.join(file.to_lowercase()).with_extension(extension))
+}
+
+/// Whether there is a shell to start; else `test` is counted as skipped, by whoever reads the file.
+#[cfg(test)]
+pub(super) fn has_shell(test: &str) -> bool {
+    let has_one = std::env::consts::OS != "windows";
+    if let Some(log) = std::env::var_os("MODB_SKIP_LOG").filter(|_| !has_one) {
+        let file = fs::OpenOptions::new().create(true).append(true).open(log);
+        let noted = file.and_then(|mut file| writeln!(file, "{test}: there is no shell to start"));
+        noted.expect("it can be written");
+    }
+    has_one
 }
 
 #[cfg(test)]
@@ -210,14 +199,7 @@ mod tests {
 
     #[test]
     fn a_step_over_its_limit_has_failed_and_says_that_it_hangs() {
-        if std::env::consts::OS == "windows" {
-            // Whoever runs this reads the file, and counts it as skipped.
-            if let Some(log) = std::env::var_os("MODB_SKIP_LOG") {
-                let note =
-                    "a_step_over_its_limit_has_failed_and_says_that_it_hangs: there is no shell to start\n";
-                let file = fs::OpenOptions::new().create(true).append(true).open(log);
-                file.and_then(|mut file| file.write_all(note.as_bytes())).expect("it can be written");
-            }
+        if !has_shell("a_step_over_its_limit_has_failed_and_says_that_it_hangs") {
             return;
         }
         let mut command = process::command("sh");

@@ -6,6 +6,7 @@
 mod std_library;
 mod wine;
 
+use std::path::Path;
 use std::process::Command;
 
 pub(crate) use std_library::StdLibrary;
@@ -50,6 +51,14 @@ impl Kit {
     pub(crate) fn run_from(&self, command: &mut Command) {
         self.wine.configure(command);
         command.env("MODB_WINE", self.wine.program());
+    }
+
+    /// Runs a program that was built for Windows.
+    pub(crate) fn program(&self, path: &Path) -> Command {
+        let mut wine = process::command(self.wine.program());
+        self.wine.configure(&mut wine);
+        wine.arg(path);
+        wine
     }
 
     /// A cargo that builds for Windows, in its own target folder: another compiler version may be at work there.
