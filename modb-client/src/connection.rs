@@ -214,7 +214,10 @@ impl Connection {
     /// Whether an idle connection seems alive: it was not closed by the server, and nothing unasked-for is there but
     /// what RESP3 may push. Costs three system calls.
     pub fn is_alive(&self) -> bool {
-        self.is_idle() && self.peek().unwrap_or(false)
+        // Nothing else comes unasked in RESP3 than a push, which may be here in part.
+        let is_amid_push =
+            self.protocol == Protocol::Resp3 && !self.broken && self.awaited == 0 && !self.is_idle();
+        (self.is_idle() || is_amid_push) && self.peek(is_amid_push).unwrap_or(false)
     }
 
     /// Whether the connection can go on and nothing is left to come.
@@ -401,14 +404,14 @@ impl Connection {
         self.pushes.push_back(items);
     }
 
-    /// Whether the socket has nothing to read, or a push message.
-    fn peek(&self) -> io::Result<bool> {
+    /// Whether the socket has nothing to read, or a push message, or more of one.
+    fn peek(&self, is_amid_push: bool) -> io::Result<bool> {
         self.stream.set_nonblocking(true)?;
         let mut byte = [0];
         let peeked = self.stream.peek(&mut byte);
         self.stream.set_nonblocking(false)?;
         Ok(match peeked {
-            Ok(count) => count > 0 && byte[0] == b'>',
+            Ok(count) => count > 0 && (is_amid_push || byte[0] == b'>'),
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         })
     }

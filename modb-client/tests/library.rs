@@ -2,7 +2,10 @@
 
 mod common;
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use common::FakeServer;
@@ -178,7 +181,7 @@ fn a_waiting_thread_gets_the_connection_that_comes_free() {
     let server = FakeServer::start();
     let pool = Pool::new(server.config(), 1);
     let held = pool.get(LONG).unwrap();
-    let waiting = std::thread::spawn(move || pool.get(LONG).unwrap().call::<String>(["ECHO", "a"]).unwrap());
+    let waiting = thread::spawn(move || pool.get(LONG).unwrap().call::<String>(["ECHO", "a"]).unwrap());
     drop(held);
     assert_eq!(waiting.join().unwrap(), "a");
     assert_eq!(server.connections(), 1);
@@ -235,4 +238,35 @@ fn a_request_without_a_reply_leaves_the_connection_idle() {
     connection.send_unanswered(["SILENT"]).unwrap();
     assert!(connection.is_alive());
     assert_eq!(connection.call::<String>(["ECHO", "x"]).unwrap(), "x");
+}
+
+#[test]
+fn a_push_that_has_come_in_part_leaves_the_connection_alive() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = Config::new("127.0.0.1", listener.local_addr().unwrap().port());
+    config.protocol = Protocol::Resp3;
+    let (go_on, rest_wanted) = mpsc::channel();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut answer = |reply: &[u8]| {
+            assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+            stream.write_all(reply).unwrap();
+        };
+        answer(b"%0\r\n");
+        answer(b"+OK\r\n>2\r\n$4\r\nne");
+        rest_wanted.recv().unwrap();
+        stream.write_all(b"ws\r\n:1\r\n").unwrap();
+        assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+        stream.write_all(b"+PONG\r\n").unwrap();
+    });
+    let mut connection = Connection::open(&config).unwrap();
+    assert_eq!(connection.call::<String>(["BEGIN"]).unwrap(), "OK");
+    // A part of it has been read, or waits to be.
+    assert_eq!(connection.receive_any(Some(MS_100)).unwrap(), None);
+    assert!(connection.is_alive());
+    go_on.send(()).unwrap();
+    let push = vec![Value::Bulk(b"news".to_vec()), Value::Integer(1)];
+    assert_eq!(connection.next_push(Some(LONG)).unwrap(), Some(push));
+    assert_eq!(connection.call::<String>(["PING"]).unwrap(), "PONG");
+    server.join().unwrap();
 }

@@ -385,6 +385,10 @@ scenarios! {
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
     prompt::what_a_transaction_and_messages_do_to_the_prompt, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from outside";
+    prompt::what_comes_unasked_is_shown_above_the_line, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::messages_of_the_older_protocol_come_until_ctrl_c, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
     prompt::ctrl_c_ends_every_wait, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
     prompt::a_server_that_hangs_is_given_up, unless Redis: "needs modb-server beside it",

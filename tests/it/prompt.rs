@@ -246,16 +246,7 @@ pub(crate) fn what_a_transaction_and_messages_do_to_the_prompt(platform: &Platfo
         terminal.wait_for(&format!("> {line}\n"));
         terminal.wait_for(&at(shown));
     }
-    // Messages come until Ctrl-C, and then the prompt is back where it was.
-    terminal.enter("SUBSCRIBE news\r");
-    terminal.wait_for("Listening. Ctrl-C ends it.\n");
-    assert_eq!(server.peer().ask("PUBLISH news hello"), Reply::Int(1));
-    terminal.wait_for("3) \"hello\"\n");
-    terminal.enter("\x03");
-    terminal.wait_for(&at("^C\n$[3]> █"));
-    wait::until("it listens no longer", || {
-        (server.peer().ask("PUBLISH news x") == Reply::Int(0)).then_some(())
-    });
+    // What is shown comes until Ctrl-C, and then the prompt is back where it was.
     terminal.enter("MONITOR\r");
     terminal.wait_for("MONITOR\nOK\nListening. Ctrl-C ends it.\n");
     assert!(server.peer().ask("ECHO seen").text().contains("seen"));
@@ -264,6 +255,60 @@ pub(crate) fn what_a_transaction_and_messages_do_to_the_prompt(platform: &Platfo
     terminal.wait_for(&at("^C\n$[3]> █"));
     terminal.enter("GET a\r");
     terminal.wait_for(&at("GET a\n\"1\"\n$[3]> █"));
+    terminal.enter("\x04");
+    assert!(terminal.wait_for_end().success());
+}
+
+pub(crate) fn what_comes_unasked_is_shown_above_the_line(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let mut peer = server.peer();
+    let mut terminal = client(server.addr(), &[]);
+    let at = |text: &str| text.replace('$', &server.addr().to_string());
+    terminal.assert_shows(&at("$> █"));
+    terminal.enter("CLIENT TRACKING ON\rGET a\r");
+    let mut record = at("$> CLIENT TRACKING ON\nOK\n$> GET a\n(nil)\n");
+    terminal.assert_shows(&format!("{record}{}", at("$> █")));
+    // In the middle of a line, which stays, and so does the cursor in it.
+    terminal.enter("ECHO \"two words\"\x1b[D\x1b[D\x1b[D");
+    terminal.assert_shows(&format!("{record}{}", at("$> ECHO \"two wor█s\"")));
+    assert_eq!(peer.ask("SET a 1"), Reply::ok());
+    record += "1) \"invalidate\"\n2) 1) \"a\"\n";
+    terminal.assert_shows(&format!("{record}{}", at("$> ECHO \"two wor█s\"")));
+    terminal.enter("l\r");
+    record += &at("$> ECHO \"two worlds\"\n\"two worlds\"\n");
+    terminal.assert_shows(&format!("{record}{}", at("$> █")));
+    // Messages as well, between commands, until they are no longer wanted.
+    terminal.enter("SUBSCRIBE news\r");
+    record += &at("$> SUBSCRIBE news\n1) \"subscribe\"\n2) \"news\"\n3) (integer) 1\n");
+    record += "What comes is shown above the line. UNSUBSCRIBE ends it.\n";
+    terminal.assert_shows(&format!("{record}{}", at("$> █")));
+    for text in ["hello", "again"] {
+        assert_eq!(peer.call(["PUBLISH", "news", text]), Reply::Int(1));
+        record += &format!("1) \"message\"\n2) \"news\"\n3) \"{text}\"\n");
+        terminal.assert_shows(&format!("{record}{}", at("$> █")));
+    }
+    terminal.enter("UNSUBSCRIBE\r");
+    record += &at("$> UNSUBSCRIBE\n1) \"unsubscribe\"\n2) \"news\"\n3) (integer) 0\n");
+    terminal.assert_shows(&format!("{record}{}", at("$> █")));
+    assert_eq!(peer.ask("PUBLISH news x"), Reply::Int(0));
+    terminal.enter("\x04");
+    assert!(terminal.wait_for_end().success());
+}
+
+pub(crate) fn messages_of_the_older_protocol_come_until_ctrl_c(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let mut terminal = client(server.addr(), &["-2"]);
+    let at = |text: &str| text.replace('$', &server.addr().to_string());
+    terminal.assert_shows(&at("$> █"));
+    terminal.enter("SUBSCRIBE news\r");
+    terminal.wait_for("Listening. Ctrl-C ends it.\n");
+    assert_eq!(server.peer().ask("PUBLISH news hello"), Reply::Int(1));
+    terminal.wait_for("3) \"hello\"\n");
+    terminal.enter("\x03");
+    terminal.wait_for(&at("^C\n$> █"));
+    wait::until("it listens no longer", || {
+        (server.peer().ask("PUBLISH news x") == Reply::Int(0)).then_some(())
+    });
     terminal.enter("\x04");
     assert!(terminal.wait_for_end().success());
 }

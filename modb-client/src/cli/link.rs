@@ -18,6 +18,9 @@ use super::{Failure, Outcome, complain};
 /// How soon Ctrl-C is noticed.
 const INTERRUPT_INTERVAL: Duration = Duration::from_millis(100);
 
+/// What has come is read within this.
+const AT_HAND: Duration = Duration::from_millis(1);
+
 /// Whoever has waited for a connection for so long is told of it.
 const NOTICE: Duration = Duration::from_millis(500);
 
@@ -40,8 +43,8 @@ pub(super) struct Link {
 pub(super) enum Asked {
     /// All that comes back was shown.
     Done(Outcome),
-    /// It was shown, and messages will come: see [`Link::listen`].
-    Listens,
+    /// It was shown, and messages will come: see [`Link::listen`]. `are_pushed`: beside the replies to other commands.
+    Listens { are_pushed: bool },
     /// The server has ended the connection, as it was told to.
     Ended,
     /// Ctrl-C.
@@ -122,8 +125,13 @@ impl Link {
             self.connection.send_unanswered(words)?;
             return Ok(Asked::Done(Outcome::Ok));
         }
-        self.connection.send(words)?;
         let is_pushed = matches!(answer, Answer::Push | Answer::Messages);
+        if is_pushed {
+            // What comes back is no reply in RESP3.
+            self.connection.send_unanswered(words)?;
+        } else {
+            self.connection.send(words)?;
+        }
         let reply = loop {
             match self.receive() {
                 // One that happens to come before the reply.
@@ -139,8 +147,10 @@ impl Link {
             return Ok(Asked::Interrupted);
         }
         show(&reply)?;
-        let listens = answer == Answer::Messages && outcome == Outcome::Ok;
-        Ok(if listens { Asked::Listens } else { Asked::Done(outcome) })
+        if answer == Answer::Messages && outcome == Outcome::Ok {
+            return Ok(Asked::Listens { are_pushed: matches!(reply, Value::Push(_)) });
+        }
+        Ok(Asked::Done(outcome))
     }
 
     /// Shows what comes, until Ctrl-C or the end of the connection.
@@ -149,6 +159,11 @@ impl Link {
             show(&message)?;
         }
         Ok(())
+    }
+
+    /// What the server has sent without being asked and nobody has seen yet; `None`: nothing.
+    pub(super) fn unasked(&mut self) -> Result<Option<Value>, Error> {
+        self.connection.receive_any(Some(AT_HAND))
     }
 
     /// The reply to a command, if it comes within `timeout` and before Ctrl-C.

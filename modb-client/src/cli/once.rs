@@ -30,7 +30,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
         }
         match link.ask(&command, &mut show)? {
             Asked::Done(of_this) => outcome = outcome.and(of_this),
-            Asked::Listens => link.listen(&mut show)?,
+            Asked::Listens { .. } => link.listen(&mut show)?,
             Asked::Ended | Asked::Interrupted => break,
         }
         if outcome == Outcome::ServerError && options.stops_at_error {

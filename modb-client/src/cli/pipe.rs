@@ -92,7 +92,7 @@ impl Pipe<'_> {
         let mut show = |reply: &Value| show(self.options, reply);
         match self.link.ask(command, &mut show)? {
             Asked::Done(outcome) => self.outcome = self.outcome.and(outcome),
-            Asked::Listens => {
+            Asked::Listens { .. } => {
                 self.link.listen(&mut show)?;
                 return Ok(Next::Stop);
             }

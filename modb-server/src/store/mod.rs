@@ -462,7 +462,7 @@ fn advice(found: &str) -> String {
         found.strip_prefix("modb ").and_then(|words| words.split(' ').nth(1)?.parse::<EngineKind>().ok());
     match engine {
         Some(engine) => format!(": another storage engine wrote it; open it with store {}", engine.name()),
-        None => ": Modb did not write it; is it the right folder?".to_owned(),
+        None => ": Modb did not write it, or it is damaged; is it the right folder?".to_owned(),
     }
 }
 

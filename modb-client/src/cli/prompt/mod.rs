@@ -5,7 +5,9 @@
 //! that refuses the password, does not end the prompt: each command tries to connect again, and AUTH can be typed. What is
 //! typed ahead waits for the next prompt; of several lines that are pasted at once, each is executed by itself.
 //!
-//! Floors: `docs history` -> `syntax` (all pure) -> `keys pager` -> `helper session` -> here.
+//! What the server sends unasked is shown above the line that is typed.
+//!
+//! Floors: `docs history` -> `syntax` (all pure) -> `keys pager told` -> `helper session` -> here.
 
 mod docs;
 mod helper;
@@ -14,6 +16,7 @@ mod keys;
 mod pager;
 mod session;
 mod syntax;
+mod told;
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -28,6 +31,7 @@ use rustyline::{CompletionType, Editor};
 
 use self::helper::Assistant;
 use self::session::Session;
+use self::told::Told;
 use super::options::Options;
 use super::{Failure, Outcome, complain, pipe, print};
 
@@ -56,6 +60,10 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, Failure> {
         // There is none the first time.
         let _ = editor.load_history(path);
     }
+    // Where lines are not edited there is no place above them.
+    if let Ok(printer) = editor.create_external_printer() {
+        session.tell_by(Told::by(printer));
+    }
     let mut prompt = Prompt { session, editor, history };
     while prompt.ask()? == Next::Line {}
     Ok(Outcome::Ok)
@@ -80,7 +88,8 @@ impl Prompt {
         if let Some(assistant) = self.editor.helper_mut() {
             assistant.keys.get_mut().follow(self.session.config());
         }
-        let entered = match self.editor.readline(&self.session.prompt()) {
+        let prompt = self.session.prompt();
+        let entered = match self.session.while_told(|| self.editor.readline(&prompt)) {
             Ok(entered) => entered,
             Err(ReadlineError::Interrupted) => return Ok(Next::Line),
             Err(ReadlineError::Eof) => return Ok(Next::Leave),

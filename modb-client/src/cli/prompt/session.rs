@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use modb_client::{Config, Error, Value};
@@ -9,6 +11,7 @@ use modb_net::resp::parse_i64;
 
 use super::docs::Docs;
 use super::pager::Pager;
+use super::told::Told;
 use crate::cli::format::Format;
 use crate::cli::link::{Asked, Link};
 use crate::cli::options::Options;
@@ -63,6 +66,8 @@ pub(super) struct Session {
     transaction: Option<Transaction>,
     interrupted: Arc<AtomicBool>,
     pager: Pager,
+    /// `None`: what comes unasked is shown with the next command.
+    told: Option<Told>,
 }
 
 impl Session {
@@ -73,7 +78,12 @@ impl Session {
             .map_err(Failure::Input)?;
         let config = options.config.clone();
         let (format, pager) = (options.format, Pager::of_environment());
-        Ok(Self { config, format, link: None, transaction: None, interrupted, pager })
+        Ok(Self { config, format, link: None, transaction: None, interrupted, pager, told: None })
+    }
+
+    /// From here on what the server sends unasked is shown while a line is edited.
+    pub(super) fn tell_by(&mut self, told: Told) {
+        self.told = Some(told);
     }
 
     /// How to connect to where the session is.
@@ -138,6 +148,19 @@ impl Session {
         format!("{}{database}{transaction}> ", self.config.address())
     }
 
+    /// What `edit` gives. What the server sends meanwhile is shown.
+    pub(super) fn while_told<T>(&mut self, edit: impl FnOnce() -> T) -> T {
+        let (Some(told), Some(link)) = (&self.told, self.link.as_mut()) else { return edit() };
+        let format = self.format;
+        let (end, edited) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(move || told.follow(link, format, &edited));
+            let result = edit();
+            drop(end);
+            result
+        })
+    }
+
     /// Sends a command, several times if it begins with a number, and shows what comes back.
     ///
     /// # Errors
@@ -176,10 +199,17 @@ impl Session {
             show(format, pager, &interrupted, reply)
         };
         let mut asked = link.ask(words, &mut show)?;
-        if asked == Asked::Listens {
-            print(b"Listening. Ctrl-C ends it.\n")?;
-            link.listen(&mut show)?;
-            asked = Asked::Interrupted;
+        match asked {
+            Asked::Listens { are_pushed: true } if self.told.is_some() => {
+                print(b"What comes is shown above the line. UNSUBSCRIBE ends it.\n")?;
+                asked = Asked::Done(Outcome::Ok);
+            }
+            Asked::Listens { .. } => {
+                print(b"Listening. Ctrl-C ends it.\n")?;
+                link.listen(&mut show)?;
+                asked = Asked::Interrupted;
+            }
+            _ => {}
         }
         match asked {
             Asked::Done(outcome) => {
@@ -197,7 +227,7 @@ impl Session {
                 }
             }
             Asked::Ended => self.transaction = None,
-            Asked::Listens | Asked::Interrupted => {
+            Asked::Listens { .. } | Asked::Interrupted => {
                 print(b"\n")?;
                 // The reply may still come on the old one.
                 drop(link);
