@@ -101,8 +101,10 @@ impl<'s> Side<'s> {
         for client in 0..CLIENTS {
             self.hear(client, &format!("quiet-{number}"), false, &mut told);
         }
-        // Which of its keys a command tells first is open.
-        let is_told = |text: &String| text.contains("invalidate") && !text.contains("ubscribe");
+        // Which of its keys a command tells first is open, and so is whom.
+        let is_told = |text: &String| {
+            text.contains("invalidate") && !text.contains("ubscribe") || text.contains("redir-broken")
+        };
         // As in 7.2 what is told comes behind the reply of who causes it, also to who is told in the place of another.
         told[client].sort_by_key(is_told);
         for told in &mut told {
