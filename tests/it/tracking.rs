@@ -224,7 +224,8 @@ pub(crate) fn what_tells_of_a_change_comes_behind_the_reply_that_it_concerns(pla
     if platform.product == Product::Modb {
         assert_eq!(writer.ask("CONFIG SET long-command-us 1"), Reply::ok());
     }
-    let elements = (0..ELEMENTS).map(|n| format!("{n:010000}"));
+    // More than the socket takes in.
+    let elements = (0..ELEMENTS).map(|n| format!("{n:016000}"));
     let words = ["RPUSH".to_owned(), "l".to_owned()].into_iter().chain(elements);
     assert_eq!(writer.call(words.collect::<Vec<_>>()), Reply::Int(ELEMENTS as i64));
     // A reply that leaves piece by piece, and does not leave as long as it is not read.

@@ -75,7 +75,6 @@ impl<'s> Side<'s> {
     /// All that came to everybody, in words.
     fn step(&mut self, client: usize, other: usize, step: &[Vec<String>], number: usize) -> Vec<Vec<String>> {
         let mut told = vec![Vec::new(); CLIENTS];
-        let is_exec = step.iter().any(|words| words[0] == "EXEC");
         if step[0][0] == "DEAD" {
             let killed = self.broom.peer.call(["CLIENT", "KILL", "ID", &self.clients[client].id.to_string()]);
             assert_eq!(killed, Reply::Int(1));
@@ -90,6 +89,7 @@ impl<'s> Side<'s> {
             }
             // What monitors do not see: once it is answered Redis has told of the step what it gathers for a while.
             self.broom.peer.ask("CONFIG GET port");
+            let is_exec = step.iter().any(|words| words[0] == "EXEC");
             self.hear(client, &format!("end-{number}"), is_exec, &mut told);
         }
         // What was read before tracking ended is not told here.
@@ -108,10 +108,12 @@ impl<'s> Side<'s> {
         // As in 7.2 what is told comes behind the reply of who causes it, also to who is told in the place of another.
         told[client].sort_by_key(is_told);
         for told in &mut told {
-            if is_exec && let Some(end) = told.iter().position(|text| text.ends_with("\"EXEC\"")) {
-                // Who monitors, too, sees in Redis what each command has changed behind it, here what all of them have.
-                let begin = told[..end].iter().rposition(|text| text.ends_with("\"MULTI\"")).unwrap_or(0);
-                told[begin..end].sort_by_key(is_told);
+            if let Some(end) =
+                told.iter().position(|text| text.ends_with(&format!("\"PING\" \"end-{number}\"")))
+            {
+                // Who monitors, too, sees in Redis what a command changes before or behind it, by who gave it, and of a transaction
+                // between its commands; here it comes before it, and behind all commands of a transaction.
+                told[..end].sort_by_key(is_told);
             }
             told.chunk_by_mut(|one, next| is_told(one) && is_told(next)).for_each(<[String]>::sort);
         }

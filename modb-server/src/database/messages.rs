@@ -52,6 +52,14 @@ impl Database {
         self.listen(Scope::Pattern, patterns)
     }
 
+    /// Listens to these shard channels, from now on: names apart from those of channels, which no pattern matches. As `SSUBSCRIBE`.
+    ///
+    /// # Errors
+    /// As [`Database::subscribe`].
+    pub fn subscribe_sharded(&self, channels: &[impl AsRef<[u8]>]) -> Result<Subscription, Error> {
+        self.listen(Scope::Shard, channels)
+    }
+
     fn listen(&self, scope: Scope, names: &[impl AsRef<[u8]>]) -> Result<Subscription, Error> {
         self.shared().run(|open| {
             let subscription = Subscription::new(self.shared(), open);
@@ -76,13 +84,39 @@ impl Database {
     /// # Errors
     /// [`Error::ValueTooLong`]; as every call: [`Error::Closed`], [`Error::InsideUpdate`], [`Error::Forked`].
     pub fn publish(&self, channel: impl AsRef<[u8]>, message: impl AsRef<[u8]>) -> Result<usize, Error> {
-        let (channel, message) = (channel.as_ref(), message.as_ref());
+        self.send(Scope::Channel, channel.as_ref(), message.as_ref())
+    }
+
+    /// As [`Database::publish`], to all who listen to a shard channel. As `SPUBLISH`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let database = modb_server::Database::in_memory()?;
+    /// let jobs = database.subscribe_sharded(&["jobs"])?;
+    /// assert_eq!(database.publish("jobs", "not there")?, 0);
+    /// assert_eq!(database.publish_sharded("jobs", "7")?, 1);
+    /// assert_eq!(jobs.recv()?.payload, "7");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Database::publish`].
+    pub fn publish_sharded(
+        &self,
+        channel: impl AsRef<[u8]>,
+        message: impl AsRef<[u8]>,
+    ) -> Result<usize, Error> {
+        self.send(Scope::Shard, channel.as_ref(), message.as_ref())
+    }
+
+    fn send(&self, scope: Scope, channel: &[u8], message: &[u8]) -> Result<usize, Error> {
         fit_message(channel, message)?;
         self.shared().run(|open| {
             let exchange = open.instance.data.exchange();
-            let listeners = exchange.listeners(Scope::Channel, channel);
+            let listeners = exchange.listeners(scope, channel);
             if listeners > 0 {
-                let frames = vec![Arc::new(Frame::new(Scope::Channel, channel, message))];
+                let frames = vec![Arc::new(Frame::new(scope, channel, message))];
                 let rooms = open.room_for(&frames);
                 exchange.post(frames, Seq::ZERO, rooms);
             }

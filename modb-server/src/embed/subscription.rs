@@ -12,7 +12,7 @@ use modb_net::Seq;
 
 use crate::error::Error;
 use crate::handle::{Open, Shared};
-use crate::messages::{End, Exchange, Mail, Mailbox, Scope, Taken};
+use crate::messages::{End, Exchange, Mail, Mailbox, Scope, Taken, To};
 use crate::value::Value;
 
 /// A message as a [`Subscription`] hears it.
@@ -25,6 +25,8 @@ pub struct Message {
     pub payload: Value,
     /// The pattern that its channel matches; none if the subscription listens to the channel itself.
     pub pattern: Option<Value>,
+    /// The channel is a shard channel ([`Database::publish_sharded`](crate::Database::publish_sharded)).
+    pub sharded: bool,
 }
 
 /// What a program listens to, from the call that made it until it is dropped; see
@@ -103,6 +105,15 @@ impl Subscription {
         self.listen(Scope::Pattern, patterns)
     }
 
+    /// Listens to these shard channels, too: see [`Database::subscribe_sharded`](crate::Database::subscribe_sharded).
+    ///
+    /// # Errors
+    /// As [`Subscription::recv`].
+    pub fn subscribe_sharded(&self, channels: &[impl AsRef<[u8]>]) -> Result<(), Error> {
+        self.shared.may_call()?;
+        self.listen(Scope::Shard, channels)
+    }
+
     /// Listens to these channels no longer; what has come can be read.
     ///
     /// ```
@@ -127,6 +138,14 @@ impl Subscription {
     /// As [`Subscription::unsubscribe`].
     pub fn unsubscribe_matching(&self, patterns: &[impl AsRef<[u8]>]) -> Result<(), Error> {
         self.leave(Scope::Pattern, patterns)
+    }
+
+    /// Listens to these shard channels no longer; what has come can be read.
+    ///
+    /// # Errors
+    /// As [`Subscription::unsubscribe`].
+    pub fn unsubscribe_sharded(&self, channels: &[impl AsRef<[u8]>]) -> Result<(), Error> {
+        self.leave(Scope::Shard, channels)
     }
 
     /// The next message; sleeps until there is one.
@@ -255,6 +274,7 @@ impl From<Mail> for Message {
             channel: frame.channel().into(),
             payload: frame.payload().into(),
             pattern: pattern.map(Value::from),
+            sharded: matches!(frame.to(), To::Listeners(Scope::Shard, _)),
         }
     }
 }

@@ -209,11 +209,26 @@ impl<'a> Update<'a> {
     /// # Errors
     /// [`Error::ValueTooLong`].
     pub fn publish(&mut self, channel: impl AsRef<[u8]>, message: impl AsRef<[u8]>) -> Result<usize, Error> {
-        let (channel, message) = (channel.as_ref(), message.as_ref());
+        self.send(Scope::Channel, channel.as_ref(), message.as_ref())
+    }
+
+    /// As [`Update::publish`], to all who listen to a shard channel. See [`Database::publish_sharded`](crate::Database::publish_sharded).
+    ///
+    /// # Errors
+    /// As [`Update::publish`].
+    pub fn publish_sharded(
+        &mut self,
+        channel: impl AsRef<[u8]>,
+        message: impl AsRef<[u8]>,
+    ) -> Result<usize, Error> {
+        self.send(Scope::Shard, channel.as_ref(), message.as_ref())
+    }
+
+    fn send(&mut self, scope: Scope, channel: &[u8], message: &[u8]) -> Result<usize, Error> {
         super::fit_message(channel, message)?;
         let tx = &mut self.ops.tx;
-        tx.announce(Frame::new(Scope::Channel, channel, message));
-        Ok(tx.data().exchange().listeners(Scope::Channel, channel))
+        tx.announce(Frame::new(scope, channel, message));
+        Ok(tx.data().exchange().listeners(scope, channel))
     }
 
     /// Removes a key; says whether it was there.

@@ -59,6 +59,30 @@ fn info(database: &Database, name: &str) -> String {
 }
 
 #[test]
+fn shard_channels_have_names_of_their_own_for_the_program_as_for_clients() {
+    let database = Database::in_memory().unwrap();
+    let server = serve(&database);
+    let mut peer = Peer::new(&server);
+    peer.exchange("SSUBSCRIBE a", "*3|$10|ssubscribe|$1|a|:1|");
+    let (shard, channel) = (database.subscribe_sharded(&["a"]).unwrap(), database.subscribe(&["a"]).unwrap());
+    let pattern = database.subscribe_matching(&["*"]).unwrap();
+    assert_eq!((database.publish_sharded("a", "1").unwrap(), database.publish("a", "2").unwrap()), (2, 2));
+    database.update(&["k"], |keys| keys.publish_sharded("a", "3")).unwrap();
+    for payload in ["1", "3"] {
+        peer.expect(&format!("*3|$8|smessage|$1|a|$1|{payload}|"));
+        let message = shard.try_recv().unwrap().unwrap();
+        assert!(message.sharded && message.channel == "a" && message.payload == payload, "{message:?}");
+    }
+    assert!(!channel.try_recv().unwrap().unwrap().sharded);
+    assert_eq!([&channel, &pattern].map(heard), [vec![], vec!["2".to_owned()]]);
+    shard.unsubscribe_sharded(&["a"]).unwrap();
+    assert_eq!(database.publish_sharded("a", "4").unwrap(), 1);
+    shard.subscribe_sharded(&["b"]).unwrap();
+    Peer::new(&server).exchange("SPUBLISH b 5", ":1|");
+    assert_eq!(heard(&shard), ["5"]);
+}
+
+#[test]
 fn a_subscription_hears_the_program_and_the_clients_of_all_servers_and_is_counted() {
     let database = in_memory();
     let news = database.subscribe(&["news", "news"]).unwrap();
