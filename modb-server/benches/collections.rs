@@ -261,7 +261,13 @@ fn changes_of_pages() {
                         value[place..place + 8].copy_from_slice(&(turn * TURN + at).to_be_bytes());
                         let value = Bytes::from(value);
                         let write = if patched {
-                            Write::Patch(Box::new(Patch { key, base, base_seq: found.seq, value }))
+                            Write::Patch(Box::new(Patch {
+                                key,
+                                base,
+                                base_seq: found.seq,
+                                value,
+                                splices: None,
+                            }))
                         } else {
                             Write::Put(key, value)
                         };

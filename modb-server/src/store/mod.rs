@@ -25,6 +25,7 @@ mod memory;
 mod open;
 mod options;
 mod place;
+mod splices;
 #[cfg(test)]
 mod tests;
 mod whose;
@@ -43,6 +44,7 @@ pub use self::glimpse::{GLIMPSE_BYTES, Glimpse};
 pub(crate) use self::log::LOG_FOLDER;
 pub use self::open::open;
 pub use self::options::{EngineKind, OpenOptions};
+pub use self::splices::Splices;
 
 /// The longest key a store takes, in bytes: what the engines' file formats can hold in 16 bits. The shortest
 /// is one byte.
@@ -109,6 +111,8 @@ pub struct Patch {
     pub base_seq: Seq,
     /// What it becomes.
     pub value: Bytes,
+    /// How that differs, if whoever changes it knows; it is compared otherwise.
+    pub splices: Option<Splices>,
 }
 
 impl Write {

@@ -108,10 +108,12 @@ fn every_member_and_field_is_chosen_as_often_as_any_other() {
         for command in [
             "SRANDMEMBER s",
             "SRANDMEMBER s -7",
+            "SRANDMEMBER s 3",
             "SRANDMEMBER s 7",
             "SRANDMEMBER s 60",
             "HRANDFIELD h",
             "HRANDFIELD h -7",
+            "HRANDFIELD h 3",
             "HRANDFIELD h 7",
             "HRANDFIELD h 60",
             "ZRANDMEMBER z",

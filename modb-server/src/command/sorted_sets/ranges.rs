@@ -134,9 +134,7 @@ fn fill(
         let longest = pairs.iter().map(|(_, member)| member.len()).max();
         set.expect(ctx.tx, pairs.len() as u64, longest.unwrap_or_default());
     }
-    for (score, member) in pairs {
-        set.set(ctx.tx, &member, score)?;
-    }
+    set.fill(ctx.tx, pairs)?;
     set.save(ctx.tx, Event::sorted_set(name))?;
     Ok(Reply::Int(set.len() as i64))
 }

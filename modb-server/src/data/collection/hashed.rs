@@ -14,8 +14,8 @@ use crate::data::{DataError, Tx};
 /// A tree by hash, while a command works on it. An entry of it is read by [`read_hashed`].
 pub(super) type ByHash<'k> = Opened<'k, Hashed>;
 
-/// Where more than one of so many entries is chosen, all are read and some are left out.
-const FEW: u64 = 3;
+/// So many pages one choice reads, about: a walk down, and those that were rejected before it.
+const PAGES_PER_CHOICE: u64 = 8;
 
 impl<'k> ByHash<'k> {
     /// As [`Opened::open`].
@@ -144,21 +144,37 @@ impl<'k> ByHash<'k> {
         })
     }
 
+    /// `count` different entries of more, chosen at random on a walk over all: each is taken with the probability that those still needed
+    /// are among those still to come (Knuth, algorithm S).
+    fn choose_on_a_walk(&mut self, tx: &mut Tx<'_>, count: u64) -> Result<Vec<Bytes>, DataError> {
+        let data = tx.data();
+        let mut chosen = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+        let (mut to_come, mut needed) = (self.tree.len, count);
+        self.for_each_entry(tx, |entry| {
+            if data.below(to_come) < needed {
+                chosen.push(Bytes::copy_from_slice(entry));
+                needed -= 1;
+            }
+            to_come = to_come.saturating_sub(1);
+            needed > 0
+        })?;
+        // In no order, as one choice after the other would bring them.
+        for at in (1..chosen.len()).rev() {
+            chosen.swap(at, data.below(at as u64 + 1) as usize);
+        }
+        Ok(chosen)
+    }
+
     /// `count` different entries chosen at random, or all if there are no more: each choice with the same probability.
     pub(super) fn choose_some(&mut self, tx: &mut Tx<'_>, count: u64) -> Result<Vec<Bytes>, DataError> {
         let len = self.tree.len;
         if count >= len {
             return self.entries(tx);
         }
-        if count > len / FEW {
-            let mut all = self.entries(tx)?;
-            let count = usize::try_from(count).unwrap_or(usize::MAX).min(all.len());
-            for at in 0..count {
-                let other = at + tx.data().below((all.len() - at) as u64) as usize;
-                all.swap(at, other);
-            }
-            all.truncate(count);
-            return Ok(all);
+        // Leaves are half full at least, mostly.
+        let leaves = 2 * len / u64::from(self.tree.widest.leaf).max(1);
+        if self.tree.height == 0 || count > leaves / PAGES_PER_CHOICE {
+            return self.choose_on_a_walk(tx, count);
         }
         let mut chosen = Vec::new();
         let mut seen = HashSet::new();

@@ -1,7 +1,7 @@
 //! A collection while a command works on it: its key, its number and its pages.
 
 use crate::data::layout::{CollectionId, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES};
-use crate::data::tree::{Limits, Numbers, Order, Tree};
+use crate::data::tree::{Filling, Limits, Numbers, Order, Tree};
 use crate::data::{DataError, Entry, Tx, tree};
 use crate::messages::Event;
 
@@ -62,13 +62,45 @@ impl Plot {
         tree: &mut Tree<O>,
         work: impl FnOnce(&mut Tree<O>, &mut Ground<'_, '_, '_>) -> Result<T, DataError>,
     ) -> Result<T, DataError> {
+        self.on_ground::<T, O>(tx, |ground| work(tree, ground))
+    }
+
+    /// Works on what trees of this order stand on here.
+    pub(super) fn on_ground<T, O: Order>(
+        &mut self,
+        tx: &mut Tx<'_>,
+        work: impl FnOnce(&mut Ground<'_, '_, '_>) -> Result<T, DataError>,
+    ) -> Result<T, DataError> {
         let limits = limits::<O>(tx, self.id.is_some());
         let mut pages = TxPages::new(tx, &mut self.id);
-        let done = work(tree, &mut Ground { pages: &mut pages, numbers: &mut self.numbers, limits })?;
+        let done = work(&mut Ground { pages: &mut pages, numbers: &mut self.numbers, limits })?;
         if let (true, Some(id)) = (self.new, self.id) {
             tx.spill(id, self.numbers.next)?;
         }
         Ok(done)
+    }
+
+    /// Makes a tree of entries that come in its order. What they are is asked for some at a time, so that pages are written in between.
+    pub(super) fn fill<O: Order>(
+        &mut self,
+        tx: &mut Tx<'_>,
+        order: O,
+        mut entries: impl Iterator<Item = Vec<u8>>,
+    ) -> Result<Tree<O>, DataError> {
+        /// Some hundred pages.
+        const AT_ONCE: usize = 4_096;
+        let mut filling = Filling::new(order);
+        let mut goes_on = true;
+        while goes_on {
+            goes_on = self.on_ground::<_, O>(tx, |ground| {
+                for _ in 0..AT_ONCE {
+                    let Some(entry) = entries.next() else { return Ok(false) };
+                    filling.push(ground, &entry)?;
+                }
+                Ok(true)
+            })?;
+        }
+        self.on_ground::<_, O>(tx, |ground| filling.finish(ground))
     }
 }
 
@@ -215,7 +247,7 @@ pub(super) fn save(
     head: Head,
     plot: &Plot,
     len: u64,
-    roots: Vec<Roots>,
+    roots: Vec<Roots<&[u8]>>,
     event: Option<Event>,
 ) -> Result<(), DataError> {
     if len == 0 {

@@ -5,9 +5,9 @@ use modb_net::Seq;
 
 use super::payload::number_in;
 use crate::data::layout::{CollectionId, Stored};
-use crate::data::tree::{Fault, NodeNumber, Pages};
+use crate::data::tree::{Fault, NodeNumber, Pages, splice};
 use crate::data::{DataError, Tx};
-use crate::store::{Patch, Write};
+use crate::store::{Patch, Splices, Write};
 
 /// So many of the pages that were read last can be changed; a way down a tree is shorter. Others are written whole.
 const REMEMBERED: usize = 8;
@@ -62,10 +62,12 @@ impl Pages for TxPages<'_, '_> {
         Ok(())
     }
 
-    fn change(&mut self, node: NodeNumber, old: &Bytes, page: Bytes) -> Result<(), DataError> {
-        let Some(base_seq) = self.seq_of(node) else { return self.put(node, page) };
+    fn edit(&mut self, node: NodeNumber, old: Bytes, splices: Splices) -> Result<(), DataError> {
+        let value = splice(node, &old, &splices)?;
+        let Some(base_seq) = self.seq_of(node) else { return self.put(node, value) };
         let key = self.key(node)?;
-        self.tx.write(Write::Patch(Box::new(Patch { key, base: old.clone(), base_seq, value: page })));
+        let patch = Patch { key, base: old, base_seq, value, splices: Some(splices) };
+        self.tx.write(Write::Patch(Box::new(patch)));
         Ok(())
     }
 }

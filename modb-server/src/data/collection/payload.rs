@@ -20,17 +20,19 @@ const BIG: u8 = 0x80;
 
 /// The root of a tree, apart from its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::data) struct Roots {
-    root: Bytes,
+pub(in crate::data) struct Roots<B = Bytes> {
+    root: B,
     height: u8,
     widest: Widest,
 }
 
-impl Roots {
-    pub(super) fn of<O>(tree: &Tree<O>) -> Self {
-        Self { root: tree.root.clone(), height: tree.height, widest: tree.widest }
+impl<'a> Roots<&'a [u8]> {
+    pub(super) fn of<O>(tree: &'a Tree<O>) -> Self {
+        Self { root: &tree.root, height: tree.height, widest: tree.widest }
     }
+}
 
+impl Roots {
     pub(super) fn tree<O: Order>(self, order: O, len: u64) -> Tree<O> {
         Tree { order, root: self.root, height: self.height, len, widest: self.widest }
     }
@@ -38,14 +40,14 @@ impl Roots {
 
 /// A collection's part of its key record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::data) struct Payload {
+pub(in crate::data) struct Payload<B = Bytes> {
     pub(in crate::data) big: bool,
     pub(in crate::data) integers: bool,
     pub(in crate::data) id: Option<CollectionId>,
     pub(in crate::data) numbers: Numbers,
     pub(in crate::data) len: u64,
     /// One, or two of a sorted set that has a number.
-    pub(in crate::data) roots: Vec<Roots>,
+    pub(in crate::data) roots: Vec<Roots<B>>,
 }
 
 impl Payload {
@@ -76,13 +78,16 @@ impl Payload {
         }
         Some(Self { big, integers, id, numbers, len, roots })
     }
+}
 
+impl<B: AsRef<[u8]>> Payload<B> {
     pub(in crate::data) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(64 + self.roots.iter().map(|root| root.root.len()).sum::<usize>());
+        let roots = self.roots.iter().map(|root| root.root.as_ref().len());
+        let mut out = Vec::with_capacity(64 + roots.sum::<usize>());
         let flags = if self.big { BIG } else { 0 } | if self.integers { INTEGERS } else { 0 };
         let Some(CollectionId(id)) = self.id else {
             out.put_u8(flags);
-            self.roots.iter().for_each(|root| out.put_slice(&root.root));
+            self.roots.iter().for_each(|root| out.put_slice(root.root.as_ref()));
             return out;
         };
         out.put_u8(flags | NUMBERED);
@@ -92,6 +97,7 @@ impl Payload {
         // A tree takes no more than fit.
         out.put_u32(u32::try_from(self.len).unwrap_or(u32::MAX));
         for Roots { root, height, widest } in &self.roots {
+            let root = root.as_ref();
             out.put_u8(*height);
             out.put_u16(widest.leaf);
             out.put_u16(widest.inner);

@@ -10,7 +10,9 @@ use super::compact::CompactLimit;
 use super::opened::{Plot, find, fits, payload_of, save};
 use super::payload::Roots;
 use crate::data::layout::Kind;
-use crate::data::tree::{Among, Bound, Hashed, Scored, Tree, read_hashed, read_scored, scored_entry};
+use crate::data::tree::{
+    Among, Bound, Hashed, Scored, Tree, compare_scores, read_hashed, read_scored, scored_entry,
+};
 use crate::data::{DataError, Entry, Tx};
 use crate::messages::Event;
 
@@ -261,8 +263,7 @@ impl<'k> SortedSet<'k> {
         if was.is_none() {
             self.expect(tx, self.len() + 1, member.len());
         }
-        // The compact form of Redis keeps whole numbers as such, which have one zero.
-        let score = if score == 0.0 && !self.plot.big { 0.0 } else { score };
+        let score = self.kept(score);
         let entry = scored_entry(score, member);
         // With its length before it.
         self.make_room(tx, entry.len() + 2)?;
@@ -274,6 +275,40 @@ impl<'k> SortedSet<'k> {
             tree.splice(ground, cursor, 0, &[&entry])
         })?;
         self.put_member(tx, member, Some(score))
+    }
+
+    /// Fills an empty one with members, each once.
+    ///
+    /// # Errors
+    /// As [`SortedSet::set`].
+    pub fn fill(&mut self, tx: &mut Tx<'_>, mut pairs: Vec<(f64, Bytes)>) -> Result<(), DataError> {
+        debug_assert!(self.is_empty(), "what is there is not looked at");
+        // As in `make_room`, for all of them.
+        let bytes: usize = pairs.iter().map(|(_, member)| 8 + member.len() + 2).sum();
+        if self.scores.root.len() + bytes <= self.plot.root_bytes::<Scored>(tx) {
+            return pairs.iter().try_for_each(|(score, member)| self.set_known(tx, member, None, *score));
+        }
+        self.changed = true;
+        for (at, (score, member)) in pairs.iter_mut().enumerate() {
+            fits(member.len())?;
+            self.expect(tx, at as u64 + 1, member.len());
+            *score = self.kept(*score);
+        }
+        pairs.sort_by(|a, b| compare_scores(a.0, b.0).then_with(|| a.1.cmp(&b.1)));
+        self.plot.number(tx)?;
+        let scored = pairs.iter().map(|(score, member)| scored_entry(*score, member));
+        self.scores = self.plot.fill(tx, Scored, scored)?;
+        let order = Hashed(tx.data().seed());
+        let mut hashed: Vec<_> = pairs.iter().map(|pair| (order.key(&pair.1), pair.0)).collect();
+        hashed.sort_unstable_by_key(|(key, _)| key.slot());
+        let hashed = hashed.into_iter().map(|(key, score)| key.entry(&score.to_be_bytes()));
+        self.members = Some(self.plot.fill(tx, order, hashed)?);
+        Ok(())
+    }
+
+    /// The score as it is kept: the compact form of Redis keeps whole numbers as such, which have one zero.
+    fn kept(&self, score: f64) -> f64 {
+        if score == 0.0 && !self.plot.big { 0.0 } else { score }
     }
 
     /// Removes a member; returns the score that it had.

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::page::{Node, Shape};
+use super::page::{Node, Shape, child_in, entry_in};
 use super::{Ground, NodeNumber, Order, Pages, Probe, Tree};
 
 /// A node on the way, and which of its entries.
@@ -40,16 +40,12 @@ impl Cursor {
 
     /// The entries of this leaf from here on.
     pub(in crate::data) fn rest_of_leaf(&self) -> impl Iterator<Item = &[u8]> {
-        self.entries(self.leaf.at..self.leaf.node.count())
+        (self.leaf.at..self.leaf.node.count()).map(|entry| self.leaf.node.entry(entry))
     }
 
     /// All entries of this leaf.
     pub(in crate::data) fn leaf(&self) -> impl Iterator<Item = &[u8]> {
-        self.entries(0..self.leaf.node.count())
-    }
-
-    fn entries(&self, range: Range<usize>) -> impl Iterator<Item = &[u8]> {
-        range.map(|entry| self.leaf.node.entry(entry))
+        self.leaf.node.entries()
     }
 
     /// The same leaf, at its `entry`-th entry.
@@ -134,15 +130,13 @@ impl<O: Order> Tree<O> {
         let mut left = index;
         let cursor = self.descend(ground, |node, _, _| {
             let last = node.count().saturating_sub(1);
-            let mut at = 0;
-            for child in node.children().take(last) {
-                if left < u64::from(child.below) {
-                    break;
-                }
-                left -= u64::from(child.below);
-                at += 1;
-            }
-            Ok(at)
+            let child = node.find(|at, raw| {
+                let below = child_in(raw, Self::INNER).map_or(0, |child| u64::from(child.below));
+                let is_here = at == last || left < below;
+                left -= if is_here { 0 } else { below };
+                is_here
+            });
+            Ok(child.unwrap_or(last))
         })?;
         Ok(cursor.at(usize::try_from(left).unwrap_or(usize::MAX)))
     }
@@ -154,18 +148,29 @@ impl<O: Order> Tree<O> {
         probe: &impl Probe,
     ) -> Result<Cursor, P::Error> {
         let cursor = self.descend(ground, |node, ground, height| {
-            // The first child always does.
-            first_not(1..node.count(), |index| {
-                let Some(child) = node.child(index) else { return Ok(false) };
-                match probe.reaches(child.separator) {
-                    Some(reaches) => Ok(reaches),
-                    None => Ok(probe.passes(&self.first_below(ground, child.node, height - 1)?)),
+            // The first child always does; then come those that do, those of which their first entry tells, and those that do not.
+            let mut unsure = None;
+            let behind = node.find(|at, raw| {
+                if at == 0 {
+                    return false;
                 }
-            })
-            .map(|behind| behind.saturating_sub(1))
+                let reaches = child_in(raw, Self::INNER).map(|child| probe.reaches(child.separator));
+                if reaches == Some(None) {
+                    unsure.get_or_insert(at);
+                }
+                matches!(reaches, None | Some(Some(false)))
+            });
+            let mut behind = behind.unwrap_or(node.count());
+            if let Some(first) = unsure {
+                behind = first_not(first..behind, |at| {
+                    let Some(child) = node.child(at) else { return Ok(false) };
+                    Ok::<_, P::Error>(probe.passes(&self.first_below(ground, child.node, height - 1)?))
+                })?;
+            }
+            Ok(behind.saturating_sub(1))
         })?;
         let leaf = &cursor.leaf.node;
-        let at = first_not(0..leaf.count(), |entry| Ok::<_, P::Error>(probe.passes(leaf.entry(entry))))?;
+        let at = leaf.find(|_, raw| !probe.passes(entry_in(raw))).unwrap_or(leaf.count());
         Ok(cursor.at(at))
     }
 

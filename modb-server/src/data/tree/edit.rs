@@ -13,8 +13,11 @@ use bytes::Bytes;
 
 use super::cursor::{Cursor, Step};
 use super::ground::Limits;
-use super::page::{self, Child, HEAD_BYTES, Node, Shape, head, put_child, put_entry, varint_bytes};
-use super::{Fault, Ground, Order, Pages, Splice, Tree};
+use super::page::{
+    self, Child, HEAD_BYTES, Node, Shape, head, inner_page, put_child, put_entry, varint_bytes,
+};
+use super::{Fault, Ground, Order, Pages, Tree, splice};
+use crate::store::Splices;
 
 /// What the node above has to know.
 enum Change {
@@ -62,7 +65,8 @@ impl<O: Order> Tree<O> {
             .checked_add_signed(added)
             .filter(|&len| len <= u64::from(u32::MAX))
             .ok_or(Fault::Full)?;
-        let mut bytes = Vec::new();
+        let of_entries = insert.iter().map(|entry| varint_bytes(entry.len()) + entry.len());
+        let mut bytes = Vec::with_capacity(of_entries.sum());
         insert.iter().for_each(|entry| put_entry(entry, &mut bytes));
         let is_last =
             || first == leaf.node.count() && way.iter().all(|step| step.at + 1 == step.node.count());
@@ -77,14 +81,14 @@ impl<O: Order> Tree<O> {
         let mut edit = Edit { entries: first..end, insert: bytes, inserted: insert.len(), added, lean };
         let mut step = leaf;
         while let Some(above) = way.pop() {
-            match self.change(ground, &step, &above, &edit)? {
+            match self.change(ground, step, &above, &edit)? {
                 Change::Below(_) if !O::COUNTED => return Ok(()),
                 Change::Below(added) => return self.count(ground, above, way, added),
                 Change::Children(children, with) => edit = Edit::of_children::<O>(children, &with, &edit),
             }
             step = above;
         }
-        self.change_root(ground, &step, &edit)
+        self.change_root(ground, step, &edit)
     }
 
     /// Takes entries away from `index` on, at most `most`, as far as one leaf reaches, and returns them; in a tree that counts.
@@ -121,8 +125,9 @@ impl<O: Order> Tree<O> {
             let child = step.node.child(step.at).ok_or(step.damaged("it leads nowhere"))?;
             let below = i64::from(child.below) + added;
             let below = u32::try_from(below).map_err(|_| step.damaged("a count"))?;
-            let splice = Splice::over(step.node.place_of_below(step.at), &below.to_be_bytes());
-            self.write(ground, &step, &[splice])?;
+            let mut splices = Splices::default();
+            splices.push(step.node.place_of_below(step.at), 4, &below.to_be_bytes());
+            self.write(ground, step, splices)?;
             next = above.pop();
         }
         Ok(())
@@ -132,11 +137,11 @@ impl<O: Order> Tree<O> {
     fn change<P: Pages>(
         &mut self,
         ground: &mut Ground<'_, P>,
-        step: &Step,
+        step: Step,
         above: &Step,
         edit: &Edit,
     ) -> Result<Change, P::Error> {
-        let Step { number, ref node, .. } = *step;
+        let Step { number, ref node, .. } = step;
         let (count, bytes) = edit.result(node);
         let most = limit(ground.limits, node.shape());
         let here = above.at..above.at + 1;
@@ -148,17 +153,18 @@ impl<O: Order> Tree<O> {
         if bytes > most && count > 1 {
             let page = edit.apply(node)?;
             let new = Node::read(page, node.shape(), number)?;
-            let children = self.cut(ground, &new, Some(step), child.separator, edit)?;
+            let children = self.cut(ground, &new, Some(&step), child.separator, edit)?;
             return Ok(Change::Children(here, children));
         }
         if bytes < most / 4
             && bytes < node.page.len()
-            && let Some(joined) = self.join(ground, step, above, edit)?
+            && let Some(joined) = self.join(ground, &step, above, edit)?
         {
             return Ok(joined);
         }
         self.widen(node.shape(), count);
-        self.write(ground, step, &edit.splices(node))?;
+        let splices = edit.splices(node);
+        self.write(ground, step, splices)?;
         Ok(Change::Below(edit.added))
     }
 
@@ -166,25 +172,23 @@ impl<O: Order> Tree<O> {
     fn change_root<P: Pages>(
         &mut self,
         ground: &mut Ground<'_, P>,
-        step: &Step,
+        step: Step,
         edit: &Edit,
     ) -> Result<(), P::Error> {
         self.root = edit.apply(&step.node)?;
-        let mut root = Node::read(self.root.clone(), step.node.shape(), 0)?;
         // A leaf with a large entry, or a node with more than one child: a child alone always fits.
-        while root.page.len() > ground.limits.root_bytes && (self.height == 0 || root.count() > 1) {
-            let children = self.cut(ground, &root, None, b"", edit)?;
-            self.root = inner_page::<O>(&children);
-            self.height = self.height.checked_add(1).ok_or(Fault::Full)?;
-            root = Node::read(self.root.clone(), Self::INNER, 0)?;
-        }
-        while self.height > 0 {
+        while self.root.len() > ground.limits.root_bytes && (self.height == 0 || self.root_count() > 1) {
             let root = self.read_step(ground, 0, self.height)?;
-            if root.node.count() == 0 {
+            let children = self.cut(ground, &root.node, None, b"", edit)?;
+            self.root = inner_page(&children, O::COUNTED);
+            self.height = self.height.checked_add(1).ok_or(Fault::Full)?;
+        }
+        while self.height > 0 && self.root_count() <= 1 {
+            let root = self.read_step(ground, 0, self.height)?;
+            let Some(child) = root.node.child(0) else {
                 (self.root, self.height) = (page::empty_leaf(), 0);
                 break;
-            }
-            let (1, Some(child)) = (root.node.count(), root.node.child(0)) else { break };
+            };
             let number = child.node;
             let page = ground.pages.read(number)?;
             // With room to grow, so that it does not go up and down with each entry.
@@ -196,6 +200,10 @@ impl<O: Order> Tree<O> {
             self.height -= 1;
         }
         Ok(())
+    }
+
+    fn root_count(&self) -> usize {
+        page::count_in(&self.root)
     }
 
     /// Cuts a node into as many as it takes, each within the limit where its entries are, and writes them. The largest keeps
@@ -346,7 +354,7 @@ impl<O: Order> Tree<O> {
         Ok(Some(Change::Children(pair, vec![child])))
     }
 
-    fn widen(&mut self, shape: Shape, count: usize) {
+    pub(super) fn widen(&mut self, shape: Shape, count: usize) {
         let widest = match shape {
             Shape::Leaf => &mut self.widest.leaf,
             Shape::Inner { .. } => &mut self.widest.inner,
@@ -357,15 +365,14 @@ impl<O: Order> Tree<O> {
     fn write<P: Pages>(
         &mut self,
         ground: &mut Ground<'_, P>,
-        step: &Step,
-        splices: &[Splice],
+        step: Step,
+        splices: Splices,
     ) -> Result<(), P::Error> {
         if step.number == 0 {
-            self.root = Splice::apply(&step.node.page, splices).ok_or(step.damaged("it is too short"))?;
-        } else {
-            ground.pages.edit(step.number, &step.node.page, splices)?;
+            self.root = splice(0, &step.node.page, &splices)?;
+            return Ok(());
         }
-        Ok(())
+        ground.pages.edit(step.number, step.node.page, splices)
     }
 }
 
@@ -397,22 +404,22 @@ impl Edit {
         (node.count() - self.entries.len() + self.inserted, node.page.len() - bytes + self.insert.len())
     }
 
-    fn splices(&self, node: &Node) -> Vec<Splice> {
+    fn splices(&self, node: &Node) -> Splices {
         let (count, _) = self.result(node);
         let bytes = node.bytes_of(self.entries.clone());
-        let change = Splice { at: bytes.start, remove: bytes.len(), insert: self.insert.clone() };
-        if count == node.count() {
-            return vec![change];
+        let mut splices = Splices::default();
+        if count != node.count() {
+            splices.push(0, HEAD_BYTES, &head(node.shape(), count));
         }
-        vec![Splice::over(0, &head(node.shape(), count)), change]
+        splices.push(bytes.start, bytes.len(), &self.insert);
+        splices
     }
 
     fn apply(&self, node: &Node) -> Result<Bytes, Fault> {
         if self.result(node).0 > usize::from(u16::MAX) {
             return Err(Fault::Full);
         }
-        Splice::apply(&node.page, &self.splices(node))
-            .ok_or(Fault::Damaged { node: 0, what: "it is too short" })
+        splice(0, &node.page, &self.splices(node))
     }
 }
 
@@ -442,10 +449,4 @@ fn assemble(shape: Shape, entries: &[&[u8]]) -> Result<Bytes, Fault> {
         }
     }
     Ok(page.into())
-}
-
-fn inner_page<O: Order>(children: &[Child]) -> Bytes {
-    let mut page = head(Shape::Inner { counted: O::COUNTED }, children.len()).to_vec();
-    children.iter().for_each(|child| put_child(child, O::COUNTED, &mut page));
-    page.into()
 }

@@ -2,8 +2,9 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
+use super::Fault;
 use super::page::{self, NodeNumber};
-use super::{Fault, Splice};
+use crate::store::Splices;
 
 /// Where pages are read and written.
 pub(in crate::data) trait Pages {
@@ -25,19 +26,16 @@ pub(in crate::data) trait Pages {
     /// Changes a page that was read as `old`.
     ///
     /// # Errors
-    /// As [`Pages::put`].
-    fn edit(&mut self, node: NodeNumber, old: &Bytes, splices: &[Splice]) -> Result<(), Self::Error> {
-        let page = Splice::apply(old, splices).ok_or(Fault::Damaged { node, what: "it is too short" })?;
-        self.change(node, old, page)
-    }
-
-    /// Writes a page that was read as `old` and differs little from it.
-    ///
-    /// # Errors
-    /// As [`Pages::put`].
-    fn change(&mut self, node: NodeNumber, _old: &Bytes, page: Bytes) -> Result<(), Self::Error> {
+    /// As [`Pages::put`], and if it has not what gives way.
+    fn edit(&mut self, node: NodeNumber, old: Bytes, splices: Splices) -> Result<(), Self::Error> {
+        let page = splice(node, &old, &splices)?;
         self.put(node, page)
     }
+}
+
+/// What the page of a node becomes.
+pub(in crate::data) fn splice(node: NodeNumber, page: &[u8], splices: &Splices) -> Result<Bytes, Fault> {
+    splices.apply(page).map(Bytes::from).ok_or(Fault::Damaged { node, what: "it is too short" })
 }
 
 /// The numbers that nodes of one collection have, also if it consists of two trees.

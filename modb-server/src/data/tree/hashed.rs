@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use super::order::{Hashed, HashedKey, Slot, read_hashed};
+use super::page::entry_in;
 use super::{Cursor, Ground, Pages, Tree};
 
 impl Tree<Hashed> {
@@ -19,7 +20,7 @@ impl Tree<Hashed> {
         key: &HashedKey<'_>,
     ) -> Result<(Cursor, Option<Bytes>), P::Error> {
         let cursor = self.seek(ground, &key.slot())?;
-        let found = cursor.leaf().position(|entry| key.is(entry));
+        let found = cursor.leaf.node.find(|_, raw| key.is(entry_in(raw)));
         let cursor = cursor.at(found.unwrap_or(usize::MAX));
         let value = cursor.entry_bytes().map(|entry| entry.slice_ref(read_hashed(&entry).1));
         Ok((cursor, value))

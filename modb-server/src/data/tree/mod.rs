@@ -4,25 +4,25 @@
 //! by number. While it is small it is its root alone (height 0: the root is a leaf), so a small collection is one record.
 //! Pages are read by name only, never by range: what was deleted costs nothing.
 //!
-//! - [`page`] is the bytes of a node, [`splice`] a change of them, [`ground`] where nodes come from and go to.
+//! - [`page`] is the bytes of a node, [`ground`] where nodes come from and go to. A change of a node is [`Splices`](crate::store::Splices).
 //! - [`order`] is what the four kinds of trees do differently: how probes, separators and entries compare, and whether inner
 //!   nodes count what is below them (rank and index).
-//! - [`cursor`] is the way down, [`edit`] the one function that changes a tree, [`hashed`] what only trees by hash do,
+//! - [`cursor`] is the way down, [`edit`] the one function that changes a tree, [`fill`] what makes a tree of many entries at once, [`hashed`] what only trees by hash do,
 //!   [`sample`] an even choice where nothing is counted, [`verify`] the proof that a tree is whole.
 //!
-//! It knows bytes and numbers, and nothing of keys, types or stores.
+//! It knows bytes and numbers, and nothing of keys or types.
 //!
 //! Invariants, all proven by [`verify`]: entries are in order, and between the separators on their way down; no node but
 //! the root is empty; each count is the sum of what is below; each number below `next` is a node once, or free once.
 
 mod cursor;
 mod edit;
+mod fill;
 mod ground;
 mod hashed;
 mod order;
 mod page;
 mod sample;
-mod splice;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -30,14 +30,14 @@ mod verify;
 use bytes::Bytes;
 
 pub(super) use self::cursor::Cursor;
-pub(super) use self::ground::{Ground, Limits, Numbers, Pages};
+pub(super) use self::fill::Filling;
+pub(super) use self::ground::{Ground, Limits, Numbers, Pages, splice};
 pub use self::order::Among;
 pub(super) use self::order::{
-    Bound, Hashed, Listed, Order, Probe, Scored, Sorted, read_hashed, read_scored, read_sorted, scored_entry,
-    sorted_entry,
+    Bound, Hashed, Listed, Order, Probe, Scored, Sorted, compare_scores, read_hashed, read_scored,
+    read_sorted, scored_entry, sorted_entry,
 };
 pub(super) use self::page::NodeNumber;
-pub(super) use self::splice::Splice;
 
 /// A tree: its root node and what is known of the whole.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -162,7 +162,8 @@ pub(in crate::data) fn read_scored(entry: &[u8]) -> (f64, &[u8]) {
     entry.split_first_chunk().map_or((0.0, entry), |(score, member)| (f64::from_be_bytes(*score), member))
 }
 
-fn compare_scores(left: f64, right: f64) -> Ordering {
+/// How two scores stand.
+pub(in crate::data) fn compare_scores(left: f64, right: f64) -> Ordering {
     left.partial_cmp(&right).unwrap_or_else(|| left.total_cmp(&right))
 }
 
@@ -341,7 +342,12 @@ pub(in crate::data) fn read_hashed(entry: &[u8]) -> (&[u8], &[u8]) {
 
 impl Slot {
     /// Reads a separator; an empty one is the lowest slot.
+    #[inline]
     pub(super) fn of_separator(separator: &[u8]) -> Self {
+        // All are whole, but for the empty one of what comes first.
+        if let &[a, b, c, d, e, f, g] = separator {
+            return Self(u64::from_be_bytes([0, a, b, c, d, e, f, g]));
+        }
         Self(separator.iter().take(SLOT_BYTES).fold(0, |slot, &byte| slot << 8 | u64::from(byte)))
     }
 }

@@ -11,6 +11,7 @@
 //! of a node's first child is not looked at: in its place stands the node's own, in the node above.
 //! Invariant: whatever the bytes are, reading them neither panics nor reads beyond them.
 
+use std::cell::{Cell, OnceCell};
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -54,6 +55,11 @@ pub(super) fn empty_leaf() -> Bytes {
     Bytes::from_static(&[LEAF, 0, 0])
 }
 
+/// How many entries a page says that it has.
+pub(super) fn count_in(page: &[u8]) -> usize {
+    page.get(1..).and_then(<[u8]>::first_chunk).map_or(0, |&count| usize::from(u16::from_be_bytes(count)))
+}
+
 /// The head of a page.
 pub(super) fn head(shape: Shape, count: usize) -> [u8; HEAD_BYTES] {
     // Nodes are cut long before that, unless their entries cannot be told apart.
@@ -61,13 +67,24 @@ pub(super) fn head(shape: Shape, count: usize) -> [u8; HEAD_BYTES] {
     [shape.tag(), high, low]
 }
 
-/// A page as entries: where each begins, and where the last ends.
+/// A page, of which entries are looked for where they are wanted: whoever needs one of them does not pass over all.
+///
+/// Invariant: what was found stays where it is, since a page does not change.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) page: Bytes,
     shape: Shape,
-    /// One more than there are entries.
-    starts: Vec<u32>,
+    count: usize,
+    /// An entry that was looked for or passed over, and where it begins: the next one that is wanted is mostly not before it.
+    finger: Cell<Finger>,
+    /// Where each begins, once they are looked for backwards.
+    starts: OnceCell<Vec<u32>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Finger {
+    entry: usize,
+    start: usize,
 }
 
 /// An entry of an inner node.
@@ -80,7 +97,7 @@ pub(super) struct Child<S = Vec<u8>> {
 }
 
 impl Node {
-    /// Reads a page that has to be of this shape. `number` is for the error.
+    /// Looks at the head of a page, which has to be of this shape. `number` is for the error.
     pub(super) fn read(page: Bytes, shape: Shape, number: NodeNumber) -> Result<Self, Fault> {
         let damaged = |what| Fault::Damaged { node: number, what };
         let Some((&[tag, high, low], _)) = page.split_first_chunk() else {
@@ -90,18 +107,8 @@ impl Node {
             return Err(damaged("it is a node of another kind"));
         }
         let count = usize::from(u16::from_be_bytes([high, low]));
-        let bytes = &page[..];
-        let starts = match shape {
-            Shape::Leaf => starts(bytes, count, |at| match *bytes.get(at)? {
-                short @ ..0x80 => Some(at + 1 + usize::from(short)),
-                _ => get_varint(bytes.get(at..)?).map(|(length, of_length)| at + of_length + length),
-            }),
-            Shape::Inner { counted } => {
-                let fixed = if counted { 8 } else { 4 };
-                starts(bytes, count, |at| Some(at + fixed + 1 + usize::from(*bytes.get(at + fixed)?)))
-            }
-        };
-        Ok(Self { starts: starts.ok_or_else(|| damaged("its entries do not fill it"))?, page, shape })
+        let finger = Cell::new(Finger { entry: 0, start: HEAD_BYTES });
+        Ok(Self { page, shape, count, finger, starts: OnceCell::new() })
     }
 
     pub(super) fn shape(&self) -> Shape {
@@ -109,17 +116,102 @@ impl Node {
     }
 
     pub(super) fn count(&self) -> usize {
-        self.starts.len() - 1
+        self.count
     }
 
     /// Where the entries `from..to` lie, in bytes.
     pub(super) fn bytes_of(&self, entries: Range<usize>) -> Range<usize> {
-        self.start(entries.start)..self.start(entries.end)
+        let start = self.start(entries.start);
+        let end = match entries.end {
+            end if end >= self.count => self.page.len(),
+            end => (entries.start..end).fold(start, |start, _| self.behind(start)),
+        };
+        start..end.max(start)
     }
 
     /// Where the entry begins, or the page ends.
     fn start(&self, entry: usize) -> usize {
-        self.starts.get(entry).map_or(self.page.len(), |&start| start as usize)
+        if entry == 0 {
+            return HEAD_BYTES;
+        }
+        if entry >= self.count {
+            return self.page.len();
+        }
+        if let Some(starts) = self.starts.get() {
+            return starts.get(entry).map_or(self.page.len(), |&start| start as usize);
+        }
+        let Finger { entry: at, start } = self.finger.get();
+        if entry < at {
+            let starts = self.starts.get_or_init(|| self.walk().map(|place| place.start as u32).collect());
+            return starts.get(entry).map_or(self.page.len(), |&start| start as usize);
+        }
+        let start = (at..entry).fold(start, |start, _| self.behind(start));
+        self.finger.set(Finger { entry, start });
+        start
+    }
+
+    /// Where the entry that begins at `start` ends; the end of the page where that is damaged.
+    #[inline(always)]
+    fn behind(&self, start: usize) -> usize {
+        let page = &self.page[..];
+        let end = match self.shape {
+            Shape::Leaf => match page.get(start) {
+                Some(&short @ ..0x80) => Some(start + 1 + usize::from(short)),
+                Some(_) => {
+                    page.get(start..).and_then(get_varint).map(|(length, bytes)| start + bytes + length)
+                }
+                None => None,
+            },
+            Shape::Inner { counted } => {
+                let fixed = if counted { 8 } else { 4 };
+                page.get(start + fixed).map(|&length| start + fixed + 1 + usize::from(length))
+            }
+        };
+        end.filter(|&end| end <= page.len()).unwrap_or(page.len())
+    }
+
+    /// Where the entries lie, one after the other.
+    #[inline(always)]
+    fn walk(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let mut next = HEAD_BYTES;
+        (0..self.count).map(move |_| {
+            let start = next;
+            next = self.behind(start);
+            start..next
+        })
+    }
+
+    /// Whether its entries are what fills it.
+    pub(super) fn is_whole(&self) -> bool {
+        let mut end = HEAD_BYTES;
+        let are_there = self.walk().all(|place| {
+            end = place.end;
+            !place.is_empty()
+        });
+        are_there && end == self.page.len()
+    }
+
+    /// The first entry that `is` holds for, with its number and with what precedes it: they are passed over from the start on. What is
+    /// wanted then is this one, or the one before it.
+    #[inline(always)]
+    pub(super) fn find(&self, mut is: impl FnMut(usize, &[u8]) -> bool) -> Option<usize> {
+        let (mut found, mut before) = (None, Finger { entry: 0, start: HEAD_BYTES });
+        for (entry, place) in self.walk().enumerate() {
+            let start = place.start;
+            if self.page.get(place).is_some_and(|raw| is(entry, raw)) {
+                found = Some(entry);
+                break;
+            }
+            before = Finger { entry, start };
+        }
+        self.finger.set(before);
+        found
+    }
+
+    /// The entries of a leaf, as they were put in.
+    #[inline(always)]
+    pub(super) fn entries(&self) -> impl Iterator<Item = &[u8]> + '_ {
+        self.walk().map(|place| entry_in(self.page.get(place).unwrap_or_default()))
     }
 
     /// An entry with what precedes it.
@@ -129,28 +221,19 @@ impl Node {
 
     /// An entry of a leaf, as it was put in; empty if there is none.
     pub(super) fn entry(&self, entry: usize) -> &[u8] {
-        let raw = self.raw(entry);
-        get_varint(raw).and_then(|(_, bytes)| raw.get(bytes..)).unwrap_or_default()
+        entry_in(self.raw(entry))
     }
 
     /// Where the entry of a leaf lies in its page, without its length.
     pub(super) fn place(&self, entry: usize) -> Range<usize> {
         let Range { start, end } = self.bytes_of(entry..entry + 1);
-        let length = get_varint(self.raw(entry)).map_or(0, |(_, bytes)| bytes);
+        let length = self.page.get(start..end).and_then(get_varint).map_or(0, |(_, bytes)| bytes);
         (start + length).min(end)..end
     }
 
     /// An entry of an inner node.
     pub(super) fn child(&self, entry: usize) -> Option<Child<&[u8]>> {
-        let Shape::Inner { counted } = self.shape else { return None };
-        let (node, rest) = self.raw(entry).split_first_chunk()?;
-        let (below, rest) = if counted {
-            let (below, rest) = rest.split_first_chunk()?;
-            (u32::from_be_bytes(*below), rest)
-        } else {
-            (0, rest)
-        };
-        Some(Child { node: u32::from_be_bytes(*node), below, separator: rest.get(1..)? })
+        child_in(self.raw(entry), self.shape)
     }
 
     /// Where the count of a child lies.
@@ -158,8 +241,9 @@ impl Node {
         self.start(entry) + 4
     }
 
-    pub(super) fn children(&self) -> impl DoubleEndedIterator<Item = Child<&[u8]>> + '_ {
-        (0..self.count()).filter_map(|entry| self.child(entry))
+    #[inline(always)]
+    pub(super) fn children(&self) -> impl Iterator<Item = Child<&[u8]>> + '_ {
+        self.walk().filter_map(|place| child_in(self.page.get(place)?, self.shape))
     }
 
     /// All entries below it, where they are counted; those in it, if it is a leaf.
@@ -171,23 +255,27 @@ impl Node {
     }
 }
 
-/// Where `count` entries of a page begin, and where the last ends; `behind` says where the one at a place ends. `None`: they are
-/// not what fills it.
-///
-/// Whoever looks at any entry of a page passes here over all of them: it is most of what that costs.
+/// The entry of a leaf, of which these bytes are all.
 #[inline(always)]
-fn starts(page: &[u8], count: usize, behind: impl Fn(usize) -> Option<usize>) -> Option<Vec<u32>> {
-    u32::try_from(page.len()).ok()?;
-    let mut starts = vec![0; count + 1];
-    let (end, entries) = starts.split_last_mut()?;
-    let mut at = HEAD_BYTES;
-    for start in entries {
-        // What begins within the page has a place of 32 bits; what does not has no end.
-        *start = at as u32;
-        at = behind(at)?;
+pub(super) fn entry_in(raw: &[u8]) -> &[u8] {
+    match raw {
+        [..0x80, entry @ ..] => entry,
+        _ => get_varint(raw).and_then(|(_, bytes)| raw.get(bytes..)).unwrap_or_default(),
     }
-    *end = at as u32;
-    (at == page.len()).then_some(starts)
+}
+
+/// The entry of an inner node, of which these bytes are all.
+#[inline(always)]
+pub(super) fn child_in(raw: &[u8], shape: Shape) -> Option<Child<&[u8]>> {
+    let Shape::Inner { counted } = shape else { return None };
+    let (node, rest) = raw.split_first_chunk()?;
+    let (below, rest) = if counted {
+        let (below, rest) = rest.split_first_chunk()?;
+        (u32::from_be_bytes(*below), rest)
+    } else {
+        (0, rest)
+    };
+    Some(Child { node: u32::from_be_bytes(*node), below, separator: rest.get(1..)? })
 }
 
 /// Appends an entry of a leaf to `out`.
@@ -205,6 +293,18 @@ pub(super) fn put_child(child: &Child, counted: bool, out: &mut Vec<u8>) {
     let separator = child.separator.get(..MAX_SEPARATOR_BYTES).unwrap_or(&child.separator);
     out.push(separator.len() as u8);
     out.extend_from_slice(separator);
+}
+
+/// How many bytes [`put_child`] takes for a child.
+pub(super) fn child_bytes(child: &Child, counted: bool) -> usize {
+    child.separator.len().min(MAX_SEPARATOR_BYTES) + if counted { 9 } else { 5 }
+}
+
+/// A page of children.
+pub(super) fn inner_page(children: &[Child], counted: bool) -> Bytes {
+    let mut page = head(Shape::Inner { counted }, children.len()).to_vec();
+    children.iter().for_each(|child| put_child(child, counted, &mut page));
+    page.into()
 }
 
 /// Appends a number, seven bits a byte, the lowest first.

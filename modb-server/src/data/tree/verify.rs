@@ -2,7 +2,7 @@
 
 use super::cursor::Step;
 use super::ground::freed_before;
-use super::page::{HEAD_BYTES, Shape};
+use super::page::Shape;
 use super::{Fault, Ground, NodeNumber, Numbers, Order, Pages, Tree};
 
 impl<O: Order> Tree<O> {
@@ -42,8 +42,8 @@ impl<O: Order> Tree<O> {
                 return damaged("it is empty, or wider than the tree says");
             }
         }
-        if node.page.len() < HEAD_BYTES {
-            return damaged("it has no head");
+        if !node.is_whole() {
+            return damaged("its entries do not fill it");
         }
         if height == 0 {
             for entry in (0..node.count()).map(|entry| node.entry(entry)) {

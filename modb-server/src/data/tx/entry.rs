@@ -73,7 +73,13 @@ impl Entry<'_> {
         match self.stored.as_ref().filter(|stored| patched.contains(&stored.payload.len())) {
             Some(stored) => {
                 let base = Record::encode(stored.head, &[&stored.payload]);
-                Write::Patch(Box::new(Patch { key: store_key, base, base_seq: self.seq, value }))
+                Write::Patch(Box::new(Patch {
+                    key: store_key,
+                    base,
+                    base_seq: self.seq,
+                    value,
+                    splices: None,
+                }))
             }
             None => Write::Put(store_key, value),
         }

@@ -196,11 +196,13 @@ impl Writes {
     }
 }
 
-/// A write of a record that was to be written before: a change is one of what the store has, not of what that would have made.
+/// A write of a record that was to be written before: a change is one of what the store has, not of what that would have made, and
+/// how that differs nobody has said.
 fn instead_of(before: &Write, write: Write) -> Write {
     match (before, write) {
         (Write::Patch(before), Write::Patch(patch)) => {
-            Write::Patch(Box::new(Patch { base: before.base.clone(), base_seq: before.base_seq, ..*patch }))
+            let (base, base_seq) = (before.base.clone(), before.base_seq);
+            Write::Patch(Box::new(Patch { base, base_seq, splices: None, ..*patch }))
         }
         (_, Write::Patch(patch)) => Write::Put(patch.key, patch.value),
         (_, write) => write,
@@ -214,6 +216,7 @@ mod tests {
     use modb_net::Seq;
 
     use super::*;
+    use crate::store::Splices;
 
     fn key(n: u32) -> Bytes {
         Bytes::from(format!("key {n}"))
@@ -262,8 +265,23 @@ mod tests {
     }
 
     fn change(base: &'static str, base_seq: u64, value: &'static str) -> Write {
-        let patch = Patch { key: key(1), base: base.into(), base_seq: Seq(base_seq), value: value.into() };
+        let patch = Patch {
+            key: key(1),
+            base: base.into(),
+            base_seq: Seq(base_seq),
+            value: value.into(),
+            splices: None,
+        };
         Write::Patch(Box::new(patch))
+    }
+
+    /// The same, by one who knows how it differs.
+    fn known(change: Write) -> Write {
+        let Write::Patch(mut patch) = change else { panic!("a change") };
+        let mut splices = Splices::default();
+        splices.push(0, patch.base.len(), &patch.value);
+        patch.splices = Some(splices);
+        Write::Patch(patch)
     }
 
     #[test]
@@ -276,6 +294,9 @@ mod tests {
         };
         let put = Write::Put(key(1), "3".into());
         assert_eq!(written(&[change("1", 7, "2"), change("2", 0, "3")]), change("1", 7, "3"));
+        // How the second differs is not how both do.
+        assert_eq!(written(&[change("1", 7, "2"), known(change("2", 0, "3"))]), change("1", 7, "3"));
+        assert_eq!(written(&[known(change("1", 7, "2")), change("2", 0, "3")]), change("1", 7, "3"));
         assert_eq!(written(&[Write::Put(key(1), "2".into()), change("2", 0, "3")]), put);
         assert_eq!(written(&[Write::Delete(key(1)), change("2", 7, "3")]), put);
         assert_eq!(written(&[change("1", 7, "2"), put.clone()]), put);

@@ -102,13 +102,13 @@ fn put_count(writes: &[Write], out: &mut impl Out) {
 /// Appends a patch, or nothing if that takes more than half of what the record takes whole; says whether it did.
 #[allow(clippy::cast_possible_truncation)]
 fn encode_patch(out: &mut Vec<u8>, patch: &Patch) -> bool {
-    let Patch { key, base, value, .. } = patch;
+    let Patch { key, value, .. } = patch;
     let start = out.len();
     out.push(PATCH);
     out.extend_from_slice(&(key.len() as u16).to_le_bytes());
     out.extend_from_slice(key);
     let most = (put_bytes(key, value) / 2).saturating_sub(out.len() - start);
-    let is_shorter = difference::encode(base, value, most, out).is_some();
+    let is_shorter = difference::encode(patch, most, out);
     if !is_shorter {
         out.truncate(start);
     }
@@ -235,6 +235,7 @@ mod tests {
             base: bytes(base),
             base_seq: modb_net::Seq(base_seq),
             value: bytes(value),
+            splices: None,
         };
         Write::Patch(Box::new(patch))
     }

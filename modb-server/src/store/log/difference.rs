@@ -1,62 +1,64 @@
 //! How a record differs from what it was, as the log keeps it. Pure.
 //!
 //! ```text
-//! difference  sum u32 | splices u8, then that many:
-//!             kept varint | removed varint | added varint | that many bytes
+//! difference  sum u32 | splices u8 | that many [splices](crate::store::Splices)
 //! sum         CRC-32C of the whole record that it makes
 //! ```
-//!
-//! A splice begins `kept` bytes behind the end of the one before it, in what the record was: there `removed` bytes give way to
-//! those that are added. What is behind the last one stays. A varint has seven bits a byte, the lowest first, and a bit
-//! that says whether another follows.
 //!
 //! Invariant: applied to anything but what the record was, a difference makes nothing: the sum tells.
 
 use super::chunk::u32_at;
+use crate::store::{Patch, Splices};
 
 /// Bytes that are the same between two places that differ, for these to be two splices.
 const SAME_BYTES: usize = 8;
 /// How far behind a place that differs it is looked for where both are the same again, byte for byte.
 const MOST_CHANGED_BYTES: usize = 64;
-/// Numbers fit 32 bits.
-const MOST_VARINT_BYTES: usize = 5;
 
-/// Appends how `after` differs from `before` to `out`. `None`, with some bytes appended, if that takes more than `most` bytes.
-pub(super) fn encode(before: &[u8], after: &[u8], most: usize, out: &mut Vec<u8>) -> Option<()> {
-    let start = out.len();
-    out.extend_from_slice(&[0; 4]);
-    let count_at = out.len();
-    out.push(0);
+/// Appends how a record changes to `out`. `false`, with nothing appended, if that takes more than `most` bytes.
+pub(super) fn encode(patch: &Patch, most: usize, out: &mut Vec<u8>) -> bool {
+    let found;
+    let splices = match &patch.splices {
+        Some(known) => known,
+        None => match compare(&patch.base, &patch.value, most) {
+            Some(splices) => {
+                found = splices;
+                &found
+            }
+            None => return false,
+        },
+    };
+    let fits = 5 + splices.as_bytes().len() <= most;
+    if fits {
+        out.extend_from_slice(&crc32c::crc32c(&patch.value).to_le_bytes());
+        out.push(splices.count());
+        out.extend_from_slice(splices.as_bytes());
+    }
+    fits
+}
+
+/// How `after` differs from `before`. `None` where it is seen on the way that this takes more than `most` bytes.
+fn compare(before: &[u8], after: &[u8], most: usize) -> Option<Splices> {
     let end = same_at_end(before, after);
     let (old, new) = (&before[..before.len() - end], &after[..after.len() - end]);
-    let (mut at, mut kept_from, mut splices) = (0, 0, 0u8);
+    // Both have the same place of what is the same, but for the last that differs.
+    let (mut at, mut splices) = (0, Splices::default());
     loop {
         at += same_at_start(&old[at..], &new[at..]);
         if at == old.len() && at == new.len() {
-            break;
+            return Some(splices);
         }
         let changed = changed(&old[at..], &new[at..]);
         let (removed, added) = changed.map_or((old.len() - at, new.len() - at), |bytes| (bytes, bytes));
-        if out.len() - start + added > most {
+        if splices.as_bytes().len() + added > most || splices.count() == u8::MAX {
             return None;
         }
-        put_varint(at - kept_from, out);
-        put_varint(removed, out);
-        put_varint(added, out);
-        out.extend_from_slice(&new[at..at + added]);
-        splices = splices.checked_add(1)?;
-        kept_from = at + removed;
+        splices.push(at, removed, &new[at..at + added]);
         match changed {
             Some(bytes) => at += bytes,
-            None => break,
+            None => return Some(splices),
         }
     }
-    if out.len() - start > most {
-        return None;
-    }
-    out[count_at] = splices;
-    out[start..count_at].copy_from_slice(&crc32c::crc32c(after).to_le_bytes());
-    Some(())
 }
 
 /// How many bytes give way to as many others, where both are the same again behind them. `None`: nothing near is.
@@ -93,81 +95,40 @@ fn same_at_end(a: &[u8], b: &[u8]) -> usize {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
     sum: u32,
-    splices: Vec<Splice>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Splice {
-    kept: usize,
-    removed: usize,
-    added: Vec<u8>,
+    splices: Splices,
 }
 
 impl Difference {
     /// Takes one off the front; `None`: there is none.
     pub(super) fn decode(bytes: &mut &[u8]) -> Option<Self> {
         let (sum, rest) = bytes.split_at_checked(4)?;
+        let (count, rest) = rest.split_first()?;
         *bytes = rest;
-        let (splices, rest) = bytes.split_first()?;
-        *bytes = rest;
-        let splices = (0..*splices).map(|_| Splice::decode(bytes)).collect::<Option<_>>()?;
-        Some(Self { sum: u32_at(sum, 0), splices })
+        Some(Self { sum: u32_at(sum, 0), splices: Splices::take(*count, bytes)? })
     }
 
     /// What the record is afterwards; `None` if `before` is not what it was.
     pub(crate) fn apply(&self, before: &[u8]) -> Option<Vec<u8>> {
-        let mut after = Vec::with_capacity(before.len());
-        let mut rest = before;
-        for Splice { kept, removed, added } in &self.splices {
-            let (kept, behind) = rest.split_at_checked(*kept)?;
-            after.extend_from_slice(kept);
-            after.extend_from_slice(added);
-            rest = behind.get(*removed..)?;
-        }
-        after.extend_from_slice(rest);
-        (crc32c::crc32c(&after) == self.sum).then_some(after)
+        self.splices.apply(before).filter(|after| crc32c::crc32c(after) == self.sum)
     }
-}
-
-impl Splice {
-    fn decode(bytes: &mut &[u8]) -> Option<Self> {
-        let (kept, removed, added) = (take_varint(bytes)?, take_varint(bytes)?, take_varint(bytes)?);
-        let (added, rest) = bytes.split_at_checked(added)?;
-        *bytes = rest;
-        Some(Self { kept, removed, added: added.to_vec() })
-    }
-}
-
-#[allow(clippy::cast_possible_truncation)] // the lowest seven bits
-fn put_varint(mut number: usize, out: &mut Vec<u8>) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-fn take_varint(bytes: &mut &[u8]) -> Option<usize> {
-    let mut number = 0;
-    for (index, &byte) in bytes.iter().take(MOST_VARINT_BYTES).enumerate() {
-        number |= usize::from(byte & 0x7f) << (7 * index);
-        if byte < 0x80 {
-            *bytes = &bytes[index + 1..];
-            return Some(number);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
 
     fn difference(before: &[u8], after: &[u8], most: usize) -> Option<(Difference, usize)> {
+        let of = Bytes::copy_from_slice;
+        let (base, value) = (of(before), of(after));
+        let patch = Patch { key: Bytes::new(), base, base_seq: modb_net::Seq(1), value, splices: None };
         let mut bytes = Vec::new();
-        encode(before, after, most, &mut bytes)?;
+        if !encode(&patch, most, &mut bytes) {
+            assert!(bytes.is_empty());
+            return None;
+        }
         let mut rest = &bytes[..];
         let difference = Difference::decode(&mut rest)?;
         assert!(rest.is_empty() && bytes.len() <= most);

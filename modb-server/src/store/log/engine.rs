@@ -27,7 +27,7 @@ use super::table::{Loan, Lookup, Table};
 use super::writer::Log;
 use crate::store::glimpse::Portion;
 use crate::store::group::{Backing, lock};
-use crate::store::{Batch, Counter, Glimpse, Got, MAX_STORE_KEY_BYTES, Page, StoreError, Write};
+use crate::store::{Batch, Counter, Glimpse, Got, MAX_STORE_KEY_BYTES, Page, Splices, StoreError, Write};
 
 /// What the tree takes while it writes a record, in sizes of its value: the block that it becomes, which grows to twice its
 /// length, and what that is compressed to.
@@ -214,7 +214,9 @@ impl Engine {
             // Without a number: it was read from the cold store, perhaps meanwhile.
             Lookup::Found(value, seq) => {
                 let is_of = seq == patch.base_seq.0 || seq == 0 || patch.base_seq.0 == 0;
-                is_of && value.as_ref() == Some(&patch.base)
+                let makes_it =
+                    |splices: &Splices| splices.apply(&patch.base).is_some_and(|made| made == patch.value);
+                is_of && value.as_ref() == Some(&patch.base) && patch.splices.as_ref().is_none_or(makes_it)
             }
             Lookup::Unknown(_) => true,
         }

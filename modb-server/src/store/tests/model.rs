@@ -78,7 +78,7 @@ pub(super) fn run(engine: EngineKind) {
                         Some(base) => {
                             let at = at.index(base.len() + 1);
                             let value = Bytes::from([&base[..at], &added, &base[at..]].concat());
-                            Write::Patch(Box::new(Patch { key, base, base_seq: found.seq, value }))
+                            Write::Patch(Box::new(Patch { key, base, base_seq: found.seq, value, splices: None }))
                         }
                     };
                     let batch = Batch { writes: vec![write] };

@@ -1,6 +1,7 @@
 //! Trees against what they stand for: `Vec`, `BTreeMap`, `HashMap`.
 
 mod choice;
+mod fill;
 mod model;
 
 use std::collections::HashMap;
@@ -8,6 +9,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::*;
+use crate::store::Splices;
 
 /// Pages in memory, which are counted.
 #[derive(Clone, Debug, Default)]
@@ -31,10 +33,10 @@ impl Pages for Shelf {
         Ok(())
     }
 
-    fn edit(&mut self, node: NodeNumber, old: &Bytes, splices: &[Splice]) -> Result<(), Fault> {
-        assert_eq!(self.pages.get(&node), Some(old), "an edit of something else than what is there");
-        self.written_bytes += splices.iter().map(|splice| 6 + splice.insert.len()).sum::<usize>();
-        self.pages.insert(node, Splice::apply(old, splices).unwrap());
+    fn edit(&mut self, node: NodeNumber, old: Bytes, splices: Splices) -> Result<(), Fault> {
+        assert_eq!(self.pages.get(&node), Some(&old), "an edit of something else than what is there");
+        self.written_bytes += splices.as_bytes().len();
+        self.pages.insert(node, splice(node, &old, &splices)?);
         Ok(())
     }
 }

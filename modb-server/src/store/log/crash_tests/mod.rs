@@ -27,7 +27,7 @@ use super::sim::{Random, SimCold, SimDisk};
 use super::start::{self, Before, Owner, Parts, Tables};
 use crate::store::format::{End, EndFile, Format};
 use crate::store::group::{Backing, lock};
-use crate::store::{Batch, Counter, EngineKind, Patch, StoreError, Write};
+use crate::store::{Batch, Counter, EngineKind, Patch, Splices, StoreError, Write};
 
 const TUNING: Tuning =
     Tuning { segment_bytes: HEAD_BYTES as u64 + 4096, log_bytes: 16 << 10, table_bytes: 1 << 20 };
@@ -256,24 +256,27 @@ fn change_some(engine: &Engine, random: &mut Random, mut batch: Batch) -> Batch 
             && writes == 1
             && random.below(4) > 0
         {
-            let value = changed(&base, random);
-            let patch = Patch { key: key.clone(), base, base_seq: found.seq, value };
+            let (value, splices) = changed(&base, random);
+            let patch = Patch { key: key.clone(), base, base_seq: found.seq, value, splices };
             batch.writes[at] = Write::Patch(Box::new(patch));
         }
     }
     batch
 }
 
-fn changed(base: &Bytes, random: &mut Random) -> Bytes {
-    let mut value = base.to_vec();
+/// What a record becomes, and how that differs, where that is known.
+fn changed(base: &Bytes, random: &mut Random) -> (Bytes, Option<Splices>) {
+    let (mut splices, mut end) = (Splices::default(), 0);
     for _ in 0..=random.below(3) {
-        let at = random.below(value.len() as u64 + 1) as usize;
-        let removed = (random.below(20) as usize).min(value.len() - at);
-        let most = if value.len() < 300 { 24 } else { 8 };
+        let at = end + random.below((base.len() - end) as u64 + 1) as usize;
+        let removed = (random.below(20) as usize).min(base.len() - at);
+        let most = if base.len() < 300 { 24 } else { 8 };
         let added: Vec<u8> = (0..random.below(most)).map(|_| random.next() as u8).collect();
-        value.splice(at..at + removed, added);
+        splices.push(at, removed, &added);
+        end = at + removed;
     }
-    Bytes::from(value)
+    let value = splices.apply(base).unwrap();
+    (value.into(), Some(splices).filter(|_| random.below(2) == 0))
 }
 
 type Contents = (BTreeMap<Bytes, Bytes>, Vec<i64>);

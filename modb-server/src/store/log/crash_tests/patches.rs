@@ -78,7 +78,7 @@ fn grow(engine: &Engine, n: u8) -> bool {
     let base = found.value.unwrap();
     let value = Bytes::from([&base[..], b"+"].concat());
     let before = engine.log.patched();
-    let patch = Patch { key: key(n), base, base_seq: found.seq, value };
+    let patch = Patch { key: key(n), base, base_seq: found.seq, value, splices: None };
     engine.apply(Batch { writes: vec![Write::Patch(Box::new(patch))] }).unwrap();
     engine.log.patched() > before
 }
@@ -133,7 +133,7 @@ fn a_record_that_was_dropped_from_memory_is_logged_whole() {
 /// A commit of one patch.
 fn patch(key: &'static str, base: &'static str, value: &'static str) -> Vec<u8> {
     let [key, base, value] = [key, base, value].map(Bytes::from);
-    let patch = Patch { key, base, base_seq: modb_net::Seq(1), value };
+    let patch = Patch { key, base, base_seq: modb_net::Seq(1), value, splices: None };
     Patched::of(&[Write::Patch(Box::new(patch))], 0).expect("it is short").body.copied
 }
 

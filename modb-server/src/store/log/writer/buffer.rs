@@ -112,7 +112,7 @@ mod tests {
     fn a_barrier_that_comes_while_a_commit_is_being_patched_makes_it_whole() {
         let (key, base) = (Bytes::from("key"), Bytes::from(vec![1; 200]));
         let value = Bytes::from([&base[..], b"+"].concat());
-        let patch = Patch { key: key.clone(), base, base_seq: Seq(5), value: value.clone() };
+        let patch = Patch { key: key.clone(), base, base_seq: Seq(5), value: value.clone(), splices: None };
         let writes = [Write::Patch(Box::new(patch))];
         let patched = Patched::of(&writes, 4).unwrap();
         let logged = |barrier| {
@@ -133,7 +133,7 @@ mod tests {
             let (key, base) = (Bytes::from("key"), Bytes::from(vec![1; 200]));
             let value = Bytes::from(vec![7; value_bytes]);
             let changed = Bytes::from([&base[..], b"+"].concat());
-            let patch = Patch { key, base, base_seq: Seq(9), value: changed };
+            let patch = Patch { key, base, base_seq: Seq(9), value: changed, splices: None };
             let writes = [
                 Write::Put(Bytes::from("large"), value),
                 Write::Patch(Box::new(patch)),

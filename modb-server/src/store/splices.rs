@@ -1,0 +1,153 @@
+//! A change of a record: bytes taken out, and others put in their place. Pure.
+//!
+//! It is one string of bytes, which is both applied to the record and what the log has of the change, so whoever knows what he
+//! changes says it once, and nobody has to compare:
+//!
+//! ```text
+//! kept varint | removed varint | added varint | that many bytes        for each splice
+//! ```
+//!
+//! A splice begins `kept` bytes behind the end of the one before it, in what the record was: there `removed` bytes give way to
+//! those that are added. What is behind the last one stays. A varint has seven bits a byte, the lowest first, and a bit
+//! that says whether another follows.
+//!
+//! Invariant: splices are in ascending order and do not overlap; one that reaches beyond the record makes nothing of it.
+
+/// Numbers fit 32 bits.
+const MOST_VARINT_BYTES: usize = 5;
+
+/// Room that is made for the first of them: for two, as a page has whose entries become more.
+const FIRST_BYTES: usize = 48;
+
+/// See the top of this file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Splices {
+    bytes: Vec<u8>,
+    count: u8,
+    /// Where the last one ends, in what the record was.
+    end: usize,
+    added: usize,
+    removed: usize,
+}
+
+impl Splices {
+    /// At `at`, counted in what the record was, `removed` bytes give way to `added`. At most 255, in ascending order.
+    pub fn push(&mut self, at: usize, removed: usize, added: &[u8]) {
+        debug_assert!(at >= self.end && self.count < u8::MAX, "splices are in order, and few");
+        if self.count == 0 {
+            self.bytes.reserve(FIRST_BYTES.max(added.len() + 3 * MOST_VARINT_BYTES));
+        }
+        put_varint(at - self.end, &mut self.bytes);
+        put_varint(removed, &mut self.bytes);
+        put_varint(added.len(), &mut self.bytes);
+        self.bytes.extend_from_slice(added);
+        self.count += 1;
+        self.end = at + removed;
+        self.added += added.len();
+        self.removed += removed;
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> u8 {
+        self.count
+    }
+
+    /// All of them, as they are kept.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What a record becomes; `None` if one reaches beyond its end.
+    pub fn apply(&self, before: &[u8]) -> Option<Vec<u8>> {
+        let mut after = Vec::with_capacity((before.len() + self.added).checked_sub(self.removed)?);
+        let (mut splices, mut rest) = (&self.bytes[..], before);
+        while !splices.is_empty() {
+            let Splice { kept, removed, added } = Splice::take(&mut splices)?;
+            let (kept, behind) = rest.split_at_checked(kept)?;
+            after.extend_from_slice(kept);
+            after.extend_from_slice(added);
+            rest = behind.get(removed..)?;
+        }
+        after.extend_from_slice(rest);
+        Some(after)
+    }
+
+    /// Takes `count` splices off the front of bytes of the log; `None`: there are not so many.
+    pub(crate) fn take(count: u8, bytes: &mut &[u8]) -> Option<Self> {
+        let all = *bytes;
+        let mut splices = Self { count, ..Self::default() };
+        for _ in 0..count {
+            let Splice { kept, removed, added } = Splice::take(bytes)?;
+            splices.end = splices.end.checked_add(kept)?.checked_add(removed)?;
+            splices.added += added.len();
+            splices.removed += removed;
+        }
+        splices.bytes = all[..all.len() - bytes.len()].to_vec();
+        Some(splices)
+    }
+}
+
+/// One of them.
+struct Splice<'a> {
+    kept: usize,
+    removed: usize,
+    added: &'a [u8],
+}
+
+impl<'a> Splice<'a> {
+    fn take(bytes: &mut &'a [u8]) -> Option<Self> {
+        let (kept, removed, added) = (take_varint(bytes)?, take_varint(bytes)?, take_varint(bytes)?);
+        let (added, rest) = bytes.split_at_checked(added)?;
+        *bytes = rest;
+        Some(Self { kept, removed, added })
+    }
+}
+
+#[allow(clippy::cast_possible_truncation)] // the lowest seven bits
+fn put_varint(mut number: usize, out: &mut Vec<u8>) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn take_varint(bytes: &mut &[u8]) -> Option<usize> {
+    let mut number = 0;
+    for (index, &byte) in bytes.iter().take(MOST_VARINT_BYTES).enumerate() {
+        number |= usize::from(byte & 0x7f) << (7 * index);
+        if byte < 0x80 {
+            *bytes = &bytes[index + 1..];
+            return Some(number);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_give_way_where_it_is_said_and_all_others_stay() {
+        let mut splices = Splices::default();
+        assert_eq!(splices.apply(b"0123456789"), Some(b"0123456789".to_vec()));
+        splices.push(0, 1, b"a");
+        splices.push(3, 0, b"bcd");
+        splices.push(8, 2, b"");
+        assert_eq!(splices.apply(b"0123456789"), Some(b"a12bcd34567".to_vec()));
+        assert_eq!(splices.apply(b"012345678"), None, "it reaches beyond the end");
+        let mut rest = splices.as_bytes();
+        assert_eq!(Splices::take(splices.count(), &mut rest), Some(splices.clone()));
+        assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn long_distances_and_much_that_is_added_come_back() {
+        let (before, added) = ([1; 70_000], [2; 300]);
+        let mut splices = Splices::default();
+        splices.push(60_000, 9_000, &added);
+        let after = [&before[..60_000], &added, &before[69_000..]].concat();
+        assert_eq!(splices.apply(&before), Some(after));
+    }
+}
