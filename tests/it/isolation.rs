@@ -188,16 +188,17 @@ pub(crate) fn who_needs_many_gets_them_beside_those_who_hold_without_pause(platf
         let mut peer = server.peer();
         let words = (0..100).flat_map(|n| [format!("held:{n}"), "1".to_owned()]);
         let mset: Vec<String> = std::iter::once("MSET".to_owned()).chain(words).collect();
-        for round in 0..3 {
-            for command in [&["FLUSHALL".to_owned()][..], &mset] {
+        for command in [&["FLUSHALL".to_owned()][..], &mset] {
+            wait::not_each_time(|| {
                 let (begun, before) = (Instant::now(), held.load(Ordering::Relaxed));
                 assert_eq!(peer.call(command), Reply::ok());
                 let passed = held.load(Ordering::Relaxed) - before;
-                println!("{round}: {} after {:?}, {passed} holds", command[0], begun.elapsed());
-                // In turns of those who hold, however slow the machine is: those who were before it, and those
-                // of keys that it had not come to yet.
-                assert!(passed <= TURNS * HOLDING, "{} waited for {passed} holds", command[0]);
-            }
+                let said = format!("{} after {:?}, {passed} holds", command[0], begun.elapsed());
+                println!("{said}");
+                // In turns of those who hold, however slow the server is: those who were before it, and those of keys that it
+                // had not come to yet. Those count as well who held while this thread did not run.
+                (passed > TURNS * HOLDING).then_some(said)
+            });
         }
     });
 }
