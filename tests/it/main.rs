@@ -12,6 +12,7 @@ mod costs;
 mod counts;
 mod crash;
 mod cross;
+mod disk;
 mod durable;
 mod events;
 mod folders;
@@ -254,6 +255,9 @@ scenarios! {
     counts::the_rate_is_that_of_the_moment;
     counts::a_killed_client_is_gone_from_the_list_at_once;
     counts::nothing_that_a_killed_client_sends_is_executed;
+
+    #[ignore = "five minutes"]
+    disk::long_the_disk_holds_twice_what_lives_and_a_gibibyte_for_five_minutes, unless Redis: "its data lie in memory";
 
     durable::a_value_survives_kill_in_every_mode;
     durable::a_pipeline_answered_before_the_kill_is_all_there;

@@ -83,6 +83,27 @@ fn a_large_value_that_was_overwritten_or_deleted_leaves_nothing() {
 }
 
 #[test]
+fn overwriting_and_deleting_the_same_large_values_does_not_grow_the_disk_for_ever() {
+    const KEYS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    let dir = tempfile::tempdir().unwrap();
+    let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+    let once = (KEYS.len() * LARGE_BYTES) as u64;
+    for round in 0..60 {
+        // Bytes that cannot be compressed; each value is gone in one round of three.
+        let value = |key: usize| {
+            let bytes = (0..LARGE_BYTES as u64 / 8)
+                .flat_map(|n| (n ^ round).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+            (!(round + key as u64).is_multiple_of(3)).then(|| bytes.collect::<Bytes>())
+        };
+        let run: Vec<_> = KEYS.iter().enumerate().map(|(n, key)| (*key, value(n))).collect();
+        ingest(&cold, round + 1, &run);
+        while cold.compact_step().unwrap() {}
+        let held = cold.disk_bytes();
+        assert!(held <= 8 * once, "{held} bytes in round {round}, {once} for all");
+    }
+}
+
+#[test]
 fn a_glimpse_of_a_large_value_needs_no_large_value() {
     let dir = tempfile::tempdir().unwrap();
     let value = |fill: u8| Bytes::from([&[fill; 7][..], &vec![fill + 1; LARGE_BYTES]].concat());

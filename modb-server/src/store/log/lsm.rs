@@ -455,6 +455,33 @@ mod tests {
     }
 
     #[test]
+    fn what_was_deleted_gives_its_room_back_whatever_is_written_then() {
+        const RECORDS: u64 = 2_000;
+        let dir = tempfile::tempdir().unwrap();
+        let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+        let mut once = 0;
+        // As FLUSHALL does: other keys each time, and those before are deleted.
+        for generation in 0..12_u64 {
+            let key = |generation: u64, n| Bytes::from(format!("{generation:03} {n:05}"));
+            let value = |n: u64| {
+                let words = (0..128).map(|word| (n * 128 + word).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+                words.flat_map(u64::to_le_bytes).collect::<Bytes>()
+            };
+            ingest(
+                &cold,
+                2 * generation + 1,
+                (0..RECORDS).map(|n| (key(generation, n), Some(value(n)))).collect(),
+            );
+            while cold.compact_step().unwrap() {}
+            once = once.max(cold.disk_bytes() * u64::from(generation == 0));
+            let held = cold.disk_bytes();
+            assert!(held <= 3 * once, "{held} bytes in generation {generation}, {once} in the first");
+            ingest(&cold, 2 * generation + 2, (0..RECORDS).map(|n| (key(generation, n), None)).collect());
+            while cold.compact_step().unwrap() {}
+        }
+    }
+
+    #[test]
     fn overwriting_the_same_records_does_not_grow_the_disk_for_ever() {
         let dir = tempfile::tempdir().unwrap();
         let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();

@@ -23,7 +23,11 @@ use super::tree_error::tree_error;
 use crate::store::StoreError;
 
 /// Size of table files, in bytes: the step of a compaction.
-const TABLE_BYTES: u64 = 32 << 20;
+const TABLE_BYTES: u64 = if cfg!(test) { 256 << 10 } else { 32 << 20 };
+/// Where more than one record of so many is a deletion, all tables are merged.
+const RECORDS_PER_DELETION: u64 = 4;
+/// Unless they are more: flushes go on meanwhile, and wait once they have made too many runs.
+const MOST_MERGED_BYTES: u64 = 4 << 30;
 /// The tree's name for the folder of its table files, which are named by number.
 const TABLES_FOLDER: &str = "tables";
 /// The tree of large values, in the folder of the other one.
@@ -182,11 +186,27 @@ impl Tree {
 
     /// Merges some tables if that is due; says whether it did.
     pub(super) fn compact_step(&self) -> Result<bool, StoreError> {
+        if self.is_full_of_deletions() {
+            self.compact_all()?;
+            return Ok(true);
+        }
         let before = self.tree.current_version().id();
         self.write_files(|| {
             Ok(self.tree.compact(Arc::<Leveled>::clone(&self.strategy), self.seqno.get())?)
         })?;
         Ok(self.tree.current_version().id() != before)
+    }
+
+    /// Levels are merged by what they weigh, and deletions weigh nothing: they stay in an upper level, and below them what was
+    /// deleted, up to ten times as much as lives. To merge all costs no more than some times what was deleted.
+    fn is_full_of_deletions(&self) -> bool {
+        let version = self.tree.current_version();
+        let counts = version.iter_tables().map(|table| &table.metadata);
+        let (records, deletions) = counts.fold((0, 0), |(records, deletions), counts| {
+            (records + counts.item_count, deletions + counts.tombstone_count)
+        });
+        let worth_it = TABLE_BYTES..=MOST_MERGED_BYTES;
+        deletions * RECORDS_PER_DELETION > records && worth_it.contains(&self.tree.disk_space())
     }
 
     /// Merges everything.
