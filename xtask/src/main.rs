@@ -43,9 +43,11 @@ cargo xtask COMMAND
                         the ways to hand connections to workers beside SO_REUSEPORT; writes as above
   bench costs [--rounds N] [--workers N,N] [--only exec|message]
                         processor time of a transaction and of a message, beside redis
+  bench cpu [--base REV] [--pairs N]
+                        processor time of SET and GET, in pairs with an earlier commit
   bench generators [--rounds N]
                         modb-client bench beside redis-benchmark on the same server: what each reports and costs
-  bench instructions [--base REV] [--rounds N]
+  bench instructions [--types] [--base REV] [--rounds N]
                         instructions per request under callgrind, as a ratio to an earlier commit
   bench memory [--rounds N] [--elements N]
                         what an element of each type takes of memory, beside redis
@@ -53,6 +55,7 @@ cargo xtask COMMAND
                         processor time of PING beside a loop that only receives and sends, and beside redis
   bench programs FOLDER everything that benches run, built and put into a folder; with MODB_BENCH_PROGRAMS=FOLDER its xtask
                         runs them where nothing can be built
+  bench reopen ARGS     what it takes to start again on many keys, after a kill; Linux
   bench compare ARGS    Modb beside other servers: throughput, latency and processor time, as ratios
   bench pages [--html FOLDER]
                         the README's table and chart, of what is recorded in docs/performance; --html: a page of each record
