@@ -202,6 +202,7 @@ impl<'a> Tx<'a> {
     ///
     /// # Errors
     /// As [`Tx::read`].
+    #[inline(always)]
     pub fn read_entry<'k>(&mut self, database: u32, key: &'k [u8]) -> Result<Option<Entry<'k>>, DataError> {
         if key.len() > MAX_KEY_BYTES {
             self.looked_up(database, key, false);
@@ -259,6 +260,7 @@ impl<'a> Tx<'a> {
     }
 
     /// Where a key is; its mark has been looked at.
+    #[inline(always)]
     fn place<'k>(&mut self, database: u32, key: &'k [u8]) -> Result<Place<'k>, DataError> {
         if key.len() > MAX_KEY_BYTES {
             return Err(DataError::KeyTooLong);
