@@ -276,13 +276,16 @@ pub(crate) fn a_record_on_the_disk_for_which_there_is_no_memory_is_an_error_to_w
     if !bound() {
         skip!("the memory of another process cannot be bounded here");
     }
-    for request in ["GET large", "STRLEN large", "APPEND large x", "SCAN 0"] {
+    for request in ["GET large", "GETRANGE large 0 0", "APPEND large x", "COPY large other"] {
         let refusal = wait::until(request, || bound().then(|| asks.ask(request).error())?);
         assert!(refusal.starts_with("OOM "), "{request}: {refusal}");
         assert_eq!(other.ask("INCR small").error(), None, "{request}");
     }
-    assert!(sys::bound_memory_of(server.pid(), None));
+    // Who needs no bytes of it reads none.
     assert_eq!(asks.ask("STRLEN large"), Reply::Int(LARGE_BYTES as i64));
+    assert_eq!(asks.ask("SCAN 0").error(), None);
+    assert!(sys::bound_memory_of(server.pid(), None));
+    assert_eq!(asks.ask("GETRANGE large -1 -1"), Reply::bulk("x"));
     assert_eq!(other.ask("GET small"), Reply::bulk("5"));
 }
 
