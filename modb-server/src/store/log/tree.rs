@@ -198,15 +198,18 @@ impl Tree {
     }
 
     /// Levels are merged by what they weigh, and deletions weigh nothing: they stay in an upper level, and below them what was
-    /// deleted, up to ten times as much as lives. To merge all costs no more than some times what was deleted.
+    /// deleted, up to ten times as much as lives. To merge all costs no more than some times what was deleted, and while it
+    /// lasts as much of the disk again as there is: where that is short the levels, which take it step by step, go on alone.
     fn is_full_of_deletions(&self) -> bool {
         let version = self.tree.current_version();
         let counts = version.iter_tables().map(|table| &table.metadata);
         let (records, deletions) = counts.fold((0, 0), |(records, deletions), counts| {
             (records + counts.item_count, deletions + counts.tombstone_count)
         });
-        let worth_it = TABLE_BYTES..=MOST_MERGED_BYTES;
-        deletions * RECORDS_PER_DELETION > records && worth_it.contains(&self.tree.disk_space())
+        let bytes = self.tree.disk_space();
+        deletions * RECORDS_PER_DELETION > records
+            && (TABLE_BYTES..=MOST_MERGED_BYTES).contains(&bytes)
+            && crate::sys::free_bytes(&self.files).is_ok_and(|free_bytes| free_bytes > bytes)
     }
 
     /// Merges everything.
