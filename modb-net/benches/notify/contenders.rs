@@ -26,6 +26,13 @@ pub struct Contender {
     pub make: fn() -> (Wait, Wake),
 }
 
+impl Contender {
+    /// Whether it does what the notifier does: coalesces, beside sockets.
+    pub fn is_peer(&self) -> bool {
+        self.coalesces && self.polls
+    }
+}
+
 /// The names that the report compares by name.
 pub const OURS: &str = "modb notifier";
 pub const OURS_PAIR: &str = "modb notifier, socket pair";

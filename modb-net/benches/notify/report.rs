@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::PRODUCERS;
 use crate::contenders::{BARE_PAIR, MIO, OURS, OURS_PAIR, OURS_RAW, POLLING};
-use crate::shared::{self, Bar, bars, or_dash, or_null};
+use crate::shared::{self, Bar, bars, median, or_dash, or_null};
 
 pub struct Trip {
     pub name: &'static str,
@@ -21,9 +21,25 @@ pub struct Burst {
     pub name: &'static str,
     /// Whether it does what the notifier does: coalesces, beside sockets.
     pub is_peer: bool,
-    /// One for each of [`PRODUCERS`].
-    pub ns_per_notify: Vec<f64>,
+    /// For each of [`PRODUCERS`] that of each round.
+    pub ns_per_notify: Vec<Vec<f64>>,
     pub writes: Vec<Option<f64>>,
+}
+
+impl Burst {
+    fn median_ns(&self, at: usize) -> f64 {
+        median(&self.ns_per_notify[at])
+    }
+
+    fn medians_ns(&self) -> impl Iterator<Item = f64> {
+        self.ns_per_notify.iter().map(|rounds| median(rounds))
+    }
+
+    /// Its time over another's, round by round.
+    fn over(&self, other: &Self, at: usize) -> f64 {
+        let rounds = self.ns_per_notify[at].iter().zip(&other.ns_per_notify[at]);
+        median(&rounds.map(|(ours, theirs)| ours / theirs).collect::<Vec<_>>())
+    }
 }
 
 pub struct Report {
@@ -65,15 +81,14 @@ impl Report {
         let many = self.notifies;
         write!(text, "\n| burst of {many} | ns per notify, {PRODUCERS:?} producers | ratio |").unwrap();
         text.push_str(" writes |\n|---|---|---|---|\n");
-        let reference = self.burst(OURS).map(|burst| burst.ns_per_notify.clone()).unwrap_or_default();
         for burst in &self.bursts {
-            let ratios = burst.ns_per_notify.iter().zip(&reference).map(|(ns, ours)| ns / ours);
+            let over_ours = self.burst(OURS).map(|ours| (0..PRODUCERS.len()).map(|at| burst.over(ours, at)));
             writeln!(
                 text,
                 "| {} | {} | {} | {} |",
                 burst.name,
-                joined(burst.ns_per_notify.iter().map(|ns| format!("{ns:.0}"))),
-                joined(ratios.map(|ratio| format!("{ratio:.2}"))),
+                joined(burst.medians_ns().map(|ns| format!("{ns:.0}"))),
+                joined(over_ours.into_iter().flatten().map(|ratio| format!("{ratio:.2}"))),
                 joined(burst.writes.iter().map(|&writes| or_dash(writes, 0))),
             )
             .unwrap();
@@ -104,16 +119,15 @@ impl Report {
         for ours in [OURS, OURS_PAIR] {
             let Some(our) = self.burst(ours) else { continue };
             for (at, producers) in PRODUCERS.iter().enumerate() {
-                let ns = our.ns_per_notify[at];
                 let others = self.bursts.iter().filter(|burst| burst.is_peer && !is_ours(burst.name));
-                let best = others.map(|burst| burst.ns_per_notify[at]).fold(f64::INFINITY, f64::min);
+                let over_best = others.map(|other| our.over(other, at)).fold(0.0, f64::max);
                 promises.push((
                     format!("{ours}, burst, {producers} producers, over the best peer"),
-                    ns / best,
+                    over_best,
                     1.5,
                 ));
                 if let Some(mio) = self.burst(MIO) {
-                    let over = ns / mio.ns_per_notify[at];
+                    let over = our.median_ns(at) / mio.median_ns(at);
                     promises.push((format!("{ours}, burst, {producers} producers, over mio"), over, 0.2));
                 }
                 if let Some(writes) = our.writes[at] {
@@ -138,7 +152,7 @@ impl Report {
             )
         });
         let bursts = self.bursts.iter().map(|burst| {
-            let times = burst.ns_per_notify.iter().map(|&ns| or_null(Some(ns)));
+            let times = burst.medians_ns().map(|ns| or_null(Some(ns)));
             let writes = burst.writes.iter().map(|&writes| or_null(writes));
             format!(
                 "{{\"name\":\"{}\",\"ns_per_notify\":[{}],\"writes\":[{}]}}",
@@ -162,7 +176,7 @@ impl Report {
     pub fn write_docs(&self, folder: &Path) -> io::Result<()> {
         let bar = |name: &str, value: f64| Bar { name: name.to_owned(), value, is_ours: is_ours(name) };
         let trips = self.trips.iter().map(|trip| bar(trip.name, trip.same_core_us));
-        let bursts = self.bursts.iter().map(|burst| bar(burst.name, burst.ns_per_notify[0]));
+        let bursts = self.bursts.iter().map(|burst| bar(burst.name, burst.median_ns(0)));
         let trips = bars("Round trip between two threads on one core, µs", &trips.collect::<Vec<_>>());
         let bursts = bars("A burst of notifies from one thread, ns per notify", &bursts.collect::<Vec<_>>());
         std::fs::write(folder.join("notify-round-trip.svg"), trips)?;
@@ -170,8 +184,8 @@ impl Report {
 
         let section = format!(
             "## Waking a loop\n\n`cargo xtask bench notify` wrote this part, on {} with {} processors. Trust \
-             the ratios, which are to the first line, more than the times. System calls are counted under \
-             `strace`, where whoever is woken may find its turn come before it has waited.\n\n{}\n![round trip](notify-round-trip.svg)\n\n![burst](notify-burst.svg)",
+             the ratios, which are to the first line, more than the times; of bursts they are the medians of the rounds' \
+             ratios. System calls are counted under `strace`, where whoever is woken may find its turn come before it has waited.\n\n{}\n![round trip](notify-round-trip.svg)\n\n![burst](notify-burst.svg)",
             std::env::consts::OS,
             std::thread::available_parallelism()?,
             self.table()
