@@ -37,8 +37,10 @@ impl Cell for AtomicU8 {
     }
 }
 
-/// See the top of this file.
+/// See the top of this file. Alone in its cache line (in a pair of them, which processors fetch together): it changes
+/// hands with every look of the loop, and what stands beside it, which each waker reads, would go with it.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(crate) struct State<C: Cell = AtomicU8>(C);
 
 impl<C: Cell> State<C> {
