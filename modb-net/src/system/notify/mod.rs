@@ -5,7 +5,7 @@
 //! is awake a wake-up costs no system call; while it sleeps, there is one write, however many wake it. In a burst the
 //! loop does not fall asleep between any two wake-ups: one that comes while it is awake makes the next wait a mere look
 //! at what else there is, and one that comes during the look makes it look again, which is cheaper than the write that a
-//! loop asleep would need. A single wake-up of a sleeping loop costs no look.
+//! loop asleep would need. So does a second one that comes before a loop asleep has woken; a single one costs no look.
 //!
 //! The queue is the caller's. The producer publishes its item, then calls [`Waker::wake`]. The loop does,
 //! in this order (see [`Wait`], which keeps it):
@@ -81,7 +81,7 @@ struct Shared {
 pub struct Notifier {
     shared: Arc<Shared>,
     receiver: Receiver,
-    /// A wake-up came during a wait that did not block, so that the next one only looks. Not shared: two threads in a
+    /// More wake-ups came during the last wait than the one that ended it, so that the next one only looks. Not shared: two threads in a
     /// wait on one notifier would break the protocol, and so the notifier is not `Sync`.
     look_again: Cell<bool>,
     /// It is in a poller that reports each write once, so that nothing has to be emptied.
@@ -122,8 +122,8 @@ impl Notifier {
     }
 
     /// Begins a wait. `drained`: whether the queue was emptied since the last wait and nothing else was
-    /// left undone; if not, or if there was a wake-up since the last wait or while that one only looked, the wait will
-    /// not block.
+    /// left undone; if not, or if there was a wake-up since the last wait, or one during it that did not end it, the wait
+    /// will not block.
     pub fn begin_wait(&self, drained: bool) -> Wait<'_> {
         let live = self.shared.fate.load(Ordering::Acquire) == LIVE;
         let looks = self.look_again.take() || !drained || !live;
@@ -136,11 +136,12 @@ impl Notifier {
     fn end_wait(&self, was_asleep: bool, readable: bool) -> Result<(), NotifyError> {
         let once = self.is_reported_once.get();
         let mut emptied = if readable && !once { self.receiver.empty() } else { Ok(()) };
-        let notified = self.shared.state.wake();
-        if readable && once && !notified {
+        let notifies = self.shared.state.wake();
+        if readable && once && notifies == 0 {
             emptied = self.receiver.empty();
         }
-        self.look_again.set(notified && !was_asleep);
+        // Of those that came to a loop asleep the first has ended its wait; any other is one of a burst.
+        self.look_again.set(notifies > u64::from(was_asleep));
         if emptied.is_err() {
             self.shared.break_down();
         }

@@ -8,7 +8,7 @@
 //! The protocol itself runs here as the notifier has it ([`State`]), over loom's atomic. Beside it stand
 //! seven plausible variants, each of which has been written by somebody, and each loses a wake-up.
 
-use loom::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
+use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use std::sync::Arc;
@@ -19,14 +19,17 @@ use crate::system::sys::model_tests;
 
 use super::state::{ASLEEP, AWAKE, Cell, NOTIFIED, State};
 
-impl Cell for AtomicU8 {
-    fn new(value: u8) -> Self {
+impl Cell for AtomicU64 {
+    fn new(value: u64) -> Self {
         Self::new(value)
     }
-    fn swap(&self, value: u8, order: Ordering) -> u8 {
+    fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+        self.fetch_add(value, order)
+    }
+    fn swap(&self, value: u64, order: Ordering) -> u64 {
         self.swap(value, order)
     }
-    fn compare_exchange(&self, old: u8, new: u8, success: Ordering, failure: Ordering) -> Result<u8, u8> {
+    fn compare_exchange(&self, old: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
         self.compare_exchange(old, new, success, failure)
     }
 }
@@ -45,7 +48,7 @@ trait Protocol: Send + Sync + 'static {
 }
 
 /// The one that the notifier uses.
-impl Protocol for State<AtomicU8> {
+impl Protocol for State<AtomicU64> {
     fn new() -> Self {
         Self::new()
     }
@@ -62,7 +65,7 @@ impl Protocol for State<AtomicU8> {
 }
 
 /// The same where each write is reported once, emptied or not.
-struct ReportedOnce(State<AtomicU8>);
+struct ReportedOnce(State<AtomicU64>);
 
 impl Protocol for ReportedOnce {
     fn new() -> Self {
@@ -75,7 +78,7 @@ impl Protocol for ReportedOnce {
         self.0.try_sleep()
     }
     fn wake(&self, empty_socket: &dyn Fn()) {
-        if !self.0.wake() {
+        if self.0.wake() == 0 {
             empty_socket();
         }
     }
@@ -176,11 +179,11 @@ fn check<P: Protocol>(weather: Weather) {
 
 model_tests! {
     fn the_protocol_loses_nothing() {
-        check::<State<AtomicU8>>(Weather::Calm);
+        check::<State<AtomicU64>>(Weather::Calm);
     }
 
     fn the_protocol_loses_nothing_when_the_loop_wakes_by_itself() {
-        check::<State<AtomicU8>>(Weather::TimesOut);
+        check::<State<AtomicU64>>(Weather::TimesOut);
     }
 
     fn the_protocol_loses_nothing_where_each_write_is_reported_once() {
@@ -189,24 +192,24 @@ model_tests! {
     }
 }
 
-/// A variant of the three states: what the notifier has, unless a method is given.
+/// A variant of the protocol: what the notifier has, unless a method is given.
 macro_rules! variant {
     ($name:ident, $doc:literal, { $($own:tt)* }) => {
         #[doc = $doc]
-        struct $name(AtomicU8);
+        struct $name(AtomicU64);
         impl Variant for $name {
-            fn over(cell: AtomicU8) -> Self { Self(cell) }
-            fn cell(&self) -> &AtomicU8 { &self.0 }
+            fn over(cell: AtomicU64) -> Self { Self(cell) }
+            fn cell(&self) -> &AtomicU64 { &self.0 }
             $($own)*
         }
     };
 }
 
 trait Variant: Send + Sync + 'static {
-    fn over(cell: AtomicU8) -> Self;
-    fn cell(&self) -> &AtomicU8;
+    fn over(cell: AtomicU64) -> Self;
+    fn cell(&self) -> &AtomicU64;
     fn notify(&self) -> bool {
-        self.cell().swap(NOTIFIED, Release) == ASLEEP
+        self.cell().fetch_add(NOTIFIED, Release) == ASLEEP
     }
     fn try_sleep(&self, _: &dyn Fn() -> bool) -> bool {
         self.cell().compare_exchange(AWAKE, ASLEEP, Relaxed, Relaxed).is_ok()
@@ -219,7 +222,7 @@ trait Variant: Send + Sync + 'static {
 
 impl<V: Variant> Protocol for V {
     fn new() -> Self {
-        Self::over(AtomicU8::new(AWAKE))
+        Self::over(AtomicU64::new(AWAKE))
     }
     fn notify(&self) -> bool {
         Variant::notify(self)
@@ -232,7 +235,7 @@ impl<V: Variant> Protocol for V {
     }
 }
 
-variant!(ThreeStates, "As it is, so that what (b), (d), (e) and (f) are found by is their one change.", {});
+variant!(Unchanged, "As it is, so that what (b), (d), (e) and (f) are found by is their one change.", {});
 
 variant!(TwoStates, "Sound too, with a byte per wait even while awake: what (a) and (c) change.", {
     fn notify(&self) -> bool {
@@ -274,7 +277,7 @@ variant!(SkipsIfExchangeFails, "(a) Two states; a failed exchange releases nothi
 
 variant!(SkipsIfAlreadySet, "(b) A relaxed look first, as libuv has it.", {
     fn notify(&self) -> bool {
-        self.0.load(Relaxed) != NOTIFIED && self.0.swap(NOTIFIED, SeqCst) == ASLEEP
+        self.0.load(Relaxed) < NOTIFIED && self.0.fetch_add(NOTIFIED, SeqCst) == ASLEEP
     }
 });
 
@@ -307,7 +310,7 @@ variant!(WakesByStore, "(e) A store acquires nothing.", {
 
 variant!(NotifiesRelaxed, "(f) The item is not published before the state.", {
     fn notify(&self) -> bool {
-        self.0.swap(NOTIFIED, Relaxed) == ASLEEP
+        self.0.fetch_add(NOTIFIED, Relaxed) == ASLEEP
     }
 });
 
@@ -328,7 +331,7 @@ variant!(ChecksAgainWithoutFence, "(g) The loop looks again, but the producer ha
 
 model_tests! {
     fn what_the_mutants_change_loses_nothing() {
-        check::<ThreeStates>(Weather::Calm);
+        check::<Unchanged>(Weather::Calm);
         check::<TwoStates>(Weather::Calm);
         check::<ChecksAgainWithFence>(Weather::Calm);
     }
@@ -387,7 +390,7 @@ fn check_failed_write(on_failure: OnFailure) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(2);
     model.check(move || {
-        let state = Arc::new(State::<AtomicU8>::new());
+        let state = Arc::new(State::<AtomicU64>::new());
         let socket = Arc::new(Socket::new());
         let fails = Arc::new(AtomicBool::new(true));
         let items: Arc<[AtomicBool; 2]> = Arc::new(std::array::from_fn(|_| AtomicBool::new(false)));

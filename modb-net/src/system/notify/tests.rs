@@ -105,6 +105,21 @@ fn a_loop_that_was_woken_sleeps_again_without_a_look() {
 }
 
 #[test]
+fn a_loop_that_a_burst_has_woken_looks_before_it_sleeps_again() {
+    for notifier in notifiers() {
+        let asleep = notifier.begin_wait(true);
+        notifier.waker().wake().unwrap();
+        notifier.waker().wake().unwrap();
+        assert_eq!(pending_writes(&notifier), 1);
+        asleep.end(true).unwrap();
+        let looking = notifier.begin_wait(true);
+        assert!(!looking.may_block(), "two came while it slept");
+        looking.end(false).unwrap();
+        assert!(notifier.begin_wait(true).may_block(), "none came while it looked");
+    }
+}
+
+#[test]
 fn a_wake_up_is_reported_once_in_a_poller() {
     for notifier in notifiers() {
         let Loop { notifier, poller, mut events } = Loop::new(notifier);
