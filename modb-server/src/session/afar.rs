@@ -7,7 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use modb_net::{AcceptorStats, CloseReason, Token, WorkerStats, Workers};
 
-use super::{Message, kill, place, resume_all};
+use super::Message;
+use super::network::{kill, place, resume_all};
 use crate::command::{ClientInfo, Heard, Network};
 use crate::config::Settings;
 use crate::limits;

@@ -10,7 +10,8 @@ use std::time::Duration;
 use modb_net::resp::{Args, Encoder, RequestDecoder};
 use modb_net::{Address, Flow, Handle, Out, Seq, Turn, Workers};
 
-use super::{Message, Net, Session, Worker};
+use super::network::Net;
+use super::{Message, Session, Worker};
 use crate::command::{
     self, Begun, Calls, Client, CommandError, Env, Flags, Host, Listening, Load, Outcome, Reply, Resolved,
     Scratch, Stopwatch, Then,
