@@ -213,8 +213,9 @@ pub(crate) fn what_a_thread_writes_is_told_and_serves_those_who_wait(platform: &
     assert!(long_commands(&server) > before, "a thread has served it");
 }
 
-/// What cannot be weighed before is found out by the pages that it reads, and then left to a thread as a whole.
-pub(crate) fn what_was_too_light_is_left_to_a_thread_when_that_shows(platform: &Platform) {
+/// A server, and who has filled it with places in so small pages that whoever searches all of them reads very many, which nothing
+/// tells before.
+fn with_many_places(platform: &Platform) -> (Server, Peer) {
     const PLACES: usize = 12_000;
     let server = Launch::new(platform).with("--enable-debug-command", "local").start();
     let mut peer = server.peer();
@@ -226,12 +227,50 @@ pub(crate) fn what_was_too_light_is_left_to_a_thread_when_that_shows(platform: &
         let words: Vec<String> = words.chain(places).collect();
         peer.call(words);
     }
+    (server, peer)
+}
+
+/// What cannot be weighed before is found out by the pages that it reads, and then left to a thread as a whole.
+pub(crate) fn what_was_too_light_is_left_to_a_thread_when_that_shows(platform: &Platform) {
+    let (server, mut peer) = with_many_places(platform);
     let all = peer.ask("ZCARD places").int();
     let before = long_commands(&server);
     let near = peer.ask("GEOSEARCH places FROMLONLAT 10 10 BYRADIUS 1 km");
     assert_eq!((near.items().len(), long_commands(&server)), (0, before), "little is looked at");
     let found = peer.ask("GEOSEARCH places FROMLONLAT 0 0 BYRADIUS 30000 km");
     assert_eq!((found.items().len() as i64, long_commands(&server)), (all, before + 1));
+}
+
+/// What it said of the next command is said of the run by a thread, since that by its worker came to nothing; and of no other.
+pub(crate) fn what_a_client_says_of_the_next_command_is_said_of_one_that_a_thread_runs_again(
+    platform: &Platform,
+) {
+    let (server, mut peer) = with_many_places(platform);
+    let everywhere = "GEOSEARCH places FROMLONLAT 0 0 BYRADIUS 30000 km";
+    for (options, asked, expected) in [
+        ("OPTIN", &["CLIENT CACHING YES", everywhere, "GET a"][..], &["places"][..]),
+        ("OPTIN", &["CLIENT CACHING YES", "GET a", everywhere], &["a"]),
+        ("OPTOUT", &["CLIENT CACHING NO", everywhere, "GET a"], &["a"]),
+    ] {
+        let mut reader = server.peer();
+        reader.ask("HELLO 3");
+        assert_eq!(reader.ask(&format!("CLIENT TRACKING ON {options}")), Reply::ok());
+        let before = long_commands(&server);
+        asked.iter().for_each(|words| drop(reader.ask(words)));
+        assert_eq!(long_commands(&server), before + 1);
+        peer.ask("GEOADD places 0 0 another");
+        peer.ask("ZREM places another");
+        peer.ask("SET a 1");
+        for key in expected {
+            let told = [Reply::bulk("invalidate"), list(&[*key])];
+            assert_eq!(reader.reply(), Reply::Push(told.into()), "{options}: {asked:?}");
+        }
+        assert_eq!(
+            reader.ask("PING"),
+            Reply::Simple(b"PONG".to_vec()),
+            "{options}: {asked:?}, and nothing more"
+        );
+    }
 }
 
 /// A shutdown waits for what is with the threads, and for its replies.

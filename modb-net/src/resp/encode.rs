@@ -89,6 +89,12 @@ impl<'a> Encoder<'a> {
         self.raw(b"+OK\r\n");
     }
 
+    /// `+QUEUED`
+    #[inline]
+    pub fn queued(&mut self) {
+        self.raw(b"+QUEUED\r\n");
+    }
+
     /// A short string without line breaks (one that is there becomes a space).
     #[inline]
     pub fn simple(&mut self, text: &str) {

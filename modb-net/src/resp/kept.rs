@@ -2,9 +2,10 @@
 
 use super::request::{Args, Span};
 
-/// So many bytes are made room for with the first request, so that few short ones need no more.
-const FIRST_BYTES: usize = 64;
-const FIRST_WORDS: usize = 8;
+/// What is made room for with the first request, so that some ten short ones need no more.
+const FIRST_BYTES: usize = 256;
+const FIRST_WORDS: usize = 32;
+const FIRST_REQUESTS: usize = 12;
 
 /// The arguments of some requests, one request behind another, each with what is known of it.
 #[derive(Debug)]
@@ -35,6 +36,7 @@ impl<T: Copy> KeptRequests<T> {
         if self.requests.is_empty() {
             self.bytes.reserve(FIRST_BYTES);
             self.spans.reserve(FIRST_WORDS);
+            self.requests.reserve(FIRST_REQUESTS);
         }
         let first = self.bytes.len();
         for arg in args {

@@ -52,7 +52,7 @@ impl Seed {
         for word in words {
             compress(&mut v, u64::from_le_bytes(*word));
         }
-        compress(&mut v, little_endian(rest) | (data.len() as u64) << 56);
+        compress(&mut v, last_word(data, rest) | (data.len() as u64) << 56);
         v[2] ^= 0xff;
         round(&mut v);
         round(&mut v);
@@ -61,12 +61,19 @@ impl Seed {
     }
 }
 
-/// The number that up to seven bytes are.
-fn little_endian(bytes: &[u8]) -> u64 {
-    let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
-    match bytes.split_first_chunk() {
-        Some((four, rest)) => u64::from(u32::from_le_bytes(*four)) | number(rest) << 32,
-        None => number(bytes),
+/// The number that the up to seven bytes are with which `data` ends, the first of them the lowest.
+#[inline]
+fn last_word(data: &[u8], rest: &[u8]) -> u64 {
+    match (data.last_chunk(), rest.first_chunk(), rest.last_chunk()) {
+        _ if rest.is_empty() => 0,
+        // Eight bytes are read at once, of which those at the front are not meant.
+        (Some(eight), ..) => u64::from_le_bytes(*eight) >> (64 - 8 * rest.len()),
+        // Both halves have what is in the middle.
+        (_, Some(first), Some(last)) => {
+            let last = u64::from(u32::from_le_bytes(*last)) << (8 * (rest.len() - 4));
+            u64::from(u32::from_le_bytes(*first)) | last
+        }
+        _ => rest.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)),
     }
 }
 

@@ -23,6 +23,9 @@ pub const MAX_VALUE_BYTES: usize = 512 << 20;
 /// What stands before the user key in the store key of a key record: its space, the namespace, the hash.
 const RECORD_PREFIX_BYTES: usize = 13;
 
+/// From here on eight bytes of a store key nearly always tell it from others: the hash of a user's key, or the number of a page.
+pub(super) const TELLING_FROM: usize = 5;
+
 /// First bytes of store keys.
 pub(super) mod space {
     pub(in crate::data) const FACTS: u8 = 0x01;

@@ -117,6 +117,7 @@ pub struct Patch {
 
 impl Write {
     /// The key of the record that is written.
+    #[inline]
     pub(crate) fn key(&self) -> Option<&Bytes> {
         match self {
             Self::Put(key, _) | Self::Delete(key) => Some(key),

@@ -24,6 +24,8 @@ pub enum Reply {
     Nothing,
     /// `OK`.
     Ok,
+    /// `QUEUED`.
+    Queued,
     /// Another status.
     Status(&'static str),
     /// A whole number.
@@ -149,6 +151,7 @@ impl Reply {
             }
             Self::Nothing
             | Self::Ok
+            | Self::Queued
             | Self::Status(_)
             | Self::Int(_)
             | Self::Double(_)
@@ -164,6 +167,7 @@ impl Reply {
         match self {
             Self::Nothing => {}
             Self::Ok => out.ok(),
+            Self::Queued => out.queued(),
             Self::Status(text) => out.simple(text),
             Self::Int(n) => out.integer(*n),
             Self::Double(n) => out.double(*n),

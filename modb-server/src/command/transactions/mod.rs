@@ -48,7 +48,7 @@ pub(super) fn queue(
     }
     let bytes = client.queue(resolved, args, &instance.data);
     if bytes <= instance.settings.query_buffer_bytes() {
-        return Ok(Reply::Status("QUEUED"));
+        return Ok(Reply::Queued);
     }
     client.end_transaction();
     client.then = Then::Close;

@@ -9,11 +9,14 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use crate::data::layout::CollectionId;
+use crate::data::layout::{CollectionId, TELLING_FROM};
 use crate::store::{Patch, Write};
 
 /// Up to this many pending writes are searched one by one; above, through a map.
-const SEARCHED_WRITES: usize = 8;
+const SEARCHED_WRITES: usize = 16;
+
+/// Room that the map begins with.
+const MAPPED_WRITES: usize = 2 * SEARCHED_WRITES;
 
 /// Room that is made for the first of them: for one record with an expiry, and the counters.
 const FIRST_WRITES: usize = 4;
@@ -31,13 +34,16 @@ pub(super) struct Writes {
 }
 
 /// Where each key is in the list, found by what the list has there.
-#[derive(Default)]
 struct Places {
     table: HashTable<usize>,
     hasher: RandomState,
 }
 
 impl Places {
+    fn for_some(capacity: usize) -> Self {
+        Self { table: HashTable::with_capacity(capacity), hasher: RandomState::default() }
+    }
+
     fn hash(&self, key: &[u8]) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(key);
@@ -45,8 +51,8 @@ impl Places {
     }
 
     fn find(&self, key: &[u8], list: &[Write]) -> Option<usize> {
-        let is_it = |at: &usize| list[*at].key().is_some_and(|there| there == key);
-        self.table.find(self.hash(key), is_it).copied()
+        let sought = Sought::new(key);
+        self.table.find(self.hash(key), |at| sought.is_key_of(&list[*at])).copied()
     }
 
     /// Notes the key of place `at`, which is not noted yet.
@@ -68,6 +74,31 @@ impl Places {
             found.remove();
         }
     }
+}
+
+/// A store key that is looked for among others.
+struct Sought<'k> {
+    key: &'k [u8],
+    /// What nearly always tells it from others: where it names a record's hash, or a page.
+    telling: Option<&'k [u8; 8]>,
+}
+
+impl<'k> Sought<'k> {
+    #[inline]
+    fn new(key: &'k [u8]) -> Self {
+        Self { key, telling: telling(key) }
+    }
+
+    #[inline]
+    fn is_key_of(&self, write: &Write) -> bool {
+        write.key().is_some_and(|key| telling(key) == self.telling && key == self.key)
+    }
+}
+
+/// Compared without a call.
+#[inline]
+fn telling(key: &[u8]) -> Option<&[u8; 8]> {
+    key.get(TELLING_FROM..)?.first_chunk()
 }
 
 /// The last savepoint.
@@ -171,7 +202,10 @@ impl Writes {
 
     fn search(&self, key: &[u8]) -> Option<usize> {
         match &self.places {
-            None => self.list.iter().position(|write| write.key().is_some_and(|at| at == key)),
+            None => {
+                let sought = Sought::new(key);
+                self.list.iter().position(|write| sought.is_key_of(write))
+            }
             Some(places) => places.find(key, &self.list),
         }
     }
@@ -180,7 +214,7 @@ impl Writes {
     fn note_last_place(&mut self) {
         let last = self.list.len() - 1;
         let first = if self.places.is_some() { last } else { 0 };
-        let places = self.places.get_or_insert_default();
+        let places = self.places.get_or_insert_with(|| Box::new(Places::for_some(MAPPED_WRITES)));
         (first..=last).for_each(|at| places.add(at, &self.list));
     }
 
@@ -261,6 +295,22 @@ mod tests {
                 writes.roll_back();
                 assert_eq!(writes.pending(&key(99)), Some(Some(Bytes::from("5"))));
             }
+        }
+    }
+
+    #[test]
+    fn keys_that_are_told_apart_by_their_ends_alone_are_two() {
+        for others in [0, SEARCHED_WRITES as u32] {
+            let mut writes = Writes::default();
+            (0..others).for_each(|n| writes.write(put(n, 1)));
+            for (end, value) in [("a", "1"), ("b", "2"), ("", "3")] {
+                writes.write(Write::Put(format!("the same hash {end}").into(), value.into()));
+            }
+            let pending = |key: &str| writes.pending(key.as_bytes()).flatten();
+            assert_eq!(pending("the same hash a"), Some("1".into()));
+            assert_eq!(pending("the same hash b"), Some("2".into()));
+            assert_eq!(pending("the same hash "), Some("3".into()));
+            assert_eq!(pending("the same hash c"), None);
         }
     }
 
