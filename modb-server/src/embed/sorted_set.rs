@@ -116,12 +116,12 @@ impl<A: Access> SortedSet<A> {
     /// As [`SortedSet::insert`].
     pub fn increment(&self, member: impl AsRef<[u8]>, by: f64) -> Result<f64, Error> {
         self.write(Event::sorted_set("zincr"), |set, tx| {
-            let was = set.score(tx, member.as_ref())?;
-            let sum = was.unwrap_or_default() + by;
+            let found = set.look(tx, member.as_ref())?;
+            let sum = found.score().unwrap_or_default() + by;
             if sum.is_nan() {
                 return Err(Error::NotANumber);
             }
-            set.set_known(tx, member.as_ref(), was, sum)?;
+            set.set_found(tx, member.as_ref(), found, sum)?;
             Ok(sum)
         })
     }

@@ -256,10 +256,11 @@ pub(crate) fn put_all(
     let mut set = SortedSet::open(ctx.tx, db, key)?;
     let (mut added, mut changed, mut last) = (0, 0, None);
     for &(given, member) in pairs {
-        let was = set.score(ctx.tx, member)?;
+        let found = set.look(ctx.tx, member)?;
+        let was = found.score();
         last = how.score(was, given)?;
         if let Some(score) = last {
-            set.set_known(ctx.tx, member, was, score)?;
+            set.set_found(ctx.tx, member, found, score)?;
             added += i64::from(was.is_none());
             changed += i64::from(was.is_some_and(|was| was != score));
         }

@@ -9,27 +9,15 @@ use crate::data::tree::{Fault, NodeNumber, Pages, splice};
 use crate::data::{DataError, Tx};
 use crate::store::{Patch, Splices, Write};
 
-/// So many of the pages that were read last can be changed; a way down a tree is shorter. Others are written whole.
-const REMEMBERED: usize = 8;
-
 /// Pages that are read through a [`Tx`] and written with its batch. The collection gets its number with its first page.
 pub(in crate::data) struct TxPages<'t, 'a> {
     tx: &'t mut Tx<'a>,
     id: &'t mut Option<CollectionId>,
-    /// The commits that wrote the pages that were read last, in a ring.
-    seqs: [(NodeNumber, Seq); REMEMBERED],
-    reads: usize,
 }
 
 impl<'t, 'a> TxPages<'t, 'a> {
     pub(super) fn new(tx: &'t mut Tx<'a>, id: &'t mut Option<CollectionId>) -> Self {
-        Self { tx, id, seqs: [(0, Seq::ZERO); REMEMBERED], reads: 0 }
-    }
-
-    /// The commit that wrote a page, as it was last read.
-    fn seq_of(&self, node: NodeNumber) -> Option<Seq> {
-        let last_first = (self.reads..self.reads + REMEMBERED).rev().map(|at| self.seqs[at % REMEMBERED]);
-        last_first.into_iter().find(|(read, _)| *read == node).map(|(_, seq)| seq)
+        Self { tx, id }
     }
 
     /// The store key of a page.
@@ -47,13 +35,11 @@ impl<'t, 'a> TxPages<'t, 'a> {
 impl Pages for TxPages<'_, '_> {
     type Error = DataError;
 
-    fn read(&mut self, node: NodeNumber) -> Result<Bytes, DataError> {
+    fn read(&mut self, node: NodeNumber) -> Result<(Bytes, Seq), DataError> {
         let missing = Fault::Damaged { node, what: "its page is missing" };
         let Some(id) = *self.id else { return Err(missing.into()) };
         let page = self.tx.read_page(id, node)?;
-        self.seqs[self.reads % REMEMBERED] = (node, page.seq);
-        self.reads += 1;
-        page.value.ok_or(DataError::Collection(missing))
+        Ok((page.value.ok_or(DataError::Collection(missing))?, page.seq))
     }
 
     fn put(&mut self, node: NodeNumber, page: Bytes) -> Result<(), DataError> {
@@ -62,11 +48,15 @@ impl Pages for TxPages<'_, '_> {
         Ok(())
     }
 
-    fn edit(&mut self, node: NodeNumber, old: Bytes, splices: Splices) -> Result<(), DataError> {
-        let value = splice(node, &old, &splices)?;
-        let Some(base_seq) = self.seq_of(node) else { return self.put(node, value) };
+    fn edit(
+        &mut self,
+        node: NodeNumber,
+        (base, base_seq): (Bytes, Seq),
+        splices: Splices,
+    ) -> Result<(), DataError> {
+        let value = splice(node, &base, &splices)?;
         let key = self.key(node)?;
-        let patch = Patch { key, base: old, base_seq, value, splices: Some(splices) };
+        let patch = Patch { key, base, base_seq, value, splices: Some(splices) };
         self.tx.write(Write::Patch(Box::new(patch)));
         Ok(())
     }

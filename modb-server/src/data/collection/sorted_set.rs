@@ -7,11 +7,11 @@
 use bytes::Bytes;
 
 use super::compact::CompactLimit;
-use super::opened::{Plot, find, fits, payload_of, save};
+use super::opened::{Ground, Plot, find, fits, payload_of, save};
 use super::payload::Roots;
 use crate::data::layout::Kind;
 use crate::data::tree::{
-    Among, Bound, Hashed, Scored, Tree, compare_scores, read_hashed, read_scored, scored_entry,
+    Among, Bound, Cursor, Hashed, Scored, Tree, compare_scores, read_hashed, read_scored, scored_entry,
 };
 use crate::data::{DataError, Entry, Tx};
 use crate::messages::Event;
@@ -27,6 +27,23 @@ pub struct SortedSet<'k> {
     plot: Plot,
     scores: Tree<Scored>,
     members: Option<Tree<Hashed>>,
+}
+
+/// A member that was looked for.
+///
+/// Invariant: the set is not changed before it is [given back](SortedSet::set_found).
+#[derive(Debug)]
+pub struct Found {
+    score: Option<f64>,
+    /// Where it is in the tree of members, or would be, if there is one.
+    place: Option<Cursor>,
+}
+
+impl Found {
+    /// Its score, if it is there.
+    pub fn score(&self) -> Option<f64> {
+        self.score
+    }
 }
 
 /// One end of a range of scores.
@@ -112,17 +129,23 @@ impl<'k> SortedSet<'k> {
     /// # Errors
     /// If a page cannot be read or is damaged; so in all that follow.
     pub fn score(&mut self, tx: &mut Tx<'_>, member: &[u8]) -> Result<Option<f64>, DataError> {
+        Ok(self.look(tx, member)?.score)
+    }
+
+    /// Looks for a member that may be given another score then.
+    pub fn look(&mut self, tx: &mut Tx<'_>, member: &[u8]) -> Result<Found, DataError> {
         let Some(members) = &mut self.members else {
-            return self.plot.with(tx, &mut self.scores, |tree, ground| {
+            let score = self.plot.with(tx, &mut self.scores, |tree, ground| {
                 let cursor = tree.first(ground)?;
                 let found = cursor.leaf().map(read_scored).find(|(_, at)| *at == member);
                 Ok(found.map(|(score, _)| score))
-            });
+            })?;
+            return Ok(Found { score, place: None });
         };
         self.plot.with(tx, members, |tree, ground| {
-            let key = tree.order.key(member);
-            let (_, value) = tree.find(ground, &key)?;
-            value.map(|value| read_score(&value)).transpose()
+            let (place, value) = tree.find(ground, &tree.order.key(member))?;
+            let score = value.map(|value| read_score(&value)).transpose()?;
+            Ok(Found { score, place: Some(place) })
         })
     }
 
@@ -231,8 +254,9 @@ impl<'k> SortedSet<'k> {
     /// As [`SortedSet::score`], and if no number is left.
     pub fn set(&mut self, tx: &mut Tx<'_>, member: &[u8], score: f64) -> Result<Option<f64>, DataError> {
         fits(member.len())?;
-        let was = self.score(tx, member)?;
-        self.set_known(tx, member, was, score)?;
+        let found = self.look(tx, member)?;
+        let was = found.score;
+        self.set_found(tx, member, found, score)?;
         Ok(was)
     }
 
@@ -244,17 +268,18 @@ impl<'k> SortedSet<'k> {
             || !compact.fits(CompactLimit::SortedSetBytes, longest);
     }
 
-    /// As [`SortedSet::set`], for a member of which it is known which score it has, if any.
+    /// As [`SortedSet::set`], for a member that was looked for.
     ///
     /// # Errors
     /// As [`SortedSet::set`].
-    pub fn set_known(
+    pub fn set_found(
         &mut self,
         tx: &mut Tx<'_>,
         member: &[u8],
-        was: Option<f64>,
+        found: Found,
         score: f64,
     ) -> Result<(), DataError> {
+        let Found { score: was, place } = found;
         // Before anything is written: whoever changes nothing does not save it either, and pages would be left without an owner.
         if was == Some(score) {
             return Ok(());
@@ -267,14 +292,34 @@ impl<'k> SortedSet<'k> {
         let entry = scored_entry(score, member);
         // With its length before it.
         self.make_room(tx, entry.len() + 2)?;
-        if let Some(was) = was {
-            self.remove_score(tx, was, member)?;
-        }
+        let place_of_score = Bound::at_member(score, member);
         self.plot.with(tx, &mut self.scores, |tree, ground| {
-            let cursor = tree.seek(ground, &Bound::at_member(score, member))?;
+            if let Some(was) = was {
+                let cursor = seek_member(tree, ground, was, member)?;
+                let Some(cursor) = tree.move_within_leaf(ground, cursor, &place_of_score, &entry)? else {
+                    return Ok(());
+                };
+                tree.splice(ground, cursor, 1, &[])?;
+            }
+            let cursor = tree.seek(ground, &place_of_score)?;
             tree.splice(ground, cursor, 0, &[&entry])
         })?;
-        self.put_member(tx, member, Some(score))
+        let Some(members) = &mut self.members else { return Ok(()) };
+        self.plot.with(tx, members, |tree, ground| {
+            let key = tree.order.key(member);
+            let place = match place {
+                Some(place) => place,
+                None => tree.find(ground, &key)?.0,
+            };
+            match place.entry() {
+                // The score is the end of the entry.
+                Some(entry) => {
+                    let at = entry.len().saturating_sub(8);
+                    tree.overwrite(ground, place, at, &score.to_be_bytes())
+                }
+                None => tree.splice(ground, place, 0, &[&key.entry(&score.to_be_bytes())]),
+            }
+        })
     }
 
     /// Fills an empty one with members, each once.
@@ -286,7 +331,8 @@ impl<'k> SortedSet<'k> {
         // As in `make_room`, for all of them.
         let bytes: usize = pairs.iter().map(|(_, member)| 8 + member.len() + 2).sum();
         if self.scores.root.len() + bytes <= self.plot.root_bytes::<Scored>(tx) {
-            return pairs.iter().try_for_each(|(score, member)| self.set_known(tx, member, None, *score));
+            let none = || Found { score: None, place: None };
+            return pairs.iter().try_for_each(|(score, member)| self.set_found(tx, member, none(), *score));
         }
         self.changed = true;
         for (at, (score, member)) in pairs.iter_mut().enumerate() {
@@ -316,14 +362,16 @@ impl<'k> SortedSet<'k> {
     /// # Errors
     /// As [`SortedSet::score`].
     pub fn remove(&mut self, tx: &mut Tx<'_>, member: &[u8]) -> Result<Option<f64>, DataError> {
-        let was = self.score(tx, member)?;
-        if let Some(score) = was {
-            self.changed = true;
-            self.make_room(tx, 0)?;
-            self.remove_score(tx, score, member)?;
-            self.put_member(tx, member, None)?;
-        }
-        Ok(was)
+        let Found { score, place } = self.look(tx, member)?;
+        let Some(was) = score else { return Ok(None) };
+        self.changed = true;
+        self.make_room(tx, 0)?;
+        self.plot.with(tx, &mut self.scores, |tree, ground| {
+            let cursor = seek_member(tree, ground, was, member)?;
+            tree.splice(ground, cursor, 1, &[])
+        })?;
+        self.remove_member(tx, member, place)?;
+        Ok(score)
     }
 
     /// Removes the members of the ranks `from..to`, visiting each.
@@ -348,7 +396,7 @@ impl<'k> SortedSet<'k> {
             left -= gone.len() as u64;
             for entry in gone {
                 let (score, member) = pair_of(&entry);
-                self.put_member(tx, &member, None)?;
+                self.remove_member(tx, &member, None)?;
                 visit(score, member);
             }
         }
@@ -396,26 +444,21 @@ impl<'k> SortedSet<'k> {
         })
     }
 
-    fn remove_score(&mut self, tx: &mut Tx<'_>, score: f64, member: &[u8]) -> Result<(), DataError> {
-        self.plot.with(tx, &mut self.scores, |tree, ground| {
-            let mut cursor = tree.seek(ground, &Bound::at_member(score, member))?;
-            tree.settle(ground, &mut cursor)?;
-            if cursor.entry().is_none_or(|entry| read_scored(entry).1 != member) {
-                return Err(DataError::Corrupt("a member of a sorted set is not where its score says"));
-            }
-            tree.splice(ground, cursor, 1, &[])
-        })
-    }
-
     /// Keeps the tree of members in step, if there is one.
-    fn put_member(&mut self, tx: &mut Tx<'_>, member: &[u8], score: Option<f64>) -> Result<(), DataError> {
+    fn remove_member(
+        &mut self,
+        tx: &mut Tx<'_>,
+        member: &[u8],
+        place: Option<Cursor>,
+    ) -> Result<(), DataError> {
         let Some(members) = &mut self.members else { return Ok(()) };
         self.plot.with(tx, members, |tree, ground| {
-            let key = tree.order.key(member);
-            let (cursor, was) = tree.find(ground, &key)?;
-            let entry = score.map(|score| key.entry(&score.to_be_bytes()));
-            let insert: Vec<&[u8]> = entry.iter().map(|entry| &entry[..]).collect();
-            tree.splice(ground, cursor, usize::from(was.is_some()), &insert)
+            let place = match place {
+                Some(place) => place,
+                None => tree.find(ground, &tree.order.key(member))?.0,
+            };
+            // At the end of its leaf there is none.
+            tree.splice(ground, place, 1, &[])
         })
     }
 
@@ -441,6 +484,21 @@ impl<'k> SortedSet<'k> {
         self.members = Some(members);
         Ok(())
     }
+}
+
+/// The place of a member that has this score.
+fn seek_member(
+    tree: &Tree<Scored>,
+    ground: &mut Ground<'_, '_, '_>,
+    score: f64,
+    member: &[u8],
+) -> Result<Cursor, DataError> {
+    let mut cursor = tree.seek(ground, &Bound::at_member(score, member))?;
+    tree.settle(ground, &mut cursor)?;
+    if cursor.entry().is_none_or(|entry| read_scored(entry).1 != member) {
+        return Err(DataError::Corrupt("a member of a sorted set is not where its score says"));
+    }
+    Ok(cursor)
 }
 
 /// Score and member of an entry, in the memory of the entry.

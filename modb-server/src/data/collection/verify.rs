@@ -4,6 +4,7 @@
 //! pages and a sum of their hashes, in any order, and the two sums compared at the end.
 
 use bytes::Bytes;
+use modb_net::Seq;
 
 use super::payload::{Payload, Roots, number_in};
 use crate::data::DataError;
@@ -120,11 +121,12 @@ struct StorePages<'s> {
 impl Pages for StorePages<'_> {
     type Error = DataError;
 
-    fn read(&mut self, node: NodeNumber) -> Result<Bytes, DataError> {
+    fn read(&mut self, node: NodeNumber) -> Result<(Bytes, Seq), DataError> {
         let missing = Fault::Damaged { node, what: "its page is missing" };
         let Some(id) = self.id else { return Err(missing.into()) };
         id.page_key(node, &mut self.key);
-        self.store.get(&self.key)?.value.ok_or(DataError::Collection(missing))
+        let page = self.store.get(&self.key)?;
+        Ok((page.value.ok_or(DataError::Collection(missing))?, page.seq))
     }
 
     fn put(&mut self, _: NodeNumber, _: Bytes) -> Result<(), DataError> {

@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use modb_net::Seq;
 
 use super::page::{Node, Shape, child_in, entry_in};
 use super::{Ground, NodeNumber, Order, Pages, Probe, Tree};
@@ -15,6 +16,8 @@ pub(super) struct Step {
     /// 0 for the root.
     pub(super) number: NodeNumber,
     pub(super) node: Node,
+    /// The commit that wrote it, as [`Pages::read`] says.
+    pub(super) seq: Seq,
     pub(super) at: usize,
 }
 
@@ -61,6 +64,13 @@ impl Cursor {
         self.way.iter().map(before).sum::<u64>() + self.leaf.at as u64
     }
 
+    /// Whether a place is in this leaf for sure: its separators tell.
+    pub(super) fn leaf_has(&self, place: &impl Probe) -> bool {
+        let start = self.start_of_leaf();
+        (start.is_empty() || place.reaches(start) == Some(true))
+            && self.end_of_leaf().is_none_or(|end| place.reaches(end) == Some(false))
+    }
+
     /// The separator that ends this leaf; `None` for the last leaf.
     pub(super) fn end_of_leaf(&self) -> Option<&[u8]> {
         let next = |step: &'_ Step| (step.at + 1 < step.node.count()).then_some(step.at + 1);
@@ -102,9 +112,10 @@ impl<O: Order> Tree<O> {
         number: NodeNumber,
         height: u8,
     ) -> Result<Step, P::Error> {
-        let page = if number == 0 { self.root.clone() } else { ground.pages.read(number)? };
+        let (page, seq) =
+            if number == 0 { (self.root.clone(), Seq::ZERO) } else { ground.pages.read(number)? };
         let shape = if height == 0 { Shape::Leaf } else { Self::INNER };
-        Ok(Step { number, node: Node::read(page, shape, number)?, at: 0 })
+        Ok(Step { number, node: Node::read(page, shape, number)?, seq, at: 0 })
     }
 
     /// The first place.
@@ -149,19 +160,12 @@ impl<O: Order> Tree<O> {
     ) -> Result<Cursor, P::Error> {
         let cursor = self.descend(ground, |node, ground, height| {
             // The first child always does; then come those that do, those of which their first entry tells, and those that do not.
-            let mut unsure = None;
-            let behind = node.find(|at, raw| {
-                if at == 0 {
-                    return false;
-                }
-                let reaches = child_in(raw, Self::INNER).map(|child| probe.reaches(child.separator));
-                if reaches == Some(None) {
-                    unsure.get_or_insert(at);
-                }
-                matches!(reaches, None | Some(Some(false)))
-            });
-            let mut behind = behind.unwrap_or(node.count());
-            if let Some(first) = unsure {
+            let reaches = |raw: &[u8]| child_in(raw, Self::INNER).map(|child| probe.reaches(child.separator));
+            let may = |at, raw: &[u8]| at == 0 || matches!(reaches(raw), Some(None | Some(true)));
+            let mut behind = node.count_passed(O::MIN_SEPARATOR_BYTES, may);
+            if behind > 1 && reaches(node.raw(behind - 1)) == Some(None) {
+                let does = |at, raw: &[u8]| at == 0 || reaches(raw) == Some(Some(true));
+                let first = node.count_passed(O::MIN_SEPARATOR_BYTES, does);
                 behind = first_not(first..behind, |at| {
                     let Some(child) = node.child(at) else { return Ok(false) };
                     Ok::<_, P::Error>(probe.passes(&self.first_below(ground, child.node, height - 1)?))
@@ -169,8 +173,7 @@ impl<O: Order> Tree<O> {
             }
             Ok(behind.saturating_sub(1))
         })?;
-        let leaf = &cursor.leaf.node;
-        let at = leaf.find(|_, raw| !probe.passes(entry_in(raw))).unwrap_or(leaf.count());
+        let at = cursor.leaf.node.count_passed(0, |_, raw| probe.passes(entry_in(raw)));
         Ok(cursor.at(at))
     }
 

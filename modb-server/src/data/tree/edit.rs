@@ -14,9 +14,10 @@ use bytes::Bytes;
 use super::cursor::{Cursor, Step};
 use super::ground::Limits;
 use super::page::{
-    self, Child, HEAD_BYTES, Node, Shape, head, inner_page, put_child, put_entry, varint_bytes,
+    self, Child, HEAD_BYTES, Node, Shape, entry_in, fixed_bytes, head, inner_page, put_child, put_entry,
+    varint_bytes,
 };
-use super::{Fault, Ground, Order, Pages, Tree, splice};
+use super::{Fault, Ground, Order, Pages, Probe, Tree, splice};
 use crate::store::Splices;
 
 /// What the node above has to know.
@@ -89,6 +90,57 @@ impl<O: Order> Tree<O> {
             step = above;
         }
         self.change_root(ground, step, &edit)
+    }
+
+    /// In the entry at `cursor` the bytes from `at` on give way to as many others, with which it stands where it stood.
+    ///
+    /// # Errors
+    /// As [`Tree::splice`].
+    pub(in crate::data) fn overwrite<P: Pages>(
+        &mut self,
+        ground: &mut Ground<'_, P>,
+        Cursor { leaf, .. }: Cursor,
+        at: usize,
+        bytes: &[u8],
+    ) -> Result<(), P::Error> {
+        let mut splices = Splices::default();
+        splices.push(leaf.node.place(leaf.at).start + at, bytes.len(), bytes);
+        self.write(ground, leaf, splices)
+    }
+
+    /// The entry at `cursor` gives way to one that is as long and stands at `place`, if that is in its leaf: what counts the entries of
+    /// leaves does not change then. Otherwise nothing is done, and the cursor comes back.
+    ///
+    /// # Errors
+    /// As [`Tree::splice`].
+    pub(in crate::data) fn move_within_leaf<P: Pages>(
+        &mut self,
+        ground: &mut Ground<'_, P>,
+        cursor: Cursor,
+        place: &impl Probe,
+        entry: &[u8],
+    ) -> Result<Option<Cursor>, P::Error> {
+        if !cursor.leaf_has(place) {
+            return Ok(Some(cursor));
+        }
+        let Step { ref node, at: from, .. } = cursor.leaf;
+        let to = node.count_passed(0, |_, raw| place.passes(entry_in(raw)));
+        let gone = node.bytes_of(from..from + 1);
+        let mut raw = Vec::with_capacity(gone.len());
+        put_entry(entry, &mut raw);
+        debug_assert_eq!(raw.len(), gone.len(), "the leaf may become too large");
+        let mut splices = Splices::default();
+        if to == from || to == from + 1 {
+            splices.push(gone.start, gone.len(), &raw);
+        } else if to < from {
+            splices.push(node.bytes_of(to..to).start, 0, &raw);
+            splices.push(gone.start, gone.len(), &[]);
+        } else {
+            splices.push(gone.start, gone.len(), &[]);
+            splices.push(node.bytes_of(to..to).start, 0, &raw);
+        }
+        self.write(ground, cursor.leaf, splices)?;
+        Ok(None)
     }
 
     /// Takes entries away from `index` on, at most `most`, as far as one leaf reaches, and returns them; in a tree that counts.
@@ -190,7 +242,7 @@ impl<O: Order> Tree<O> {
                 break;
             };
             let number = child.node;
-            let page = ground.pages.read(number)?;
+            let (page, _) = ground.pages.read(number)?;
             // With room to grow, so that it does not go up and down with each entry.
             if page.len() > ground.limits.root_bytes * 3 / 4 {
                 break;
@@ -295,7 +347,7 @@ impl<O: Order> Tree<O> {
         match shape {
             Shape::Leaf => self.order.separate(left, right, out),
             Shape::Inner { counted } => {
-                out.extend_from_slice(right.get(if counted { 9 } else { 5 }..).unwrap_or_default());
+                out.extend_from_slice(right.get(fixed_bytes(counted)..).unwrap_or_default());
                 true
             }
         }
@@ -323,7 +375,7 @@ impl<O: Order> Tree<O> {
         else {
             return Err(missing.into());
         };
-        let page = ground.pages.read(other.node)?;
+        let (page, _) = ground.pages.read(other.node)?;
         let (_, bytes) = edit.result(&step.node);
         let most = limit(ground.limits, shape);
         if bytes + page.len() > most * 3 / 4 {
@@ -372,7 +424,7 @@ impl<O: Order> Tree<O> {
             self.root = splice(0, &step.node.page, &splices)?;
             return Ok(());
         }
-        ground.pages.edit(step.number, step.node.page, splices)
+        ground.pages.edit(step.number, (step.node.page, step.seq), splices)
     }
 }
 

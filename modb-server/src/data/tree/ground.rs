@@ -1,6 +1,7 @@
 //! What a tree stands on: pages by number, the numbers of its nodes, and how large a node may be.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use modb_net::Seq;
 
 use super::Fault;
 use super::page::{self, NodeNumber};
@@ -11,11 +12,11 @@ pub(in crate::data) trait Pages {
     /// What reading can fail with.
     type Error: From<Fault>;
 
-    /// The page of a node, as it was last written.
+    /// The page of a node, as it was last written, and the commit that wrote it; zero if none has.
     ///
     /// # Errors
     /// If there is none, or it cannot be read.
-    fn read(&mut self, node: NodeNumber) -> Result<Bytes, Self::Error>;
+    fn read(&mut self, node: NodeNumber) -> Result<(Bytes, Seq), Self::Error>;
 
     /// Writes a whole page.
     ///
@@ -23,12 +24,17 @@ pub(in crate::data) trait Pages {
     /// If the collection cannot have pages now.
     fn put(&mut self, node: NodeNumber, page: Bytes) -> Result<(), Self::Error>;
 
-    /// Changes a page that was read as `old`.
+    /// Changes a page that was read so.
     ///
     /// # Errors
     /// As [`Pages::put`], and if it has not what gives way.
-    fn edit(&mut self, node: NodeNumber, old: Bytes, splices: Splices) -> Result<(), Self::Error> {
-        let page = splice(node, &old, &splices)?;
+    fn edit(
+        &mut self,
+        node: NodeNumber,
+        (was, _): (Bytes, Seq),
+        splices: Splices,
+    ) -> Result<(), Self::Error> {
+        let page = splice(node, &was, &splices)?;
         self.put(node, page)
     }
 }
@@ -86,7 +92,7 @@ impl<P: Pages> Ground<'_, P> {
             self.numbers.next = next.checked_add(1).ok_or(Fault::Full)?;
             return Ok(next);
         }
-        let page = self.pages.read(free)?;
+        let (page, _) = self.pages.read(free)?;
         self.numbers.free = freed_before(&page)
             .ok_or(Fault::Damaged { node: free, what: "it is not free, but listed so" })?;
         Ok(free)

@@ -23,6 +23,9 @@ pub(in crate::data) trait Order {
     /// Whether inner nodes say how many entries are below each child, so that there are ranks and indexes.
     const COUNTED: bool;
 
+    /// No separator is shorter, but for that of a node's first child, which means nothing.
+    const MIN_SEPARATOR_BYTES: usize;
+
     /// Appends what separates two neighbours to `out`. `false`: nothing does, they stay in one leaf.
     fn separate(&self, left: &[u8], right: &[u8], out: &mut Vec<u8>) -> bool;
 
@@ -54,6 +57,7 @@ pub(in crate::data) struct Listed;
 
 impl Order for Listed {
     const COUNTED: bool = true;
+    const MIN_SEPARATOR_BYTES: usize = 0;
 
     fn separate(&self, _left: &[u8], _right: &[u8], _out: &mut Vec<u8>) -> bool {
         true
@@ -181,6 +185,7 @@ fn before_prefix(prefix: &[u8], bytes: &[u8]) -> bool {
 
 impl Order for Scored {
     const COUNTED: bool = true;
+    const MIN_SEPARATOR_BYTES: usize = 8;
 
     fn separate(&self, left: &[u8], right: &[u8], out: &mut Vec<u8>) -> bool {
         let ((left_score, left), (right_score, right)) = (read_scored(left), read_scored(right));
@@ -253,6 +258,7 @@ pub(in crate::data) fn read_sorted(entry: &[u8]) -> (&[u8], &[u8]) {
 
 impl Order for Sorted {
     const COUNTED: bool = true;
+    const MIN_SEPARATOR_BYTES: usize = 0;
 
     fn separate(&self, left: &[u8], right: &[u8], out: &mut Vec<u8>) -> bool {
         separate_bytes(read_sorted(left).0, read_sorted(right).0, out)
@@ -354,6 +360,7 @@ impl Slot {
 
 impl Order for Hashed {
     const COUNTED: bool = false;
+    const MIN_SEPARATOR_BYTES: usize = SLOT_BYTES;
 
     fn separate(&self, left: &[u8], right: &[u8], out: &mut Vec<u8>) -> bool {
         let (left, right) = (self.slot_of(left), self.slot_of(right));

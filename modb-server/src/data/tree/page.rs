@@ -163,8 +163,8 @@ impl Node {
                 None => None,
             },
             Shape::Inner { counted } => {
-                let fixed = if counted { 8 } else { 4 };
-                page.get(start + fixed).map(|&length| start + fixed + 1 + usize::from(length))
+                let fixed = fixed_bytes(counted);
+                page.get(start + fixed - 1).map(|&length| start + fixed + usize::from(length))
             }
         };
         end.filter(|&end| end <= page.len()).unwrap_or(page.len())
@@ -206,6 +206,68 @@ impl Node {
         }
         self.finger.set(before);
         found
+    }
+
+    /// How many entries `passes` holds for: the first ones, and none behind them. No separator is shorter than `min_separator_bytes`, but
+    /// for that of the first child: where none is longer either, each is where it must be, and need not be walked to.
+    #[inline(always)]
+    pub(super) fn count_passed(
+        &self,
+        min_separator_bytes: usize,
+        mut passes: impl FnMut(usize, &[u8]) -> bool,
+    ) -> usize {
+        let mut passes =
+            |at: Finger, end| self.page.get(at.start..end).is_some_and(|raw| passes(at.entry, raw));
+        let Some((first, each)) = self.stride(min_separator_bytes) else { return self.walk_past(passes) };
+        let finger = |entry: usize| match entry {
+            0 => Finger { entry, start: HEAD_BYTES },
+            _ => Finger { entry, start: first + (entry - 1) * each },
+        };
+        let (mut passed, mut end) = (0, self.count);
+        while passed < end {
+            let middle = usize::midpoint(passed, end);
+            if passes(finger(middle), finger(middle + 1).start) {
+                passed = middle + 1;
+            } else {
+                end = middle;
+            }
+        }
+        self.finger.set(finger(passed.saturating_sub(1)));
+        passed
+    }
+
+    /// Where the first child ends, and how many bytes each of the others has, if all have as many.
+    #[inline(always)]
+    fn stride(&self, min_separator_bytes: usize) -> Option<(usize, usize)> {
+        let Shape::Inner { counted } = self.shape else { return None };
+        let each = fixed_bytes(counted) + min_separator_bytes;
+        let first = self.behind(HEAD_BYTES);
+        (self.page.len() - first == self.count.saturating_sub(1) * each).then_some((first, each))
+    }
+
+    /// As [`Node::count_passed`], entry after entry, of which one of some is looked at until one is not passed.
+    #[inline(always)]
+    fn walk_past(&self, mut passes: impl FnMut(Finger, usize) -> bool) -> usize {
+        const AT_ONCE: usize = 4;
+        let (mut last, mut next) = (None, Finger { entry: 0, start: HEAD_BYTES });
+        let step = |Finger { entry, start }| Finger { entry: entry + 1, start: self.behind(start) };
+        while next.entry + AT_ONCE <= self.count {
+            let ahead = (1..AT_ONCE).fold(next, |at, _| step(at));
+            let behind = step(ahead);
+            if !passes(ahead, behind.start) {
+                break;
+            }
+            (last, next) = (Some(ahead), behind);
+        }
+        while next.entry < self.count {
+            let behind = step(next);
+            if !passes(next, behind.start) {
+                break;
+            }
+            (last, next) = (Some(next), behind);
+        }
+        self.finger.set(last.unwrap_or(next));
+        next.entry
     }
 
     /// The entries of a leaf, as they were put in.
@@ -278,6 +340,12 @@ pub(super) fn child_in(raw: &[u8], shape: Shape) -> Option<Child<&[u8]>> {
     Some(Child { node: u32::from_be_bytes(*node), below, separator: rest.get(1..)? })
 }
 
+/// What an entry of an inner node has before its separator.
+#[inline(always)]
+pub(super) fn fixed_bytes(counted: bool) -> usize {
+    if counted { 9 } else { 5 }
+}
+
 /// Appends an entry of a leaf to `out`.
 pub(super) fn put_entry(entry: &[u8], out: &mut Vec<u8>) {
     put_varint(entry.len(), out);
@@ -297,7 +365,7 @@ pub(super) fn put_child(child: &Child, counted: bool, out: &mut Vec<u8>) {
 
 /// How many bytes [`put_child`] takes for a child.
 pub(super) fn child_bytes(child: &Child, counted: bool) -> usize {
-    child.separator.len().min(MAX_SEPARATOR_BYTES) + if counted { 9 } else { 5 }
+    child.separator.len().min(MAX_SEPARATOR_BYTES) + fixed_bytes(counted)
 }
 
 /// A page of children.

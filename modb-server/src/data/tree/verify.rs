@@ -59,6 +59,9 @@ impl<O: Order> Tree<O> {
         }
         let mut entries = 0;
         for (index, child) in node.children().enumerate() {
+            if index > 0 && child.separator.len() < O::MIN_SEPARATOR_BYTES {
+                return damaged("a separator is too short");
+            }
             let start = if index == 0 { start } else { child.separator };
             let end = node.child(index + 1).map_or(end, |next| Some(next.separator));
             let below = self.read_step(ground, child.node, height - 1)?;
@@ -91,7 +94,7 @@ impl Numbers {
         let mut free = self.free;
         let mut left = self.next;
         while free != 0 {
-            let page = pages.read(free)?;
+            let (page, _) = pages.read(free)?;
             let before = freed_before(&page).filter(|_| left > 0 && free < self.next);
             let before =
                 before.ok_or(Fault::Damaged { node: free, what: "the list of free nodes is broken" })?;

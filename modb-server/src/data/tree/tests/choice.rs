@@ -116,6 +116,36 @@ fn what_is_done_costs_as_many_pages_as_the_tree_is_high() {
 }
 
 #[test]
+fn a_score_that_changes_little_changes_nothing_but_its_leaf() {
+    let mut scores = Planted::new(Scored, USUAL);
+    let member = |number: u32| number.to_string().into_bytes();
+    for number in 0..20_000 {
+        scores.with(|tree, ground| {
+            let end = tree.end(ground)?;
+            tree.splice(ground, end, 0, &[&scored_entry(f64::from(number), &member(number))])
+        });
+    }
+    let (root, height) = (scores.tree.root.clone(), usize::from(scores.tree.height));
+    let mut moved = 0;
+    for number in (0..20_000).step_by(97) {
+        let (was, is) = (f64::from(number), f64::from(number) + 1.5);
+        let cursor = scores.with(|tree, ground| tree.seek(ground, &Bound::at_member(was, &member(number))));
+        (scores.shelf.reads, scores.shelf.written_bytes) = (0, 0);
+        let (entry, name) = (scored_entry(is, &member(number)), member(number));
+        let kept = scores
+            .with(|tree, ground| tree.move_within_leaf(ground, cursor, &Bound::at_member(is, &name), &entry));
+        assert_eq!(scores.shelf.reads, 0, "the leaf was read by whoever looked for it");
+        // What is not in its leaf is told, and nothing was done.
+        let most = if kept.is_none() { 2 * (3 + entry.len()) + 1 } else { 0 };
+        assert!(scores.shelf.written_bytes <= most, "{} bytes", scores.shelf.written_bytes);
+        moved += usize::from(kept.is_none());
+    }
+    assert!(moved > 180, "{moved} of 207: a leaf has more than twenty");
+    assert_eq!((&scores.tree.root, usize::from(scores.tree.height)), (&root, height));
+    scores.verify();
+}
+
+#[test]
 fn nodes_that_are_filled_from_one_end_are_full() {
     for front in [false, true] {
         let mut list = Planted::new(Listed, USUAL);

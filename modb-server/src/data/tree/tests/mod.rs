@@ -7,6 +7,7 @@ mod model;
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use modb_net::Seq;
 
 use super::*;
 use crate::store::Splices;
@@ -22,9 +23,10 @@ pub(super) struct Shelf {
 impl Pages for Shelf {
     type Error = Fault;
 
-    fn read(&mut self, node: NodeNumber) -> Result<Bytes, Fault> {
+    fn read(&mut self, node: NodeNumber) -> Result<(Bytes, Seq), Fault> {
         self.reads += 1;
-        self.pages.get(&node).cloned().ok_or(Fault::Damaged { node, what: "there is no such page" })
+        let page = self.pages.get(&node).cloned();
+        page.map(|page| (page, Seq::ZERO)).ok_or(Fault::Damaged { node, what: "there is no such page" })
     }
 
     fn put(&mut self, node: NodeNumber, page: Bytes) -> Result<(), Fault> {
@@ -33,7 +35,7 @@ impl Pages for Shelf {
         Ok(())
     }
 
-    fn edit(&mut self, node: NodeNumber, old: Bytes, splices: Splices) -> Result<(), Fault> {
+    fn edit(&mut self, node: NodeNumber, (old, _): (Bytes, Seq), splices: Splices) -> Result<(), Fault> {
         assert_eq!(self.pages.get(&node), Some(&old), "an edit of something else than what is there");
         self.written_bytes += splices.as_bytes().len();
         self.pages.insert(node, splice(node, &old, &splices)?);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use proptest::prelude::*;
 
 use super::super::order::Slot;
+use super::super::page::{Child, Node, Shape, child_in, inner_page};
 use super::super::*;
 use super::{Planted, SMALL, USUAL};
 use crate::data::hash::Seed;
@@ -160,14 +161,22 @@ proptest! {
 
     #[test]
     fn scores_stand_by_score_and_then_by_member(
-        program in proptest::collection::vec((0u8..6, 0u16..300, any::<bool>()), 1..400), small: bool,
+        program in proptest::collection::vec((0u8..60, 0u16..300, 0u8..4), 1..400), small: bool, many_of_one: bool,
     ) {
         const SCORES: [f64; 6] = [f64::NEG_INFINITY, -1.5, -0.0, 0.0, 2.0, f64::INFINITY];
         let mut scores = Planted::new(Scored, if small { SMALL } else { USUAL });
         let mut model: Vec<(f64, Vec<u8>)> = Vec::new();
-        for (score, number, add) in program {
-            let (score, member) = (SCORES[usize::from(score)], number.to_string().into_bytes());
+        for (score, number, what) in program {
+            let (stays, moves) = (what > 0, what > 1);
+            let score = match SCORES.get(usize::from(score)) {
+                Some(&score) => score,
+                None if many_of_one => 1.0,
+                None => f64::from(score),
+            };
+            let member = number.to_string().into_bytes();
+            let (entry, place) = (scored_entry(score, &member), Bound::at_member(score, &member));
             let known = model.iter().position(|(_, known)| *known == member);
+            let mut left = known;
             if let Some(known) = known {
                 let (score, member) = model.remove(known);
                 scores.with(|tree, ground| {
@@ -175,13 +184,20 @@ proptest! {
                     tree.settle(ground, &mut cursor)?;
                     assert_eq!(cursor.entry(), Some(&scored_entry(score, &member)[..]));
                     assert_eq!(cursor.rank(), known as u64);
+                    let cursor = if moves { tree.move_within_leaf(ground, cursor, &place, &entry)? } else { Some(cursor) };
+                    let Some(cursor) = cursor else { return Ok(()) };
+                    left = None;
                     tree.splice(ground, cursor, 1, &[])
                 });
             }
-            if add {
+            if stays {
                 scores.with(|tree, ground| {
-                    let cursor = tree.seek(ground, &Bound::at_member(score, &member))?;
-                    tree.splice(ground, cursor, 0, &[&scored_entry(score, &member)])
+                    // It is there already where it moved within its leaf.
+                    if left.is_some() {
+                        return Ok(());
+                    }
+                    let cursor = tree.seek(ground, &place)?;
+                    tree.splice(ground, cursor, 0, &[&entry])
                 });
                 model.push((score, member));
                 model.sort_by(|left, right| left.0.partial_cmp(&right.0).unwrap().then_with(|| left.1.cmp(&right.1)));
@@ -265,12 +281,40 @@ proptest! {
     }
 
     #[test]
+    fn entries_are_passed_up_to_the_first_that_is_not_however_long_separators_are(
+        separators in proptest::collection::vec(0usize..10, 1..40), even: bool, counted: bool, from: u8,
+    ) {
+        const MIN: usize = 7;
+        let length = |at: usize, longer: usize| match (at, even) {
+            (0, _) => longer,
+            (_, true) => MIN,
+            // Mostly as short as they can be.
+            (_, false) => MIN + longer.saturating_sub(8),
+        };
+        let children: Vec<_> = separators.iter().enumerate()
+            .map(|(at, &longer)| Child { node: at as u32 + 1, below: 1, separator: vec![MIN as u8; length(at, longer)] })
+            .collect();
+        let shape = Shape::Inner { counted };
+        let node = Node::read(inner_page(&children, counted), shape, 1).unwrap();
+        let from = usize::from(from) % (children.len() + 1);
+        let is_child = |at: usize, raw: &[u8]| child_in(raw, shape).is_some_and(|child| child.node == at as u32 + 1);
+        let passed = node.count_passed(MIN, |at, raw| {
+            assert!(is_child(at, raw), "the entry {at} is where it is");
+            at < from
+        });
+        prop_assert_eq!(passed, from);
+        for at in from.saturating_sub(1)..children.len() {
+            prop_assert!(is_child(at, node.raw(at)), "what is looked at then is where it is");
+        }
+    }
+
+    #[test]
     fn bytes_that_are_no_page_are_refused(page in proptest::collection::vec(any::<u8>(), 0..40), kind in 1u8..4) {
         let mut page = page;
         if let Some(first) = page.first_mut() {
             *first = kind;
         }
-        for (order, height) in [(0, 0), (0, 1), (1, 1)] {
+        for (order, height) in [(0, 0), (0, 1), (1, 1), (2, 0), (2, 1)] {
             let mut shelf = super::Shelf::default();
             let mut numbers = Numbers::default();
             let mut ground = Ground { pages: &mut shelf, numbers: &mut numbers, limits: SMALL };
@@ -279,6 +323,12 @@ proptest! {
                 let _ = tree.verify(&mut ground, &mut |_| {});
                 let _ = tree.seek(&mut ground, &Bound::key(Among::Before(b"p")));
                 let _ = tree.nth(&mut ground, 2);
+            } else if order == 2 {
+                let tree = Tree { root: page.clone().into(), height, len: 3, ..Tree::new(Scored) };
+                let place = Bound::from_score(5.0);
+                if let Ok(cursor) = tree.seek(&mut ground, &place) {
+                    let _ = cursor.leaf_has(&place);
+                }
             } else {
                 let tree = Tree { root: page.clone().into(), height, len: 3, ..Tree::new(Hashed(Seed::from_bytes([1; 16]))) };
                 let _ = tree.verify(&mut ground, &mut |_| {});
