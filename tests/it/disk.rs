@@ -27,6 +27,9 @@ struct Load {
 
 const SMALL: Load =
     Load { keys: 400_000, value_bytes: 1_000, pipeline: 100, until_flushed: Duration::from_secs(40) };
+const LARGE: Load =
+    Load { keys: 60, value_bytes: 5_000_000, pipeline: 1, until_flushed: Duration::from_secs(20) };
+
 impl Load {
     /// Twice what lives at most, and the rest.
     fn most_bytes(&self) -> u64 {
@@ -35,15 +38,23 @@ impl Load {
 }
 
 pub(crate) fn long_the_disk_holds_twice_what_lives_and_a_gibibyte_for_five_minutes(platform: &Platform) {
-    let (server, load) = (Launch::new(platform).start(), SMALL);
+    hold(platform, &SMALL, Duration::from_secs(300));
+}
+
+pub(crate) fn long_the_disk_holds_twice_what_lives_and_a_gibibyte_beside_large_values(platform: &Platform) {
+    hold(platform, &LARGE, Duration::from_secs(90));
+}
+
+fn hold(platform: &Platform, load: &Load, time: Duration) {
+    let server = Launch::new(platform).start();
     let (over, written) = (AtomicBool::new(false), AtomicU64::new(0));
     let most_seen = thread::scope(|scope| {
         let _over = wait::Over(&over);
         for writer in 0..WRITERS {
-            let (server, load, over, written) = (&server, &load, &over, &written);
+            let (server, over, written) = (&server, &over, &written);
             scope.spawn(move || write(&mut server.peer(), load, writer, over, written));
         }
-        watch(&server, &load, Duration::from_secs(300))
+        watch(&server, load, time)
     });
     let (written, most) = (written.load(Ordering::Relaxed), load.most_bytes());
     println!("{written} bytes written, {most_seen} on the disk at most, {most} allowed");

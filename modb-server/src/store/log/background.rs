@@ -11,10 +11,6 @@ use super::engine::Engine;
 use crate::store::group::{GroupCommit, lock};
 use crate::store::{Durability, ErrorClass};
 
-/// Runs in the cold store above which a flush waits for the compaction.
-const MAX_RUNS: usize = 24;
-/// The same while a merge of all runs takes much memory. A compaction needs a few to be due.
-const MAX_LARGE_RUNS: usize = 6;
 /// How long a thread waits before it tries again what the disk had no room for, or the system no descriptor.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long it waits where it met damage, which rarely passes.
@@ -129,9 +125,8 @@ pub(super) fn run_urgent_flusher(engine: &Engine, group: &GroupCommit, backgroun
 /// One flush; false if it is not to be tried again at once.
 fn flush(engine: &Engine, group: &GroupCommit, background: &Background, wanted: &AtomicBool) -> bool {
     let (health, stop) = (&group.health, || background.stop.load(Ordering::Acquire));
-    // Each run is one more for reads to look at. Whoever waits asks for what it waits for, and not while that is impossible.
-    let too_many = |runs| runs > MAX_RUNS || (runs > MAX_LARGE_RUNS && engine.is_merge_large());
-    while too_many(engine.cold.runs()) && health.trouble(COMPACTION).is_none() && !stop() {
+    // Whoever waits asks for what it waits for, and not while that is impossible.
+    while engine.is_compaction_behind() && health.trouble(COMPACTION).is_none() && !stop() {
         background.want(&background.compact_wanted);
         background.wait(wanted, LOOK);
     }

@@ -14,6 +14,11 @@ use super::merge::{Merge, Record};
 use super::writer::Position;
 use crate::store::{Glimpse, StoreError};
 
+/// The most runs that wait for a compaction.
+const MAX_RUNS: usize = 24;
+/// The most bytes of large values in them. Nearly all may be dead, and the log has as much again.
+pub(super) const MAX_BACKLOG_BYTES: u64 = if cfg!(test) { 4 << 20 } else { 256 << 20 };
+
 /// Ordered records on disk. One thread ingests, one compacts, all read.
 pub(crate) trait Cold: Send + Sync + 'static {
     /// Reads a record.
@@ -47,6 +52,17 @@ pub(crate) trait Cold: Send + Sync + 'static {
 
     /// Sorted runs that a read must look at before the levels: what compaction has to keep low.
     fn runs(&self) -> usize;
+
+    /// Bytes of the runs of large values that a compaction which is due will merge.
+    fn backlog_bytes(&self) -> u64 {
+        0
+    }
+
+    /// Whether there is to be no further run before a compaction: it would be one more for reads to look at, and takes of the disk
+    /// what was overwritten.
+    fn is_compaction_behind(&self) -> bool {
+        self.runs() > MAX_RUNS || self.backlog_bytes() > MAX_BACKLOG_BYTES
+    }
 
     /// Bytes of table files.
     fn disk_bytes(&self) -> u64;

@@ -51,6 +51,8 @@ pub(crate) const DISK_FULL: &str = "the disk is full, no write is taken until th
 /// space back, and than most moments of a disk that is only just full; no longer than a client waits before it
 /// takes the server for dead.
 pub(crate) const FULL_DISK_PATIENCE: Duration = Duration::from_secs(5);
+/// Runs above which a flush waits while a merge of all of them takes much memory. A compaction needs a few to be due.
+const MAX_LARGE_RUNS: usize = 6;
 /// What a merge may take of memory without a loan: with records of some KiB it takes far less.
 const UNLENT_BYTES: usize = 32 << 20;
 /// Beyond the cache and this much the allocator is asked for what it keeps.
@@ -262,9 +264,11 @@ impl Engine {
         Err(StoreError::io("cannot merge large values", std::io::ErrorKind::OutOfMemory.into()))
     }
 
-    /// Whether more runs would make a merge take more memory than the cache can lend.
-    pub(crate) fn is_merge_large(&self) -> bool {
-        self.cold.merge_bytes() > self.tuning.table_bytes / 2 + UNLENT_BYTES
+    /// Whether the next flush has to wait for the compaction, also since each run has a block in its merge, which may take no
+    /// more memory than the cache can lend.
+    pub(crate) fn is_compaction_behind(&self) -> bool {
+        let is_merge_large = || self.cold.merge_bytes() > self.tuning.table_bytes / 2 + UNLENT_BYTES;
+        self.cold.is_compaction_behind() || (self.cold.runs() > MAX_LARGE_RUNS && is_merge_large())
     }
 
     /// Gives memory back that the allocator keeps, if the process has more than its cache and half of what it may have beside.

@@ -6,7 +6,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::LogStore;
-use super::cold::Cold as _;
+use super::cold::{Cold as _, MAX_BACKLOG_BYTES};
 use super::large::LARGE_BYTES;
 use super::lsm::LsmCold;
 use super::writer::Position;
@@ -231,4 +231,36 @@ fn half_a_run_that_was_published_is_seen_by_nobody_and_made_good_by_the_next() {
     is_whole(&store);
     store.compact().unwrap();
     is_whole(&store);
+}
+
+#[test]
+fn a_flush_waits_once_the_runs_of_large_values_are_many_bytes_and_no_longer_than_they_are() {
+    for value_bytes in [4 * LARGE_BYTES, 8 * LARGE_BYTES] {
+        let dir = tempfile::tempdir().unwrap();
+        let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+        let (mut seq, mut written) = (0, 0);
+        // The same keys in each run: what lives is one run of them.
+        while !cold.is_compaction_behind() {
+            assert!(written <= MAX_BACKLOG_BYTES, "{written} bytes in runs of {value_bytes}, and no end");
+            seq += 1;
+            written += 2 * value_bytes as u64;
+            let value = || Some(Bytes::from(vec![seq as u8; value_bytes]));
+            ingest(&cold, seq, &[("a", value()), ("b", value())]);
+        }
+        assert!(written + 2 * value_bytes as u64 > MAX_BACKLOG_BYTES, "{written} bytes are not many");
+        while cold.compact_step().unwrap() {}
+        assert!(!cold.is_compaction_behind());
+        assert!(cold.disk_bytes() < 3 * value_bytes as u64, "{} bytes are left", cold.disk_bytes());
+    }
+}
+
+#[test]
+fn what_is_not_due_to_be_merged_holds_no_flush_up_however_large_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+    for seq in 1..4 {
+        let value = Bytes::from(vec![1; usize::try_from(MAX_BACKLOG_BYTES).unwrap()]);
+        ingest(&cold, seq, &[("a", Some(value))]);
+        assert!(!cold.is_compaction_behind(), "nobody would end the wait");
+    }
 }

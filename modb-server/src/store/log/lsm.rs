@@ -140,6 +140,10 @@ impl Cold for LsmCold {
         self.view.get().runs()
     }
 
+    fn backlog_bytes(&self) -> u64 {
+        self.view.get().backlog_bytes()
+    }
+
     fn disk_bytes(&self) -> u64 {
         self.view.get().disk_bytes()
     }
@@ -479,6 +483,32 @@ mod tests {
             ingest(&cold, 2 * generation + 2, (0..RECORDS).map(|n| (key(generation, n), None)).collect());
             while cold.compact_step().unwrap() {}
         }
+    }
+
+    #[test]
+    fn deletions_are_merged_away_once_the_disk_has_room_for_that_and_not_before() {
+        const RECORDS: u64 = 2_000;
+        let dir = tempfile::tempdir().unwrap();
+        let mut cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+        let key = |n: u64| Bytes::from(format!("{n:05}"));
+        let value = |n: u64| Bytes::from(n.to_le_bytes().repeat(128));
+        ingest(&cold, 1, (0..RECORDS).map(|n| (key(n), Some(value(n)))).collect());
+        while cold.compact_step().unwrap() {}
+        let full = cold.disk_bytes();
+        ingest(&cold, 2, (1..RECORDS).map(|n| (key(n), None)).collect());
+        // All that is there would be written once more at most, and it is more than this.
+        cold.small.free_bytes = |_| Ok(2 << 20);
+        while cold.compact_step().unwrap() {}
+        assert!(cold.disk_bytes() >= full, "what there was no room for was merged");
+        assert_eq!(range(&cold, &[1], &[0xff], 10), [(key(0), value(0))]);
+        // Whether there is room is not known either.
+        cold.small.free_bytes = |_| Err(std::io::ErrorKind::Other.into());
+        while cold.compact_step().unwrap() {}
+        assert!(cold.disk_bytes() >= full);
+        cold.small.free_bytes = |_| Ok(64 << 20);
+        assert!(cold.compact_step().unwrap());
+        assert!(cold.disk_bytes() < full / 100, "{} of {full} bytes are left", cold.disk_bytes());
+        assert_eq!(range(&cold, &[1], &[0xff], 10), [(key(0), value(0))]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use lsm_tree::{AbstractTree, AnyTree, SeqNo, Slice, Table};
 use super::cold::Kept;
 use super::large::Mark;
 use super::merge::{Layer, Merge, Stubs};
-use super::tree::{in_table, name_of};
+use super::tree::{self, in_table, name_of};
 use crate::store::group::lock;
 use crate::store::{Glimpse, StoreError};
 
@@ -30,6 +30,7 @@ type Range = dyn Fn(&[u8], &[u8]) -> Merge + Send + Sync;
 pub(super) struct ReadView {
     records: Arc<Records>,
     runs: usize,
+    backlog_bytes: u64,
     disk_bytes: u64,
     merge_bytes: usize,
 }
@@ -86,6 +87,7 @@ impl ReadView {
         Arc::new(Self {
             records,
             runs: small.l0_run_count().max(large.l0_run_count()),
+            backlog_bytes: tree::backlog_bytes(large),
             disk_bytes: small.disk_space() + large.disk_space(),
             // They are merged one after the other.
             merge_bytes: merge_bytes(small).max(merge_bytes(large)),
@@ -109,6 +111,11 @@ impl ReadView {
     /// Sorted runs above the levels, of the tree that has most of them.
     pub(super) fn runs(&self) -> usize {
         self.runs
+    }
+
+    /// Bytes of the runs of large values that are to be merged, once that is due.
+    pub(super) fn backlog_bytes(&self) -> u64 {
+        self.backlog_bytes
     }
 
     /// Bytes of table files.

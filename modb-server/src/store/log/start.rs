@@ -27,8 +27,6 @@ use super::writer::{Found, Log, Position};
 use crate::store::format::{End, Format};
 use crate::store::{StoreError, Write};
 
-/// Sorted runs in the tables above which they are merged before more are added.
-const MAX_RUNS: usize = 24;
 /// What an engine is made of.
 pub(super) struct Parts {
     pub(super) disk: Arc<dyn Disk>,
@@ -249,7 +247,7 @@ impl<'a> Replay<'a> {
             return Ok(());
         }
         let cold = self.tables.cold();
-        while cold.runs() > MAX_RUNS && cold.compact_step()? {}
+        while cold.is_compaction_behind() && cold.compact_step()? {}
         cold.ingest(position, &mut self.table.flush_run().map(Ok), &mut || Ok(()))?;
         self.flushed_seq = position.seq;
         self.table.flushed();

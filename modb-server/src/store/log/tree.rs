@@ -24,6 +24,8 @@ use crate::store::StoreError;
 
 /// Size of table files, in bytes: the step of a compaction.
 const TABLE_BYTES: u64 = if cfg!(test) { 256 << 10 } else { 32 << 20 };
+/// So many tables above the levels are merged into these.
+const TABLES_PER_MERGE: u8 = 4;
 /// Where more than one record of so many is a deletion, all tables are merged.
 const RECORDS_PER_DELETION: u64 = 4;
 /// Unless they are more: flushes go on meanwhile, and wait once they have made too many runs.
@@ -45,6 +47,9 @@ pub(super) struct Means {
     pub(super) descriptors: Arc<DescriptorTable>,
 }
 
+/// Says how much room the disk of a folder has.
+type FreeBytes = fn(&Path) -> std::io::Result<u64>;
+
 /// What says which keys a table file does not have, with so many bits for each that it has.
 #[derive(Clone, Copy)]
 pub(super) enum Filters {
@@ -63,6 +68,7 @@ pub(super) struct Tree {
     files: PathBuf,
     /// Held for reading by whoever writes table files.
     writing: RwLock<()>,
+    pub(super) free_bytes: FreeBytes,
     /// Says which of its lists holds on the disk.
     pub(super) list_file: ListFile,
 }
@@ -89,9 +95,12 @@ impl Tree {
             seqno.fetch_max(highest + 1);
             visible.fetch_max(highest + 1);
         }
-        let strategy = Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES));
+        let strategy = Arc::new(
+            Leveled::default().with_table_target_size(TABLE_BYTES).with_l0_threshold(TABLES_PER_MERGE),
+        );
         let (files, writing) = (folder.join(TABLES_FOLDER), RwLock::default());
-        Ok(Self { tree, seqno, strategy, files, writing, list_file: ListFile::new(folder) })
+        let (free_bytes, list_file) = (crate::sys::free_bytes, ListFile::new(folder));
+        Ok(Self { tree, seqno, strategy, files, writing, free_bytes, list_file })
     }
 
     /// The crate's, to read its tables and to begin an ingestion.
@@ -209,7 +218,7 @@ impl Tree {
         let bytes = self.tree.disk_space();
         deletions * RECORDS_PER_DELETION > records
             && (TABLE_BYTES..=MOST_MERGED_BYTES).contains(&bytes)
-            && crate::sys::free_bytes(&self.files).is_ok_and(|free_bytes| free_bytes > bytes)
+            && (self.free_bytes)(&self.files).is_ok_and(|free_bytes| free_bytes > bytes)
     }
 
     /// Merges everything.
@@ -252,6 +261,15 @@ impl Tree {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+/// Bytes above the levels, once there are enough tables for them to be merged.
+pub(super) fn backlog_bytes(tree: &AnyTree) -> u64 {
+    let version = tree.current_version();
+    let tables: Vec<_> =
+        version.iter_levels().take(1).flat_map(|level| level.iter()).flat_map(|run| run.iter()).collect();
+    let is_due = tables.len() >= usize::from(TABLES_PER_MERGE);
+    if is_due { tables.iter().map(|table| table.metadata.file_size).sum() } else { 0 }
 }
 
 /// What went wrong in one table file.
