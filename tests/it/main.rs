@@ -393,6 +393,8 @@ scenarios! {
         unless Windows: "a console is not typed into from outside";
     prompt::what_comes_unasked_is_shown_above_the_line, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::who_listens_is_told_that_the_connection_is_lost_and_listens_again_over_another, unless Redis: "needs modb-server beside it",
+        unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
     prompt::messages_of_the_older_protocol_come_until_ctrl_c, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
     prompt::ctrl_c_ends_every_wait, unless Redis: "needs modb-server beside it",

@@ -295,6 +295,46 @@ pub(crate) fn what_comes_unasked_is_shown_above_the_line(platform: &Platform) {
     assert!(terminal.wait_for_end().success());
 }
 
+pub(crate) fn who_listens_is_told_that_the_connection_is_lost_and_listens_again_over_another(
+    platform: &Platform,
+) {
+    let server = Launch::new(platform).start();
+    let mut peer = server.peer();
+    let mut terminal = client(server.addr(), &[]);
+    let at = |text: &str| text.replace('$', &server.addr().to_string());
+    terminal.assert_shows(&at("$> █"));
+    terminal.enter("SUBSCRIBE news\rCLIENT TRACKING ON BCAST\r");
+    terminal.wait_for(&at("$> CLIENT TRACKING ON BCAST\nOK\n$> █"));
+    terminal.enter("\x0cECHO \"two");
+    terminal.assert_shows(&at("$> ECHO \"two█"));
+    assert_eq!(peer.ask("CLIENT KILL TYPE pubsub"), Reply::Int(1));
+    let lost = "Nothing comes any more: the connection is lost. The next command listens again.\n";
+    terminal.assert_shows(&format!("{lost}{}", at("$> ECHO \"two█")));
+    // As it says, whether or not the server is there again.
+    terminal.enter(" words\"\r");
+    let again = "Connected anew, and listening again. What came meanwhile was missed.\n\
+                 OK\n1) \"subscribe\"\n2) \"news\"\n3) (integer) 1\n\"two words\"\n";
+    let mut record = format!("{lost}{}{again}", at("$> ECHO \"two words\"\n"));
+    terminal.assert_shows(&format!("{record}{}", at("$> █")));
+    assert_eq!(peer.ask("PUBLISH news hello"), Reply::Int(1));
+    assert_eq!(peer.ask("SET a 1"), Reply::ok());
+    record += "1) \"message\"\n2) \"news\"\n3) \"hello\"\n1) \"invalidate\"\n2) 1) \"a\"\n";
+    terminal.assert_shows(&format!("{record}{}", at("$> █")));
+    // Ctrl-C gives a connection up as well.
+    terminal.enter("\x0c");
+    terminal.assert_shows(&at("$> █"));
+    terminal.enter("BLPOP none 0\r");
+    wait::until("it waits", || (server.info("blocked_clients") == "1").then_some(()));
+    terminal.enter("\x03");
+    let mut record = at("$> BLPOP none 0\n^C\n") + lost;
+    terminal.assert_shows(&format!("{record}{}", at("$> █")));
+    terminal.enter("PING\r");
+    record += &format!("{}{}PONG\n", at("$> PING\n"), again.replace("\"two words\"\n", ""));
+    terminal.assert_shows(&format!("{record}{}", at("$> █")));
+    terminal.enter("\x04");
+    assert!(terminal.wait_for_end().success());
+}
+
 pub(crate) fn messages_of_the_older_protocol_come_until_ctrl_c(platform: &Platform) {
     let server = Launch::new(platform).start();
     let mut terminal = client(server.addr(), &["-2"]);

@@ -5,11 +5,13 @@
 //! that refuses the password, does not end the prompt: each command tries to connect again, and AUTH can be typed. What is
 //! typed ahead waits for the next prompt; of several lines that are pasted at once, each is executed by itself.
 //!
-//! What the server sends unasked is shown above the line that is typed.
+//! What the server sends unasked is shown above the line that is typed, and so is that the connection is lost over which it was to come. Who
+//! connects anew listens to the same as before.
 //!
-//! Floors: `docs history` -> `syntax` (all pure) -> `keys pager told` -> `helper session` -> here.
+//! Floors: `docs ears history` -> `syntax` (all pure) -> `keys pager told` -> `helper session` -> here.
 
 mod docs;
+mod ears;
 mod helper;
 mod history;
 mod keys;

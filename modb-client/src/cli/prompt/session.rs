@@ -10,6 +10,7 @@ use modb_client::{Config, Error, Value};
 use modb_net::resp::parse_i64;
 
 use super::docs::Docs;
+use super::ears::Ears;
 use super::pager::Pager;
 use super::told::Told;
 use crate::cli::format::Format;
@@ -25,13 +26,14 @@ const OUTPUT_BYTES: usize = 16 << 10;
 const AT_ONCE: Duration = Duration::from_millis(300);
 /// How long the prompt waits for the documentation of the commands.
 const DOCS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Who listens is told when nothing comes any more, and when it does again.
+const LOST: &str = "Nothing comes any more: the connection is lost. The next command listens again.";
+const LISTENS_AGAIN: &str = "Connected anew, and listening again. What came meanwhile was missed.";
 
-/// What was queued since MULTI, as far as it changes the prompt once it is executed.
+/// What was queued since MULTI: some of it changes the prompt once it is executed.
 #[derive(Debug, Default)]
 struct Transaction {
-    commands: usize,
-    /// The databases that are selected then, each by which of the commands.
-    selected: Vec<(usize, u32)>,
+    commands: Vec<Vec<Vec<u8>>>,
 }
 
 /// What a reply says of a transaction.
@@ -64,6 +66,7 @@ pub(super) struct Session {
     format: Format,
     link: Option<Link>,
     transaction: Option<Transaction>,
+    ears: Ears,
     interrupted: Arc<AtomicBool>,
     pager: Pager,
     /// `None`: what comes unasked is shown with the next command.
@@ -78,7 +81,8 @@ impl Session {
             .map_err(Failure::Input)?;
         let config = options.config.clone();
         let (format, pager) = (options.format, Pager::of_environment());
-        Ok(Self { config, format, link: None, transaction: None, interrupted, pager, told: None })
+        let ears = Ears::new();
+        Ok(Self { config, format, link: None, transaction: None, ears, interrupted, pager, told: None })
     }
 
     /// From here on what the server sends unasked is shown while a line is edited.
@@ -107,6 +111,7 @@ impl Session {
     /// There is no connection.
     pub(super) fn connect(&mut self) -> Result<(), Error> {
         (self.link, self.transaction) = (None, None);
+        self.ears.lose();
         // Whatever was refused, the user can mend it here.
         self.link = Link::open(&self.config, Some(&self.interrupted), |_| true)?;
         if let Some(refusal) = self.link.as_ref().and_then(Link::refusal) {
@@ -151,14 +156,26 @@ impl Session {
     /// What `edit` gives. What the server sends meanwhile is shown.
     pub(super) fn while_told<T>(&mut self, edit: impl FnOnce() -> T) -> T {
         let (Some(told), Some(link)) = (&self.told, self.link.as_mut()) else { return edit() };
-        let format = self.format;
+        let (format, ears) = (self.format, &self.ears);
         let (end, edited) = mpsc::channel();
-        thread::scope(|scope| {
-            scope.spawn(move || told.follow(link, format, &edited));
+        let mut is_lost = false;
+        let result = thread::scope(|scope| {
+            let is_lost = &mut is_lost;
+            scope.spawn(move || {
+                *is_lost = told.follow(link, format, &edited).is_err();
+                if *is_lost && !ears.are_closed() {
+                    told.say(LOST);
+                }
+            });
             let result = edit();
             drop(end);
             result
-        })
+        });
+        if is_lost {
+            // The next command connects anew.
+            self.link = None;
+        }
+        result
     }
 
     /// Sends a command, several times if it begins with a number, and shows what comes back.
@@ -190,6 +207,7 @@ impl Session {
     fn execute_once(&mut self, words: &[Vec<u8>]) -> Result<(), Failure> {
         let start = Instant::now();
         self.be_connected()?;
+        self.listen_again()?;
         let Some(mut link) = self.link.take() else { return print(b"\n") };
         let (format, interrupted) = (self.format, Arc::clone(&self.interrupted));
         let pager = &self.pager;
@@ -232,6 +250,9 @@ impl Session {
                 // The reply may still come on the old one.
                 drop(link);
                 self.connect_if_at_once();
+                if !self.ears.are_closed() {
+                    print(format!("{LOST}\n").as_bytes())?;
+                }
             }
         }
         Ok(())
@@ -244,6 +265,7 @@ impl Session {
         self.transaction = None;
         let opened = Link::open(&self.config, None, |_| true);
         self.link = opened.ok().flatten().map(|link| link.interrupted_by(&self.interrupted));
+        self.ears.lose();
         self.config.connect_timeout = patient;
     }
 
@@ -259,8 +281,28 @@ impl Session {
         self.connect()
     }
 
+    /// Has a new connection listen to what the one before listened to.
+    fn listen_again(&mut self) -> Result<(), Failure> {
+        let may_ask = self.link.as_ref().is_some_and(Link::is_plain);
+        if !may_ask || !self.ears.are_lost() {
+            return Ok(());
+        }
+        let Some(mut link) = self.link.take() else { return Ok(()) };
+        print(format!("{LISTENS_AGAIN}\n").as_bytes())?;
+        for words in self.ears.commands() {
+            let mut show = |reply: &Value| show(self.format, &self.pager, &self.interrupted, reply);
+            if link.ask(&words, &mut show)? == Asked::Interrupted {
+                return Ok(());
+            }
+        }
+        self.link = Some(link);
+        self.ears.regain();
+        Ok(())
+    }
+
     /// Keeps in mind what changes the prompt, and how to connect the next time, of a command that was executed.
     fn follow(&mut self, words: &[Vec<u8>]) {
+        self.ears.follow(words);
         match words[0].to_ascii_lowercase().as_slice() {
             b"select" => self.config.database = database(words),
             b"auth" => self.remember(&words[1..]),
@@ -282,20 +324,14 @@ impl Session {
 
     /// A command was queued.
     fn queue(&mut self, words: &[Vec<u8>]) {
-        let transaction = self.transaction.get_or_insert_default();
-        if words[0].eq_ignore_ascii_case(b"select") {
-            transaction.selected.push((transaction.commands, database(words)));
-        }
-        transaction.commands += 1;
+        self.transaction.get_or_insert_default().commands.push(words.to_vec());
     }
 
     /// `done`: which of what was queued was executed and did not fail.
     fn end_transaction(&mut self, done: &[bool]) {
         let Some(transaction) = self.transaction.take() else { return };
-        for (at, database) in transaction.selected {
-            if done.get(at).copied().unwrap_or(false) {
-                self.config.database = database;
-            }
+        for (words, _) in transaction.commands.iter().zip(done).filter(|(_, is_done)| **is_done) {
+            self.follow(words);
         }
     }
 

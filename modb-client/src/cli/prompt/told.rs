@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use modb_client::Error;
 use rustyline::ExternalPrinter;
 
 use crate::cli::format::Format;
@@ -49,18 +50,25 @@ impl Told {
         Self(waiting)
     }
 
-    /// Shows what comes over `link`, until `edited` is heard of or nothing can come any more.
-    pub(super) fn follow(&self, link: &mut Link, format: Format, edited: &Receiver<()>) {
+    /// Shows what comes over `link`, until `edited` is heard of.
+    ///
+    /// # Errors
+    /// Nothing can come any more.
+    pub(super) fn follow(&self, link: &mut Link, format: Format, edited: &Receiver<()>) -> Result<(), Error> {
         while edited.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
             while self.has_room() {
-                match link.unasked() {
-                    Ok(Some(message)) => self.show(|text| format.write(text, &message)),
-                    Ok(None) => break,
-                    // The next command finds out, and connects anew.
-                    Err(_) => return,
+                match link.unasked()? {
+                    Some(message) => self.show(|text| format.write(text, &message)),
+                    None => break,
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Shows a line.
+    pub(super) fn say(&self, line: &str) {
+        self.show(|text| text.extend_from_slice(format!("{line}\n").as_bytes()));
     }
 
     fn has_room(&self) -> bool {
