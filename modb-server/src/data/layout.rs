@@ -139,8 +139,13 @@ impl Head {
             RAW => Form::Raw,
             _ => return None,
         };
-        let start = if expires_at_ms.is_some() { 9 } else { 1 };
-        Some((Self { kind, form, expires_at_ms }, start))
+        let head = Self { kind, form, expires_at_ms };
+        Some((head, head.bytes()))
+    }
+
+    /// How many bytes it has in a record.
+    pub fn bytes(self) -> usize {
+        if self.expires_at_ms.is_some() { 9 } else { 1 }
     }
 
     /// A string that was set as a whole.
@@ -164,10 +169,14 @@ pub struct Record {
 impl Record {
     /// Writes the record of `head` and the payload that `parts` make in sequence.
     pub fn encode(head: Head, parts: &[&[u8]]) -> Bytes {
-        let payload: usize = parts.iter().map(|part| part.len()).sum();
-        let head_bytes = if head.expires_at_ms.is_some() { 9 } else { 1 };
+        let payload = parts.iter().map(|part| part.len()).sum();
+        Self::encode_with(head, payload, |out| parts.iter().for_each(|part| out.extend_from_slice(part)))
+    }
+
+    /// As [`Record::encode`], of a payload of so many bytes that `put` appends.
+    pub fn encode_with(head: Head, payload_bytes: usize, put: impl FnOnce(&mut Vec<u8>)) -> Bytes {
         // Exactly: a vector that is full becomes `Bytes` as it is.
-        let mut out = Vec::with_capacity(head_bytes + payload);
+        let mut out = Vec::with_capacity(head.bytes() + payload_bytes);
         let mut tag = head.kind as u8;
         tag |= match head.form {
             Form::Plain => 0,
@@ -181,9 +190,7 @@ impl Record {
                 out.extend_from_slice(&at.to_be_bytes());
             }
         }
-        for part in parts {
-            out.extend_from_slice(part);
-        }
+        put(&mut out);
         Bytes::from(out)
     }
 

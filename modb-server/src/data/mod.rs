@@ -254,7 +254,8 @@ impl Data {
     }
 
     fn forced_limits(&self) -> Option<tree::Limits> {
-        const SMALL: tree::Limits = tree::Limits { root_bytes: 160, inner_bytes: 200, leaf_bytes: 64 };
+        const SMALL: tree::Limits =
+            tree::Limits { root_bytes: 160, inner_bytes: 200, leaf_bytes: 64, end_bytes: 24 };
         self.small_pages.load(Ordering::Relaxed).then_some(SMALL)
     }
 

@@ -2,24 +2,28 @@
 
 use bytes::Bytes;
 
-use super::opened::{Opened, fits};
+use super::opened::{Ground, Plot, find, fits, payload_of, save};
+use super::payload::Roots;
 use crate::data::layout::Kind;
-use crate::data::tree::Listed;
+pub use crate::data::tree::End;
+use crate::data::tree::{Listed, Sequence};
 use crate::data::{DataError, Entry, Tx};
 use crate::messages::Event;
 
-/// An end of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Where index 0 is.
-    Left,
-    /// Where index -1 is.
-    Right,
-}
+/// So many elements at most are taken off an end by way of what lies beside the key, where there are any: more come from the tree.
+const FEW: u64 = 16;
 
 /// A list while a command works on it.
 #[derive(Debug)]
-pub struct List<'k>(Opened<'k, Listed>);
+pub struct List<'k> {
+    entry: Entry<'k>,
+    /// It keeps the expiry that the key has.
+    keeps_expiry: bool,
+    /// There is something to be saved.
+    changed: bool,
+    plot: Plot,
+    elements: Sequence,
+}
 
 impl End {
     /// Something was put there.
@@ -39,7 +43,13 @@ impl<'k> List<'k> {
     /// # Errors
     /// [`DataError::WrongType`], and as [`Tx::entry`].
     pub fn open(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Self, DataError> {
-        Opened::open(tx, database, key, Kind::List, Listed).map(Self)
+        let entry = tx.entry(database, key)?;
+        let Some(payload) = payload_of(&entry, Kind::List)? else {
+            return Ok(Self { keeps_expiry: true, ..Self::replacing(entry) });
+        };
+        let plot = Plot::of(&payload);
+        let elements = payload.into_sequence().ok_or(DataError::Corrupt("the record of a list"))?;
+        Ok(Self { entry, keeps_expiry: true, changed: false, plot, elements })
     }
 
     /// As [`List::open`], in order to read: counts as a hit or a miss, and is `None` if there is no key.
@@ -47,17 +57,17 @@ impl<'k> List<'k> {
     /// # Errors
     /// As [`List::open`].
     pub fn find(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Option<Self>, DataError> {
-        Ok(Opened::find(tx, database, key, Kind::List, Listed)?.map(Self))
+        find(tx, (database, key), |tx| Self::open(tx, database, key), Self::is_empty)
     }
 
     /// An empty one in the place of whatever the key of `entry` holds; it does not keep the expiry.
     pub fn replacing(entry: Entry<'k>) -> Self {
-        Self(Opened::replacing(entry, Kind::List, Listed))
+        Self { entry, keeps_expiry: false, changed: false, plot: Plot::new(), elements: Sequence::new() }
     }
 
     /// How many elements it has.
     pub fn len(&self) -> u64 {
-        self.0.tree.len
+        self.elements.len()
     }
 
     /// Whether it has none.
@@ -83,7 +93,7 @@ impl<'k> List<'k> {
         reverse: bool,
         visit: impl FnMut(Bytes) -> bool,
     ) -> Result<(), DataError> {
-        self.0.with(tx, |tree, ground| tree.walk(ground, index, reverse, visit))
+        self.with(tx, |elements, ground| elements.walk(ground, index, reverse, visit))
     }
 
     /// As [`List::walk`], from an end and with their indexes.
@@ -144,11 +154,8 @@ impl<'k> List<'k> {
     /// As [`List::walk`], [`DataError::ValueTooLong`], and if no number is left.
     pub fn insert(&mut self, tx: &mut Tx<'_>, index: u64, element: &[u8]) -> Result<(), DataError> {
         fits(element.len())?;
-        self.0.changed = true;
-        self.0.with(tx, |tree, ground| {
-            let place = if index >= tree.len { tree.end(ground)? } else { tree.nth(ground, index)? };
-            tree.splice(ground, place, 0, &[element])
-        })
+        self.changed = true;
+        self.with(tx, |elements, ground| elements.insert(ground, index, element))
     }
 
     /// Puts an element at an end.
@@ -166,12 +173,8 @@ impl<'k> List<'k> {
     /// As [`List::insert`].
     pub fn set(&mut self, tx: &mut Tx<'_>, index: u64, element: &[u8]) -> Result<(), DataError> {
         fits(element.len())?;
-        self.0.changed = true;
-        self.0.with(tx, |tree, ground| {
-            let mut place = tree.nth(ground, index)?;
-            tree.settle(ground, &mut place)?;
-            tree.splice(ground, place, 1, &[element])
-        })
+        self.changed = true;
+        self.with(tx, |elements, ground| elements.set(ground, index, element))
     }
 
     /// Removes the elements at `from..to`, visiting each.
@@ -186,13 +189,28 @@ impl<'k> List<'k> {
         mut visit: impl FnMut(Bytes),
     ) -> Result<(), DataError> {
         let mut left = to.min(self.len()).saturating_sub(from);
-        self.0.changed |= left > 0;
+        self.changed |= left > 0;
         while left > 0 {
-            let gone = self.0.with(tx, |tree, ground| tree.take_some(ground, from, left))?;
+            let gone = self.with(tx, |elements, ground| elements.take_some(ground, from, left))?;
             left -= gone.len() as u64;
             gone.into_iter().for_each(&mut visit);
         }
         Ok(())
+    }
+
+    /// Removes `count` elements at an end, visiting each from the left to the right.
+    fn shorten(
+        &mut self,
+        tx: &mut Tx<'_>,
+        end: End,
+        count: u64,
+        visit: impl FnMut(Bytes),
+    ) -> Result<(), DataError> {
+        if (1..=FEW).contains(&count) {
+            self.with(tx, |elements, ground| elements.fill(ground, end))?;
+        }
+        let from = if end == End::Left { 0 } else { self.len().saturating_sub(count) };
+        self.remove(tx, from, from + count, visit)
     }
 
     /// Takes at most `count` elements off an end, the outermost first.
@@ -200,10 +218,8 @@ impl<'k> List<'k> {
     /// # Errors
     /// As [`List::walk`].
     pub fn take(&mut self, tx: &mut Tx<'_>, end: End, count: u64) -> Result<Vec<Bytes>, DataError> {
-        let count = count.min(self.len());
-        let from = if end == End::Left { 0 } else { self.len() - count };
         let mut taken = Vec::new();
-        self.remove(tx, from, from + count, |element| taken.push(element))?;
+        self.shorten(tx, end, count.min(self.len()), |element| taken.push(element))?;
         if end == End::Right {
             taken.reverse();
         }
@@ -216,14 +232,15 @@ impl<'k> List<'k> {
     /// As [`List::walk`].
     pub fn trim(&mut self, tx: &mut Tx<'_>, from: u64, to: u64) -> Result<(), DataError> {
         // As in Redis, also where nothing is too much.
-        self.0.changed = true;
+        self.changed = true;
         if from >= to {
-            self.0.clear();
+            // Its pages go with its key record.
+            self.elements = Sequence::new();
             return Ok(());
         }
-        let len = self.len();
-        self.remove(tx, to, len, |_| {})?;
-        self.remove(tx, 0, from, |_| {})
+        let behind = self.len().saturating_sub(to);
+        self.shorten(tx, End::Right, behind, |_| {})?;
+        self.shorten(tx, End::Left, from, |_| {})
     }
 
     /// Writes the key record of what was changed, and tells of it; without elements there is no key.
@@ -231,8 +248,28 @@ impl<'k> List<'k> {
     /// # Errors
     /// As [`Tx::put`].
     pub fn save(&mut self, tx: &mut Tx<'_>, event: Event) -> Result<(), DataError> {
-        let (len, nodes, was) = (self.len(), self.0.plot.numbers.next, self.0.plot.big);
-        self.0.plot.big = tx.data().compact().is_big_list(len, nodes, was);
-        self.0.save(tx, event)
+        let (len, nodes, was) = (self.len(), self.plot.numbers.next, self.plot.big);
+        self.plot.big = tx.data().compact().is_big_list(len, nodes, was);
+        // One that replaces another has changed that, too.
+        if !self.changed && self.keeps_expiry {
+            return Ok(());
+        }
+        let head = self.entry.collection_head(Kind::List, self.keeps_expiry);
+        // Nothing that is put in the place of something is its end.
+        let event = (len > 0 || self.keeps_expiry).then_some(event);
+        let Sequence { front, middle, back } = &self.elements;
+        let all = [front, middle, back].map(Roots::of);
+        let roots = if self.plot.id.is_some() { &all[..] } else { &all[1..2] };
+        save(tx, &self.entry, head, &self.plot, len, roots, event)
+    }
+
+    /// Works on the elements.
+    fn with<T>(
+        &mut self,
+        tx: &mut Tx<'_>,
+        work: impl FnOnce(&mut Sequence, &mut Ground<'_, '_, '_>) -> Result<T, DataError>,
+    ) -> Result<T, DataError> {
+        let elements = &mut self.elements;
+        self.plot.on_ground::<T, Listed>(tx, |ground| work(elements, ground))
     }
 }

@@ -1,7 +1,7 @@
 //! A collection while a command works on it: its key, its number and its pages.
 
-use crate::data::layout::{CollectionId, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES};
-use crate::data::tree::{Filling, Limits, Numbers, Order, Tree};
+use crate::data::layout::{CollectionId, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record};
+use crate::data::tree::{Filling, Limits, MAX_END_BYTES, Numbers, Order, Tree};
 use crate::data::{DataError, Entry, Tx, tree};
 use crate::messages::Event;
 
@@ -107,9 +107,10 @@ impl Plot {
 /// How large the pages of a tree grow.
 fn limits<O: Order>(tx: &Tx<'_>, numbered: bool) -> Limits {
     if let Some(limits) = tx.data().forced_limits() {
-        return limits;
+        return Limits { end_bytes: if numbered { limits.end_bytes } else { 0 }, ..limits };
     }
     Limits {
+        end_bytes: if numbered { MAX_END_BYTES } else { 0 },
         root_bytes: if numbered { TREE_ROOT_BYTES } else { FLAT_ROOT_BYTES },
         inner_bytes: INNER_BYTES,
         leaf_bytes: if O::COUNTED { COUNTED_LEAF_BYTES } else { HASHED_LEAF_BYTES },
@@ -143,8 +144,12 @@ impl<'k, O: Order> Opened<'k, O> {
             return Ok(Self { keeps_expiry: true, ..Self::replacing(entry, kind, order) });
         };
         let plot = Plot::of(&payload);
-        let root =
-            payload.roots.into_iter().next().ok_or(DataError::Corrupt("a collection without a root"))?;
+        let root = payload
+            .roots
+            .into_iter()
+            .flatten()
+            .next()
+            .ok_or(DataError::Corrupt("a collection without a root"))?;
         let tree = root.tree(order, payload.len);
         Ok(Self { entry, kind, keeps_expiry: true, changed: false, plot, tree })
     }
@@ -175,15 +180,6 @@ impl<'k, O: Order> Opened<'k, O> {
         tx.remove(&self.entry);
     }
 
-    /// Leaves nothing in it. Its pages go with its key record.
-    pub(super) fn clear(&mut self)
-    where
-        O: Copy,
-    {
-        self.changed = true;
-        self.tree = Tree::new(self.tree.order);
-    }
-
     /// Works on the tree.
     pub(super) fn with<T>(
         &mut self,
@@ -202,7 +198,7 @@ impl<'k, O: Order> Opened<'k, O> {
         let head = self.entry.collection_head(self.kind, self.keeps_expiry);
         // Nothing that is put in the place of something is its end.
         let event = (self.tree.len > 0 || self.keeps_expiry).then_some(event);
-        save(tx, &self.entry, head, &self.plot, self.tree.len, vec![Roots::of(&self.tree)], event)
+        save(tx, &self.entry, head, &self.plot, self.tree.len, &[Roots::of(&self.tree)], event)
     }
 }
 
@@ -247,19 +243,20 @@ pub(super) fn save(
     head: Head,
     plot: &Plot,
     len: u64,
-    roots: Vec<Roots<&[u8]>>,
+    roots: &[Roots<&[u8]>],
     event: Option<Event>,
 ) -> Result<(), DataError> {
     if len == 0 {
         return tx.remove_collection(entry, plot.id.map(|id| (id, plot.numbers.next)), event);
     }
     let &Plot { big, integers, id, numbers, .. } = plot;
-    let payload = Payload { big, integers, id, numbers, len, roots }.encode();
+    let payload = Payload { big, integers, id, numbers, len, roots };
+    let record = Record::encode_with(head, payload.bytes(), |out| payload.encode(out));
     // Where only a page was changed the key record is as it was.
-    if entry.live().is_some_and(|stored| stored.head == head && stored.payload == payload) {
+    if entry.live().is_some_and(|stored| stored.head == head && stored.payload == record[head.bytes()..]) {
         tx.touch_inside(entry.place());
         event.into_iter().for_each(|event| tx.notify_of(event, entry));
         return Ok(());
     }
-    tx.edit(entry, head, &[&payload], event)
+    tx.edit_record(entry, head, record, event)
 }

@@ -5,11 +5,14 @@
 //! tree  [flags u8] [number u64] [next node u32] [free node u32] [elements u32] for each tree:
 //!       [height u8] [widest leaf u16] [widest inner u16] [bytes of the root u16] [root page]
 //! ```
+//!
+//! A list has three trees there, of which the first and the last are its ends; one that an earlier program wrote has the one between
+//! them alone.
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf as _, Bytes};
 
 use crate::data::layout::{CollectionId, Kind, Stored};
-use crate::data::tree::{Numbers, Order, Tree, Widest};
+use crate::data::tree::{Listed, Numbers, Order, Sequence, Tree, Widest};
 
 /// It has a number, and may have pages.
 const NUMBERED: u8 = 1;
@@ -36,76 +39,112 @@ impl Roots {
     pub(super) fn tree<O: Order>(self, order: O, len: u64) -> Tree<O> {
         Tree { order, root: self.root, height: self.height, len, widest: self.widest }
     }
+
+    /// An end of a list.
+    fn end(self) -> Option<Tree<Listed>> {
+        let len = elements_of_flat(&self.root)?;
+        Some(self.tree(Listed, len))
+    }
 }
+
+/// Bytes of a payload before the trees of what has a number, and before the root of each of them.
+const HEAD_BYTES: usize = 21;
+const ROOT_HEAD_BYTES: usize = 7;
+/// So many trees a collection has at most.
+const MOST_TREES: usize = 3;
 
 /// A collection's part of its key record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::data) struct Payload<B = Bytes> {
+pub(in crate::data) struct Payload<R = [Option<Roots>; MOST_TREES]> {
     pub(in crate::data) big: bool,
     pub(in crate::data) integers: bool,
     pub(in crate::data) id: Option<CollectionId>,
     pub(in crate::data) numbers: Numbers,
     pub(in crate::data) len: u64,
-    /// One, or two of a sorted set that has a number.
-    pub(in crate::data) roots: Vec<Roots<B>>,
+    /// One; of what has a number two, if it is a sorted set, or three, if it is a list.
+    pub(in crate::data) roots: R,
 }
 
 impl Payload {
     /// `None`: it is not of this format.
-    pub(in crate::data) fn decode(mut bytes: Bytes) -> Option<Self> {
-        let flags = bytes.try_get_u8().ok()?;
+    pub(in crate::data) fn decode(bytes: Bytes) -> Option<Self> {
+        let flags = *bytes.first()?;
         if flags & !(NUMBERED | INTEGERS | BIG) != 0 {
             return None;
         }
         let (big, integers) = (flags & BIG != 0, flags & INTEGERS != 0);
         if flags & NUMBERED == 0 {
-            let len = elements_of_flat(&bytes)?;
-            let roots = vec![Roots { root: bytes, height: 0, widest: Widest::default() }];
+            let root = bytes.slice(1..);
+            let len = elements_of_flat(&root)?;
+            let roots = [Some(Roots { root, height: 0, widest: Widest::default() }), None, None];
             return Some(Self { big, integers, id: None, numbers: Numbers::default(), len, roots });
         }
-        let id = Some(CollectionId(bytes.try_get_u64().ok()?));
-        let numbers = Numbers { next: bytes.try_get_u32().ok()?, free: bytes.try_get_u32().ok()? };
-        let len = u64::from(bytes.try_get_u32().ok()?);
-        let mut roots = Vec::with_capacity(2);
-        while !bytes.is_empty() {
-            let height = bytes.try_get_u8().ok()?;
-            let widest = Widest { leaf: bytes.try_get_u16().ok()?, inner: bytes.try_get_u16().ok()? };
-            let length = usize::from(bytes.try_get_u16().ok()?);
-            if length > bytes.len() {
+        let mut head = bytes.get(1..HEAD_BYTES)?;
+        let id = Some(CollectionId(head.try_get_u64().ok()?));
+        let numbers = Numbers { next: head.try_get_u32().ok()?, free: head.try_get_u32().ok()? };
+        let len = u64::from(head.try_get_u32().ok()?);
+        let mut roots = [None, None, None];
+        let mut at = HEAD_BYTES;
+        for root in &mut roots {
+            let Some(head) = bytes.get(at..).filter(|rest| !rest.is_empty()) else { break };
+            let &[height, a, b, c, d, e, f] = head.first_chunk()?;
+            let widest = Widest { leaf: u16::from_be_bytes([a, b]), inner: u16::from_be_bytes([c, d]) };
+            let start = at + ROOT_HEAD_BYTES;
+            at = start + usize::from(u16::from_be_bytes([e, f]));
+            if at > bytes.len() {
                 return None;
             }
-            roots.push(Roots { root: bytes.split_to(length), height, widest });
+            *root = Some(Roots { root: bytes.slice(start..at), height, widest });
         }
-        Some(Self { big, integers, id, numbers, len, roots })
+        (at == bytes.len()).then_some(Self { big, integers, id, numbers, len, roots })
+    }
+
+    /// The list that it is.
+    pub(super) fn into_sequence(self) -> Option<Sequence> {
+        match self.roots {
+            [Some(middle), None, None] => Some(Sequence::without_ends(middle.tree(Listed, self.len))),
+            [Some(front), Some(middle), Some(back)] => {
+                let (front, back) = (front.end()?, back.end()?);
+                let len = self.len.checked_sub(front.len)?.checked_sub(back.len)?;
+                Some(Sequence { front, middle: middle.tree(Listed, len), back })
+            }
+            _ => None,
+        }
     }
 }
 
-impl<B: AsRef<[u8]>> Payload<B> {
-    pub(in crate::data) fn encode(&self) -> Vec<u8> {
-        let roots = self.roots.iter().map(|root| root.root.as_ref().len());
-        let mut out = Vec::with_capacity(64 + roots.sum::<usize>());
+impl Payload<&[Roots<&[u8]>]> {
+    /// How many bytes it has.
+    pub(in crate::data) fn bytes(&self) -> usize {
+        let roots: usize = self.roots.iter().map(|root| root.root.len()).sum();
+        match self.id {
+            Some(_) => HEAD_BYTES + self.roots.len() * ROOT_HEAD_BYTES + roots,
+            None => 1 + roots,
+        }
+    }
+
+    /// Appends them to `out`.
+    pub(in crate::data) fn encode(&self, out: &mut Vec<u8>) {
         let flags = if self.big { BIG } else { 0 } | if self.integers { INTEGERS } else { 0 };
         let Some(CollectionId(id)) = self.id else {
-            out.put_u8(flags);
-            self.roots.iter().for_each(|root| out.put_slice(root.root.as_ref()));
-            return out;
+            out.push(flags);
+            self.roots.iter().for_each(|root| out.extend_from_slice(root.root));
+            return;
         };
-        out.put_u8(flags | NUMBERED);
-        out.put_u64(id);
-        out.put_u32(self.numbers.next);
-        out.put_u32(self.numbers.free);
+        let mut head = [flags | NUMBERED; HEAD_BYTES];
+        head[1..9].copy_from_slice(&id.to_be_bytes());
+        head[9..13].copy_from_slice(&self.numbers.next.to_be_bytes());
+        head[13..17].copy_from_slice(&self.numbers.free.to_be_bytes());
         // A tree takes no more than fit.
-        out.put_u32(u32::try_from(self.len).unwrap_or(u32::MAX));
-        for Roots { root, height, widest } in &self.roots {
-            let root = root.as_ref();
-            out.put_u8(*height);
-            out.put_u16(widest.leaf);
-            out.put_u16(widest.inner);
+        head[17..].copy_from_slice(&u32::try_from(self.len).unwrap_or(u32::MAX).to_be_bytes());
+        out.extend_from_slice(&head);
+        for Roots { root, height, widest } in self.roots {
+            let ([a, b], [c, d]) = (widest.leaf.to_be_bytes(), widest.inner.to_be_bytes());
             // Roots have some hundred bytes.
-            out.put_u16(u16::try_from(root.len()).unwrap_or(u16::MAX));
-            out.put_slice(root);
+            let [e, f] = u16::try_from(root.len()).unwrap_or(u16::MAX).to_be_bytes();
+            out.extend_from_slice(&[*height, a, b, c, d, e, f]);
+            out.extend_from_slice(root);
         }
-        out
     }
 }
 
@@ -198,15 +237,28 @@ mod tests {
 
     use super::*;
 
+    fn encoded(payload: &Payload) -> Bytes {
+        fn borrowed(&Roots { ref root, height, widest }: &Roots) -> Roots<&[u8]> {
+            Roots { root, height, widest }
+        }
+        let roots: Vec<_> = payload.roots.iter().flatten().map(borrowed).collect();
+        let &Payload { big, integers, id, numbers, len, .. } = payload;
+        let (payload, mut out) = (Payload { big, integers, id, numbers, len, roots: &roots[..] }, Vec::new());
+        payload.encode(&mut out);
+        assert_eq!(out.len(), payload.bytes());
+        out.into()
+    }
+
     proptest! {
         #[test]
         fn payloads_round_trip(big: bool, integers: bool, id: Option<u64>, next: u32, free: u32, roots in proptest::collection::vec(
-            (proptest::collection::vec(any::<u8>(), 3..300), any::<u8>(), any::<u16>(), any::<u16>()), 1..3), len: u32) {
-            let roots: Vec<Roots> = roots.into_iter().map(|(root, height, leaf, inner)| {
+            (proptest::collection::vec(any::<u8>(), 3..300), any::<u8>(), any::<u16>(), any::<u16>()), 1..4), len: u32) {
+            let mut roots = roots.into_iter().map(|(root, height, leaf, inner)| {
                 let (height, widest) = if id.is_some() { (height, Widest { leaf, inner }) } else { (0, Widest::default()) };
                 Roots { root: root.into(), height, widest }
-            }).take(if id.is_some() { 2 } else { 1 }).collect();
-            let flat_len = u64::from(u16::from_be_bytes([roots[0].root[1], roots[0].root[2]]));
+            }).take(if id.is_some() { 3 } else { 1 });
+            let roots: [Option<Roots>; MOST_TREES] = [(); 3].map(|()| roots.next());
+            let flat_len = roots[0].as_ref().and_then(|root| elements_of_flat(&root.root)).unwrap();
             let payload = Payload {
                 big,
                 integers,
@@ -215,12 +267,12 @@ mod tests {
                 len: if id.is_some() { u64::from(len) } else { flat_len },
                 roots,
             };
-            let bytes = Bytes::from(payload.encode());
+            let bytes = encoded(&payload);
             prop_assert_eq!(number_in(Kind::Hash, &bytes), id.map(|id| (CollectionId(id), next)));
             prop_assert_eq!(number_in(Kind::String, &bytes), None);
             if id.is_some() {
                 let other = Payload { id: Some(CollectionId(7)), ..payload.clone() };
-                prop_assert_eq!(with_number(&bytes, CollectionId(7)), Bytes::from(other.encode()));
+                prop_assert_eq!(with_number(&bytes, CollectionId(7)), encoded(&other));
             }
             prop_assert_eq!(Payload::decode(bytes), Some(payload));
         }

@@ -88,7 +88,7 @@ impl<'k> SortedSet<'k> {
             return Ok(Self::empty(entry));
         };
         let plot = Plot::of(&payload);
-        let mut roots = payload.roots.into_iter();
+        let mut roots = payload.roots.into_iter().flatten();
         let missing = DataError::Corrupt("a sorted set without a root");
         let scores = roots.next().ok_or(missing)?.tree(Scored, payload.len);
         let order = Hashed(tx.data().seed());
@@ -412,10 +412,10 @@ impl<'k> SortedSet<'k> {
         if !self.changed && self.expires {
             return Ok(());
         }
-        let roots =
+        let roots: Vec<_> =
             [Roots::of(&self.scores)].into_iter().chain(self.members.as_ref().map(Roots::of)).collect();
         let head = self.entry.collection_head(Kind::SortedSet, self.expires);
-        save(tx, &self.entry, head, &self.plot, self.len(), roots, Some(event))
+        save(tx, &self.entry, head, &self.plot, self.len(), &roots, Some(event))
     }
 
     /// One step of a walk over at least `count` members from `cursor` on, if there are so many; returns where to go on, 0 at

@@ -11,8 +11,8 @@ use crate::data::DataError;
 use crate::data::hash::Seed;
 use crate::data::layout::{CollectionId, Kind, Record};
 use crate::data::tree::{
-    Fault, Ground, Hashed, Limits, Listed, NodeNumber, Numbers, Order, Pages, Scored, Sorted, Tree,
-    read_hashed, read_scored,
+    Fault, Ground, Hashed, Limits, NodeNumber, Numbers, Order, Pages, Scored, Sorted, Tree, read_hashed,
+    read_scored,
 };
 use crate::store::{Store, StoreError};
 
@@ -147,11 +147,19 @@ fn verify_record(store: &dyn Store, seed: Seed, record: &Record) -> Result<Sum, 
         seen: Seen::new(numbers.next),
         len: payload.len,
     };
-    let mut roots = payload.roots.into_iter();
+    if record.head.kind == Kind::List {
+        let elements = payload.into_sequence().ok_or(DataError::Corrupt("the record of a list"))?;
+        let Verifier { pages, numbers, seen, .. } = &mut verifier;
+        let mut ground = Ground { pages, numbers, limits: NOTHING_GROWS };
+        elements.verify(&mut ground, &mut |node| seen.note(node))?;
+        return verifier.finish(seed);
+    }
+    let mut roots = payload.roots.into_iter().flatten();
     let mut root = || roots.next().ok_or(DataError::Corrupt("a collection without a root"));
     match record.head.kind {
-        Kind::String | Kind::Stream => return Err(DataError::Corrupt("a collection of no known type")),
-        Kind::List => verifier.tree(root()?, Listed, |_| 0)?,
+        Kind::String | Kind::Stream | Kind::List => {
+            return Err(DataError::Corrupt("a collection of no known type"));
+        }
         Kind::Map => verifier.tree(root()?, Sorted, |_| 0)?,
         Kind::Hash | Kind::Set => verifier.tree(root()?, Hashed(seed), |_| 0)?,
         Kind::SortedSet => {
@@ -179,6 +187,8 @@ fn verify_record(store: &dyn Store, seed: Seed, record: &Record) -> Result<Sum, 
     verifier.finish(seed)
 }
 
+const NOTHING_GROWS: Limits = Limits { root_bytes: 0, inner_bytes: 0, leaf_bytes: 0, end_bytes: 0 };
+
 struct Verifier<'s> {
     pages: StorePages<'s>,
     numbers: Numbers,
@@ -195,9 +205,7 @@ impl Verifier<'_> {
         digest: impl Fn(&[u8]) -> u64,
     ) -> Result<u64, DataError> {
         let tree: Tree<O> = root.tree(order, self.len);
-        // Nothing grows here.
-        let limits = Limits { root_bytes: 0, inner_bytes: 0, leaf_bytes: 0 };
-        let mut ground = Ground { pages: &mut self.pages, numbers: &mut self.numbers, limits };
+        let mut ground = Ground { pages: &mut self.pages, numbers: &mut self.numbers, limits: NOTHING_GROWS };
         let seen = &mut self.seen;
         tree.verify(&mut ground, &mut |node| seen.note(node))?;
         let mut sum = 0u64;
@@ -253,5 +261,95 @@ impl Seen {
 
     fn is_whole(&self) -> bool {
         !self.twice && self.met == self.next.saturating_sub(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::list::{End, List};
+    use crate::data::layout::{self, Head, Record};
+    use crate::data::tree::MAX_END_BYTES;
+    use crate::data::{Data, Need, Tally, Tx, check};
+    use crate::messages::Event;
+    use crate::store::{Batch, EngineKind, OpenOptions, Store, Write, open};
+
+    /// A list with two ends that are nearly full and pages between them, and its key record.
+    fn list() -> (Arc<dyn Store>, Write) {
+        let store = open(&OpenOptions { engine: EngineKind::Memory, ..OpenOptions::new("") }).unwrap();
+        let data = Data::open(Arc::clone(&store), 16, false).unwrap();
+        let (held, tally) = (data.hold_sleeping(Need::everything()), Tally::default());
+        let mut buf = Vec::new();
+        let mut tx = Tx::new(&data, &held, &tally, &mut buf, 1000);
+        let mut list = List::open(&mut tx, 0, b"key").unwrap();
+        for number in 0..2170 {
+            let end = if number % 2 == 0 { End::Left } else { End::Right };
+            list.push(&mut tx, end, format!("{number:03}").as_bytes()).unwrap();
+        }
+        list.save(&mut tx, Event::SET).unwrap();
+        tx.commit().unwrap();
+        let from = layout::records_from(0, 0);
+        let (key, value) = store.scan(&from, &layout::records_to(0), 1).unwrap().records.remove(0);
+        (store, Write::Put(key, value))
+    }
+
+    /// What a check says of a list whose payload was changed so.
+    fn said_of(change: impl FnOnce(&mut Vec<u8>)) -> String {
+        let (store, record) = list();
+        let Write::Put(key, value) = record else { unreachable!("it was put") };
+        let Record { head, payload } = Record::decode(value).unwrap();
+        let mut payload = payload.to_vec();
+        change(&mut payload);
+        store.apply(Batch { writes: vec![Write::Put(key, Record::encode(head, &[&payload]))] }).unwrap();
+        assert!(head == Head { kind: layout::Kind::List, ..head });
+        check(&*store, &mut |_, _| {}).unwrap().described.join("; ")
+    }
+
+    /// Where the root of the front lies: behind the numbers of the list, and its own.
+    const FRONT: usize = 21 + 7;
+
+    #[test]
+    fn an_end_of_a_list_that_is_not_what_it_says_is_found() {
+        assert_eq!(said_of(|_| {}), "");
+        let said = said_of(|payload| payload[20] ^= 1);
+        assert!(said.contains("not as many entries as it says"), "{said}");
+        // An element less in front.
+        let said = said_of(|payload| {
+            let length = usize::from(payload[FRONT + 3]) + 1;
+            payload.drain(FRONT + 3..FRONT + 3 + length);
+            payload[FRONT - 1] -= length as u8;
+            payload[FRONT + 2] -= 1;
+        });
+        assert!(said.contains("not as many entries as it says"), "{said}");
+        // One that is larger than an end may be, and all counts are right.
+        let said = said_of(|payload| {
+            let first = usize::from(payload[FRONT + 3]);
+            payload[FRONT + 3] = 120;
+            payload.splice(FRONT + 4..FRONT + 4, vec![b'x'; 120 - first]);
+            let bytes = u16::from(payload[FRONT - 1]) + (120 - first) as u16;
+            payload[FRONT - 2..FRONT].copy_from_slice(&bytes.to_be_bytes());
+            assert!(usize::from(bytes) > MAX_END_BYTES, "{bytes}");
+        });
+        assert!(said.contains("an end of a list is more than a leaf"), "{said}");
+        // The ends alone.
+        let said = said_of(|payload| payload.truncate(FRONT + usize::from(payload[FRONT - 1])));
+        assert!(said.contains("not as many entries") || said.contains("record of a list"), "{said}");
+    }
+    #[test]
+    fn a_list_that_an_earlier_program_wrote_is_one_tree() {
+        let said = said_of(|payload| {
+            let count =
+                |payload: &[u8], at: usize| u32::from(payload[at + 1]) << 8 | u32::from(payload[at + 2]);
+            let bytes =
+                |payload: &[u8], at: usize| usize::from(payload[at - 2]) << 8 | usize::from(payload[at - 1]);
+            let middle = FRONT + bytes(payload, FRONT) + 7;
+            let back = middle + bytes(payload, middle) + 7;
+            let elements = 2170 - count(payload, FRONT) - count(payload, back);
+            payload[17..21].copy_from_slice(&elements.to_be_bytes());
+            payload.truncate(back - 7);
+            payload.drain(FRONT - 7..middle - 7);
+        });
+        assert_eq!(said, "");
     }
 }

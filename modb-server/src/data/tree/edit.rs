@@ -36,8 +36,15 @@ struct Edit {
     inserted: usize,
     /// How many entries of the tree come with them, less those that go.
     added: i64,
-    /// Where to cut the node if it grows too large: an entry came at an end of the tree.
-    lean: Option<usize>,
+    /// Where it stays full if it grows too large: entries came at an end of the tree.
+    lean: Option<Lean>,
+}
+
+/// At which end of a tree entries come. Those that come there next go to the node at that end, so the other one is left full.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lean {
+    First,
+    Last,
 }
 
 impl<O: Order> Tree<O> {
@@ -72,12 +79,12 @@ impl<O: Order> Tree<O> {
         let is_last =
             || first == leaf.node.count() && way.iter().all(|step| step.at + 1 == step.node.count());
         let is_first = || first == 0 && way.iter().all(|step| step.at == 0);
-        let lean = if !O::COUNTED || first != end || insert.len() != 1 {
+        let lean = if !O::COUNTED || first != end {
             None
         } else if is_last() {
-            Some(first)
+            Some(Lean::Last)
         } else {
-            is_first().then_some(1)
+            is_first().then_some(Lean::First)
         };
         let mut edit = Edit { entries: first..end, insert: bytes, inserted: insert.len(), added, lean };
         let mut step = leaf;
@@ -269,11 +276,12 @@ impl<O: Order> Tree<O> {
         edit: &Edit,
     ) -> Result<Vec<Child>, P::Error> {
         let shape = node.shape();
-        let mut entries: Vec<&[u8]> = (0..node.count()).map(|entry| node.raw(entry)).collect();
+        let mut entries: Vec<&[u8]> = match shape {
+            Shape::Leaf => node.entries().collect(),
+            Shape::Inner { .. } => (0..node.count()).map(|entry| node.raw(entry)).collect(),
+        };
         if shape == Shape::Leaf {
-            let mut arranged: Vec<&[u8]> = (0..node.count()).map(|entry| node.entry(entry)).collect();
-            self.order.arrange(&mut arranged);
-            entries = arranged;
+            self.order.arrange(&mut entries);
         }
         let mut pieces = Vec::new();
         let most = limit(ground.limits, shape);
@@ -304,14 +312,14 @@ impl<O: Order> Tree<O> {
         Ok(children)
     }
 
-    /// Where to cut: as evenly as entries and separators allow, or at `lean`.
+    /// Where to cut: as evenly as entries and separators allow, or so that what is away from the end that it leans to is full.
     fn pieces(
         &self,
         all: &[&[u8]],
         shape: Shape,
         entries: Range<usize>,
         most: usize,
-        lean: Option<usize>,
+        lean: Option<Lean>,
         out: &mut Vec<Piece>,
     ) {
         let total = bytes_of(shape, &all[entries.clone()]);
@@ -319,26 +327,33 @@ impl<O: Order> Tree<O> {
             out.push(Piece { entries, separator: Vec::new() });
             return;
         }
-        let mut cuts: Vec<(usize, usize)> = Vec::with_capacity(entries.len());
-        let mut before = 0;
-        for at in entries.clone().skip(1) {
-            before += bytes_of(shape, &all[at - 1..at]);
-            // How uneven the halves are.
-            cuts.push((before.abs_diff(total - before), at));
-        }
-        cuts.sort_unstable();
-        let lean = lean.filter(|at| (entries.start + 1..entries.end).contains(at));
-        let cut = lean.into_iter().chain(cuts.into_iter().map(|(_, at)| at)).find_map(|at| {
+        let cuts = entries.clone().skip(1).scan(0, |before, at| {
+            *before += bytes_of(shape, &all[at - 1..at]);
+            Some((*before, total - *before, at))
+        });
+        let separated = |at: usize| {
             let mut separator = Vec::new();
             self.separator(shape, all[at - 1], all[at], &mut separator).then_some((at, separator))
+        };
+        let fits = |bytes: usize| bytes + HEAD_BYTES <= most;
+        let full = match lean {
+            None => None,
+            Some(Lean::Last) => cuts.clone().take_while(|(before, ..)| fits(*before)).last(),
+            Some(Lean::First) => cuts.clone().find(|(_, behind, _)| fits(*behind)),
+        };
+        let cut = full.and_then(|(.., at)| separated(at)).or_else(|| {
+            // How uneven the halves are.
+            let mut cuts: Vec<_> = cuts.map(|(before, behind, at)| (before.abs_diff(behind), at)).collect();
+            cuts.sort_unstable();
+            cuts.into_iter().find_map(|(_, at)| separated(at))
         });
         let Some((at, separator)) = cut else {
             out.push(Piece { entries, separator: Vec::new() });
             return;
         };
-        self.pieces(all, shape, entries.start..at, most, None, out);
+        self.pieces(all, shape, entries.start..at, most, lean, out);
         let second = out.len();
-        self.pieces(all, shape, at..entries.end, most, None, out);
+        self.pieces(all, shape, at..entries.end, most, lean, out);
         out[second].separator = separator;
     }
 
@@ -446,7 +461,7 @@ impl Edit {
         let mut insert = Vec::new();
         with.iter().for_each(|child| put_child(child, O::COUNTED, &mut insert));
         // What was cut off at an end of the tree goes into a node of its own here, too.
-        let lean = below.lean.filter(|_| with.len() == 2).map(|_| children.start + 1);
+        let lean = below.lean.filter(|_| with.len() > 1);
         Self { entries: children, insert, inserted: with.len(), added: below.added, lean }
     }
 

@@ -71,6 +71,8 @@ pub(in crate::data) struct Limits {
     pub(in crate::data) inner_bytes: usize,
     /// Any other leaf.
     pub(in crate::data) leaf_bytes: usize,
+    /// An end of a list, which lies in the key record; 0 where there are none.
+    pub(in crate::data) end_bytes: usize,
 }
 
 /// Pages and numbers of one collection.

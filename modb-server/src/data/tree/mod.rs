@@ -8,7 +8,7 @@
 //! - [`order`] is what the four kinds of trees do differently: how probes, separators and entries compare, and whether inner
 //!   nodes count what is below them (rank and index).
 //! - [`cursor`] is the way down, [`edit`] the one function that changes a tree, [`fill`] what makes a tree of many entries at once, [`hashed`] what only trees by hash do,
-//!   [`sample`] an even choice where nothing is counted, [`verify`] the proof that a tree is whole.
+//!   [`sample`] an even choice where nothing is counted, [`sequence`] a list, whose ends lie apart, [`verify`] the proof that a tree is whole.
 //!
 //! It knows bytes and numbers, and nothing of keys or types.
 //!
@@ -23,6 +23,7 @@ mod hashed;
 mod order;
 mod page;
 mod sample;
+mod sequence;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -38,6 +39,8 @@ pub(super) use self::order::{
     read_sorted, scored_entry, sorted_entry,
 };
 pub(super) use self::page::NodeNumber;
+pub use self::sequence::End;
+pub(super) use self::sequence::{MAX_END_BYTES, Sequence};
 
 /// A tree: its root node and what is known of the whole.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -47,6 +47,23 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// As [`Tx::edit`], with the record of `head` as it is to be.
+    ///
+    /// # Errors
+    /// As [`Tx::put`].
+    pub(in crate::data) fn edit_record(
+        &mut self,
+        entry: &Entry<'_>,
+        head: Head,
+        record: Bytes,
+        event: Option<Event>,
+    ) -> Result<(), DataError> {
+        if let Some(key) = self.make_way(entry, head, &[&record[head.bytes()..]], event)? {
+            self.write(entry.changed(key, record));
+        }
+        Ok(())
+    }
+
     /// Gives a key another expiry, or none; says whether it is there. One that has passed removes it.
     ///
     /// # Errors

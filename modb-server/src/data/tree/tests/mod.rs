@@ -3,6 +3,7 @@
 mod choice;
 mod fill;
 mod model;
+mod sequence;
 
 use std::collections::HashMap;
 
@@ -43,8 +44,8 @@ impl Pages for Shelf {
     }
 }
 
-pub(super) const SMALL: Limits = Limits { root_bytes: 48, inner_bytes: 64, leaf_bytes: 64 };
-pub(super) const USUAL: Limits = Limits { root_bytes: 400, inner_bytes: 960, leaf_bytes: 583 };
+pub(super) const SMALL: Limits = Limits { root_bytes: 48, inner_bytes: 64, leaf_bytes: 64, end_bytes: 0 };
+pub(super) const USUAL: Limits = Limits { root_bytes: 400, inner_bytes: 960, leaf_bytes: 583, end_bytes: 0 };
 
 /// A tree with all that it stands on.
 #[derive(Clone, Debug)]

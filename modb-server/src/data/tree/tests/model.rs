@@ -109,7 +109,7 @@ proptest! {
         };
         let limits = match (small, long_prefix) {
             (true, false) => SMALL,
-            (true, true) => Limits { root_bytes: 200, inner_bytes: 250, leaf_bytes: 250 },
+            (true, true) => Limits { root_bytes: 200, inner_bytes: 250, leaf_bytes: 250, end_bytes: 0 },
             _ => USUAL,
         };
         let mut map = Planted::new(Sorted, limits);
