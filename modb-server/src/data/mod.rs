@@ -31,8 +31,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub use catalog::DEFAULT_DATABASES;
 pub use check::{Report, check};
 pub use collection::{
-    Compact, End, Extent, Hash, List, Map, Place as MemberPlace, ScoreBounds, ScoreEdge, Set, SortedSet,
-    has_only_integers, is_big,
+    Compact, End, Extent, Hash, List, Map, Place as MemberPlace, ScoreBounds, ScoreEdge, Set, SetResult,
+    SortedSet, has_only_integers, is_big,
 };
 pub use committed::Committed;
 pub use housekeeping::Housekeeper;

@@ -69,9 +69,11 @@ fn strtod(arg: &[u8]) -> Option<(f64, &[u8])> {
         .len()
         .min(digits.iter().take_while(|byte| b"0123456789.eE+-infatyINFATY".contains(byte)).count());
     let number = |length: usize| std::str::from_utf8(&digits[..length]).ok()?.parse::<f64>().ok();
-    let signed = |length: &usize| !matches!(digits.first(), Some(b'+' | b'-')) && number(*length).is_some();
-    let length = (1..=longest).rev().find(signed)?;
-    Some((sign * number(length)?, &digits[length..]))
+    if matches!(digits.first(), Some(b'+' | b'-')) {
+        return None;
+    }
+    let (length, number) = (1..=longest).rev().find_map(|length| Some((length, number(length)?)))?;
+    Some((sign * number, &digits[length..]))
 }
 
 /// A number of hexadecimal digits with an exponent of two, `1.8p3`.

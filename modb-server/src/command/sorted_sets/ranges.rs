@@ -194,12 +194,20 @@ fn remove(
     Ok(Reply::Int((to - from) as i64))
 }
 
-/// What showing a range takes: the members in it are counted, where there are many to choose from.
+/// What showing a range takes: the members in it are counted, where there may be many.
 fn weigh(scale: &mut Scale<'_, '_>, args: Args<'_>, form: Form, nanos: u64) -> Weight {
     let (extent, database) = (scale.extent(&args[form.key]), scale.database);
+    let all = part(extent, u64::MAX, nanos);
+    if extent.elements <= FEW || all.nanos <= scale.short_nanos {
+        return Weight { reply_bytes: 0, ..all };
+    }
     let Ok(asked) = parse_range(args, form) else { return Weight::default() };
-    if extent.elements <= FEW {
-        return Weight::each(extent.elements, nanos);
+    if let Ends::Ranks(from, to) = asked.ends {
+        let (from, to) = parse::within(from, to, extent.elements);
+        return part(extent, to - from, nanos);
+    }
+    if let Ok(count @ ..=FEW) = u64::try_from(asked.count) {
+        return Weight::each(count, nanos);
     }
     let Ok(Some(mut set)) = SortedSet::find(scale.tx, database, &args[form.key]) else {
         return Weight::default();

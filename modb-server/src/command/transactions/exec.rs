@@ -59,6 +59,8 @@ pub(super) fn weigh(scale: &mut Scale<'_, '_>, _: Args<'_>) -> Weight {
     if let Some(weight) = transaction.queue.weight() {
         return weight;
     }
+    // Many that are short may be long together.
+    scale.short_nanos = 0;
     let mut sum = Weight::default();
     for (resolved, args) in transaction.queue.iter() {
         if resolved.spec.name == "select"

@@ -20,6 +20,7 @@ mod opened;
 mod pages;
 mod payload;
 mod set;
+mod set_result;
 mod sorted_set;
 mod verify;
 
@@ -29,6 +30,7 @@ pub use self::list::{End, List};
 pub use self::map::Map;
 pub use self::payload::{Extent, has_only_integers, is_big};
 pub use self::set::Set;
+pub use self::set_result::SetResult;
 pub use self::sorted_set::{Place, ScoreBounds, ScoreEdge, SortedSet};
 
 pub(super) use self::beside::{Site, Sites};

@@ -9,7 +9,7 @@ use super::compact::{Compact, CompactLimit};
 use super::hashed::{ByHash, key_of};
 use super::opened::Plot;
 use crate::data::layout::Kind;
-use crate::data::tree::{Hashed, read_hashed};
+use crate::data::tree::{Filling, Hashed, read_hashed};
 use crate::data::{DataError, Entry, Tx};
 use crate::messages::Event;
 
@@ -182,6 +182,55 @@ impl<'k> Set<'k> {
     ) -> Result<(Vec<Bytes>, u64), DataError> {
         let (entries, next) = self.0.steps(tx, cursor, count)?;
         Ok((entries.iter().map(key_of).collect(), next))
+    }
+
+    /// Whether every walk over it goes by the hashes of its members: it is not compact.
+    pub fn goes_by_hash(&self) -> bool {
+        self.0.plot.big && !self.0.plot.integers
+    }
+
+    /// As [`Set::steps`], in the order of the hashes, each with the 53 bits of its own.
+    ///
+    /// # Errors
+    /// As [`Set::contains`].
+    pub fn steps_by_hash(
+        &mut self,
+        tx: &mut Tx<'_>,
+        cursor: u64,
+        count: usize,
+    ) -> Result<(Vec<(u64, Bytes)>, u64), DataError> {
+        let order = self.0.tree.order;
+        let (entries, next) = self.0.steps(tx, cursor, count)?;
+        let mut members: Vec<_> =
+            entries.iter().map(|entry| (order.slot_of(entry).0, key_of(entry))).collect();
+        members.sort_unstable_by_key(|(hash, _)| *hash);
+        Ok((members, next))
+    }
+
+    /// Begins to fill an empty one with so many members that it is not compact.
+    pub(super) fn begin_filling(&mut self, tx: &Tx<'_>) -> Result<Filling<Hashed>, DataError> {
+        debug_assert!(self.is_empty(), "what is there is not looked at");
+        self.0.changed = true;
+        self.0.plot.outgrow();
+        self.0.plot.number(tx)?;
+        Ok(Filling::new(self.0.tree.order))
+    }
+
+    /// One member more, behind those that it is filled with already.
+    pub(super) fn push(
+        &mut self,
+        tx: &mut Tx<'_>,
+        filling: &mut Filling<Hashed>,
+        member: &[u8],
+    ) -> Result<(), DataError> {
+        let entry = self.0.tree.order.key(member).entry(b"");
+        self.0.plot.on_ground::<_, Hashed>(tx, |ground| filling.push(ground, &entry))
+    }
+
+    /// It has all of them.
+    pub(super) fn end_filling(&mut self, tx: &mut Tx<'_>, filling: Filling<Hashed>) -> Result<(), DataError> {
+        self.0.tree = self.0.plot.on_ground::<_, Hashed>(tx, |ground| filling.finish(ground))?;
+        Ok(())
     }
 
     /// Removes a member chosen at random, and returns it.

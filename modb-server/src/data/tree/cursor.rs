@@ -59,8 +59,7 @@ impl Cursor {
 
     /// How many entries stand before it, in a tree that counts.
     pub(in crate::data) fn rank(&self) -> u64 {
-        let before =
-            |step: &Step| step.node.children().take(step.at).map(|child| u64::from(child.below)).sum::<u64>();
+        let before = |step: &Step| step.node.counts().take(step.at).map(u64::from).sum::<u64>();
         self.way.iter().map(before).sum::<u64>() + self.leaf.at as u64
     }
 
@@ -141,13 +140,15 @@ impl<O: Order> Tree<O> {
         let mut left = index;
         let cursor = self.descend(ground, |node, _, _| {
             let last = node.count().saturating_sub(1);
-            let child = node.find(|at, raw| {
-                let below = child_in(raw, Self::INNER).map_or(0, |child| u64::from(child.below));
-                let is_here = at == last || left < below;
-                left -= if is_here { 0 } else { below };
-                is_here
-            });
-            Ok(child.unwrap_or(last))
+            let mut passed = 0;
+            for below in node.counts().take(last).map(u64::from) {
+                if left < below {
+                    break;
+                }
+                left -= below;
+                passed += 1;
+            }
+            Ok(passed)
         })?;
         Ok(cursor.at(usize::try_from(left).unwrap_or(usize::MAX)))
     }

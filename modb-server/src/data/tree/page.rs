@@ -308,11 +308,23 @@ impl Node {
         self.walk().filter_map(|place| child_in(self.page.get(place)?, self.shape))
     }
 
+    /// How many entries are below each child, in a node that counts.
+    #[inline(always)]
+    pub(super) fn counts(&self) -> impl Iterator<Item = u32> + '_ {
+        let mut start = HEAD_BYTES;
+        (0..self.count).map_while(move |_| {
+            let &[_, _, _, _, a, b, c, d, separator] = self.page.get(start..)?.first_chunk()?;
+            start += fixed_bytes(true) + usize::from(separator);
+            Some(u32::from_be_bytes([a, b, c, d]))
+        })
+    }
+
     /// All entries below it, where they are counted; those in it, if it is a leaf.
     pub(super) fn below(&self) -> u64 {
         match self.shape {
             Shape::Leaf => self.count() as u64,
-            Shape::Inner { .. } => self.children().map(|child| u64::from(child.below)).sum(),
+            Shape::Inner { counted: true } => self.counts().map(u64::from).sum(),
+            Shape::Inner { counted: false } => 0,
         }
     }
 }
