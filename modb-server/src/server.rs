@@ -291,6 +291,11 @@ impl Server {
         let limit = modb_net::Limits::default().mail_bytes;
         self.shutdown_handle().0.reserve(worker, limit, &|| Box::new(|| {}))
     }
+
+    /// Has a worker move some of its connections to the others.
+    pub(crate) fn move_away(&self, worker: usize, at_most: usize) {
+        self.shutdown_handle().0.move_away(worker, at_most);
+    }
 }
 
 impl Server {

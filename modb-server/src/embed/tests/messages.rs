@@ -1,46 +1,9 @@
 //! Publishing and listening by a program, alone and beside clients.
 
 use std::collections::HashSet;
-use std::net::TcpStream;
-use std::time::Instant;
 
 use super::*;
 use crate::Durability;
-
-/// What nobody waits for in vain takes less.
-const LONG: Duration = Duration::from_secs(60);
-
-/// A client of a server, which writes lines and reads what is expected.
-struct Peer(TcpStream);
-
-impl Peer {
-    fn new(server: &Server) -> Self {
-        let stream = TcpStream::connect(server.local_addrs()[0]).unwrap();
-        stream.set_read_timeout(Some(LONG)).unwrap();
-        Self(stream)
-    }
-
-    /// Sends a line, and reads exactly this, with `|` for the ends of lines.
-    fn exchange(&mut self, line: &str, reply: &str) {
-        self.0.write_all(format!("{line}\r\n").as_bytes()).unwrap();
-        self.expect(reply);
-    }
-
-    fn expect(&mut self, reply: &str) {
-        let expected = reply.replace('|', "\r\n");
-        let mut read = vec![0; expected.len()];
-        self.0.read_exact(&mut read).unwrap();
-        assert_eq!(read.escape_ascii().to_string(), expected.as_bytes().escape_ascii().to_string());
-    }
-}
-
-fn serve(database: &Database) -> Server {
-    Server::bind(database, ([127, 0, 0, 1], 0).into()).unwrap()
-}
-
-fn with(name: &str, value: &str) -> Database {
-    Options::in_memory().set(name, value).unwrap().open().unwrap()
-}
 
 /// The next payloads, which are there already.
 fn heard(subscription: &Subscription) -> Vec<String> {

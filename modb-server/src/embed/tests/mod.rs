@@ -2,19 +2,71 @@
 
 mod collections;
 mod messages;
+mod moving;
 mod transactions;
 mod waiting;
 
 use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::data::Parker;
 use crate::{Database, Options, Reply, Server};
 
+/// What nobody waits for in vain takes less.
+const LONG: Duration = Duration::from_secs(60);
+
 fn in_memory() -> Database {
     Database::in_memory().unwrap()
+}
+
+fn with(name: &str, value: &str) -> Database {
+    Options::in_memory().set(name, value).unwrap().open().unwrap()
+}
+
+fn serve(database: &Database) -> Server {
+    Server::bind(database, ([127, 0, 0, 1], 0).into()).unwrap()
+}
+
+/// A client of a server, which writes lines and reads what is expected.
+struct Peer(TcpStream);
+
+impl Peer {
+    fn new(server: &Server) -> Self {
+        let stream = TcpStream::connect(server.local_addrs()[0]).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        Self(stream)
+    }
+
+    /// Sends a line, and reads exactly this, with `|` for the ends of lines.
+    fn exchange(&mut self, line: &str, reply: &str) {
+        self.send(line);
+        self.expect(reply);
+    }
+
+    fn send(&mut self, line: &str) {
+        self.0.write_all(format!("{line}\r\n").as_bytes()).unwrap();
+    }
+
+    /// Reads until everything is answered that was asked before.
+    fn skip(&mut self) {
+        self.send("PING");
+        let mut read = Vec::new();
+        while !read.ends_with(b"+PONG\r\n") {
+            let at = read.len();
+            read.push(0);
+            self.0.read_exact(&mut read[at..]).unwrap();
+        }
+    }
+
+    fn expect(&mut self, reply: &str) {
+        let expected = reply.replace('|', "\r\n");
+        let mut read = vec![0; expected.len()];
+        self.0.read_exact(&mut read).unwrap();
+        assert_eq!(read.escape_ascii().to_string(), expected.as_bytes().escape_ascii().to_string());
+    }
 }
 
 #[test]
@@ -264,7 +316,7 @@ fn a_server_can_be_dropped_inside_a_closure_that_its_clients_wait_for() {
     let addr = server.local_addrs()[0];
     let mut stream = database
         .update(&["a"], |keys| {
-            let mut stream = std::net::TcpStream::connect(addr).unwrap();
+            let mut stream = TcpStream::connect(addr).unwrap();
             stream.write_all(b"SET a client\r\n").unwrap();
             drop(server);
             keys.set("a", "closure")?;
@@ -331,9 +383,6 @@ fn options_are_told_when_they_are_wrong() {
     assert!(database.keyspace(2).is_ok() && database.keyspace(3).is_err());
     assert!(Options::in_memory().read_only().open().is_err());
 }
-
-/// What takes longer does not end.
-const LONG: Duration = Duration::from_secs(30);
 
 /// A database in which a closure may keep others waiting for so long.
 fn with_patience(ms: u64) -> Database {
@@ -440,7 +489,7 @@ fn a_wait_for_anything_but_a_closure_lasts_as_long_as_that() {
                 });
                 waits.recv().unwrap();
                 while_a_closure_runs(&database, &["other than that", "held elsewhere"], || {
-                    let begin = std::time::Instant::now();
+                    let begin = Instant::now();
                     while begin.elapsed() < Duration::from_millis(300) {
                         std::thread::yield_now();
                     }

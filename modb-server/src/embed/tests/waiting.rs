@@ -1,12 +1,10 @@
 //! Threads of a program that wait for what others bring.
 
-use std::time::Instant;
-
 use super::*;
 use crate::Durability;
 
 /// Until so many wait.
-fn wait_until_waiting(database: &Database, count: usize) {
+pub(super) fn wait_until_waiting(database: &Database, count: usize) {
     let waiting = || database.shared.run(|open| Ok::<_, Error>(open.instance.waiting.count())).unwrap();
     let begun = Instant::now();
     while waiting() != count {
@@ -188,7 +186,7 @@ fn threads_and_clients_that_wait_stand_in_one_queue() {
                         pair[1].to_string()
                     }
                     _ => {
-                        let mut peer = std::net::TcpStream::connect(server.local_addrs()[0]).unwrap();
+                        let mut peer = TcpStream::connect(server.local_addrs()[0]).unwrap();
                         peer.set_read_timeout(Some(LONG)).unwrap();
                         peer.write_all(b"BLPOP q 60\r\n").unwrap();
                         let mut reply = [0; "*2\r\n$1\r\nq\r\n$2\r\n00\r\n".len()];
