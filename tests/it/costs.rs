@@ -209,10 +209,42 @@ pub(crate) fn a_large_value_is_read_by_who_needs_its_bytes_and_once(platform: &P
     }
 }
 
+/// Each key is overwritten once: those that are not in memory cost no look at the disk, or one where an expiry is to be known.
+pub(crate) fn overwriting_more_keys_than_memory_holds_reads_nothing(platform: &Platform) {
+    for (keys, cache_mb) in [(40_000, 16), (80_000, 32)] {
+        let server = Launch::new(platform).with("--cache-mb", &cache_mb.to_string()).start();
+        let mut peer = server.peer();
+        let value = "v".repeat(200);
+        pipeline(&mut peer, (0..keys).map(|n| format!("SET key:{n} {value}")));
+        compact(&mut peer);
+        let before = cold_reads(&mut peer);
+        pipeline(&mut peer, (0..keys).map(|n| format!("SET key:{n} {value}")));
+        let set = cold_reads(&mut peer) - before;
+        assert!(set <= keys / 100, "{set} records were read by {keys} SETs");
+        assert_eq!(peer.ask("DBSIZE"), Reply::Int(i64::try_from(keys).expect("few")));
+        compact(&mut peer);
+        let before = cold_reads(&mut peer);
+        pipeline(&mut peer, (0..keys).map(|n| format!("GET key:{n}")));
+        let get = cold_reads(&mut peer) - before;
+        assert!(get > keys / 8, "only {get} of {keys} were not in memory");
+        pipeline(&mut peer, (0..keys).map(|n| format!("DEL key:{n}")));
+        assert_eq!(peer.ask("DBSIZE"), Reply::Int(0));
+    }
+}
+
 /// What the server has read of ranges until now.
 fn range_reads(peer: &mut Peer) -> u64 {
+    counted(peer, "modb_store_range_reads:")
+}
+
+/// How often it has looked for a record on the disk.
+fn cold_reads(peer: &mut Peer) -> u64 {
+    counted(peer, "modb_store_cold_reads:")
+}
+
+fn counted(peer: &mut Peer, name: &str) -> u64 {
     let info = peer.ask("INFO everything").text();
-    let count = info.lines().find_map(|line| line.strip_prefix("modb_store_range_reads:"));
+    let count = info.lines().find_map(|line| line.strip_prefix(name));
     count.and_then(|count| count.trim().parse().ok()).expect("the server counts")
 }
 

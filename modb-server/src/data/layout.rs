@@ -221,6 +221,12 @@ impl Outline {
         let (head, start) = Head::decode(record.begin())?;
         Some(Self { head, record, start })
     }
+
+    /// Whether a record that begins so is a string that does not expire: then that says all but what it holds.
+    pub fn is_lasting_string(tag: u8) -> bool {
+        Head::decode(&[tag])
+            .is_some_and(|(head, _)| head.kind == Kind::String && head.expires_at_ms.is_none())
+    }
 }
 
 /// A key record, or an outline of one.

@@ -64,7 +64,7 @@ impl Tx<'_> {
         value: &[u8],
         expires_at_ms: Option<u64>,
     ) -> Result<(), DataError> {
-        let entry = self.outlined(database, key)?;
+        let entry = self.replaced(database, key)?;
         self.put(&entry, Head::STRING.expiring(expires_at_ms), &[value], Event::SET)?;
         self.notify_of_expiry(&entry, expires_at_ms);
         Ok(())
@@ -120,7 +120,7 @@ impl Tx<'_> {
     /// # Errors
     /// As [`Tx::entry`].
     pub fn delete(&mut self, database: u32, key: &[u8]) -> Result<bool, DataError> {
-        let entry = self.outlined(database, key)?;
+        let entry = self.replaced(database, key)?;
         Ok(self.remove(&entry))
     }
 }

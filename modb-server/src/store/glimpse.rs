@@ -13,8 +13,9 @@ pub const GLIMPSE_BYTES: usize = 32;
 /// What a value begins with, and its length.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Glimpse {
-    /// Zeros behind the value's end.
+    /// Zeros behind what is known.
     begin: [u8; GLIMPSE_BYTES],
+    known_bytes: u8,
     value_bytes: usize,
 }
 
@@ -27,18 +28,26 @@ impl Glimpse {
             Some(first) => begin = *first,
             None => begin[..value.len()].copy_from_slice(value),
         }
-        Self { begin, value_bytes: value.len() }
+        Self::of_longer(begin, value.len())
     }
 
     /// That of a longer value, of which this is known.
+    #[inline]
     pub(super) fn of_longer(begin: [u8; GLIMPSE_BYTES], value_bytes: usize) -> Self {
-        Self { begin, value_bytes }
+        Self { begin, known_bytes: value_bytes.min(GLIMPSE_BYTES) as u8, value_bytes }
     }
 
-    /// What the value begins with, as far as it goes.
+    /// That of a value of which no more than its first byte is known.
+    pub(super) fn of_first(first: u8, value_bytes: usize) -> Self {
+        let mut begin = [0; GLIMPSE_BYTES];
+        begin[0] = first;
+        Self { begin, known_bytes: 1, value_bytes }
+    }
+
+    /// What the value begins with, as far as it goes; one byte where the caller said that this suffices.
     #[inline]
     pub fn begin(&self) -> &[u8] {
-        &self.begin[..self.value_bytes.min(GLIMPSE_BYTES)]
+        &self.begin[..usize::from(self.known_bytes).min(GLIMPSE_BYTES)]
     }
 
     /// The length of the value.

@@ -175,6 +175,16 @@ pub trait Store: Send + Sync + 'static {
         Ok(Got { value: value.map(|value| Glimpse::of(&value)), seq })
     }
 
+    /// As [`Store::glimpse`], for callers to whom the first byte of a value may say enough, which `suffices` decides: an engine that
+    /// has no more than that in memory need not look at the disk.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    fn glimpse_first(&self, key: &[u8], suffices: fn(u8) -> bool) -> Result<Got<Glimpse>, StoreError> {
+        let _ = suffices;
+        self.glimpse(key)
+    }
+
     /// Reads up to `limit` records with `from <= key < to`.
     ///
     /// Records that are there throughout a series of pages are in one of them, exactly once.

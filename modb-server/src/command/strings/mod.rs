@@ -103,7 +103,7 @@ fn set(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     };
     let db = ctx.db();
     let old = if get { Some(Reply::bulk_or_null(ctx.tx.get(db, &args[1])?)) } else { None };
-    let entry = ctx.tx.outlined(db, &args[1])?;
+    let entry = ctx.tx.replaced(db, &args[1])?;
     let met = match only {
         Only::Always => true,
         Only::IfAbsent => entry.live().is_none(),
@@ -125,7 +125,7 @@ fn same(given: Option<(Deadline, &[u8])>, kind: Deadline) -> bool {
 
 fn setnx(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let db = ctx.db();
-    let entry = ctx.tx.outlined(db, &args[1])?;
+    let entry = ctx.tx.replaced(db, &args[1])?;
     let absent = entry.live().is_none();
     if absent {
         ctx.tx.put(&entry, Head::STRING, &[&args[2]], Event::SET)?;
@@ -225,7 +225,7 @@ fn msetnx(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> 
     }
     let db = ctx.db();
     for key in args.iter().skip(1).step_by(2) {
-        if ctx.tx.outlined(db, key)?.live().is_some() {
+        if ctx.tx.replaced(db, key)?.live().is_some() {
             return Ok(Reply::Int(0));
         }
     }

@@ -259,6 +259,18 @@ impl<'a> Tx<'a> {
         self.outlined_at(place, Some(database))
     }
 
+    /// As [`Tx::outlined`], for whoever replaces what the key holds, or leaves it if there is anything: of a string that is there for good
+    /// no more is known than that, and how long it is.
+    ///
+    /// # Errors
+    /// As [`Tx::entry`].
+    pub fn replaced<'k>(&mut self, database: u32, key: &'k [u8]) -> Result<Entry<'k, Outline>, DataError> {
+        let place = self.place(database, key)?;
+        place.record_key(self.key_buf);
+        let got = self.glimpse_record(Outline::is_lasting_string)?;
+        self.entry_of(place, Some(database), got, Outline::decode)
+    }
+
     /// Where a key is; its mark has been looked at.
     #[inline(always)]
     fn place<'k>(&mut self, database: u32, key: &'k [u8]) -> Result<Place<'k>, DataError> {
@@ -324,10 +336,11 @@ impl<'a> Tx<'a> {
         database: Option<u32>,
     ) -> Result<Entry<'k, Outline>, DataError> {
         place.record_key(self.key_buf);
-        let got = self.glimpse_record()?;
+        let got = self.glimpse_record(|_| false)?;
         self.entry_of(place, database, got, Outline::decode)
     }
 
+    #[inline(always)]
     fn entry_of<'k, V, R: Stored>(
         &self,
         place: Place<'k>,
@@ -378,12 +391,13 @@ impl<'a> Tx<'a> {
         Ok(got)
     }
 
-    /// As `get_record`, for a glimpse.
-    fn glimpse_record(&mut self) -> Result<Got<Glimpse>, DataError> {
+    /// As `get_record`, for a glimpse, or less if the first byte of the record `suffices`.
+    #[inline(always)]
+    fn glimpse_record(&mut self, suffices: fn(u8) -> bool) -> Result<Got<Glimpse>, DataError> {
         if let Some(value) = self.writes.pending(self.key_buf) {
             return Ok(Got { value: value.map(|value| Glimpse::of(&value)), seq: Seq::ZERO });
         }
-        let got = self.data.store.glimpse(self.key_buf)?;
+        let got = self.data.store.glimpse_first(self.key_buf, suffices)?;
         self.read = self.read.max(got.seq);
         Ok(got)
     }

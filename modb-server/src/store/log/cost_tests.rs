@@ -98,3 +98,37 @@ fn popping_from_the_front_passes_what_was_popped_and_not_yet_flushed_once_for_ea
         assert!(after <= BEGINNING + SHARD_LOOKS, "{after} once they are flushed");
     }
 }
+
+#[test]
+fn who_overwrites_what_was_dropped_from_memory_reads_nothing_of_the_disk() {
+    let cold_reads = |store: &LogStore| {
+        let stats = store.stats();
+        stats.iter().find(|(name, _)| *name == "store_cold_reads").unwrap().1.parse::<u64>().unwrap()
+    };
+    for (records, cache_mb) in [(20_000, 8), (60_000, 24)] {
+        let dir = tempfile::tempdir().unwrap();
+        let options = OpenOptions { cache_mb, ..OpenOptions::new(dir.path()) };
+        let store = LogStore::open(&options).unwrap();
+        let value = Bytes::from(vec![7; 200]);
+        let write = |from: u64| {
+            let writes = (from..from + 100).map(|n| Write::Put(key(n), value.clone())).collect();
+            store.wait_for_room();
+            store.apply(Batch { writes }).unwrap();
+        };
+        (0..records).step_by(100).for_each(write);
+        // Each was flushed at least once, and most do not fit.
+        store.compact().unwrap();
+        let before = cold_reads(&store);
+        for n in 0..records {
+            let got = store.glimpse_first(&key(n), |first| first == 7).unwrap().value.unwrap();
+            assert_eq!((got.begin()[0], got.value_bytes()), (7, 200));
+        }
+        let reads = cold_reads(&store) - before;
+        assert!(reads <= records / 100, "{reads} of {records} were read");
+        for n in 0..records {
+            assert_eq!(store.glimpse_first(&key(n), |_| false).unwrap().value.unwrap().begin(), [7; 32]);
+        }
+        let reads = cold_reads(&store) - before;
+        assert!(reads > records / 4, "only {reads} of {records} were not in memory");
+    }
+}

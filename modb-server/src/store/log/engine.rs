@@ -104,6 +104,8 @@ pub(crate) struct Engine {
     pub(crate) pressure: Pressure,
     /// The position of the cold store.
     flushed: AtomicU64,
+    /// Single records that were looked for in the cold store.
+    pub(crate) cold_reads: AtomicU64,
     /// What ranges have cost: see [`Scan::looked_at`].
     pub(crate) range_reads: AtomicU64,
     /// Held by whoever changes what the cold store holds, or needs that it does not change.
@@ -122,14 +124,26 @@ impl Engine {
     ) -> Self {
         let flushed = AtomicU64::new(flushed_seq);
         let pressure = Pressure::new(tuning.max_dirty_bytes() as u64, tuning.max_log_bytes());
-        let range_reads = AtomicU64::new(0);
-        Self { log, table, cold, disk, tuning, pressure, flushed, range_reads, flushing: Mutex::new(()) }
+        let (cold_reads, range_reads) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self {
+            log,
+            table,
+            cold,
+            disk,
+            tuning,
+            pressure,
+            flushed,
+            cold_reads,
+            range_reads,
+            flushing: Mutex::new(()),
+        }
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Got, StoreError> {
         match self.table.get(key) {
             Lookup::Found(value, seq) => Ok(Got { value, seq: Seq(seq) }),
             Lookup::Unknown(ticket) => {
+                self.cold_reads.fetch_add(1, Ordering::Relaxed);
                 let value = self.cold.get(key)?;
                 if let Some(value) = &value {
                     self.table.fill(key, value, ticket);
@@ -139,11 +153,16 @@ impl Engine {
         }
     }
 
-    /// As [`Engine::get`], without reading a large value.
-    pub(crate) fn glimpse(&self, key: &[u8]) -> Result<Got<Glimpse>, StoreError> {
+    /// As [`Engine::get`], without reading a large value, nor any of which the first byte is known and `suffices`.
+    pub(crate) fn glimpse(&self, key: &[u8], suffices: fn(u8) -> bool) -> Result<Got<Glimpse>, StoreError> {
         match self.table.get(key) {
             Lookup::Found(value, seq) => Ok(Got { value, seq: Seq(seq) }),
             Lookup::Unknown(ticket) => {
+                let is_enough = |ghost: &Glimpse| ghost.begin().first().is_some_and(|first| suffices(*first));
+                if let Some(ghost) = self.table.ghost(key).filter(is_enough) {
+                    return Ok(Got { value: Some(ghost), seq: Seq::ZERO });
+                }
+                self.cold_reads.fetch_add(1, Ordering::Relaxed);
                 let value = self.cold.look(key)?.map(|kept| match kept {
                     Kept::Beside(value) => {
                         self.table.fill(key, &value, ticket);

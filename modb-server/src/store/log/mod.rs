@@ -283,11 +283,15 @@ impl Store for LogStore {
     }
 
     fn glimpse(&self, key: &[u8]) -> Result<Got<Glimpse>, StoreError> {
+        self.glimpse_first(key, |_| false)
+    }
+
+    fn glimpse_first(&self, key: &[u8], suffices: fn(u8) -> bool) -> Result<Got<Glimpse>, StoreError> {
         self.group.health.check_read()?;
         if !super::is_possible_key(key) {
             return Ok(Got::default());
         }
-        self.engine.glimpse(key)
+        self.engine.glimpse(key, suffices)
     }
 
     fn scan_some(
@@ -443,6 +447,7 @@ impl Store for LogStore {
             ("store_log_patched_commits", engine.log.patched().to_string()),
             ("store_log_written_bytes", engine.log.total_bytes().to_string()),
             ("store_disk_bytes", engine.cold.disk_bytes().to_string()),
+            ("store_cold_reads", engine.cold_reads.load(Ordering::Relaxed).to_string()),
             ("store_range_reads", engine.range_reads.load(Ordering::Relaxed).to_string()),
             ("store_runs", engine.cold.runs().to_string()),
             ("store_waiting_threads", engine.pressure.waiters().to_string()),

@@ -13,6 +13,9 @@ const QUEUE_BYTES: usize = size_of::<Handle>() * 3 / 2;
 /// Eviction goes on below the budget by this part of it, so that it is not begun anew for each record.
 const SLACK_PART: usize = 256;
 
+/// The part of the budget that ghosts of dropped records may take. Each is some 25 bytes, so it is worth its room where records are larger.
+const GHOSTS_PART: usize = 8;
+
 /// What one record costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cost {
@@ -45,6 +48,8 @@ pub(super) struct Accounts {
     dirtied_bytes: AtomicU64,
     /// What of the budget somebody else uses now.
     lent_bytes: AtomicUsize,
+    /// What is left of records that were dropped.
+    ghost_bytes: AtomicUsize,
     budget_bytes: usize,
 }
 
@@ -55,6 +60,7 @@ impl Accounts {
             dirty_bytes: AtomicUsize::new(0),
             dirtied_bytes: AtomicU64::new(0),
             lent_bytes: AtomicUsize::new(0),
+            ghost_bytes: AtomicUsize::new(0),
             budget_bytes,
         }
     }
@@ -95,9 +101,19 @@ impl Accounts {
         self.lent_bytes.load(Ordering::Relaxed).min(self.budget_bytes / 2)
     }
 
-    /// What is not lent.
+    /// What ghosts take in one shard has changed.
+    pub(super) fn change_ghosts(&self, before: usize, after: usize) {
+        add(&self.ghost_bytes, before, after);
+    }
+
+    /// What they may take of the budget in all.
+    pub(super) fn most_ghost_bytes(&self) -> usize {
+        self.budget_bytes / GHOSTS_PART
+    }
+
+    /// What is left for records.
     fn room_bytes(&self) -> usize {
-        self.budget_bytes - self.lent_bytes()
+        self.budget_bytes - self.lent_bytes() - self.ghost_bytes.load(Ordering::Relaxed)
     }
 
     /// Whether clean records are to be dropped.

@@ -9,10 +9,12 @@
 //! Invariants:
 //! - What the table says of a record is newer than or equal to what the cold store says.
 //! - A dirty record, deleted ones included, is never dropped; it becomes clean once the cold store has it.
+//! - Of a record that is here there is no ghost (see [`ghosts`]).
 //! - A record read from the cold store is put here only if its shard took no write since before that read:
 //!   otherwise a value that was overwritten, flushed and dropped meanwhile would come back.
 
 mod accounts;
+mod ghosts;
 mod index;
 mod records;
 mod routing;
@@ -28,11 +30,13 @@ use std::sync::{Mutex, MutexGuard};
 use bytes::Bytes;
 
 use self::accounts::{Accounts, Cost};
+use self::ghosts::Ghosts;
 use self::index::Index;
 use self::records::{Handle, Marks, Record as Kept, Records, State, fits_beside};
 use self::routing::{ROUTED_SHARDS, shard_of};
 pub(crate) use self::walk::Walk;
 use super::merge::Record;
+use crate::store::Glimpse;
 use crate::store::glimpse::Portion;
 use crate::store::group::lock;
 
@@ -42,6 +46,7 @@ const EVICTION_STEPS: usize = 64;
 const MAX_STALE_HANDLES: usize = 64;
 /// Dirty records made clean per hold of a shard's lock.
 const PAGE_RECORDS: usize = 128;
+const SHARDS: usize = ROUTED_SHARDS + 1;
 /// Above every key.
 const AFTER_ALL_KEYS: &[u8] = &[0xff];
 
@@ -57,6 +62,8 @@ struct Shard {
     left_to_look_at: usize,
     /// Grows with each write.
     version: u64,
+    /// Of records that were here.
+    ghosts: Ghosts,
 }
 
 impl Shard {
@@ -69,7 +76,7 @@ impl Shard {
     /// Looks at some clean records and drops those that were not read since they were last looked at; true once the hand is
     /// through with this shard.
     fn evict_some(&mut self, accounts: &Accounts) -> bool {
-        let Self { records, queue, left_to_look_at, .. } = self;
+        let Self { records, queue, left_to_look_at, ghosts, .. } = self;
         if *left_to_look_at == 0 {
             *left_to_look_at = queue.len();
         }
@@ -91,6 +98,9 @@ impl Shard {
             } else if std::mem::take(&mut marks.referenced) {
                 queue.push_back(at);
             } else {
+                let (before, most) = (ghosts.memory_bytes(), accounts.most_ghost_bytes() / SHARDS);
+                record.value().into_iter().for_each(|value| ghosts.add(record.key(), &value, most));
+                accounts.change_ghosts(before, ghosts.memory_bytes());
                 records.remove_at(at);
                 accounts.change(cost, Cost::NOTHING);
             }
@@ -158,7 +168,7 @@ impl Table {
     /// Drops clean records above `budget_bytes`.
     pub(crate) fn new(budget_bytes: usize) -> Self {
         Self {
-            shards: (0..=ROUTED_SHARDS).map(|_| Guarded::default()).collect(),
+            shards: (0..SHARDS).map(|_| Guarded::default()).collect(),
             accounts: Accounts::new(budget_bytes),
             hand: AtomicUsize::new(0),
             flushes: AtomicU64::new(0),
@@ -179,10 +189,16 @@ impl Table {
         }
     }
 
+    /// What the cold store has under a key of which nothing is here, if that is known without a look at it; of what the value begins
+    /// with, one byte.
+    pub(crate) fn ghost(&self, key: &[u8]) -> Option<Glimpse> {
+        self.shards[shard_of(key)].lock().ghosts.get(key)
+    }
+
     /// Takes the write of commit `seq`; a later commit's is kept.
     pub(crate) fn write(&self, key: &[u8], value: Option<&Bytes>, seq: u64) {
         let mut guard = self.shards[shard_of(key)].lock();
-        let Shard { records, dirty, version, .. } = &mut *guard;
+        let Shard { records, dirty, version, ghosts, .. } = &mut *guard;
         *version += 1;
         match records.get_mut(key) {
             Some(record) => {
@@ -199,6 +215,7 @@ impl Table {
                 }
             }
             None => {
+                ghosts.take_away(key);
                 let (at, record) = records.insert_new(key, value, Marks::dirty(seq));
                 self.accounts.change(Cost::NOTHING, Cost::of(record));
                 dirty.insert(key, at, records);
@@ -214,13 +231,14 @@ impl Table {
             return;
         }
         let mut guard = self.shards[shard_of(key)].lock();
-        let Shard { records, queue, version, .. } = &mut *guard;
+        let Shard { records, queue, version, ghosts, .. } = &mut *guard;
         if Ticket(*version) != ticket || records.get(key).is_some() {
             return;
         }
         // A small one is copied into its record anyway; a large one would be shared, and keep a whole block of the cold
         // store alive.
         let value = if fits_beside(key.len(), value.len()) { value } else { &Bytes::copy_from_slice(value) };
+        ghosts.take_away(key);
         let (at, record) = records.insert_new(key, Some(value), Marks::clean_and_queued());
         self.accounts.change(Cost::NOTHING, Cost::of(record));
         queue.push_back(at);

@@ -255,3 +255,61 @@ fn what_is_lent_of_the_budget_is_free_until_it_is_given_back_and_never_more_than
     fill(6000);
     assert!(table.bytes() > BUDGET_BYTES / 8 * 7);
 }
+
+#[test]
+fn what_a_ghost_says_is_what_the_cold_store_has_and_no_record_in_memory_has_one() {
+    const KEYS: u32 = 8000;
+    let (table, mut cold) = (Table::new(1 << 20), std::collections::HashMap::new());
+    let key = |n: u32| routed(0x10, u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15), "");
+    let (mut random, mut ghosts) = (1_u32, 0);
+    let mut next = |below: u32| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 8) % below
+    };
+    for step in 0..40_000 {
+        let key = key(next(KEYS));
+        let value = (next(4) > 0).then(|| Bytes::from(vec![next(200) as u8; 1 + next(300) as usize]));
+        match next(4) {
+            0 => {
+                if let Lookup::Unknown(ticket) = table.get::<Bytes>(&key)
+                    && let Some(value) = cold.get(&key)
+                {
+                    table.fill(&key, value, ticket);
+                }
+            }
+            _ => table.write(&key, value.as_ref(), step + 1),
+        }
+        if step % 100 == 0 {
+            for (key, value) in table.flush_run() {
+                match value {
+                    Some(value) => _ = cold.insert(key, value),
+                    None => _ = cold.remove(&key),
+                }
+            }
+            table.flushed();
+        }
+        let key = routed(0x10, u64::from(next(KEYS)).wrapping_mul(0x9e37_79b9_7f4a_7c15), "");
+        if let Some(ghost) = table.ghost(&key) {
+            ghosts += 1;
+            assert_eq!(found(&table, &key), None, "in memory, and a ghost");
+            let value = cold.get(&key).expect("it was there when it was dropped");
+            assert_eq!((ghost.begin(), ghost.value_bytes()), (&value[..1], value.len()));
+        }
+    }
+    assert!(ghosts > 1000, "{ghosts} seen");
+}
+
+#[test]
+fn ghosts_take_of_the_room_of_records() {
+    let table = Table::new(1 << 20);
+    for n in 0..50_000_u64 {
+        table.write(&routed(0x10, n.wrapping_mul(0x9e37_79b9_7f4a_7c15), ""), Some(&bytes("value")), n + 1);
+        if n % 1000 == 0 {
+            assert!(table.flush_run().count() > 0);
+            table.flushed();
+            let ghosts: usize = table.shards.iter().map(|shard| shard.lock().ghosts.memory_bytes()).sum();
+            assert!(ghosts <= (1 << 20) / 8, "{ghosts} bytes of ghosts");
+            assert!(table.bytes() + ghosts <= 1 << 20, "{} and {ghosts} bytes", table.bytes());
+        }
+    }
+}
