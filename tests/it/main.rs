@@ -259,6 +259,7 @@ scenarios! {
 
     #[ignore = "five minutes"]
     disk::long_the_disk_holds_twice_what_lives_and_a_gibibyte_for_five_minutes, unless Redis: "its data lie in memory";
+    #[ignore = "90 seconds of load"]
     disk::long_the_disk_holds_twice_what_lives_and_a_gibibyte_beside_large_values, unless Redis: "its data lie in memory";
 
     durable::a_value_survives_kill_in_every_mode;
