@@ -246,6 +246,15 @@ pub trait Store: Send + Sync + 'static {
         self.apply(batch)
     }
 
+    /// As [`Store::apply`], for one of the many batches in which something large is built beside the data, with puts alone: whoever does
+    /// that waits until what he has written is paid for, and others do not wait for that.
+    ///
+    /// # Errors
+    /// As [`Store::apply`].
+    fn apply_beside(&self, batch: Batch) -> Result<Seq, StoreError> {
+        self.apply(batch)
+    }
+
     /// Until when no batch is to be applied, if memory or log are filled faster than they are emptied. Those who may not sleep
     /// ask before they take anything, ask again then, and apply [at once](Store::apply_at_once). `None` also where that
     /// would be in vain: the batch is refused then.

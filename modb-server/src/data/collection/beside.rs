@@ -87,7 +87,7 @@ impl Tx<'_> {
         }
         let mut writes = self.take_pages(id);
         writes.push(grave(id, next));
-        self.data().store().apply(Batch { writes })?;
+        self.data().store().apply_beside(Batch { writes })?;
         self.write(Write::Delete(id.grave_key()));
         Ok(())
     }
@@ -112,7 +112,7 @@ impl Tx<'_> {
                 writes.push(Write::Put(key.into(), page));
             }
             if writes.len() == PAGES_PER_BATCH || node + 1 == next {
-                self.data().store().apply(Batch { writes: std::mem::take(&mut writes) })?;
+                self.data().store().apply_beside(Batch { writes: std::mem::take(&mut writes) })?;
             }
         }
         self.write(Write::Delete(to.grave_key()));

@@ -40,6 +40,8 @@ mod open;
 mod pressure;
 mod read_view;
 mod recover;
+#[cfg(test)]
+mod room_tests;
 mod scan;
 #[cfg(test)]
 mod sim;
@@ -66,6 +68,7 @@ use self::engine::{DISK_FULL, Engine, FULL_DISK_PATIENCE, Tuning};
 pub(crate) use self::folders::LOG_FOLDER;
 use self::folders::TABLES_FOLDER;
 use self::open::{Opened, UseOfFiles, check_files};
+use self::pressure::Payer;
 #[cfg(feature = "fjall")]
 pub(super) use self::tree_error::tree_error;
 use super::end::Depth;
@@ -242,6 +245,25 @@ impl LogStore {
         Ok(())
     }
 
+    /// Until when nothing is taken of one of those who pay.
+    fn crowded_for(&self, payer: Payer) -> Option<Instant> {
+        let Engine { pressure, log, .. } = &*self.engine;
+        if pressure.is_at_bound(self.engine.filled()) {
+            self.full_until()
+        } else if log.is_behind() {
+            self.behind_until()
+        } else {
+            pressure.owed_until(payer)
+        }
+    }
+
+    /// Sleeps as long as that.
+    fn wait_as(&self, payer: Payer) {
+        while let Some(until) = self.crowded_for(payer) {
+            self.engine.pressure.wait(until.saturating_duration_since(Instant::now()).min(LOOK));
+        }
+    }
+
     /// At the bound: when to look again, unless there will be no room.
     #[cold]
     fn full_until(&self) -> Option<Instant> {
@@ -336,21 +358,23 @@ impl Store for LogStore {
         self.commit(batch, if frees { Purpose::Free } else { Purpose::Keep })
     }
 
+    fn apply_beside(&self, batch: Batch) -> Result<Seq, StoreError> {
+        self.wait_as(Payer::Builders);
+        let engine = &self.engine;
+        let (bytes, records) = (commit::commit_bytes(&batch.writes), batch.writes.len());
+        let building = engine.pressure.begin_building(bytes as u64, records as u64);
+        let before = engine.filled();
+        let seq = self.commit(batch, Purpose::Keep)?;
+        engine.pressure.charge_builder(building, before, engine.filled(), Instant::now);
+        Ok(seq)
+    }
+
     fn crowded_until(&self) -> Option<Instant> {
-        let Engine { pressure, log, .. } = &*self.engine;
-        if pressure.is_at_bound(self.engine.filled()) {
-            self.full_until()
-        } else if log.is_behind() {
-            self.behind_until()
-        } else {
-            pressure.owed_until()
-        }
+        self.crowded_for(Payer::Turns)
     }
 
     fn wait_for_room(&self) {
-        while let Some(until) = self.crowded_until() {
-            self.engine.pressure.wait(until.saturating_duration_since(Instant::now()).min(LOOK));
-        }
+        self.wait_as(Payer::Turns);
     }
 
     fn settle(&self) -> Result<Seq, StoreError> {
@@ -479,80 +503,6 @@ impl Drop for LogStore {
     fn drop(&mut self) {
         if let Err(error) = self.close() {
             tracing::error!(%error, "the last sync of the store failed");
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::store::Write;
-
-    #[test]
-    fn who_may_not_sleep_is_told_when_to_ask_again_and_who_may_sleeps_until_there_is_room() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = LogStore::open(&OpenOptions { cache_mb: 8, ..OpenOptions::new(dir.path()) }).unwrap();
-        let batch = |n: u32| {
-            let key = Bytes::from(format!("key {n}"));
-            Batch { writes: vec![Write::Put(key, Bytes::from(vec![7; 64 << 10]))] }
-        };
-        thread::scope(|scope| {
-            let stopped = store.engine.stop_flushes();
-            let mut applied = 0;
-            while store.crowded_until().is_none() {
-                store.apply_at_once(batch(applied), false).unwrap();
-                applied += 1;
-                assert!(applied < 1000, "there is a bound");
-            }
-            assert!(store.crowded_until().is_some_and(|at| at > Instant::now()), "nobody has made room");
-            // A turn's end does not wait either, nor does what asked before others took the room.
-            store.settle().unwrap();
-            store.apply_at_once(batch(applied), false).unwrap();
-            let (store, batch) = (&store, &batch);
-            let sleeps = scope.spawn(move || store.apply(batch(0)).unwrap());
-            while store.engine.pressure.waiters() == 0 {
-                thread::yield_now();
-            }
-            assert!(!sleeps.is_finished());
-            drop(stopped);
-            sleeps.join().unwrap();
-        });
-        store.wait_for_room();
-        assert_eq!(store.crowded_until(), None);
-    }
-
-    #[test]
-    fn a_turn_neither_writes_much_nor_waits_for_who_does_and_is_told_when_it_is_written() {
-        const LARGE_BYTES: usize = 9 << 20;
-        let dir = tempfile::tempdir().unwrap();
-        let store = LogStore::open(&OpenOptions::new(dir.path())).unwrap();
-        let (say, told) = std::sync::mpsc::channel();
-        store.on_settled(Arc::new(move || _ = say.send(())));
-        let put = |bytes| {
-            let put = Write::Put(Bytes::from_static(b"key"), Bytes::from(vec![7; bytes]));
-            store.apply(Batch { writes: vec![put] }).unwrap()
-        };
-        let (settled, turns) = std::sync::mpsc::channel();
-        thread::scope(|scope| {
-            // Somebody writes, and the disk takes its time.
-            let writing = store.engine.log.stop_writes();
-            let (large, small) = (put(LARGE_BYTES), put(1));
-            let store = &store;
-            scope.spawn(move || settled.send(store.settle().unwrap()).unwrap());
-            let turn = turns.recv_timeout(Duration::from_secs(20));
-            assert_eq!(store.crowded_until(), None, "there may be more");
-            put(LARGE_BYTES);
-            assert!(store.crowded_until().is_some(), "but not without end");
-            drop(writing);
-            assert!(turn.expect("the turn ends") < large);
-            while store.settled() < small {
-                told.recv_timeout(Duration::from_secs(20)).expect("somebody is told");
-            }
-        });
-        while store.crowded_until().is_some() {
-            thread::yield_now();
         }
     }
 }
