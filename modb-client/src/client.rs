@@ -20,6 +20,20 @@ use crate::transaction::Replies;
 const SUSPECT_AFTER: Duration = Duration::from_secs(1);
 
 /// A client for one thread, which connects when it must.
+///
+/// ```no_run
+/// # fn main() -> Result<(), modb_client::Error> {
+/// let mut client = modb_client::Client::open("modb://127.0.0.1")?;
+/// let visits: i64 = client.call(["INCR", "visits"])?;
+/// // Two requests, one round trip.
+/// let mut both = modb_client::Pipeline::new();
+/// both.push(["SADD", "seen", "Ann"]).push(["SCARD", "seen"]);
+/// for reply in client.run(&both)? {
+///     println!("{reply:?}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Client {
     config: Config,

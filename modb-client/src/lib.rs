@@ -12,17 +12,39 @@
 //! # }
 //! ```
 //!
+//! # To do this, use that
+//!
 //! | to | use |
 //! |---|---|
 //! | ask one thing after another, with reconnecting | [`Client`] |
 //! | ask many things in one round trip | [`Pipeline`], with any of the others |
-//! | have several requests executed as one, also by what keys hold | [`Connection::run_atomic`], [`Connection::transaction`] |
+//! | have several requests executed as one, also by what keys hold | [`run_atomic`](Connection::run_atomic), [`transaction`](Connection::transaction) |
 //! | share connections between threads | [`Pool`] |
 //! | listen to published messages | [`Subscriber`] |
+//! | be told when keys change that one has read | [`Connection::next_push`], after `CLIENT TRACKING` |
+//! | wait for something (`BLPOP`) | a [`Config`] without `read_timeout`, and any of them |
+//! | send arguments that are not all strings | [`Command`] |
 //! | decide everything yourself | [`Connection`] |
 //!
-//! Floors, imports only downward: `error command from_value backoff` (pure) -> `config` -> `connection` ->
-//! `pipeline subscriber transaction` -> `client pool`. Beside them, for Modb's own programs only: `terminal`.
+//! # What to know
+//!
+//! - A request is an array of strings or bytes, or a [`Command`]. What `call` gives is what is asked for: text, bytes, numbers, options, lists, maps
+//!   ([`FromValue`]); `()` is any reply but an error, and [`Value`] the reply as it came. It is the same in RESP2 and RESP3.
+//! - [`Error::Server`] is the server's answer, and the connection goes on. After errors that lose the connection nobody knows whether the
+//!   request was executed, so nothing is ever sent a second time: [`Client`] and [`Pool`] connect again for the next one.
+//! - A reply is waited for 30 seconds and a connection 5, unless [`Config`] says otherwise, in a URL as `?read_timeout_ms=0`.
+//! - A [`Subscriber`] that loses its connection says so and does not come back by itself: what was published meanwhile is missed.
+//! - There is no TLS.
+//!
+//! # Features
+//!
+//! | feature | default | |
+//! |---|---|---|
+//! | `cli` | yes | what only the program `modb-client` needs; programs that use the library switch it off: `default-features = false` |
+//! | `terminal` | with `cli` | what Modb's own programs share; no part of the API |
+//
+// Floors, imports only downward: `error command from_value backoff` (pure) -> `config` -> `connection` -> `pipeline subscriber transaction` ->
+// `client pool`. Beside them, for Modb's own programs only: `terminal`.
 
 // Printing macros panic when the output is full or has gone; a library prints nothing.
 #![deny(clippy::print_stdout, clippy::print_stderr)]

@@ -12,6 +12,20 @@ use crate::connection::Connection;
 use crate::error::{Error, Result};
 
 /// A bounded set of connections to one server. Clones share it.
+///
+/// ```no_run
+/// # fn main() -> Result<(), modb_client::Error> {
+/// use std::time::Duration;
+///
+/// let pool = modb_client::Pool::new("modb://127.0.0.1".parse()?, 8);
+/// std::thread::scope(|scope| {
+///     for _ in 0..100 {
+///         scope.spawn(|| pool.get(Duration::from_secs(1))?.call::<i64>(["INCR", "visits"]));
+///     }
+/// });
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
