@@ -384,6 +384,8 @@ pub fn dropped_range() -> ([u8; 1], [u8; 1]) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CollectionId(pub u64);
 
+const PAGE_KEY_BYTES: usize = 13;
+
 /// Collections that are numbered at a time, as a shift: neighbouring pages of one lie together, 16 at a time.
 const PAGES_TOGETHER_SHIFT: u32 = 4;
 
@@ -393,16 +395,18 @@ impl CollectionId {
         self.0 as u32
     }
 
-    /// Writes the store key of a page into `buf`, replacing what it held:
-    /// `[0x11][lower half u32][spread u8][upper half u24][node u32]`.
+    /// Writes the store key of a page into `buf`, replacing what it held.
     pub(super) fn page_key(self, node: u32, buf: &mut Vec<u8>) {
-        let [_, high @ ..] = ((self.0 >> 32) as u32).to_be_bytes();
         buf.clear();
-        buf.push(space::PAGES);
-        buf.extend_from_slice(&self.low().to_be_bytes());
-        buf.push(spread(self.0, node >> PAGES_TOGETHER_SHIFT));
-        buf.extend_from_slice(&high);
-        buf.extend_from_slice(&node.to_be_bytes());
+        buf.extend_from_slice(&self.to_page_key(node));
+    }
+
+    /// The store key of a page: `[0x11][lower half u32][spread u8][upper half u24][node u32]`.
+    pub(super) fn to_page_key(self, node: u32) -> [u8; PAGE_KEY_BYTES] {
+        let [a, b, c, d] = self.low().to_be_bytes();
+        let [_, e, f, g] = ((self.0 >> 32) as u32).to_be_bytes();
+        let [h, i, j, k] = node.to_be_bytes();
+        [space::PAGES, a, b, c, d, spread(self.0, node >> PAGES_TOGETHER_SHIFT), e, f, g, h, i, j, k]
     }
 
     /// Reads the store key of a page: whose it is, and the number of the node.

@@ -107,9 +107,7 @@ impl Tx<'_> {
         for node in 1..next {
             // A number that was taken and given back before its first page was written has none.
             if let Some(page) = self.read_page(from, node)?.value {
-                let mut key = Vec::with_capacity(13);
-                to.page_key(node, &mut key);
-                writes.push(Write::Put(key.into(), page));
+                writes.push(Write::Put(Bytes::copy_from_slice(&to.to_page_key(node)), page));
             }
             if writes.len() == PAGES_PER_BATCH || node + 1 == next {
                 self.data().store().apply_beside(Batch { writes: std::mem::take(&mut writes) })?;

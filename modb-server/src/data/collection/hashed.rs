@@ -144,6 +144,19 @@ impl<'k> ByHash<'k> {
         })
     }
 
+    /// Removes an entry chosen at random, all with the same probability; returns it.
+    pub(super) fn take_one(&mut self, tx: &mut Tx<'_>) -> Result<Option<Bytes>, DataError> {
+        let data = tx.data();
+        let taken = self.with(tx, |tree, ground| {
+            let Some(cursor) = tree.sample(ground, &mut |n| data.below(n))? else { return Ok(None) };
+            let entry = cursor.entry_bytes();
+            tree.splice(ground, cursor, 1, &[])?;
+            Ok(entry)
+        })?;
+        self.changed |= taken.is_some();
+        Ok(taken)
+    }
+
     /// `count` different entries of more, chosen at random on a walk over all: each is taken with the probability that those still needed
     /// are among those still to come (Knuth, algorithm S).
     fn choose_on_a_walk(&mut self, tx: &mut Tx<'_>, count: u64) -> Result<Vec<Bytes>, DataError> {

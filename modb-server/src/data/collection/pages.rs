@@ -26,9 +26,7 @@ impl<'t, 'a> TxPages<'t, 'a> {
             Some(id) => id,
             None => *self.id.insert(self.tx.data().new_collection()?),
         };
-        let mut key = Vec::with_capacity(13);
-        id.page_key(node, &mut key);
-        Ok(key.into())
+        Ok(Bytes::copy_from_slice(&id.to_page_key(node)))
     }
 }
 

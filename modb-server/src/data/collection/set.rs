@@ -238,11 +238,7 @@ impl<'k> Set<'k> {
     /// # Errors
     /// As [`Set::contains`].
     pub fn pop(&mut self, tx: &mut Tx<'_>) -> Result<Option<Bytes>, DataError> {
-        let member = self.choose(tx)?;
-        if let Some(member) = &member {
-            self.remove(tx, member)?;
-        }
-        Ok(member)
+        Ok(self.0.take_one(tx)?.as_ref().map(key_of))
     }
 
     /// A member chosen at random.

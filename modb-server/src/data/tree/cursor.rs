@@ -160,6 +160,9 @@ impl<O: Order> Tree<O> {
         probe: &impl Probe,
     ) -> Result<Cursor, P::Error> {
         let cursor = self.descend(ground, |node, ground, height| {
+            if let Some(child) = probe.child_of(node) {
+                return Ok(child);
+            }
             // The first child always does; then come those that do, those of which their first entry tells, and those that do not.
             let reaches = |raw: &[u8]| child_in(raw, Self::INNER).map(|child| probe.reaches(child.separator));
             let may = |at, raw: &[u8]| at == 0 || matches!(reaches(raw), Some(None | Some(true)));

@@ -29,6 +29,9 @@ const COUNTED: u8 = 3;
 /// Bytes before the first entry.
 pub(super) const HEAD_BYTES: usize = 3;
 
+/// A separator in a tree by hash: the longest that is there without counts.
+pub(super) const SLOT_BYTES: usize = 7;
+
 /// The longest separator, in bytes.
 pub(super) const MAX_SEPARATOR_BYTES: usize = 72;
 
@@ -71,10 +74,12 @@ pub(super) fn head(shape: Shape, count: usize) -> [u8; HEAD_BYTES] {
 ///
 /// Invariant: what was found stays where it is, since a page does not change.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(in crate::data) struct Node {
     pub(super) page: Bytes,
     shape: Shape,
     count: usize,
+    /// Where its second entry begins, and how long each is from there on, if all are as long.
+    even: Option<(usize, usize)>,
     /// An entry that was looked for or passed over, and where it begins: the next one that is wanted is mostly not before it.
     finger: Cell<Finger>,
     /// Where each begins, once they are looked for backwards.
@@ -108,7 +113,8 @@ impl Node {
         }
         let count = usize::from(u16::from_be_bytes([high, low]));
         let finger = Cell::new(Finger { entry: 0, start: HEAD_BYTES });
-        Ok(Self { page, shape, count, finger, starts: OnceCell::new() })
+        let even = even_entries(&page, shape, count);
+        Ok(Self { page, shape, count, even, finger, starts: OnceCell::new() })
     }
 
     pub(super) fn shape(&self) -> Shape {
@@ -136,6 +142,9 @@ impl Node {
         }
         if entry >= self.count {
             return self.page.len();
+        }
+        if let Some((second, bytes)) = self.even {
+            return second + (entry - 1) * bytes;
         }
         if let Some(starts) = self.starts.get() {
             return starts.get(entry).map_or(self.page.len(), |&start| start as usize);
@@ -298,6 +307,26 @@ impl Node {
         child_in(self.raw(entry), self.shape)
     }
 
+    /// The last child whose separator `is` holds for, if it holds for none behind one that it does not hold for; the first, if it
+    /// holds for none. `None`: they would have to be passed over one by one.
+    #[inline]
+    pub(super) fn last_child(&self, is: impl Fn(&[u8]) -> bool) -> Option<usize> {
+        let (second, bytes) = self.even?;
+        let others = self.page.get(second..)?;
+        let head = fixed_bytes(self.shape == Shape::Inner { counted: true });
+        let (mut last, mut behind) = (0, self.count);
+        while behind - last > 1 {
+            let middle = usize::midpoint(last, behind);
+            let at = (middle - 1) * bytes;
+            if others.get(at + head..at + bytes).is_some_and(&is) {
+                last = middle;
+            } else {
+                behind = middle;
+            }
+        }
+        Some(last)
+    }
+
     /// Where the count of a child lies.
     pub(super) fn place_of_below(&self, entry: usize) -> usize {
         self.start(entry) + 4
@@ -327,6 +356,20 @@ impl Node {
             Shape::Inner { counted: false } => 0,
         }
     }
+}
+
+/// Where the second entry of an inner node begins, and how long it and those behind it are, if all are as long: in a list, whose
+/// separators are empty, and by hash, where those but the first have all their bytes. As many bytes as there are can be no others.
+fn even_entries(page: &[u8], shape: Shape, count: usize) -> Option<(usize, usize)> {
+    let Shape::Inner { counted } = shape else { return None };
+    let head = fixed_bytes(counted);
+    let (first, bytes) = if counted {
+        (head, head)
+    } else {
+        (head + usize::from(*page.get(HEAD_BYTES + head - 1)?), head + SLOT_BYTES)
+    };
+    let second = HEAD_BYTES + first;
+    (count > 0 && page.len() == second + (count - 1) * bytes).then_some((second, bytes))
 }
 
 /// The entry of a leaf, of which these bytes are all.
