@@ -80,7 +80,7 @@ impl Places {
 struct Sought<'k> {
     key: &'k [u8],
     /// What nearly always tells it from others: where it names a record's hash, or a page.
-    telling: Option<&'k [u8; 8]>,
+    telling: u64,
 }
 
 impl<'k> Sought<'k> {
@@ -95,10 +95,10 @@ impl<'k> Sought<'k> {
     }
 }
 
-/// Compared without a call.
+/// Compared without a call. Of shorter keys it tells nothing.
 #[inline]
-fn telling(key: &[u8]) -> Option<&[u8; 8]> {
-    key.get(TELLING_FROM..)?.first_chunk()
+fn telling(key: &[u8]) -> u64 {
+    key.get(TELLING_FROM..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_ne_bytes(*bytes))
 }
 
 /// The last savepoint.
