@@ -26,7 +26,7 @@ fn care(words: &[&dyn AsRef<OsStr>], folder: &Path) -> Outcome {
 }
 
 /// The same, with where the server is that has the folder.
-fn care_served(words: &[&dyn AsRef<OsStr>], server: &Server) -> Outcome {
+pub(crate) fn care_served(words: &[&dyn AsRef<OsStr>], server: &Server) -> Outcome {
     let port = server.addr().port().to_string();
     let mut all: Vec<&dyn AsRef<OsStr>> = words.to_vec();
     all.extend([&"--port" as &dyn AsRef<OsStr>, &port]);

@@ -5,6 +5,7 @@
 
 mod access;
 mod admission;
+mod beside;
 mod care;
 mod collections;
 mod command_line;
@@ -261,6 +262,11 @@ scenarios! {
     disk::long_the_disk_holds_twice_what_lives_and_a_gibibyte_for_five_minutes, unless Redis: "its data lie in memory";
     #[ignore = "90 seconds of load"]
     disk::long_the_disk_holds_twice_what_lives_and_a_gibibyte_beside_large_values, unless Redis: "its data lie in memory";
+
+    #[ignore = "two minutes of load"]
+    beside::long_readers_beside_8_writers_of_16_mb_wait_no_longer_than_beside_busy_threads, unless Redis: "the bounds are Modb's own";
+    #[ignore = "a gigabyte and its copy"]
+    beside::long_writers_beside_a_backup_of_a_gigabyte_wait_at_most_twice_as_long, unless Redis: "the tasks are Modb's own";
 
     durable::a_value_survives_kill_in_every_mode;
     durable::a_pipeline_answered_before_the_kill_is_all_there;

@@ -43,7 +43,7 @@ cargo xtask COMMAND
                         the ways to hand connections to workers beside SO_REUSEPORT; writes as above
   bench costs [--rounds N] [--workers N,N] [--only exec|message]
                         processor time of a transaction and of a message, beside redis
-  bench cpu [--base REV] [--pairs N]
+  bench cpu [--incr] [--base REV] [--pairs N]
                         processor time of SET and GET, in pairs with an earlier commit
   bench generators [--rounds N]
                         modb-client bench beside redis-benchmark on the same server: what each reports and costs

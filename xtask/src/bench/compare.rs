@@ -17,13 +17,13 @@ use crate::failure::{Context as _, Result};
 
 pub(crate) const USAGE: &str =
     "cargo xtask bench compare [--quick] [--rounds N] [--workers N,N] [--durability MODE,MODE]
-    [--only SET|GET|90/10] [--connections N,N] [--value-bytes N,N] [--sustained SECONDS] [--paced] [--memcached]
+    [--only SET|GET|90/10] [--connections N,N] [--pipelines N,N] [--value-bytes N,N] [--sustained SECONDS] [--paced] [--memcached]
     [--types] [--keys N,N] [--sync-delay-ms N] [--redis-benchmark] [--record NAME] [--json FILE] [--html FILE]
     [-- OPTIONS FOR modb-server]
 
 --types: redis-benchmark's tests instead, each on one key and over many (--keys: on so many); --quick: a tenth of each.
 --record: writes docs/performance/NAME.md, of which cargo xtask bench pages makes the README's table and chart.
---sustained: one load instead, SET at pipeline 16 for so long; its longest wait is the longest stall.
+--sustained: one load instead, SET at pipeline 16 for so long over a million keys; its longest wait is the longest stall.
 --paced: one load instead, GET at 70 % of the rate that redis reaches, requests due at fixed times.";
 
 /// Keys that a load draws from: as many as redis-benchmark users choose, unless their values are large.
@@ -45,6 +45,7 @@ struct Options {
     durabilities: Vec<Durability>,
     only: Option<Operation>,
     connections: Option<Vec<u32>>,
+    pipelines: Option<Vec<u32>>,
     value_bytes: Option<Vec<u32>>,
     /// Of `types`.
     keys: Vec<u32>,
@@ -81,7 +82,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let loads = match (options.sustained_s, options.paced) {
         (Some(seconds), _) => {
             let length = Length::Seconds(seconds);
-            vec![Load { length, keys: SUSTAINED_KEYS, ..plain(Operation::Set, 50, 16, 100) }]
+            let value_bytes = options.value_bytes.as_ref().and_then(|sizes| sizes.first()).copied();
+            let load = plain(Operation::Set, 50, 16, value_bytes.unwrap_or(100));
+            vec![Load { length, keys: SUSTAINED_KEYS, ..load }]
         }
         (None, true) => vec![paced(&generator, &setting)?],
         (None, false) if options.types => types::loads(&options.keys, options.quick).collect(),
@@ -112,7 +115,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let command = format!("cargo xtask bench compare {}", arguments.join(" "));
     let mut record =
         Record { title: command.clone(), facts: report::facts(&command), rows: report::rows(&results) };
-    print!("\n{}", record::table(&record.rows));
+    print!("\n{}\n{}", record::table(&record.rows), report::intervals(&results));
     if let Some(name) = &options.record {
         let path = super::pages::folder().join(name).with_extension("md");
         // What it is called is a matter of whoever reads it: the title stays.
@@ -138,6 +141,7 @@ fn parse(arguments: &[String]) -> Result<Options> {
         durabilities: vec![Durability::EverySecond],
         only: None,
         connections: None,
+        pipelines: None,
         value_bytes: None,
         keys: vec![1, types::MANY_KEYS],
         sustained_s: None,
@@ -168,6 +172,7 @@ fn parse(arguments: &[String]) -> Result<Options> {
                     Some(known.ok_or_else(|| format!("--only {name}: SET, GET or 90/10\n{USAGE}"))?);
             }
             "--connections" => options.connections = Some(numbers(value()?)?),
+            "--pipelines" => options.pipelines = Some(numbers(value()?)?),
             "--value-bytes" => options.value_bytes = Some(numbers(value()?)?),
             "--sustained" => options.sustained_s = Some(number(value()?)?),
             "--paced" => options.paced = true,
@@ -221,6 +226,7 @@ fn loads(options: &Options) -> Vec<Load> {
     let connections = options.connections.as_deref().unwrap_or(default);
     let default: &[u32] = if options.quick { &[100] } else { &[100, 4096] };
     let value_sizes = options.value_bytes.as_deref().unwrap_or(default);
+    let pipelines = options.pipelines.as_deref().unwrap_or(&[1, 16, 100]);
     let mut loads = Vec::new();
     for operation in Operation::ALL {
         let left_out = options.quick && operation == Operation::Mixed;
@@ -229,7 +235,7 @@ fn loads(options: &Options) -> Vec<Load> {
         }
         for &value_bytes in value_sizes {
             for &connections in connections {
-                for pipeline in [1, 16, 100] {
+                for &pipeline in pipelines {
                     loads.push(plain(operation, connections, pipeline, value_bytes));
                 }
             }
@@ -311,6 +317,9 @@ mod tests {
         assert_eq!(loads(&full).len(), 3 * 2 * 3 * 3);
         let narrowed = parse(&words("--connections 1 --value-bytes 4096")).expect("valid");
         assert_eq!(loads(&narrowed).len(), 3 * 3);
+        let one =
+            parse(&words("--only GET --connections 1 --pipelines 1 --value-bytes 4096")).expect("valid");
+        assert_eq!(loads(&one), [plain(Operation::Get, 1, 1, 4096)]);
     }
 
     #[test]
@@ -318,6 +327,7 @@ mod tests {
         for wrong in [
             "--rounds x",
             "--connections 1,b",
+            "--pipelines 1,b",
             "--value-bytes 1,b",
             "--sustained x",
             "--durability never",

@@ -1,4 +1,5 @@
-//! `cargo xtask bench cpu`: the processor time that a request takes, beside an earlier commit.
+//! `cargo xtask bench cpu`: the processor time that a request takes, beside an earlier commit; with `--incr` also the rate of INCR on one
+//! key, for which two workers wait for each other.
 //!
 //! SET and GET by redis-benchmark with 50 connections, pipelines 1 and 16, on one worker. Both servers run in pairs, each in
 //! turn the first of its pair, so that what the machine does at the time meets both; what counts is the ratio within a pair.
@@ -6,28 +7,31 @@
 //! alone: nothing is assumed of how they are distributed.
 
 use super::load::{Generator, Length, Load, Operation};
-use super::report::median;
+use super::report::{interval, median};
 use super::servers::{Durability, Kind, Running, Setting};
 use super::{base, programs};
 use crate::failure::Result;
 use crate::process;
 
-pub(crate) const USAGE: &str = "cargo xtask bench cpu [--base REV] [--pairs N]";
+pub(crate) const USAGE: &str = "cargo xtask bench cpu [--incr] [--base REV] [--pairs N]";
 
 /// What the upper end of the interval may be.
 const BOUND: f64 = 1.03;
 
 const PAIRS: usize = 20;
 const KEYS: u32 = 100_000;
-const KIND: Kind = Kind::Modb { workers: 1 };
 
 /// Pipeline, and requests per run: about a second.
 const LOADS: [(u32, u64); 2] = [(1, 100_000), (16, 800_000)];
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    let (mut base, mut pairs) = (base::DEFAULT.to_owned(), PAIRS);
+    let (mut base, mut pairs, mut incr) = (base::DEFAULT.to_owned(), PAIRS, false);
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
+        if argument == "--incr" {
+            incr = true;
+            continue;
+        }
         let value = rest.next().ok_or_else(|| format!("{argument} needs a value\n{USAGE}"))?;
         match argument.as_str() {
             "--base" => value.clone_into(&mut base),
@@ -40,78 +44,65 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         return Ok(());
     }
     let servers = [programs::server_of(&base)?, programs::server()?];
-    println!(
-        "| SET and GET, 50 conn | {base}, µs/request | working tree | ratio | 95 % interval | at most {BOUND} |"
-    );
-    println!("|---|---:|---:|---:|---:|---|");
+    println!("| 50 conn | what | {base} | working tree | ratio | 95 % interval | at most {BOUND} |");
+    println!("|---|---|---:|---:|---:|---:|---|");
+    let (workers, keys, operations): (_, _, &[_]) = match incr {
+        true => (2, 1, &[Operation::Test { name: "incr", collections: 1 }]),
+        false => (1, KEYS, &[Operation::Get, Operation::Set]),
+    };
     for (pipeline, requests) in LOADS {
-        for operation in [Operation::Get, Operation::Set] {
+        for &operation in operations {
             let load = Load {
                 operation,
                 value_bytes: 100,
                 connections: 50,
                 pipeline,
-                keys: KEYS,
+                keys,
                 length: Length::Requests(requests),
                 rate_per_s: 0,
             };
             let mut samples = [const { Vec::new() }; 2];
             for pair in 0..pairs.max(1) {
                 for at in [pair % 2, (pair + 1) % 2] {
-                    samples[at].push(sample(&Setting::plain(&servers[at]), &load)?);
+                    samples[at].push(sample(&Setting::plain(&servers[at]), workers, &load)?);
                 }
             }
-            let ratios: Vec<f64> = samples[1].iter().zip(&samples[0]).map(|(now, then)| now / then).collect();
-            let (low, high) = interval(&ratios);
-            println!(
-                "| {}, P{pipeline} | {:.3} | {:.3} | {:.3} | {low:.3} to {high:.3} | {} |",
-                operation.name(),
-                median(&samples[0]),
-                median(&samples[1]),
-                median(&ratios),
-                if high <= BOUND { "kept" } else { "MISSED" },
-            );
+            let name = format!("{}, P{pipeline}", operation.name());
+            println!("{}", row(&format!("{name} | µs/request"), &samples, |sample| sample.cpu_us));
+            if incr {
+                // The time of one: what is more is worse, as above.
+                println!(
+                    "{}",
+                    row(&format!("{name} | µs between replies"), &samples, |sample| sample.apart_us)
+                );
+            }
         }
     }
     Ok(())
 }
 
-/// The processor time of the server per request, in microseconds.
-fn sample(setting: &Setting<'_>, load: &Load) -> Result<f64> {
-    let server = Running::start(KIND, Durability::EverySecond, setting)?;
-    Generator::RedisBenchmark.preload(load, KIND, server.port)?;
+/// What one run of a load took.
+struct Sample {
+    /// The processor time of the server per request.
+    cpu_us: f64,
+    apart_us: f64,
+}
+
+fn row(name: &str, samples: &[Vec<Sample>; 2], of: fn(&Sample) -> f64) -> String {
+    let [then, now] = samples.each_ref().map(|samples| samples.iter().map(of).collect::<Vec<f64>>());
+    let ratios: Vec<f64> = now.iter().zip(&then).map(|(now, then)| now / then).collect();
+    let (low, high) = interval(&ratios);
+    let verdict = if high <= BOUND { "kept" } else { "MISSED" };
+    let [then, now, ratio] = [&then, &now, &ratios].map(|values| median(values));
+    format!("| {name} | {then:.3} | {now:.3} | {ratio:.3} | {low:.3} to {high:.3} | {verdict} |")
+}
+
+fn sample(setting: &Setting<'_>, workers: usize, load: &Load) -> Result<Sample> {
+    let kind = Kind::Modb { workers };
+    let server = Running::start(kind, Durability::EverySecond, setting)?;
+    Generator::RedisBenchmark.preload(load, kind, server.port)?;
     let before = server.cpu_ns()?;
-    let outcome = Generator::RedisBenchmark.run(load, KIND, server.port)?;
-    Ok((server.cpu_ns()? - before) as f64 / outcome.requests / 1000.0)
-}
-
-/// Between which of the values the true median lies in at least 95 of 100 cases: each value lies above it as often as below, so
-/// how many do is binomial. All of them, if there are too few to say.
-fn interval(values: &[f64]) -> (f64, f64) {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let count = sorted.len();
-    let (mut outside, mut probability, mut tail) = (0, 0.5_f64.powi(count as i32), 0.0);
-    while tail + probability <= 0.025 {
-        tail += probability;
-        probability *= (count - outside) as f64 / (outside + 1) as f64;
-        outside += 1;
-    }
-    let first = outside.saturating_sub(1);
-    (sorted[first], sorted[count - 1 - first])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_interval_is_that_of_the_sign_test() {
-        let values = |count: i32| (1..=count).map(f64::from).collect::<Vec<_>>();
-        // From the tables of the binomial distribution.
-        assert_eq!(interval(&values(20)), (6.0, 15.0));
-        assert_eq!(interval(&values(10)), (2.0, 9.0));
-        assert_eq!(interval(&values(6)), (1.0, 6.0));
-        assert_eq!(interval(&values(3)), (1.0, 3.0), "too few");
-    }
+    let outcome = Generator::RedisBenchmark.run(load, kind, server.port)?;
+    let cpu_us = (server.cpu_ns()? - before) as f64 / outcome.requests / 1000.0;
+    Ok(Sample { cpu_us, apart_us: 1e6 / outcome.requests_per_s })
 }

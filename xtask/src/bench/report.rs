@@ -20,6 +20,22 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// Between which of the values the true median lies in at least 95 of 100 cases: each value lies above it as often as below, so
+/// how many do is binomial. All of them, if there are too few to say.
+pub(crate) fn interval(values: &[f64]) -> (f64, f64) {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let count = sorted.len();
+    let (mut outside, mut probability, mut tail) = (0, 0.5_f64.powi(count as i32), 0.0);
+    while tail + probability <= 0.025 {
+        tail += probability;
+        probability *= (count - outside) as f64 / (outside + 1) as f64;
+        outside += 1;
+    }
+    let first = outside.saturating_sub(1);
+    (sorted[first], sorted[count - 1 - first])
+}
+
 /// (maximum - minimum) / median, in percent: how noisy the rounds were.
 fn spread_percent(values: &[f64]) -> f64 {
     let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(l, h), &v| (l.min(v), h.max(v)));
@@ -37,6 +53,28 @@ fn reference<'a>(results: &'a Results, load: &Load, subject: &Subject) -> Option
 /// What a reply promises there.
 fn promise(subject: &Subject) -> &'static str {
     if subject.0 == Kind::Memcached { "nothing" } else { subject.1.modb_name() }
+}
+
+/// For each load and server the ratio of its rate to redis's, round by round: the median and where it lies in 95 of 100 runs.
+pub(crate) fn intervals(results: &Results) -> String {
+    let mut text = String::new();
+    for ((load, subject), samples) in results.iter().filter(|((_, (kind, _)), _)| *kind != Kind::Redis) {
+        let Some(redis) = reference(results, load, subject) else { continue };
+        let ratios: Vec<f64> = samples
+            .requests_per_s
+            .iter()
+            .zip(&redis.requests_per_s)
+            .map(|(own, redis)| own / redis)
+            .collect();
+        let (low, high) = interval(&ratios);
+        let (name, server) = (load.name(), subject.0.name());
+        let promise = promise(subject);
+        text += &format!(
+            "{name}, {server}, {promise}: {:.2} of redis's rate, {low:.2} to {high:.2}\n",
+            median(&ratios)
+        );
+    }
+    text
 }
 
 /// A row per load and server: the medians of the rounds.
@@ -132,5 +170,15 @@ mod tests {
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
         assert!(median(&[]).is_nan());
+    }
+
+    #[test]
+    fn the_interval_is_that_of_the_sign_test() {
+        let values = |count: i32| (1..=count).map(f64::from).collect::<Vec<_>>();
+        // From the tables of the binomial distribution.
+        assert_eq!(interval(&values(20)), (6.0, 15.0));
+        assert_eq!(interval(&values(10)), (2.0, 9.0));
+        assert_eq!(interval(&values(6)), (1.0, 6.0));
+        assert_eq!(interval(&values(3)), (1.0, 3.0), "too few");
     }
 }
