@@ -17,7 +17,7 @@ use crate::store::{Glimpse, StoreError};
 /// The most runs that wait for a compaction.
 const MAX_RUNS: usize = 24;
 /// The most bytes of large values in them. Nearly all may be dead, and the log has as much again.
-pub(super) const MAX_BACKLOG_BYTES: u64 = if cfg!(test) { 4 << 20 } else { 256 << 20 };
+pub(super) const MAX_BACKLOG_BYTES: u64 = if cfg!(test) { 4 << 20 } else { 128 << 20 };
 
 /// Ordered records on disk. One thread ingests, one compacts, all read.
 pub(crate) trait Cold: Send + Sync + 'static {
