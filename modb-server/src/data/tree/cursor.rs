@@ -85,7 +85,8 @@ impl Cursor {
 }
 
 impl<O: Order> Tree<O> {
-    pub(super) const INNER: Shape = Shape::Inner { counted: O::COUNTED };
+    pub(super) const INNER: Shape =
+        Shape::Inner { counted: O::COUNTED, min_separator_bytes: O::MIN_SEPARATOR_BYTES };
 
     /// The way down, by what `choose` takes in each inner node; the place in the leaf is its start.
     pub(super) fn descend<P: Pages>(
@@ -160,16 +161,13 @@ impl<O: Order> Tree<O> {
         probe: &impl Probe,
     ) -> Result<Cursor, P::Error> {
         let cursor = self.descend(ground, |node, ground, height| {
-            if let Some(child) = probe.child_of(node) {
-                return Ok(child);
-            }
             // The first child always does; then come those that do, those of which their first entry tells, and those that do not.
             let reaches = |raw: &[u8]| child_in(raw, Self::INNER).map(|child| probe.reaches(child.separator));
             let may = |at, raw: &[u8]| at == 0 || matches!(reaches(raw), Some(None | Some(true)));
-            let mut behind = node.count_passed(O::MIN_SEPARATOR_BYTES, may);
+            let mut behind = node.count_passed(may);
             if behind > 1 && reaches(node.raw(behind - 1)) == Some(None) {
                 let does = |at, raw: &[u8]| at == 0 || reaches(raw) == Some(Some(true));
-                let first = node.count_passed(O::MIN_SEPARATOR_BYTES, does);
+                let first = node.count_passed(does);
                 behind = first_not(first..behind, |at| {
                     let Some(child) = node.child(at) else { return Ok(false) };
                     Ok::<_, P::Error>(probe.passes(&self.first_below(ground, child.node, height - 1)?))
@@ -177,7 +175,7 @@ impl<O: Order> Tree<O> {
             }
             Ok(behind.saturating_sub(1))
         })?;
-        let at = cursor.leaf.node.count_passed(0, |_, raw| probe.passes(entry_in(raw)));
+        let at = cursor.leaf.node.count_passed(|_, raw| probe.passes(entry_in(raw)));
         Ok(cursor.at(at))
     }
 

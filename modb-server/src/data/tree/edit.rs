@@ -131,7 +131,7 @@ impl<O: Order> Tree<O> {
             return Ok(Some(cursor));
         }
         let Step { ref node, at: from, .. } = cursor.leaf;
-        let to = node.count_passed(0, |_, raw| place.passes(entry_in(raw)));
+        let to = node.count_passed(|_, raw| place.passes(entry_in(raw)));
         let gone = node.bytes_of(from..from + 1);
         let mut raw = Vec::with_capacity(gone.len());
         put_entry(entry, &mut raw);
@@ -361,7 +361,7 @@ impl<O: Order> Tree<O> {
     fn separator(&self, shape: Shape, left: &[u8], right: &[u8], out: &mut Vec<u8>) -> bool {
         match shape {
             Shape::Leaf => self.order.separate(left, right, out),
-            Shape::Inner { counted } => {
+            Shape::Inner { counted, .. } => {
                 out.extend_from_slice(right.get(fixed_bytes(counted)..).unwrap_or_default());
                 true
             }

@@ -12,7 +12,7 @@
 
 use std::cmp::Ordering;
 
-use super::page::{MAX_SEPARATOR_BYTES, Node, SLOT_BYTES, get_varint, put_varint};
+use super::page::{MAX_SEPARATOR_BYTES, get_varint, put_varint};
 use crate::data::hash::Seed;
 
 /// So much of a key or member is in a separator. Together with a score it fills it.
@@ -49,11 +49,6 @@ pub(in crate::data) trait Probe {
 
     /// Whether an entry stands before the place.
     fn passes(&self, entry: &[u8]) -> bool;
-
-    /// The child of an inner node that the place is in, where that is known without passing over all of them.
-    fn child_of(&self, _node: &Node) -> Option<usize> {
-        None
-    }
 }
 
 /// Elements stand where they were put.
@@ -309,6 +304,7 @@ pub(in crate::data) struct HashedKey<'a> {
 }
 
 const SLOT_SHIFT: u32 = 11;
+const SLOT_BYTES: usize = 7;
 
 impl Hashed {
     /// Hashes a key.
@@ -392,10 +388,6 @@ impl Order for Hashed {
 impl Probe for Slot {
     fn reaches(&self, separator: &[u8]) -> Option<bool> {
         Some(Self::of_separator(separator) <= *self)
-    }
-
-    fn child_of(&self, node: &Node) -> Option<usize> {
-        node.last_child(|separator| Self::of_separator(separator) <= *self)
     }
 
     /// Leaves are in no order: the place is before the first entry.

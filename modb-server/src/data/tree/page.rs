@@ -29,9 +29,6 @@ const COUNTED: u8 = 3;
 /// Bytes before the first entry.
 pub(super) const HEAD_BYTES: usize = 3;
 
-/// A separator in a tree by hash: the longest that is there without counts.
-pub(super) const SLOT_BYTES: usize = 7;
-
 /// The longest separator, in bytes.
 pub(super) const MAX_SEPARATOR_BYTES: usize = 72;
 
@@ -40,16 +37,16 @@ pub(super) const MAX_SEPARATOR_BYTES: usize = 72;
 pub(super) enum Shape {
     /// Of a leaf.
     Leaf,
-    /// Of an inner node, with or without counts.
-    Inner { counted: bool },
+    /// Of an inner node, with or without counts. No separator is shorter, but for that of the first child.
+    Inner { counted: bool, min_separator_bytes: usize },
 }
 
 impl Shape {
     fn tag(self) -> u8 {
         match self {
             Self::Leaf => LEAF,
-            Self::Inner { counted: false } => INNER,
-            Self::Inner { counted: true } => COUNTED,
+            Self::Inner { counted: false, .. } => INNER,
+            Self::Inner { counted: true, .. } => COUNTED,
         }
     }
 }
@@ -74,7 +71,7 @@ pub(super) fn head(shape: Shape, count: usize) -> [u8; HEAD_BYTES] {
 ///
 /// Invariant: what was found stays where it is, since a page does not change.
 #[derive(Clone, Debug)]
-pub(in crate::data) struct Node {
+pub(super) struct Node {
     pub(super) page: Bytes,
     shape: Shape,
     count: usize,
@@ -171,7 +168,7 @@ impl Node {
                 }
                 None => None,
             },
-            Shape::Inner { counted } => {
+            Shape::Inner { counted, .. } => {
                 let fixed = fixed_bytes(counted);
                 page.get(start + fixed - 1).map(|&length| start + fixed + usize::from(length))
             }
@@ -217,20 +214,15 @@ impl Node {
         found
     }
 
-    /// How many entries `passes` holds for: the first ones, and none behind them. No separator is shorter than `min_separator_bytes`, but
-    /// for that of the first child: where none is longer either, each is where it must be, and need not be walked to.
+    /// How many entries `passes` holds for: the first ones, and none behind them. Where all are as long they are looked for by halves.
     #[inline(always)]
-    pub(super) fn count_passed(
-        &self,
-        min_separator_bytes: usize,
-        mut passes: impl FnMut(usize, &[u8]) -> bool,
-    ) -> usize {
+    pub(super) fn count_passed(&self, mut passes: impl FnMut(usize, &[u8]) -> bool) -> usize {
         let mut passes =
             |at: Finger, end| self.page.get(at.start..end).is_some_and(|raw| passes(at.entry, raw));
-        let Some((first, each)) = self.stride(min_separator_bytes) else { return self.walk_past(passes) };
+        let Some((second, bytes)) = self.even else { return self.walk_past(passes) };
         let finger = |entry: usize| match entry {
             0 => Finger { entry, start: HEAD_BYTES },
-            _ => Finger { entry, start: first + (entry - 1) * each },
+            _ => Finger { entry, start: second + (entry - 1) * bytes },
         };
         let (mut passed, mut end) = (0, self.count);
         while passed < end {
@@ -243,15 +235,6 @@ impl Node {
         }
         self.finger.set(finger(passed.saturating_sub(1)));
         passed
-    }
-
-    /// Where the first child ends, and how many bytes each of the others has, if all have as many.
-    #[inline(always)]
-    fn stride(&self, min_separator_bytes: usize) -> Option<(usize, usize)> {
-        let Shape::Inner { counted } = self.shape else { return None };
-        let each = fixed_bytes(counted) + min_separator_bytes;
-        let first = self.behind(HEAD_BYTES);
-        (self.page.len() - first == self.count.saturating_sub(1) * each).then_some((first, each))
     }
 
     /// As [`Node::count_passed`], entry after entry, of which one of some is looked at until one is not passed.
@@ -307,26 +290,6 @@ impl Node {
         child_in(self.raw(entry), self.shape)
     }
 
-    /// The last child whose separator `is` holds for, if it holds for none behind one that it does not hold for; the first, if it
-    /// holds for none. `None`: they would have to be passed over one by one.
-    #[inline]
-    pub(super) fn last_child(&self, is: impl Fn(&[u8]) -> bool) -> Option<usize> {
-        let (second, bytes) = self.even?;
-        let others = self.page.get(second..)?;
-        let head = fixed_bytes(self.shape == Shape::Inner { counted: true });
-        let (mut last, mut behind) = (0, self.count);
-        while behind - last > 1 {
-            let middle = usize::midpoint(last, behind);
-            let at = (middle - 1) * bytes;
-            if others.get(at + head..at + bytes).is_some_and(&is) {
-                last = middle;
-            } else {
-                behind = middle;
-            }
-        }
-        Some(last)
-    }
-
     /// Where the count of a child lies.
     pub(super) fn place_of_below(&self, entry: usize) -> usize {
         self.start(entry) + 4
@@ -352,23 +315,19 @@ impl Node {
     pub(super) fn below(&self) -> u64 {
         match self.shape {
             Shape::Leaf => self.count() as u64,
-            Shape::Inner { counted: true } => self.counts().map(u64::from).sum(),
-            Shape::Inner { counted: false } => 0,
+            Shape::Inner { counted: true, .. } => self.counts().map(u64::from).sum(),
+            Shape::Inner { counted: false, .. } => 0,
         }
     }
 }
 
-/// Where the second entry of an inner node begins, and how long it and those behind it are, if all are as long: in a list, whose
-/// separators are empty, and by hash, where those but the first have all their bytes. As many bytes as there are can be no others.
+/// Where the second entry of an inner node begins, and how long it and those behind it are, if all are as long as the shortest that there
+/// may be: in a list, by hash, and among scores of which no two neighbours are the same. As many bytes as there are can be no others.
 fn even_entries(page: &[u8], shape: Shape, count: usize) -> Option<(usize, usize)> {
-    let Shape::Inner { counted } = shape else { return None };
-    let head = fixed_bytes(counted);
-    let (first, bytes) = if counted {
-        (head, head)
-    } else {
-        (head + usize::from(*page.get(HEAD_BYTES + head - 1)?), head + SLOT_BYTES)
-    };
-    let second = HEAD_BYTES + first;
+    let Shape::Inner { counted, min_separator_bytes } = shape else { return None };
+    let fixed = fixed_bytes(counted);
+    let second = HEAD_BYTES + fixed + usize::from(*page.get(HEAD_BYTES + fixed - 1)?);
+    let bytes = fixed + min_separator_bytes;
     (count > 0 && page.len() == second + (count - 1) * bytes).then_some((second, bytes))
 }
 
@@ -384,7 +343,7 @@ pub(super) fn entry_in(raw: &[u8]) -> &[u8] {
 /// The entry of an inner node, of which these bytes are all.
 #[inline(always)]
 pub(super) fn child_in(raw: &[u8], shape: Shape) -> Option<Child<&[u8]>> {
-    let Shape::Inner { counted } = shape else { return None };
+    let Shape::Inner { counted, .. } = shape else { return None };
     let (node, rest) = raw.split_first_chunk()?;
     let (below, rest) = if counted {
         let (below, rest) = rest.split_first_chunk()?;
@@ -425,7 +384,7 @@ pub(super) fn child_bytes(child: &Child, counted: bool) -> usize {
 
 /// A page of children.
 pub(super) fn inner_page(children: &[Child], counted: bool) -> Bytes {
-    let mut page = head(Shape::Inner { counted }, children.len()).to_vec();
+    let mut page = head(Shape::Inner { counted, min_separator_bytes: 0 }, children.len()).to_vec();
     children.iter().for_each(|child| put_child(child, counted, &mut page));
     page.into()
 }

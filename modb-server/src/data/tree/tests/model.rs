@@ -294,11 +294,11 @@ proptest! {
         let children: Vec<_> = separators.iter().enumerate()
             .map(|(at, &longer)| Child { node: at as u32 + 1, below: 1, separator: vec![MIN as u8; length(at, longer)] })
             .collect();
-        let shape = Shape::Inner { counted };
+        let shape = Shape::Inner { counted, min_separator_bytes: MIN };
         let node = Node::read(inner_page(&children, counted), shape, 1).unwrap();
         let from = usize::from(from) % (children.len() + 1);
         let is_child = |at: usize, raw: &[u8]| child_in(raw, shape).is_some_and(|child| child.node == at as u32 + 1);
-        let passed = node.count_passed(MIN, |at, raw| {
+        let passed = node.count_passed(|at, raw| {
             assert!(is_child(at, raw), "the entry {at} is where it is");
             at < from
         });
