@@ -4,8 +4,9 @@
 //! socket (or an eventfd) that any `select`, `poll`, `epoll`, `kqueue` or IOCP loop can wait on. While the loop
 //! is awake a wake-up costs no system call; while it sleeps, there is one write, however many wake it. In a burst the
 //! loop does not fall asleep between any two wake-ups: one that comes while it is awake makes the next wait a mere look
-//! at what else there is, and one that comes during the look makes it look again, which is cheaper than the write that a
-//! loop asleep would need. So does a second one that comes before a loop asleep has woken; a single one costs no look.
+//! at what else there is, and one that comes during the look makes it look again, which spares the write that a loop asleep
+//! would need. So does a second one that comes before a loop asleep has woken; a single one costs no look. (What looks cost
+//! the wakers is in docs/performance/layer.md: each takes the cache line of the state from them.)
 //!
 //! The queue is the caller's. The producer publishes its item, then calls [`Waker::wake`]. The loop does,
 //! in this order (see [`Wait`], which keeps it):
