@@ -5,8 +5,8 @@
 //! is awake a wake-up costs no system call; while it sleeps, there is one write, however many wake it. In a burst the
 //! loop does not fall asleep between any two wake-ups: one that comes while it is awake makes the next wait a mere look
 //! at what else there is, and one that comes during the look makes it look again, which spares the write that a loop asleep
-//! would need. So does a second one that comes before a loop asleep has woken; a single one costs no look. (What looks cost
-//! the wakers is in docs/performance/layer.md: each takes the cache line of the state from them.)
+//! would need. So does a second one that comes before a loop asleep has woken; a single one costs no look. In a long burst
+//! not each look asks whether more came, since that takes a cache line from the wakers (`pace.rs`).
 //!
 //! The queue is the caller's. The producer publishes its item, then calls [`Waker::wake`]. The loop does,
 //! in this order (see [`Wait`], which keeps it):
@@ -34,6 +34,7 @@
 //! another waker may already have relied on that byte.
 
 mod channel;
+mod pace;
 mod state;
 
 use std::cell::Cell;
@@ -48,6 +49,7 @@ use crate::system::poll::Source;
 use crate::system::socketpair::{self, PairError};
 use crate::system::sys;
 use channel::{Receiver, Sender};
+use pace::Pace;
 use state::State;
 
 /// How often a failing write is tried before the notifier counts as broken. What can pass (a lack of
@@ -82,9 +84,9 @@ struct Shared {
 pub struct Notifier {
     shared: Arc<Shared>,
     receiver: Receiver,
-    /// More wake-ups came during the last wait than the one that ended it, so that the next one only looks. Not shared: two threads in a
-    /// wait on one notifier would break the protocol, and so the notifier is not `Sync`.
-    look_again: Cell<bool>,
+    /// Whether the next wait only looks. Not shared: two threads in a wait on one notifier would break the protocol, and so
+    /// the notifier is not `Sync`.
+    pace: Cell<Pace>,
     /// It is in a poller that reports each write once, so that nothing has to be emptied.
     is_reported_once: Cell<bool>,
 }
@@ -108,7 +110,7 @@ impl Notifier {
 
     fn on((receiver, sender): (Receiver, Sender)) -> Self {
         let shared = Arc::new(Shared { state: State::new(), fate: AtomicU8::new(LIVE), sender });
-        Self { shared, receiver, look_again: Cell::new(false), is_reported_once: Cell::new(false) }
+        Self { shared, receiver, pace: Cell::new(Pace::Calm), is_reported_once: Cell::new(false) }
     }
 
     /// A waker for this notifier; clone it for more.
@@ -123,18 +125,23 @@ impl Notifier {
     }
 
     /// Begins a wait. `drained`: whether the queue was emptied since the last wait and nothing else was
-    /// left undone; if not, or if there was a wake-up since the last wait, or one during it that did not end it, the wait
+    /// left undone; if not, or if there was a wake-up since the last wait, or in a burst of them, the wait
     /// will not block.
     pub fn begin_wait(&self, drained: bool) -> Wait<'_> {
         let live = self.shared.fate.load(Ordering::Acquire) == LIVE;
-        let looks = self.look_again.take() || !drained || !live;
+        let looks = self.pace.get().looks() || !drained || !live;
         Wait { notifier: self, may_block: !looks && self.shared.state.try_sleep(), ended: false }
     }
 
     /// Empties the channel, then makes what was published visible: in this order. What is reported once is emptied after, and only
     /// if nothing was published: then a write was late, or somebody reports it until it is emptied. Nobody writes
-    /// meanwhile, since the loop is awake.
+    /// meanwhile, since the loop is awake. A look of a long burst does neither, unless it has found something to empty.
     fn end_wait(&self, was_asleep: bool, readable: bool) -> Result<(), NotifyError> {
+        let pace = self.pace.get();
+        if let Some(pace) = pace.without_asking().filter(|_| !readable) {
+            self.pace.set(pace);
+            return self.shared.check();
+        }
         let once = self.is_reported_once.get();
         let mut emptied = if readable && !once { self.receiver.empty() } else { Ok(()) };
         let notifies = self.shared.state.wake();
@@ -142,7 +149,7 @@ impl Notifier {
             emptied = self.receiver.empty();
         }
         // Of those that came to a loop asleep the first has ended its wait; any other is one of a burst.
-        self.look_again.set(notifies > u64::from(was_asleep));
+        self.pace.set(pace.told(notifies > u64::from(was_asleep)));
         if emptied.is_err() {
             self.shared.break_down();
         }

@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
 use crate::system::sys::model_tests;
 
+use super::pace::Pace;
 use super::state::{ASLEEP, AWAKE, Cell, NOTIFIED, State};
 
 impl Cell for AtomicU64 {
@@ -83,6 +84,32 @@ impl Protocol for ReportedOnce {
         }
     }
     const REPORTS_ONCE: bool = true;
+}
+
+/// The same in a loop that in a burst looks more often than it asks, as the notifier has it.
+struct Paced(State<AtomicU64>, std::sync::Mutex<(Pace, bool)>);
+
+impl Protocol for Paced {
+    fn new() -> Self {
+        // The shortest burst in which a look does not ask: each look more has as many orders again.
+        let pace = Pace::Calm.told(true).told(true);
+        Self(State::new(), std::sync::Mutex::new((pace, false)))
+    }
+    fn notify(&self) -> bool {
+        self.0.notify()
+    }
+    fn try_sleep(&self, _: &dyn Fn() -> bool) -> bool {
+        let (pace, asleep) = &mut *self.1.lock().unwrap();
+        *asleep = !pace.looks() && self.0.try_sleep();
+        *asleep
+    }
+    fn wake(&self, empty_socket: &dyn Fn()) {
+        let (pace, asleep) = &mut *self.1.lock().unwrap();
+        *pace = pace.without_asking().unwrap_or_else(|| {
+            empty_socket();
+            pace.told(self.0.wake() > u64::from(*asleep))
+        });
+    }
 }
 
 /// The model of the socket: bytes that nobody has read yet, and whether its stream has ended.
@@ -184,6 +211,10 @@ model_tests! {
 
     fn the_protocol_loses_nothing_when_the_loop_wakes_by_itself() {
         check::<State<AtomicU64>>(Weather::TimesOut);
+    }
+
+    fn the_protocol_loses_nothing_in_a_burst_that_is_looked_at_more_often_than_asked_about() {
+        check::<Paced>(Weather::Calm);
     }
 
     fn the_protocol_loses_nothing_where_each_write_is_reported_once() {
