@@ -20,7 +20,7 @@
 //! | ask many things in one round trip | [`Pipeline`], with any of the others |
 //! | have several requests executed as one, also by what keys hold | [`run_atomic`](Connection::run_atomic), [`transaction`](Connection::transaction) |
 //! | share connections between threads | [`Pool`] |
-//! | listen to published messages | [`Subscriber`] |
+//! | listen to published messages, by channel, pattern or shard channel | [`Subscriber`] |
 //! | be told when keys change that one has read | [`Connection::next_push`], after `CLIENT TRACKING` |
 //! | wait for something (`BLPOP`) | a [`Config`] without `read_timeout`, and any of them |
 //! | send arguments that are not all strings | [`Command`] |

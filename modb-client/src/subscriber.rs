@@ -1,6 +1,7 @@
 //! Listening to published messages, in either protocol.
 //!
-//! Invariant: an iterator ends without an error where it is meant to: nothing is listened to any more, or a [`Closer`] has ended it.
+//! Invariant: an iterator ends without an error where it is meant to: nothing is listened to any more, neither channels nor patterns nor shard
+//! channels, which the server counts apart; or a [`Closer`] has ended it.
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::from_value::FromValue;
 
 /// A published message.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Message {
     /// The pattern through which it came, if any.
     pub pattern: Option<Vec<u8>>,
@@ -23,12 +25,33 @@ pub struct Message {
     pub channel: Vec<u8>,
     /// What was published.
     pub payload: Vec<u8>,
+    /// The channel is a shard channel: it was published by `SPUBLISH`.
+    pub sharded: bool,
 }
 
-/// A connection that only listens.
+/// A connection that only listens: to channels, to patterns of their names, and to shard channels, all of them in the one order that the
+/// server gives their messages.
+///
+/// What is published while nobody listens is missed, so whoever must miss nothing listens before it asks for what has been:
+///
+/// ```no_run
+/// # fn main() -> Result<(), modb_client::Error> {
+/// let mut subscriber = modb_client::Subscriber::open(&"modb://127.0.0.1".parse()?)?;
+/// subscriber.subscribe(["news"])?;
+/// subscriber.subscribe_patterns(["weather.*"])?;
+/// subscriber.subscribe_sharded(["orders"])?;
+/// for message in subscriber.messages() {
+///     let message = message?;
+///     let (channel, payload) = (String::from_utf8_lossy(&message.channel), String::from_utf8_lossy(&message.payload));
+///     println!("{channel}: {payload}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Subscriber {
     connection: Connection,
+    listens_to: Counts,
     /// Whether a [`Closer`] has ended it.
     closed: Arc<AtomicBool>,
 }
@@ -49,12 +72,20 @@ impl Closer {
     }
 }
 
+/// To how many names the server says that one listens.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Channels and patterns together.
+    channels: i64,
+    shard_channels: i64,
+}
+
 /// What comes to one who listens.
 enum Heard {
     Message(Message),
-    /// Something was done about names; so many are listened to now.
-    Names(i64),
-    /// Another kind of push.
+    /// Something was done about names, and none is left.
+    NothingLeft,
+    /// What is of no interest to who waits for messages.
     Other,
 }
 
@@ -64,7 +95,11 @@ impl Subscriber {
     /// # Errors
     /// Those of [`Connection::open`].
     pub fn open(config: &Config) -> Result<Self> {
-        Ok(Self { connection: Connection::open(config)?, closed: Arc::default() })
+        Ok(Self {
+            connection: Connection::open(config)?,
+            listens_to: Counts::default(),
+            closed: Arc::default(),
+        })
     }
 
     /// Listens to `channels` as well.
@@ -83,6 +118,15 @@ impl Subscriber {
         self.send("PSUBSCRIBE", patterns)
     }
 
+    /// Listens to the shard channels `channels` as well: to what is published by `SPUBLISH`. A shard channel has nothing to do with the channel of
+    /// the same name, and no pattern matches it. With a cluster of Redis's all of them must be on the node of this connection.
+    ///
+    /// # Errors
+    /// As [`Subscriber::subscribe`].
+    pub fn subscribe_sharded<'a>(&mut self, channels: impl IntoIterator<Item = &'a str>) -> Result<()> {
+        self.send("SSUBSCRIBE", channels)
+    }
+
     /// Stops listening to `channels`; to all of them if none is given.
     ///
     /// # Errors
@@ -99,6 +143,14 @@ impl Subscriber {
         self.send("PUNSUBSCRIBE", patterns)
     }
 
+    /// Stops listening to the shard channels `channels`; to all of them if none is given.
+    ///
+    /// # Errors
+    /// As [`Subscriber::subscribe`].
+    pub fn unsubscribe_sharded<'a>(&mut self, channels: impl IntoIterator<Item = &'a str>) -> Result<()> {
+        self.send("SUNSUBSCRIBE", channels)
+    }
+
     /// The next message; `None` if none came within `timeout` (whose `None` means: wait for ever).
     ///
     /// # Errors
@@ -107,7 +159,7 @@ impl Subscriber {
         loop {
             match self.hear(timeout)? {
                 Some(Heard::Message(message)) => return Ok(Some(message)),
-                Some(Heard::Names(_) | Heard::Other) => {}
+                Some(Heard::NothingLeft | Heard::Other) => {}
                 None => return Ok(None),
             }
         }
@@ -149,7 +201,7 @@ impl Subscriber {
         loop {
             let Some(value) = self.connection.receive_any(timeout)? else { return Ok(None) };
             match value.without_attributes() {
-                Value::Push(items) | Value::Array(items) => return heard(items).map(Some),
+                Value::Push(items) | Value::Array(items) => return self.listens_to.heard(items).map(Some),
                 Value::Error(text) => return Err(ServerError::new(&text).into()),
                 _ => {}
             }
@@ -163,24 +215,34 @@ impl Subscriber {
     }
 }
 
-/// What it is, from its parts.
-fn heard(items: Vec<Value>) -> Result<Heard> {
-    let mut items = items.into_iter();
-    let mut next = || items.next().unwrap_or(Value::Null);
-    let kind = Vec::<u8>::from_value(next())?;
-    let mut bytes = || Vec::<u8>::from_value(next());
-    Ok(match kind.as_slice() {
-        b"message" => Heard::Message(Message { pattern: None, channel: bytes()?, payload: bytes()? }),
-        b"pmessage" => {
-            Heard::Message(Message { pattern: Some(bytes()?), channel: bytes()?, payload: bytes()? })
-        }
-        b"subscribe" | b"psubscribe" | b"unsubscribe" | b"punsubscribe" => {
-            // Whatever name it is about, which may be none.
-            next();
-            Heard::Names(i64::from_value(next())?)
-        }
-        _ => Heard::Other,
-    })
+impl Counts {
+    /// What has come, from its parts.
+    fn heard(&mut self, items: Vec<Value>) -> Result<Heard> {
+        let mut items = items.into_iter();
+        let mut next = || items.next().unwrap_or(Value::Null);
+        let kind = Vec::<u8>::from_value(next())?;
+        let count = match kind.as_slice() {
+            b"message" | b"smessage" | b"pmessage" => {
+                let mut bytes = || Vec::<u8>::from_value(next());
+                let pattern = if kind == b"pmessage" { Some(bytes()?) } else { None };
+                let (channel, payload) = (bytes()?, bytes()?);
+                return Ok(Heard::Message(Message {
+                    pattern,
+                    channel,
+                    payload,
+                    sharded: kind == b"smessage",
+                }));
+            }
+            b"subscribe" | b"psubscribe" | b"unsubscribe" | b"punsubscribe" => &mut self.channels,
+            b"ssubscribe" | b"sunsubscribe" => &mut self.shard_channels,
+            _ => return Ok(Heard::Other),
+        };
+        // Whatever name it is about, which may be none.
+        next();
+        *count = i64::from_value(next())?;
+        let is_any_left = self.channels > 0 || self.shard_channels > 0;
+        Ok(if is_any_left { Heard::Other } else { Heard::NothingLeft })
+    }
 }
 
 /// The messages of a [`Subscriber`]: see [`Subscriber::messages`].
@@ -197,7 +259,7 @@ impl Iterator for Messages<'_> {
         while !self.over {
             match self.subscriber.hear(None) {
                 Ok(Some(Heard::Message(message))) => return Some(Ok(message)),
-                Ok(Some(Heard::Names(0))) => self.over = true,
+                Ok(Some(Heard::NothingLeft)) => self.over = true,
                 Ok(_) => {}
                 Err(error) => {
                     self.over = true;

@@ -91,13 +91,14 @@ fn a_subscriber_gets_messages_and_no_confirmations() {
     let server = FakeServer::start();
     let mut subscriber = Subscriber::open(&server.config()).unwrap();
     subscriber.subscribe(["news"]).unwrap();
-    let message = |pattern: Option<&str>, payload: &str| Message {
-        pattern: pattern.map(|pattern| pattern.as_bytes().to_vec()),
-        channel: b"news".to_vec(),
-        payload: payload.as_bytes().to_vec(),
+    let mut next = || {
+        let Message { pattern, channel, payload, sharded, .. } =
+            subscriber.next_message(Some(LONG)).unwrap()?;
+        assert_eq!((channel, sharded), (b"news".to_vec(), false));
+        Some((pattern, payload))
     };
-    assert_eq!(subscriber.next_message(Some(LONG)).unwrap(), Some(message(None, "hello")));
-    assert_eq!(subscriber.next_message(Some(LONG)).unwrap(), Some(message(Some("n*"), "again")));
+    assert_eq!(next(), Some((None, b"hello".to_vec())));
+    assert_eq!(next(), Some((Some(b"n*".to_vec()), b"again".to_vec())));
     assert_eq!(subscriber.next_message(Some(Duration::from_millis(10))).unwrap(), None);
 }
 

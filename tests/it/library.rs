@@ -2,8 +2,8 @@
 
 use std::thread;
 
-use modb_client::{Client, Config, Connection, Error, Pipeline, Subscriber, Value};
-use modb_tests::{Launch, Platform, Reply, Server, wait};
+use modb_client::{Client, Config, Connection, Error, Pipeline, Protocol, Subscriber, Value};
+use modb_tests::{Launch, Peer, Platform, Reply, Server, wait};
 
 fn config(server: &Server) -> Config {
     Config::new(server.addr().ip().to_string(), server.addr().port())
@@ -116,4 +116,56 @@ pub(crate) fn a_subscription_of_the_library_ends_without_an_error_where_it_is_me
     let heard = payloads(&mut loses);
     assert_eq!(heard[..2], ["1", "1"]);
     assert_eq!(heard.len(), 3, "a server that goes is an error: {heard:?}");
+}
+
+pub(crate) fn a_subscription_of_the_library_hears_shard_channels_beside_others(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let mut teller = server.peer();
+    for protocol in [Protocol::Resp2, Protocol::Resp3] {
+        let mut config = config(&server);
+        config.protocol = protocol;
+        let mut subscriber = Subscriber::open(&config).expect("the server takes it");
+        subscriber.subscribe_sharded(["a", "b"]).expect("it is sent");
+        subscriber.subscribe(["a"]).expect("it is sent");
+        subscriber.subscribe_patterns(["*"]).expect("it is sent");
+        listened_to(&mut teller, 1, 1, 1);
+        assert_eq!(teller.ask("SPUBLISH a 1"), Reply::Int(1));
+        assert_eq!(teller.ask("PUBLISH a 2"), Reply::Int(2));
+        assert_eq!(teller.ask("SPUBLISH b 3"), Reply::Int(1));
+        let messages = subscriber.messages().take(4).map(line);
+        assert_eq!(
+            Vec::from_iter(messages),
+            ["shard a 1", "channel a 2", "* a 2", "shard b 3"],
+            "{protocol:?}"
+        );
+        // Whichever are left, it goes on while any are.
+        subscriber.unsubscribe([]).expect("it is sent");
+        subscriber.unsubscribe_patterns([]).expect("it is sent");
+        listened_to(&mut teller, 0, 0, 1);
+        assert_eq!(teller.ask("SPUBLISH a 4"), Reply::Int(1));
+        subscriber.subscribe(["a"]).expect("it is sent");
+        subscriber.unsubscribe_sharded(["a"]).expect("it is sent");
+        subscriber.unsubscribe_sharded([]).expect("it is sent");
+        listened_to(&mut teller, 1, 0, 0);
+        assert_eq!(teller.ask("PUBLISH a 5"), Reply::Int(1));
+        subscriber.unsubscribe(["a"]).expect("it is sent");
+        let messages = subscriber.messages().map(line);
+        assert_eq!(Vec::from_iter(messages), ["shard a 4", "channel a 5"], "{protocol:?}");
+    }
+}
+
+/// Waits until so many listen to the channel `a`, through patterns and to the shard channel `a`.
+fn listened_to(teller: &mut Peer, channel: i64, patterns: i64, shard: i64) {
+    wait::until("the server knows what is listened to", || {
+        let mut is = |question: &str, count| teller.ask(question).items()[1] == Reply::Int(count);
+        let named = is("PUBSUB NUMSUB a", channel) && is("PUBSUB SHARDNUMSUB a", shard);
+        (named && teller.ask("PUBSUB NUMPAT") == Reply::Int(patterns)).then_some(())
+    });
+}
+
+fn line(message: modb_client::Result<modb_client::Message>) -> String {
+    let modb_client::Message { pattern, channel, payload, sharded, .. } = message.expect("nothing is lost");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let through = pattern.map_or(if sharded { "shard".into() } else { "channel".into() }, |name| text(&name));
+    format!("{through} {} {}", text(&channel), text(&payload))
 }

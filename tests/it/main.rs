@@ -452,6 +452,7 @@ scenarios! {
     library::the_library_has_requests_executed_as_one;
     library::a_transaction_of_the_library_begins_anew_until_nobody_interferes;
     library::a_subscription_of_the_library_ends_without_an_error_where_it_is_meant_to;
+    library::a_subscription_of_the_library_hears_shard_channels_beside_others;
     transactions::a_transaction_is_whole_for_everybody_who_looks;
     transactions::counting_behind_a_watch_loses_nothing;
     transactions::whoever_changes_a_watched_key_breaks_the_transaction;
