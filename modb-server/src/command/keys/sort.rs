@@ -377,7 +377,7 @@ fn store(
         ctx.tx.remove(&entry);
         return Ok(Reply::Int(0));
     }
-    let mut list = List::replacing(entry);
+    let mut list = List::replacing(ctx.tx, entry);
     for element in elements {
         for pattern in get {
             let value = look_up(ctx, *pattern, &element)?.unwrap_or_default();

@@ -129,7 +129,7 @@ fn fill(
         ctx.tx.remove(&entry);
         return Ok(Reply::Int(0));
     }
-    let mut set = SortedSet::replacing(entry);
+    let mut set = SortedSet::replacing(ctx.tx, entry);
     if at_once {
         let longest = pairs.iter().map(|(_, member)| member.len()).max();
         set.expect(ctx.tx, pairs.len() as u64, longest.unwrap_or_default());

@@ -22,7 +22,7 @@ impl<'k> Hash<'k> {
     /// # Errors
     /// [`DataError::WrongType`], and as [`Tx::entry`].
     pub fn open(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Self, DataError> {
-        ByHash::open_hashed(tx, database, key, Kind::Hash).map(Self)
+        ByHash::open(tx, database, key, Kind::Hash).map(Self)
     }
 
     /// As [`Hash::open`], in order to read: counts as a hit or a miss, and is `None` if there is no key.
@@ -30,12 +30,12 @@ impl<'k> Hash<'k> {
     /// # Errors
     /// As [`Hash::open`].
     pub fn find(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Option<Self>, DataError> {
-        Ok(ByHash::find_hashed(tx, database, key, Kind::Hash)?.map(Self))
+        Ok(ByHash::find(tx, database, key, Kind::Hash)?.map(Self))
     }
 
     /// How many fields it has.
     pub fn len(&self) -> u64 {
-        self.0.tree.len
+        self.0.elements.len
     }
 
     /// Whether it has none.

@@ -7,39 +7,16 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use super::opened::{Opened, fits};
-use crate::data::layout::Kind;
-use crate::data::tree::{Hashed, read_hashed};
+use crate::data::tree::{Hashed, Tree, read_hashed};
 use crate::data::{DataError, Tx};
 
 /// A tree by hash, while a command works on it. An entry of it is read by [`read_hashed`].
-pub(super) type ByHash<'k> = Opened<'k, Hashed>;
+pub(super) type ByHash<'k> = Opened<'k, Tree<Hashed>>;
 
 /// So many pages one choice reads, about: a walk down, and those that were rejected before it.
 const PAGES_PER_CHOICE: u64 = 8;
 
-impl<'k> ByHash<'k> {
-    /// As [`Opened::open`].
-    pub(super) fn open_hashed(
-        tx: &mut Tx<'_>,
-        database: u32,
-        key: &'k [u8],
-        kind: Kind,
-    ) -> Result<Self, DataError> {
-        let order = Hashed(tx.data().seed());
-        Self::open(tx, database, key, kind, order)
-    }
-
-    /// As [`Opened::find`].
-    pub(super) fn find_hashed(
-        tx: &mut Tx<'_>,
-        database: u32,
-        key: &'k [u8],
-        kind: Kind,
-    ) -> Result<Option<Self>, DataError> {
-        let order = Hashed(tx.data().seed());
-        Self::find(tx, database, key, kind, order)
-    }
-
+impl ByHash<'_> {
     /// The value of a key.
     pub(super) fn value(&mut self, tx: &mut Tx<'_>, key: &[u8]) -> Result<Option<Bytes>, DataError> {
         self.with(tx, |tree, ground| Ok(tree.find(ground, &tree.order.key(key))?.1))
@@ -98,7 +75,7 @@ impl<'k> ByHash<'k> {
 
     /// All entries.
     pub(super) fn entries(&mut self, tx: &mut Tx<'_>) -> Result<Vec<Bytes>, DataError> {
-        let mut all = Vec::with_capacity(usize::try_from(self.tree.len).unwrap_or(0));
+        let mut all = Vec::with_capacity(usize::try_from(self.elements.len).unwrap_or(0));
         self.with(tx, |tree, ground| {
             let mut cursor = tree.first(ground)?;
             while let Some(entry) = cursor.entry_bytes() {
@@ -162,7 +139,7 @@ impl<'k> ByHash<'k> {
     fn choose_on_a_walk(&mut self, tx: &mut Tx<'_>, count: u64) -> Result<Vec<Bytes>, DataError> {
         let data = tx.data();
         let mut chosen = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
-        let (mut to_come, mut needed) = (self.tree.len, count);
+        let (mut to_come, mut needed) = (self.elements.len, count);
         self.for_each_entry(tx, |entry| {
             if data.below(to_come) < needed {
                 chosen.push(Bytes::copy_from_slice(entry));
@@ -180,13 +157,13 @@ impl<'k> ByHash<'k> {
 
     /// `count` different entries chosen at random, or all if there are no more: each choice with the same probability.
     pub(super) fn choose_some(&mut self, tx: &mut Tx<'_>, count: u64) -> Result<Vec<Bytes>, DataError> {
-        let len = self.tree.len;
+        let len = self.elements.len;
         if count >= len {
             return self.entries(tx);
         }
         // Leaves are half full at least, mostly.
-        let leaves = 2 * len / u64::from(self.tree.widest.leaf).max(1);
-        if self.tree.height == 0 || count > leaves / PAGES_PER_CHOICE {
+        let leaves = 2 * len / u64::from(self.elements.widest.leaf).max(1);
+        if self.elements.height == 0 || count > leaves / PAGES_PER_CHOICE {
             return self.choose_on_a_walk(tx, count);
         }
         let mut chosen = Vec::new();

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::opened::{Ground, Plot, find, fits, payload_of, save};
-use super::payload::Roots;
+use super::opened::{Opened, fits};
+use super::plot::{Ground, Plot};
 use crate::data::layout::Kind;
 pub use crate::data::tree::End;
 use crate::data::tree::{Listed, Sequence};
@@ -15,15 +15,7 @@ const FEW: u64 = 16;
 
 /// A list while a command works on it.
 #[derive(Debug)]
-pub struct List<'k> {
-    entry: Entry<'k>,
-    /// It keeps the expiry that the key has.
-    keeps_expiry: bool,
-    /// There is something to be saved.
-    changed: bool,
-    plot: Plot,
-    elements: Sequence,
-}
+pub struct List<'k>(Opened<'k, Sequence>);
 
 impl End {
     /// Something was put there.
@@ -43,13 +35,7 @@ impl<'k> List<'k> {
     /// # Errors
     /// [`DataError::WrongType`], and as [`Tx::entry`].
     pub fn open(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Self, DataError> {
-        let entry = tx.entry(database, key)?;
-        let Some(payload) = payload_of(&entry, Kind::List)? else {
-            return Ok(Self { keeps_expiry: true, ..Self::replacing(entry) });
-        };
-        let plot = Plot::of(&payload);
-        let elements = payload.into_sequence().ok_or(DataError::Corrupt("the record of a list"))?;
-        Ok(Self { entry, keeps_expiry: true, changed: false, plot, elements })
+        Opened::open(tx, database, key, Kind::List).map(Self)
     }
 
     /// As [`List::open`], in order to read: counts as a hit or a miss, and is `None` if there is no key.
@@ -57,17 +43,17 @@ impl<'k> List<'k> {
     /// # Errors
     /// As [`List::open`].
     pub fn find(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Option<Self>, DataError> {
-        find(tx, (database, key), |tx| Self::open(tx, database, key), Self::is_empty)
+        Ok(Opened::find(tx, database, key, Kind::List)?.map(Self))
     }
 
     /// An empty one in the place of whatever the key of `entry` holds; it does not keep the expiry.
-    pub fn replacing(entry: Entry<'k>) -> Self {
-        Self { entry, keeps_expiry: false, changed: false, plot: Plot::new(), elements: Sequence::new() }
+    pub fn replacing(tx: &Tx<'_>, entry: Entry<'k>) -> Self {
+        Self(Opened::replacing(tx, entry, Kind::List))
     }
 
     /// How many elements it has.
     pub fn len(&self) -> u64 {
-        self.elements.len()
+        self.0.elements.len()
     }
 
     /// Whether it has none.
@@ -154,7 +140,7 @@ impl<'k> List<'k> {
     /// As [`List::walk`], [`DataError::ValueTooLong`], and if no number is left.
     pub fn insert(&mut self, tx: &mut Tx<'_>, index: u64, element: &[u8]) -> Result<(), DataError> {
         fits(element.len())?;
-        self.changed = true;
+        self.0.changed = true;
         self.with(tx, |elements, ground| elements.insert(ground, index, element))
     }
 
@@ -173,7 +159,7 @@ impl<'k> List<'k> {
     /// As [`List::insert`].
     pub fn set(&mut self, tx: &mut Tx<'_>, index: u64, element: &[u8]) -> Result<(), DataError> {
         fits(element.len())?;
-        self.changed = true;
+        self.0.changed = true;
         self.with(tx, |elements, ground| elements.set(ground, index, element))
     }
 
@@ -189,7 +175,7 @@ impl<'k> List<'k> {
         mut visit: impl FnMut(Bytes),
     ) -> Result<(), DataError> {
         let mut left = to.min(self.len()).saturating_sub(from);
-        self.changed |= left > 0;
+        self.0.changed |= left > 0;
         while left > 0 {
             let gone = self.with(tx, |elements, ground| elements.take_some(ground, from, left))?;
             left -= gone.len() as u64;
@@ -232,10 +218,10 @@ impl<'k> List<'k> {
     /// As [`List::walk`].
     pub fn trim(&mut self, tx: &mut Tx<'_>, from: u64, to: u64) -> Result<(), DataError> {
         // As in Redis, also where nothing is too much.
-        self.changed = true;
+        self.0.changed = true;
         if from >= to {
             // Its pages go with its key record.
-            self.elements = Sequence::new();
+            self.0.elements = Sequence::new();
             return Ok(());
         }
         let behind = self.len().saturating_sub(to);
@@ -248,19 +234,9 @@ impl<'k> List<'k> {
     /// # Errors
     /// As [`Tx::put`].
     pub fn save(&mut self, tx: &mut Tx<'_>, event: Event) -> Result<(), DataError> {
-        let (len, nodes, was) = (self.len(), self.plot.numbers.next, self.plot.big);
-        self.plot.big = tx.data().compact().is_big_list(len, nodes, was);
-        // One that replaces another has changed that, too.
-        if !self.changed && self.keeps_expiry {
-            return Ok(());
-        }
-        let head = self.entry.collection_head(Kind::List, self.keeps_expiry);
-        // Nothing that is put in the place of something is its end.
-        let event = (len > 0 || self.keeps_expiry).then_some(event);
-        let Sequence { front, middle, back } = &self.elements;
-        let all = [front, middle, back].map(Roots::of);
-        let roots = if self.plot.id.is_some() { &all[..] } else { &all[1..2] };
-        save(tx, &self.entry, head, &self.plot, len, roots, event)
+        let Plot { numbers, big, .. } = self.0.plot;
+        self.0.plot.big = tx.data().compact().is_big_list(self.len(), numbers.next, big);
+        self.0.save(tx, event)
     }
 
     /// Works on the elements.
@@ -269,7 +245,7 @@ impl<'k> List<'k> {
         tx: &mut Tx<'_>,
         work: impl FnOnce(&mut Sequence, &mut Ground<'_, '_, '_>) -> Result<T, DataError>,
     ) -> Result<T, DataError> {
-        let elements = &mut self.elements;
-        self.plot.on_ground::<T, Listed>(tx, |ground| work(elements, ground))
+        let Opened { plot, elements, .. } = &mut self.0;
+        plot.on_ground::<T, Listed>(tx, |ground| work(elements, ground))
     }
 }

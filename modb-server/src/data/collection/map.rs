@@ -4,13 +4,13 @@ use bytes::Bytes;
 
 use super::opened::{Opened, fits};
 use crate::data::layout::Kind;
-use crate::data::tree::{Among, Bound, Sorted, read_sorted, sorted_entry};
+use crate::data::tree::{Among, Bound, Sorted, Tree, read_sorted, sorted_entry};
 use crate::data::{DataError, Tx};
 use crate::messages::Event;
 
 /// A map while a call works on it.
 #[derive(Debug)]
-pub struct Map<'k>(Opened<'k, Sorted>);
+pub struct Map<'k>(Opened<'k, Tree<Sorted>>);
 
 impl<'k> Map<'k> {
     /// Opens the map at a key, an empty one if there is no key.
@@ -18,7 +18,7 @@ impl<'k> Map<'k> {
     /// # Errors
     /// [`DataError::WrongType`], and as [`Tx::entry`].
     pub fn open(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Self, DataError> {
-        Opened::open(tx, database, key, Kind::Map, Sorted).map(Self)
+        Opened::open(tx, database, key, Kind::Map).map(Self)
     }
 
     /// As [`Map::open`], in order to read: counts as a hit or a miss, and is `None` if there is no key.
@@ -26,12 +26,12 @@ impl<'k> Map<'k> {
     /// # Errors
     /// As [`Map::open`].
     pub fn find(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Option<Self>, DataError> {
-        Ok(Opened::find(tx, database, key, Kind::Map, Sorted)?.map(Self))
+        Ok(Opened::find(tx, database, key, Kind::Map)?.map(Self))
     }
 
     /// How many keys it has.
     pub fn len(&self) -> u64 {
-        self.0.tree.len
+        self.0.elements.len
     }
 
     /// Whether it has none.

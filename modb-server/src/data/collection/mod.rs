@@ -10,6 +10,7 @@
 
 mod beside;
 mod compact;
+mod elements;
 mod graves;
 mod hash;
 mod hashed;
@@ -19,6 +20,7 @@ mod map;
 mod opened;
 mod pages;
 mod payload;
+mod plot;
 mod set;
 mod set_result;
 mod sorted_set;

@@ -51,18 +51,18 @@ impl Roots {
 const HEAD_BYTES: usize = 21;
 const ROOT_HEAD_BYTES: usize = 7;
 /// So many trees a collection has at most.
-const MOST_TREES: usize = 3;
+pub(super) const MOST_TREES: usize = 3;
 
 /// A collection's part of its key record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::data) struct Payload<R = [Option<Roots>; MOST_TREES]> {
+pub(in crate::data) struct Payload<B = Bytes> {
     pub(in crate::data) big: bool,
     pub(in crate::data) integers: bool,
     pub(in crate::data) id: Option<CollectionId>,
     pub(in crate::data) numbers: Numbers,
     pub(in crate::data) len: u64,
     /// One; of what has a number two, if it is a sorted set, or three, if it is a list.
-    pub(in crate::data) roots: R,
+    pub(in crate::data) roots: [Option<Roots<B>>; MOST_TREES],
 }
 
 impl Payload {
@@ -99,6 +99,12 @@ impl Payload {
         (at == bytes.len()).then_some(Self { big, integers, id, numbers, len, roots })
     }
 
+    /// The first of its trees, which it has.
+    pub(super) fn into_first_root(self) -> Option<Roots> {
+        let [root, ..] = self.roots;
+        root
+    }
+
     /// The list that it is.
     pub(super) fn into_sequence(self) -> Option<Sequence> {
         match self.roots {
@@ -113,14 +119,11 @@ impl Payload {
     }
 }
 
-impl Payload<&[Roots<&[u8]>]> {
+impl Payload<&[u8]> {
     /// How many bytes it has.
     pub(in crate::data) fn bytes(&self) -> usize {
-        let roots: usize = self.roots.iter().map(|root| root.root.len()).sum();
-        match self.id {
-            Some(_) => HEAD_BYTES + self.roots.len() * ROOT_HEAD_BYTES + roots,
-            None => 1 + roots,
-        }
+        let (head, root_head) = if self.id.is_some() { (HEAD_BYTES, ROOT_HEAD_BYTES) } else { (1, 0) };
+        head + self.roots.iter().flatten().map(|root| root_head + root.root.len()).sum::<usize>()
     }
 
     /// Appends them to `out`.
@@ -128,7 +131,7 @@ impl Payload<&[Roots<&[u8]>]> {
         let flags = if self.big { BIG } else { 0 } | if self.integers { INTEGERS } else { 0 };
         let Some(CollectionId(id)) = self.id else {
             out.push(flags);
-            self.roots.iter().for_each(|root| out.extend_from_slice(root.root));
+            self.roots.iter().flatten().for_each(|root| out.extend_from_slice(root.root));
             return;
         };
         let mut head = [flags | NUMBERED; HEAD_BYTES];
@@ -138,7 +141,7 @@ impl Payload<&[Roots<&[u8]>]> {
         // A tree takes no more than fit.
         head[17..].copy_from_slice(&u32::try_from(self.len).unwrap_or(u32::MAX).to_be_bytes());
         out.extend_from_slice(&head);
-        for Roots { root, height, widest } in self.roots {
+        for Roots { root, height, widest } in self.roots.iter().flatten() {
             let ([a, b], [c, d]) = (widest.leaf.to_be_bytes(), widest.inner.to_be_bytes());
             // Roots have some hundred bytes.
             let [e, f] = u16::try_from(root.len()).unwrap_or(u16::MAX).to_be_bytes();
@@ -241,9 +244,9 @@ mod tests {
         fn borrowed(&Roots { ref root, height, widest }: &Roots) -> Roots<&[u8]> {
             Roots { root, height, widest }
         }
-        let roots: Vec<_> = payload.roots.iter().flatten().map(borrowed).collect();
+        let roots = payload.roots.each_ref().map(|root| root.as_ref().map(borrowed));
         let &Payload { big, integers, id, numbers, len, .. } = payload;
-        let (payload, mut out) = (Payload { big, integers, id, numbers, len, roots: &roots[..] }, Vec::new());
+        let (payload, mut out) = (Payload { big, integers, id, numbers, len, roots }, Vec::new());
         payload.encode(&mut out);
         assert_eq!(out.len(), payload.bytes());
         out.into()

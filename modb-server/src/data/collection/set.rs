@@ -7,7 +7,7 @@ use modb_net::resp::parse_i64;
 
 use super::compact::{Compact, CompactLimit};
 use super::hashed::{ByHash, key_of};
-use super::opened::Plot;
+use super::plot::Plot;
 use crate::data::layout::Kind;
 use crate::data::tree::{Filling, Hashed, read_hashed};
 use crate::data::{DataError, Entry, Tx};
@@ -29,7 +29,7 @@ impl<'k> Set<'k> {
     /// # Errors
     /// [`DataError::WrongType`], and as [`Tx::entry`].
     pub fn open(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Self, DataError> {
-        ByHash::open_hashed(tx, database, key, Kind::Set).map(Self::opened)
+        ByHash::open(tx, database, key, Kind::Set).map(Self::opened)
     }
 
     /// As [`Set::open`], in order to read: counts as a hit or a miss, and is `None` if there is no key.
@@ -37,22 +37,22 @@ impl<'k> Set<'k> {
     /// # Errors
     /// As [`Set::open`].
     pub fn find(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Option<Self>, DataError> {
-        Ok(ByHash::find_hashed(tx, database, key, Kind::Set)?.map(Self::opened))
+        Ok(ByHash::find(tx, database, key, Kind::Set)?.map(Self::opened))
     }
 
     /// An empty one in the place of whatever the key of `entry` holds; it does not keep the expiry.
     pub fn replacing(tx: &Tx<'_>, entry: Entry<'k>) -> Self {
-        Self::opened(ByHash::replacing(entry, Kind::Set, Hashed(tx.data().seed())))
+        Self::opened(ByHash::replacing(tx, entry, Kind::Set))
     }
 
     fn opened(mut set: ByHash<'k>) -> Self {
-        set.plot.integers |= set.tree.len == 0;
+        set.plot.integers |= set.elements.len == 0;
         Self(set)
     }
 
     /// How many members it has.
     pub fn len(&self) -> u64 {
-        self.0.tree.len
+        self.0.elements.len
     }
 
     /// Whether it has none.
@@ -199,7 +199,7 @@ impl<'k> Set<'k> {
         cursor: u64,
         count: usize,
     ) -> Result<(Vec<(u64, Bytes)>, u64), DataError> {
-        let order = self.0.tree.order;
+        let order = self.0.elements.order;
         let (entries, next) = self.0.steps(tx, cursor, count)?;
         let mut members: Vec<_> =
             entries.iter().map(|entry| (order.slot_of(entry).0, key_of(entry))).collect();
@@ -213,7 +213,7 @@ impl<'k> Set<'k> {
         self.0.changed = true;
         self.0.plot.outgrow();
         self.0.plot.number(tx)?;
-        Ok(Filling::new(self.0.tree.order))
+        Ok(Filling::new(self.0.elements.order))
     }
 
     /// One member more, behind those that it is filled with already.
@@ -223,13 +223,13 @@ impl<'k> Set<'k> {
         filling: &mut Filling<Hashed>,
         member: &[u8],
     ) -> Result<(), DataError> {
-        let entry = self.0.tree.order.key(member).entry(b"");
+        let entry = self.0.elements.order.key(member).entry(b"");
         self.0.plot.on_ground::<_, Hashed>(tx, |ground| filling.push(ground, &entry))
     }
 
     /// It has all of them.
     pub(super) fn end_filling(&mut self, tx: &mut Tx<'_>, filling: Filling<Hashed>) -> Result<(), DataError> {
-        self.0.tree = self.0.plot.on_ground::<_, Hashed>(tx, |ground| filling.finish(ground))?;
+        self.0.elements = self.0.plot.on_ground::<_, Hashed>(tx, |ground| filling.finish(ground))?;
         Ok(())
     }
 
@@ -278,7 +278,7 @@ impl<'k> Set<'k> {
     /// Brings integers that lie in one leaf into their order: what comes behind them will be no integer. Returns how many
     /// bytes the longest has, as far as that matters.
     fn arrange(&mut self, tx: &mut Tx<'_>) -> Result<usize, DataError> {
-        let in_one_leaf = self.0.tree.height == 0;
+        let in_one_leaf = self.0.elements.height == 0;
         let may_be_too_long = !tx.data().compact().fits(CompactLimit::SetBytes, MAX_INTEGER_BYTES);
         if self.is_empty() || !(in_one_leaf || may_be_too_long) {
             return Ok(0);

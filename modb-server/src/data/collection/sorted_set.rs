@@ -7,8 +7,11 @@
 use bytes::Bytes;
 
 use super::compact::CompactLimit;
-use super::opened::{Ground, Plot, find, fits, payload_of, save};
-use super::payload::Roots;
+use super::elements::Elements;
+use super::opened::{Opened, fits};
+use super::payload::{MOST_TREES, Payload, Roots};
+use super::plot::Ground;
+use crate::data::hash::Seed;
 use crate::data::layout::Kind;
 use crate::data::tree::{
     Among, Bound, Cursor, Hashed, Scored, Tree, compare_scores, read_hashed, read_scored, scored_entry,
@@ -18,15 +21,36 @@ use crate::messages::Event;
 
 /// A sorted set while a command works on it.
 #[derive(Debug)]
-pub struct SortedSet<'k> {
-    entry: Entry<'k>,
-    /// It keeps the expiry that the key has.
-    expires: bool,
-    /// There is something to be saved.
-    changed: bool,
-    plot: Plot,
+pub struct SortedSet<'k>(Opened<'k, Pairs>);
+
+/// The members with their scores.
+#[derive(Debug)]
+struct Pairs {
     scores: Tree<Scored>,
+    /// Unless all are in one leaf.
     members: Option<Tree<Hashed>>,
+}
+
+impl Elements for Pairs {
+    fn none(_: Seed) -> Self {
+        Self { scores: Tree::new(Scored), members: None }
+    }
+
+    fn of(payload: Payload, seed: Seed) -> Option<Self> {
+        let Payload { len, roots: [scores, members, _], .. } = payload;
+        Some(Self {
+            scores: scores?.tree(Scored, len),
+            members: members.map(|root| root.tree(Hashed(seed), len)),
+        })
+    }
+
+    fn len(&self) -> u64 {
+        self.scores.len
+    }
+
+    fn roots(&self, _: bool) -> [Option<Roots<&[u8]>>; MOST_TREES] {
+        [Some(Roots::of(&self.scores)), self.members.as_ref().map(Roots::of), None]
+    }
 }
 
 /// A member that was looked for.
@@ -83,17 +107,7 @@ impl<'k> SortedSet<'k> {
     /// # Errors
     /// [`DataError::WrongType`], and as [`Tx::entry`].
     pub fn open(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Self, DataError> {
-        let entry = tx.entry(database, key)?;
-        let Some(payload) = payload_of(&entry, Kind::SortedSet)? else {
-            return Ok(Self::empty(entry));
-        };
-        let plot = Plot::of(&payload);
-        let mut roots = payload.roots.into_iter().flatten();
-        let missing = DataError::Corrupt("a sorted set without a root");
-        let scores = roots.next().ok_or(missing)?.tree(Scored, payload.len);
-        let order = Hashed(tx.data().seed());
-        let members = roots.next().map(|root| root.tree(order, payload.len));
-        Ok(Self { entry, expires: true, changed: false, plot, scores, members })
+        Opened::open(tx, database, key, Kind::SortedSet).map(Self)
     }
 
     /// As [`SortedSet::open`], in order to read: counts as a hit or a miss, and is `None` if there is no key.
@@ -101,22 +115,17 @@ impl<'k> SortedSet<'k> {
     /// # Errors
     /// [`DataError::WrongType`], and as [`Tx::read`].
     pub fn find(tx: &mut Tx<'_>, database: u32, key: &'k [u8]) -> Result<Option<Self>, DataError> {
-        find(tx, (database, key), |tx| Self::open(tx, database, key), Self::is_empty)
+        Ok(Opened::find(tx, database, key, Kind::SortedSet)?.map(Self))
     }
 
     /// An empty one in the place of whatever the key of `entry` holds; it does not keep the expiry.
-    pub fn replacing(entry: Entry<'k>) -> Self {
-        Self { expires: false, ..Self::empty(entry) }
-    }
-
-    fn empty(entry: Entry<'k>) -> Self {
-        let (plot, scores) = (Plot::new(), Tree::new(Scored));
-        Self { entry, expires: true, changed: false, plot, scores, members: None }
+    pub fn replacing(tx: &Tx<'_>, entry: Entry<'k>) -> Self {
+        Self(Opened::replacing(tx, entry, Kind::SortedSet))
     }
 
     /// How many members it has.
     pub fn len(&self) -> u64 {
-        self.scores.len
+        self.0.elements.scores.len
     }
 
     /// Whether it has none.
@@ -134,15 +143,15 @@ impl<'k> SortedSet<'k> {
 
     /// Looks for a member that may be given another score then.
     pub fn look(&mut self, tx: &mut Tx<'_>, member: &[u8]) -> Result<Found, DataError> {
-        let Some(members) = &mut self.members else {
-            let score = self.plot.with(tx, &mut self.scores, |tree, ground| {
+        let Some(members) = &mut self.0.elements.members else {
+            let score = self.by_score(tx, |tree, ground| {
                 let cursor = tree.first(ground)?;
                 let found = cursor.leaf().map(read_scored).find(|(_, at)| *at == member);
                 Ok(found.map(|(score, _)| score))
             })?;
             return Ok(Found { score, place: None });
         };
-        self.plot.with(tx, members, |tree, ground| {
+        self.0.plot.with(tx, members, |tree, ground| {
             let (place, value) = tree.find(ground, &tree.order.key(member))?;
             let score = value.map(|value| read_score(&value)).transpose()?;
             Ok(Found { score, place: Some(place) })
@@ -163,7 +172,7 @@ impl<'k> SortedSet<'k> {
     }
 
     fn rank_at(&mut self, tx: &mut Tx<'_>, bound: Bound<'_, f64>) -> Result<u64, DataError> {
-        self.plot.with(tx, &mut self.scores, |tree, ground| Ok(tree.seek(ground, &bound)?.rank()))
+        self.by_score(tx, |tree, ground| Ok(tree.seek(ground, &bound)?.rank()))
     }
 
     /// The ranks of a range: the first in it, and the first behind it.
@@ -238,7 +247,7 @@ impl<'k> SortedSet<'k> {
         if left == 0 {
             return Ok(());
         }
-        self.plot.with(tx, &mut self.scores, |tree, ground| {
+        self.by_score(tx, |tree, ground| {
             tree.walk(ground, rank, reverse, |entry| {
                 let (score, member) = pair_of(&entry);
                 visit(score, member);
@@ -264,7 +273,7 @@ impl<'k> SortedSet<'k> {
     /// in that form from here on, though there be fewer yet.
     pub fn expect(&mut self, tx: &Tx<'_>, members: u64, longest: usize) {
         let compact = tx.data().compact();
-        self.plot.big |= !compact.has_room(CompactLimit::SortedSetMembers, members)
+        self.0.plot.big |= !compact.has_room(CompactLimit::SortedSetMembers, members)
             || !compact.fits(CompactLimit::SortedSetBytes, longest);
     }
 
@@ -284,7 +293,7 @@ impl<'k> SortedSet<'k> {
         if was == Some(score) {
             return Ok(());
         }
-        self.changed = true;
+        self.0.changed = true;
         if was.is_none() {
             self.expect(tx, self.len() + 1, member.len());
         }
@@ -293,7 +302,7 @@ impl<'k> SortedSet<'k> {
         // With its length before it.
         self.make_room(tx, entry.len() + 2)?;
         let place_of_score = Bound::at_member(score, member);
-        self.plot.with(tx, &mut self.scores, |tree, ground| {
+        self.by_score(tx, |tree, ground| {
             if let Some(was) = was {
                 let cursor = seek_member(tree, ground, was, member)?;
                 let Some(cursor) = tree.move_within_leaf(ground, cursor, &place_of_score, &entry)? else {
@@ -304,8 +313,8 @@ impl<'k> SortedSet<'k> {
             let cursor = tree.seek(ground, &place_of_score)?;
             tree.splice(ground, cursor, 0, &[&entry])
         })?;
-        let Some(members) = &mut self.members else { return Ok(()) };
-        self.plot.with(tx, members, |tree, ground| {
+        let Some(members) = &mut self.0.elements.members else { return Ok(()) };
+        self.0.plot.with(tx, members, |tree, ground| {
             let key = tree.order.key(member);
             let place = match place {
                 Some(place) => place,
@@ -330,31 +339,31 @@ impl<'k> SortedSet<'k> {
         debug_assert!(self.is_empty(), "what is there is not looked at");
         // As in `make_room`, for all of them.
         let bytes: usize = pairs.iter().map(|(_, member)| 8 + member.len() + 2).sum();
-        if self.scores.root.len() + bytes <= self.plot.root_bytes::<Scored>(tx) {
+        if self.0.elements.scores.root.len() + bytes <= self.0.plot.root_bytes::<Scored>(tx) {
             let none = || Found { score: None, place: None };
             return pairs.iter().try_for_each(|(score, member)| self.set_found(tx, member, none(), *score));
         }
-        self.changed = true;
+        self.0.changed = true;
         for (at, (score, member)) in pairs.iter_mut().enumerate() {
             fits(member.len())?;
             self.expect(tx, at as u64 + 1, member.len());
             *score = self.kept(*score);
         }
         pairs.sort_by(|a, b| compare_scores(a.0, b.0).then_with(|| a.1.cmp(&b.1)));
-        self.plot.number(tx)?;
+        self.0.plot.number(tx)?;
         let scored = pairs.iter().map(|(score, member)| scored_entry(*score, member));
-        self.scores = self.plot.fill(tx, Scored, scored)?;
+        self.0.elements.scores = self.0.plot.fill(tx, Scored, scored)?;
         let order = Hashed(tx.data().seed());
         let mut hashed: Vec<_> = pairs.iter().map(|pair| (order.key(&pair.1), pair.0)).collect();
         hashed.sort_unstable_by_key(|(key, _)| key.slot());
         let hashed = hashed.into_iter().map(|(key, score)| key.entry(&score.to_be_bytes()));
-        self.members = Some(self.plot.fill(tx, order, hashed)?);
+        self.0.elements.members = Some(self.0.plot.fill(tx, order, hashed)?);
         Ok(())
     }
 
     /// The score as it is kept: the compact form of Redis keeps whole numbers as such, which have one zero.
     fn kept(&self, score: f64) -> f64 {
-        if score == 0.0 && !self.plot.big { 0.0 } else { score }
+        if score == 0.0 && !self.0.plot.big { 0.0 } else { score }
     }
 
     /// Removes a member; returns the score that it had.
@@ -364,9 +373,9 @@ impl<'k> SortedSet<'k> {
     pub fn remove(&mut self, tx: &mut Tx<'_>, member: &[u8]) -> Result<Option<f64>, DataError> {
         let Found { score, place } = self.look(tx, member)?;
         let Some(was) = score else { return Ok(None) };
-        self.changed = true;
+        self.0.changed = true;
         self.make_room(tx, 0)?;
-        self.plot.with(tx, &mut self.scores, |tree, ground| {
+        self.by_score(tx, |tree, ground| {
             let cursor = seek_member(tree, ground, was, member)?;
             tree.splice(ground, cursor, 1, &[])
         })?;
@@ -387,12 +396,11 @@ impl<'k> SortedSet<'k> {
     ) -> Result<(), DataError> {
         let mut left = to.min(self.len()).saturating_sub(from);
         if left > 0 {
-            self.changed = true;
+            self.0.changed = true;
             self.make_room(tx, 0)?;
         }
         while left > 0 {
-            let scores = &mut self.scores;
-            let gone = self.plot.with(tx, scores, |tree, ground| tree.take_some(ground, from, left))?;
+            let gone = self.by_score(tx, |tree, ground| tree.take_some(ground, from, left))?;
             left -= gone.len() as u64;
             for entry in gone {
                 let (score, member) = pair_of(&entry);
@@ -408,14 +416,7 @@ impl<'k> SortedSet<'k> {
     /// # Errors
     /// As [`Tx::put`].
     pub fn save(&self, tx: &mut Tx<'_>, event: Event) -> Result<(), DataError> {
-        // One that replaces another has changed that, too.
-        if !self.changed && self.expires {
-            return Ok(());
-        }
-        let roots: Vec<_> =
-            [Roots::of(&self.scores)].into_iter().chain(self.members.as_ref().map(Roots::of)).collect();
-        let head = self.entry.collection_head(Kind::SortedSet, self.expires);
-        save(tx, &self.entry, head, &self.plot, self.len(), &roots, Some(event))
+        self.0.save(tx, event)
     }
 
     /// One step of a walk over at least `count` members from `cursor` on, if there are so many; returns where to go on, 0 at
@@ -430,11 +431,11 @@ impl<'k> SortedSet<'k> {
         count: usize,
         mut visit: impl FnMut(f64, Bytes),
     ) -> Result<u64, DataError> {
-        let Some(members) = &mut self.members else {
+        let Some(members) = &mut self.0.elements.members else {
             let len = self.len();
             return self.for_each(tx, 0, len, false, visit).map(|()| 0);
         };
-        self.plot.with(tx, members, |tree, ground| {
+        self.0.plot.with(tx, members, |tree, ground| {
             let (entries, next) = tree.scan_some(ground, cursor, count)?;
             for entry in entries {
                 let (member, score) = read_hashed(&entry);
@@ -444,6 +445,15 @@ impl<'k> SortedSet<'k> {
         })
     }
 
+    /// Works on the tree of scores.
+    fn by_score<T>(
+        &mut self,
+        tx: &mut Tx<'_>,
+        work: impl FnOnce(&mut Tree<Scored>, &mut Ground<'_, '_, '_>) -> Result<T, DataError>,
+    ) -> Result<T, DataError> {
+        self.0.plot.with(tx, &mut self.0.elements.scores, work)
+    }
+
     /// Keeps the tree of members in step, if there is one.
     fn remove_member(
         &mut self,
@@ -451,8 +461,8 @@ impl<'k> SortedSet<'k> {
         member: &[u8],
         place: Option<Cursor>,
     ) -> Result<(), DataError> {
-        let Some(members) = &mut self.members else { return Ok(()) };
-        self.plot.with(tx, members, |tree, ground| {
+        let Some(members) = &mut self.0.elements.members else { return Ok(()) };
+        self.0.plot.with(tx, members, |tree, ground| {
             let place = match place {
                 Some(place) => place,
                 None => tree.find(ground, &tree.order.key(member))?.0,
@@ -465,23 +475,25 @@ impl<'k> SortedSet<'k> {
     /// Makes two trees of one leaf, if it does not hold so many bytes more. One that is larger than leaves are now (they were larger once)
     /// would be cut by any change, and a cut one must have both.
     fn make_room(&mut self, tx: &mut Tx<'_>, bytes: usize) -> Result<(), DataError> {
-        if self.members.is_some() || self.scores.root.len() + bytes <= self.plot.root_bytes::<Scored>(tx) {
+        if self.0.elements.members.is_some()
+            || self.0.elements.scores.root.len() + bytes <= self.0.plot.root_bytes::<Scored>(tx)
+        {
             return Ok(());
         }
-        self.plot.number(tx)?;
+        self.0.plot.number(tx)?;
         let mut members = Tree::new(Hashed(tx.data().seed()));
-        let pairs: Vec<Bytes> = self.plot.with(tx, &mut self.scores, |tree, ground| {
+        let pairs: Vec<Bytes> = self.by_score(tx, |tree, ground| {
             Ok(tree.first(ground)?.leaf().map(Bytes::copy_from_slice).collect())
         })?;
         for pair in pairs {
             let (score, member) = read_scored(&pair);
-            self.plot.with(tx, &mut members, |tree, ground| {
+            self.0.plot.with(tx, &mut members, |tree, ground| {
                 let key = tree.order.key(member);
                 let (cursor, _) = tree.find(ground, &key)?;
                 tree.splice(ground, cursor, 0, &[&key.entry(&score.to_be_bytes())])
             })?;
         }
-        self.members = Some(members);
+        self.0.elements.members = Some(members);
         Ok(())
     }
 }
