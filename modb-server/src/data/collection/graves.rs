@@ -90,12 +90,21 @@ impl Data {
 mod tests {
     use std::sync::Arc;
 
+    use crate::data::layout::{self, CollectionId};
     use crate::data::{Data, DataError, Need, SortedSet, Tally, Tx, check};
     use crate::messages::Event;
     use crate::store::{EngineKind, OpenOptions, Store, open};
 
     fn left(store: &dyn Store) -> usize {
         store.scan(&[0x11], &[0x13], 1_000_000).unwrap().records.len()
+    }
+
+    fn fill(tx: &mut Tx<'_>, key: &[u8], members: u32) {
+        let mut set = SortedSet::open(tx, 0, key).unwrap();
+        for number in 0..members {
+            set.set(tx, format!("member {number}").as_bytes(), f64::from(number)).unwrap();
+        }
+        set.save(tx, Event::SET).unwrap();
     }
 
     #[test]
@@ -106,11 +115,7 @@ mod tests {
         let (held, tally) = (data.hold_sleeping(Need::everything()), Tally::default());
         let mut buf = Vec::new();
         let mut tx = Tx::new(&data, &held, &tally, &mut buf, 1000);
-        let mut set = SortedSet::open(&mut tx, 0, b"key").unwrap();
-        for number in 0..3000 {
-            set.set(&mut tx, format!("member {number}").as_bytes(), f64::from(number)).unwrap();
-        }
-        set.save(&mut tx, Event::SET).unwrap();
+        fill(&mut tx, b"key", 3000);
         assert!(tx.delete(0, b"key").unwrap());
         tx.commit().unwrap();
         assert!(left(&*store) > 600, "more than one batch of the sweep");
@@ -120,5 +125,39 @@ mod tests {
         assert_eq!(check(&*store, &mut |_, _| {}).unwrap().described, [""; 0]);
         assert!(data.sweep_ended(&mut || Ok(())).unwrap());
         assert_eq!(left(&*store), 0);
+    }
+
+    #[test]
+    fn a_sweep_leaves_a_number_alone_that_a_key_has_since_it_read_the_grave() {
+        let store = open(&OpenOptions { engine: EngineKind::Memory, ..OpenOptions::new("") }).unwrap();
+        let data = Data::open(Arc::clone(&store), 16, false).unwrap();
+        data.keep_pages_small(true);
+        let (held, tally) = (data.hold_sleeping(Need::everything()), Tally::default());
+        let (mut buf, mut other_buf) = (Vec::new(), Vec::new());
+        let graves = || {
+            let (from, to) = layout::graves_range();
+            store.scan(&from, &to, 10).unwrap().records
+        };
+        let mut tx = Tx::new(&data, &held, &tally, &mut buf, 1000);
+        fill(&mut tx, b"ended", 3000);
+        assert!(tx.delete(0, b"ended").unwrap());
+        tx.commit().unwrap();
+        let [(ended, _)] = &graves()[..] else { panic!("one grave") };
+        // What is built comes behind it in the sweep.
+        let mut last = CollectionId::from_grave_key(ended).unwrap();
+        while CollectionId(last.0 + 1).grave_key() < ended {
+            last = data.new_collection().unwrap();
+        }
+        let mut tx = Tx::new(&data, &held, &tally, &mut other_buf, 1000);
+        fill(&mut tx, b"built", 10_000);
+        assert_eq!(graves().len(), 2, "the pages of what is built are there, and its key is not");
+        let mut pauses = 0;
+        let sweep = data.sweep_ended(&mut || {
+            pauses += 1;
+            if pauses == 1 { tx.commit().map(drop) } else { Ok(()) }
+        });
+        assert!(sweep.unwrap() && pauses > 0, "its key came while the other was swept");
+        assert_eq!((graves().len(), data.sizes(0).0), (0, 1));
+        assert_eq!(check(&*store, &mut |_, _| {}).unwrap().described, [""; 0]);
     }
 }
