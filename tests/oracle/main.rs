@@ -7,6 +7,7 @@
 
 mod apart;
 mod commands;
+mod crowds;
 mod events;
 mod exceptions;
 mod further;
@@ -28,6 +29,7 @@ use modb_tests::platform::Product;
 use modb_tests::{Launch, Platform, Reply, Where, binary, skip};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
+use program::Kind;
 use run::Pair;
 
 /// How long a difference may be shrunk, in milliseconds. What is left then is shown.
@@ -140,6 +142,28 @@ fn long_clients_are_told_the_same_of_keys_and_of_each_other_step_by_step() {
 }
 
 #[test]
+fn keys_that_were_dropped_from_memory_answer_the_same() {
+    compare_beyond_memory(1_500, crowds::STRINGS);
+}
+
+#[test]
+#[ignore = "three hundred thousand commands"]
+fn long_keys_that_were_dropped_from_memory_answer_300_000_random_commands_the_same() {
+    compare_beyond_memory(300_000, crowds::STRINGS);
+}
+
+#[test]
+fn collections_that_were_dropped_from_memory_answer_the_same() {
+    compare_beyond_memory(800, &crowds::collections());
+}
+
+#[test]
+#[ignore = "three hundred thousand commands"]
+fn long_collections_that_were_dropped_from_memory_answer_300_000_random_commands_the_same() {
+    compare_beyond_memory(300_000, &crowds::collections());
+}
+
+#[test]
 fn transactions_answer_a_hundred_thousand_random_commands_the_same() {
     let platform = Platform::here();
     if let Some(reason) = cannot_compare_types(&platform) {
@@ -167,7 +191,7 @@ fn fifteen_thousand_random_commands_tell_the_same_events() {
         skip!("{reason}");
     }
     let commands = from_env(15_000);
-    let events = compare_with(&platform, commands, &events::syntax(), true);
+    let events = compare_with(&platform, commands, &events::syntax(), true, Kind::InMemory);
     println!("{events} events");
     assert!(2 * events > commands, "too few to show anything");
 }
@@ -179,7 +203,7 @@ fn long_a_million_random_commands_tell_the_same_events() {
     if let Some(reason) = cannot_compare_types(&platform) {
         skip!("{reason}");
     }
-    compare_with(&platform, from_env(1_000_000), &events::syntax(), true);
+    compare_with(&platform, from_env(1_000_000), &events::syntax(), true, Kind::InMemory);
 }
 
 /// How many commands, unless `MODB_ORACLE_COMMANDS` says so.
@@ -210,13 +234,31 @@ fn cannot_run(platform: &Platform) -> Option<&'static str> {
 }
 
 fn compare(platform: &Platform, commands: u64, syntax: &[commands::Syntax]) {
-    compare_with(platform, commands, syntax, false);
+    compare_with(platform, commands, syntax, false, Kind::InMemory);
+}
+
+/// Compares programs whose keys are dropped from memory again and again.
+fn compare_beyond_memory(commands: u64, syntax: &[commands::Syntax]) {
+    let platform = Platform::here();
+    if let Some(reason) = cannot_compare_types(&platform) {
+        skip!("{reason}");
+    }
+    compare_with(&platform, from_env(commands), syntax, false, Kind::BeyondMemory);
 }
 
 /// Compares replies, and events of keys as well if somebody `listens`; how many events that were.
-fn compare_with(platform: &Platform, commands: u64, syntax: &[commands::Syntax], listens: bool) -> u64 {
+fn compare_with(
+    platform: &Platform,
+    commands: u64,
+    syntax: &[commands::Syntax],
+    listens: bool,
+    kind: Kind,
+) -> u64 {
     let first_seed = seed_from_env(20_261_123);
-    let subject = Launch::new(platform).with_durability("everysec").with("--enable-debug-command", "yes");
+    let mut subject = Launch::new(platform).with_durability("everysec").with("--enable-debug-command", "yes");
+    if kind == Kind::BeyondMemory {
+        subject = subject.with("--cache-mb", crowds::CACHE_MB);
+    }
     let pair = Pair::start(&subject, &Launch::product(Product::Redis)).listening(listens);
     let known = known_commands(&pair);
     let missing = commands::missing(syntax, &known);
@@ -226,7 +268,7 @@ fn compare_with(platform: &Platform, commands: u64, syntax: &[commands::Syntax],
 
     let pair = RefCell::new(pair);
     let compared = Cell::new(0);
-    let programs = program::programs(syntax, &known);
+    let programs = program::programs(syntax, &known, kind);
     let config = Config {
         failure_persistence: None,
         max_shrink_iters: 4000,

@@ -61,10 +61,21 @@ pub(crate) enum Step {
     RunOut { client: usize, key: Arg },
     /// Modb ends, by a kill or in order, and starts again; all clients connect anew.
     Restart { kill: bool },
+    /// So much else is written that all of this is dropped from memory, before the next step or beside it.
+    Crowd { waits: bool },
+}
+
+/// What a run consists of, beside its commands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// All that is written stays in memory.
+    InMemory,
+    /// Now and then a crowd comes.
+    BeyondMemory,
 }
 
 /// All programs of commands that the server under test knows.
-pub(crate) fn programs(syntax: &[Syntax], known: &HashSet<String>) -> BoxedStrategy<Program> {
+pub(crate) fn programs(syntax: &[Syntax], known: &HashSet<String>, kind: Kind) -> BoxedStrategy<Program> {
     let client = || 0..CLIENTS;
     let bursts = (client(), proptest::collection::vec(commands::commands(syntax, known), 1..24))
         .prop_map(|(client, commands)| Step::Burst { client, commands });
@@ -79,7 +90,12 @@ pub(crate) fn programs(syntax: &[Syntax], known: &HashSet<String>) -> BoxedStrat
     let run_outs =
         (client(), 0..6u8).prop_map(|(client, n)| Step::RunOut { client, key: vec![b'k', b'0' + n] });
     let restarts = any::<bool>().prop_map(|kill| Step::Restart { kill });
-    let steps = prop_oneof![600 => bursts, 20 => scans, 4 => run_outs, 2 => restarts];
+    let crowds = proptest::bool::weighted(0.8).prop_map(|waits| Step::Crowd { waits });
+    let usual = prop_oneof![600 => bursts, 20 => scans, 4 => run_outs, 2 => restarts];
+    let steps = match kind {
+        Kind::InMemory => usual.boxed(),
+        Kind::BeyondMemory => prop_oneof![2 => usual, 1 => crowds].boxed(),
+    };
     (any::<[bool; CLIENTS]>(), any::<bool>(), Limits::any(), proptest::collection::vec(steps, 1..24))
         .prop_map(|(resp3, small_pages, limits, steps)| Program { resp3, small_pages, limits, steps })
         .boxed()
@@ -102,6 +118,9 @@ impl fmt::Display for Program {
                 Step::Scan { client, options } => writeln!(f, "{client}> (whole scan) {}", written(options))?,
                 Step::RunOut { client, key } => {
                     writeln!(f, "{client}> (runs out) {}", written(std::slice::from_ref(key)))?;
+                }
+                Step::Crowd { waits } => {
+                    writeln!(f, "({})", if *waits { "a crowd comes and goes" } else { "a crowd comes" })?;
                 }
                 Step::Restart { kill } => {
                     writeln!(f, "({})", if *kill { "killed, restarted" } else { "ended, restarted" })?;

@@ -8,6 +8,7 @@ use modb_tests::wait::{self, DEADLINE};
 use modb_tests::{Launch, Peer, Reply, Server};
 
 use crate::apart::Apart;
+use crate::crowds::Crowds;
 use crate::events::Listener;
 use crate::grammar::Arg;
 use crate::program::{CLIENTS, Program, Step, written};
@@ -54,6 +55,7 @@ impl Pair {
         clients[0].compare_all(&[words(&["FLUSHALL"])])?;
         let listen = |pair: &Self| pair.listens.then(|| Listener::new([pair.subject(), &pair.redis]));
         let mut listener = listen(self);
+        let mut crowds = Crowds::default();
         let mut count = 0;
         for step in &program.steps {
             count += match step {
@@ -70,8 +72,16 @@ impl Pair {
                     drop((clients, listener.take()));
                     let server = self.subject.take().expect("it runs between steps");
                     self.subject = Some(if *kill { server.kill_and_restart() } else { server.restart() });
+                    crowds.end();
                     clients = self.connect(program);
                     listener = listen(self);
+                    0
+                }
+                Step::Crowd { waits } => {
+                    crowds.come(self.subject());
+                    if *waits {
+                        crowds.end();
+                    }
                     0
                 }
             };
@@ -79,6 +89,7 @@ impl Pair {
                 self.events += listener.compare()?;
             }
         }
+        crowds.end();
         Ok(count)
     }
 
