@@ -155,13 +155,9 @@ impl Engine {
 
     /// As [`Engine::get`], without reading a large value, nor any of which the first byte is known and `suffices`.
     pub(crate) fn glimpse(&self, key: &[u8], suffices: fn(u8) -> bool) -> Result<Got<Glimpse>, StoreError> {
-        match self.table.get(key) {
+        match self.table.glimpse(key, suffices) {
             Lookup::Found(value, seq) => Ok(Got { value, seq: Seq(seq) }),
             Lookup::Unknown(ticket) => {
-                let is_enough = |ghost: &Glimpse| ghost.begin().first().is_some_and(|first| suffices(*first));
-                if let Some(ghost) = self.table.ghost(key).filter(is_enough) {
-                    return Ok(Got { value: Some(ghost), seq: Seq::ZERO });
-                }
                 self.cold_reads.fetch_add(1, Ordering::Relaxed);
                 let value = self.cold.look(key)?.map(|kept| match kept {
                     Kept::Beside(value) => {

@@ -47,6 +47,8 @@ const MAX_STALE_HANDLES: usize = 64;
 /// Dirty records made clean per hold of a shard's lock.
 const PAGE_RECORDS: usize = 128;
 const SHARDS: usize = ROUTED_SHARDS + 1;
+/// In place of the commit of what the cold store has.
+const IN_COLD_STORE: u64 = 0;
 /// Above every key.
 const AFTER_ALL_KEYS: &[u8] = &[0xff];
 
@@ -67,6 +69,21 @@ struct Shard {
 }
 
 impl Shard {
+    /// The record of a key, if it is here; it was used now.
+    #[inline(always)]
+    fn find<P: Portion>(&mut self, key: &[u8]) -> Option<Lookup<P>> {
+        let record = self.records.get_mut(key)?;
+        // Written only if it changes: another core may be reading the same lines.
+        if !record.marks().referenced {
+            record.marks_mut().referenced = true;
+        }
+        Some(Lookup::Found(record.value(), record.marks().seq))
+    }
+
+    fn ticket(&self) -> Ticket {
+        Ticket(self.version)
+    }
+
     /// The next dirty records after that key, as many as are taken per hold of the lock.
     fn dirty_page(&self, after: Option<&[u8]>) -> Vec<Handle> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
@@ -133,7 +150,7 @@ impl Guarded {
 /// What the table knows of a record.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Lookup<P = Bytes> {
-    /// Its value, or what of it was wanted, or that it was deleted, and the commit that said so.
+    /// Its value, or what of it was wanted, or that it was deleted, and the commit that said so, if that is known.
     Found(Option<P>, u64),
     /// Nothing; ask the cold store, then [`Table::fill`] with this.
     Unknown(Ticket),
@@ -177,22 +194,20 @@ impl Table {
 
     pub(crate) fn get<P: Portion>(&self, key: &[u8]) -> Lookup<P> {
         let mut shard = self.shards[shard_of(key)].lock();
-        match shard.records.get_mut(key) {
-            Some(record) => {
-                // Written only if it changes: another core may be reading the same lines.
-                if !record.marks().referenced {
-                    record.marks_mut().referenced = true;
-                }
-                Lookup::Found(record.value(), record.marks().seq)
-            }
-            None => Lookup::Unknown(Ticket(shard.version)),
-        }
+        shard.find(key).unwrap_or_else(|| Lookup::Unknown(shard.ticket()))
     }
 
-    /// What the cold store has under a key of which nothing is here, if that is known without a look at it; of what the value begins
-    /// with, one byte.
-    pub(crate) fn ghost(&self, key: &[u8]) -> Option<Glimpse> {
-        self.shards[shard_of(key)].lock().ghosts.get(key)
+    /// As [`Table::get`], and where only a ghost is left of the record what that tells, if its first byte `suffices`.
+    pub(crate) fn glimpse(&self, key: &[u8], suffices: fn(u8) -> bool) -> Lookup<Glimpse> {
+        let mut shard = self.shards[shard_of(key)].lock();
+        if let Some(found) = shard.find(key) {
+            return found;
+        }
+        let is_enough = |ghost: &Glimpse| ghost.begin().first().is_some_and(|first| suffices(*first));
+        match shard.ghosts.get(key).filter(is_enough) {
+            Some(ghost) => Lookup::Found(Some(ghost), IN_COLD_STORE),
+            None => Lookup::Unknown(shard.ticket()),
+        }
     }
 
     /// Takes the write of commit `seq`; a later commit's is kept.

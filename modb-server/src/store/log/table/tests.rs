@@ -289,9 +289,12 @@ fn what_a_ghost_says_is_what_the_cold_store_has_and_no_record_in_memory_has_one(
             table.flushed();
         }
         let key = routed(0x10, u64::from(next(KEYS)).wrapping_mul(0x9e37_79b9_7f4a_7c15), "");
-        if let Some(ghost) = table.ghost(&key) {
+        let ghost = table.shards[shard_of(&key)].lock().ghosts.get(&key);
+        if let Some(ghost) = ghost {
             ghosts += 1;
             assert_eq!(found(&table, &key), None, "in memory, and a ghost");
+            assert_eq!(table.glimpse(&key, |_| true), Lookup::Found(Some(ghost), IN_COLD_STORE));
+            assert!(matches!(table.glimpse(&key, |_| false), Lookup::Unknown(_)));
             let value = cold.get(&key).expect("it was there when it was dropped");
             assert_eq!((ghost.begin(), ghost.value_bytes()), (&value[..1], value.len()));
         }
