@@ -270,6 +270,7 @@ scenarios! {
 
     durable::a_value_survives_kill_in_every_mode;
     durable::a_pipeline_answered_before_the_kill_is_all_there;
+    durable::who_waits_alone_is_answered_by_a_sync_of_its_own_worker;
     durable::counters_and_lengths_are_exact_after_a_kill;
     durable::times_to_live_continue_over_a_restart;
     durable::what_expired_while_down_stays_gone;

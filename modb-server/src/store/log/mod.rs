@@ -404,6 +404,19 @@ impl Store for LogStore {
         Ok(settled)
     }
 
+    fn offers_lead(&self) -> bool {
+        // What is much is written by a thread, too.
+        self.group.offers_lead() && !self.engine.log.has_much_to_write()
+    }
+
+    fn lead(&self) {
+        self.group.lead(&*self.engine);
+        if self.engine.log.wants_files() {
+            self.background.want(&self.background.files_wanted);
+        }
+        self.engine.pressure.charge(self.engine.filled(), Instant::now);
+    }
+
     fn settled(&self) -> Seq {
         self.group.settled()
     }
@@ -464,6 +477,7 @@ impl Store for LogStore {
             ("store_folder", self.folder.path().display().to_string()),
             ("store_commits", engine.log.committed().0.to_string()),
             ("store_syncs", self.group.syncs().to_string()),
+            ("store_syncs_led", self.group.led().to_string()),
             ("store_memory_bytes", engine.table.bytes().to_string()),
             ("store_memory_limit_bytes", engine.table.budget_bytes().to_string()),
             ("store_dirty_bytes", engine.table.dirty_bytes().to_string()),
