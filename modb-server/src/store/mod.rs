@@ -20,6 +20,8 @@ mod folder;
 mod format;
 mod glimpse;
 mod group;
+mod health;
+mod locking;
 mod log;
 mod memory;
 mod open;

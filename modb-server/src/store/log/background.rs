@@ -8,7 +8,8 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::engine::Engine;
-use crate::store::group::{GroupCommit, lock};
+use crate::store::group::GroupCommit;
+use crate::store::locking::lock;
 use crate::store::{Durability, ErrorClass};
 
 /// How long a thread waits before it tries again what the disk had no room for, or the system no descriptor.

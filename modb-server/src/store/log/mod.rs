@@ -74,7 +74,9 @@ pub(super) use self::tree_error::tree_error;
 use super::end::Depth;
 use super::folder::{Folder, NewFolder};
 use super::format::{End, Format};
-use super::group::{GroupCommit, Purpose, lock};
+use super::group::GroupCommit;
+use super::health::Purpose;
+use super::locking::lock;
 use super::options::{EngineKind, OpenOptions};
 use super::{BackupKind, Batch, Counter, ErrorClass, Glimpse, Got, Page, SettledHook, Store, StoreError};
 
