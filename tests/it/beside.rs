@@ -21,11 +21,11 @@ const PAUSE: Duration = Duration::from_millis(2);
 const MOST: Duration = Duration::from_millis(100);
 
 /// How long replies took, ascending.
-struct Waits(Vec<Duration>);
+pub(crate) struct Waits(Vec<Duration>);
 
 impl Waits {
     /// Of one request after the other, until it is over.
-    fn of(peer: &mut Peer, request: &[u8], reply: &Reply, over: &AtomicBool) -> Self {
+    pub(crate) fn of(peer: &mut Peer, request: &[u8], reply: &Reply, over: &AtomicBool) -> Self {
         let mut waits = Vec::new();
         while !over.load(Ordering::Acquire) {
             let begin = Instant::now();
@@ -42,7 +42,7 @@ impl Waits {
         self.0[((self.0.len() - 1) as f64 * part) as usize]
     }
 
-    fn print(&self, what: &str) {
+    pub(crate) fn print(&self, what: &str) {
         let [p50, p99, most] = [0.5, 0.99, 1.0].map(|part| self.part(part));
         println!(
             "{what}: {} replies, half within {p50:?}, 99 % within {p99:?}, all within {most:?}",
@@ -50,9 +50,14 @@ impl Waits {
         );
     }
 
+    /// If one in a hundred takes longer than this, and than twice what it does in the control.
+    pub(crate) fn complaint(&self, control: &Self, most: Duration) -> Option<String> {
+        let (took, most) = (self.part(0.99), most.max(2 * control.part(0.99)));
+        (took > most).then(|| format!("{took:?}, {most:?} allowed"))
+    }
+
     fn hold_to(&self, control: &Self) {
-        let most = MOST.max(2 * control.part(0.99));
-        assert!(self.part(0.99) <= most, "{:?}, {most:?} allowed", self.part(0.99));
+        assert_eq!(self.complaint(control, MOST), None);
     }
 }
 
@@ -80,7 +85,7 @@ fn beside(
     })
 }
 
-fn burn(over: &AtomicBool) {
+pub(crate) fn burn(over: &AtomicBool) {
     while !over.load(Ordering::Acquire) {
         std::hint::spin_loop();
     }

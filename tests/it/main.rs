@@ -37,6 +37,7 @@ mod share;
 mod shortage;
 mod shutdown;
 mod start;
+mod ten_million;
 mod tracking;
 mod transactions;
 mod types;
@@ -267,6 +268,9 @@ scenarios! {
     beside::long_readers_beside_8_writers_of_16_mb_wait_no_longer_than_beside_busy_threads, unless Redis: "the bounds are Modb's own";
     #[ignore = "a gigabyte and its copy"]
     beside::long_writers_beside_a_backup_of_a_gigabyte_wait_at_most_twice_as_long, unless Redis: "the tasks are Modb's own";
+
+    #[ignore = "minutes"]
+    ten_million::long_others_are_served_beside_what_works_long_on_very_many_elements, unless Redis: "the bounds are Modb's own";
 
     durable::a_value_survives_kill_in_every_mode;
     durable::a_pipeline_answered_before_the_kill_is_all_there;
