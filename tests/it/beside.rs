@@ -38,8 +38,9 @@ impl Waits {
         Self(waits)
     }
 
+    /// Within what such a part of them came, rounded up: of few the longest counts.
     fn part(&self, part: f64) -> Duration {
-        self.0[((self.0.len() - 1) as f64 * part) as usize]
+        self.0[((self.0.len() as f64 * part).ceil() as usize).max(1) - 1]
     }
 
     pub(crate) fn print(&self, what: &str) {

@@ -27,7 +27,7 @@ const MOST: Duration = Duration::from_millis(50);
 const WATCHED: Duration = Duration::from_secs(2);
 const CONTROL: Duration = Duration::from_secs(3);
 /// Elements of one command that fills, and such commands under way.
-const FILLING: u64 = 500;
+const AT_ONCE: u64 = 500;
 const PIPELINE: usize = 16;
 
 /// What must come as a whole.
@@ -186,8 +186,11 @@ fn value(n: u64) -> String {
     (n * 7 % 1_000_003).to_string()
 }
 
+/// How a command begins, for how many elements, and its words for each.
+type Filling = (&'static str, u64, fn(u64) -> Vec<String>);
+
 fn fill(server: &Server, elements: u64) {
-    let commands: [(&str, u64, fn(u64) -> Vec<String>); 5] = [
+    let commands: [Filling; 5] = [
         ("HSET hash", elements, |n| vec![name(n), value(n)]),
         ("SADD set", elements, |n| vec![name(n)]),
         ("SADD half", elements / 2, |n| vec![name(2 * n)]),
@@ -200,10 +203,10 @@ fn fill(server: &Server, elements: u64) {
         if command == "MSET" {
             assert_eq!(peer.ask("SELECT 1"), Reply::ok());
         }
-        let first_of_each: Vec<u64> = (0..count).step_by(FILLING as usize).collect();
+        let first_of_each: Vec<u64> = (0..count).step_by(AT_ONCE as usize).collect();
         for some in first_of_each.chunks(PIPELINE) {
             let encoded = some.iter().flat_map(|&first| {
-                let elements = (first..count.min(first + FILLING)).flat_map(words);
+                let elements = (first..count.min(first + AT_ONCE)).flat_map(words);
                 encode(command.split(' ').map(str::to_owned).chain(elements))
             });
             peer.send(&encoded.collect::<Vec<u8>>());

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
             "--rounds" => settings.rounds = number(&mut args),
             "--seconds" => settings.seconds = number(&mut args),
             large::CHECK => return large::check_here(args),
+            large::WHOLE => return large::whole_here(args),
             part => parts.push(part.to_owned()),
         }
     }
