@@ -240,6 +240,11 @@ scenarios! {
         unless Windows: "no descriptor limit", unless WindowsHost: "no descriptor limit";
     shortage::space_taken_away_5_times_comes_back_5_times, unless Redis: "Redis answers an error or ends",
         unless Windows: "a file that takes all space is made by Linux here";
+    shortage::memory_taken_away_5_times_comes_back_5_times, unless Redis: "Redis ends",
+        unless Windows: "memory of others is not bounded from outside", unless WindowsHost: "as above";
+    #[ignore = "minutes of load"]
+    shortage::long_memory_taken_away_20_times_comes_back_20_times, unless Redis: "Redis ends",
+        unless Windows: "memory of others is not bounded from outside", unless WindowsHost: "as above";
     shortage::who_asks_for_more_memory_than_there_is_gets_an_error_and_nobody_else, unless Redis: "Redis ends",
         unless Windows: "memory of others is not bounded from outside", unless WindowsHost: "as above";
     shortage::a_record_on_the_disk_for_which_there_is_no_memory_is_an_error_to_who_reads_it, unless Redis: "Redis has no records on the disk",
@@ -266,6 +271,8 @@ scenarios! {
 
     #[ignore = "two minutes of load"]
     beside::long_readers_beside_8_writers_of_16_mb_wait_no_longer_than_beside_busy_threads, unless Redis: "the bounds are Modb's own";
+    #[ignore = "a minute"]
+    beside::long_random_keys_come_within_a_millisecond_in_every_state, unless Redis: "Redis walks longer";
     #[ignore = "a gigabyte and its copy"]
     beside::long_writers_beside_a_backup_of_a_gigabyte_wait_at_most_twice_as_long, unless Redis: "the tasks are Modb's own";
 
