@@ -5,7 +5,6 @@
 mod cost;
 mod descriptors;
 mod ends;
-mod idle;
 mod lines;
 mod mail;
 mod moving;

@@ -162,8 +162,8 @@ impl Head {
 pub struct Record {
     /// Type and expiry.
     pub head: Head,
-    /// For a string, its bytes.
-    pub payload: Bytes,
+    /// All of it, with the head.
+    bytes: Bytes,
 }
 
 impl Record {
@@ -194,11 +194,32 @@ impl Record {
         Bytes::from(out)
     }
 
-    /// Reads a record; the payload shares the memory of `bytes`. `None`: not a record of this format.
-    pub fn decode(mut bytes: Bytes) -> Option<Self> {
-        let (head, start) = Head::decode(&bytes)?;
-        bytes::Buf::advance(&mut bytes, start);
-        Some(Self { head, payload: bytes })
+    /// Reads a record. `None`: not a record of this format.
+    pub fn decode(bytes: Bytes) -> Option<Self> {
+        let (head, _) = Head::decode(&bytes)?;
+        Some(Self { head, bytes })
+    }
+
+    /// All of it, as it is stored.
+    pub fn whole(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// What is behind the head: for a string, its bytes.
+    pub fn payload(&self) -> &[u8] {
+        &self.bytes[self.head.bytes()..]
+    }
+
+    /// As [`Record::payload`], sharing the record's memory.
+    pub fn to_payload(&self) -> Bytes {
+        self.bytes.slice(self.head.bytes()..)
+    }
+
+    /// As [`Record::payload`], of a record that is needed no more.
+    pub fn into_payload(self) -> Bytes {
+        let (mut bytes, head) = (self.bytes, self.head.bytes());
+        bytes::Buf::advance(&mut bytes, head);
+        bytes
     }
 }
 
@@ -246,11 +267,11 @@ impl Stored for Record {
     }
 
     fn payload_begin(&self) -> &[u8] {
-        &self.payload
+        self.payload()
     }
 
     fn payload_bytes(&self) -> usize {
-        self.payload.len()
+        self.payload().len()
     }
 }
 
@@ -464,7 +485,9 @@ mod tests {
             let head = Head { kind, form: if raw { Form::Raw } else { Form::Text }, expires_at_ms };
             let cut = cut.min(payload.len());
             let bytes = Record::encode(head, &[&payload[..cut], &payload[cut..]]);
-            prop_assert_eq!(Record::decode(bytes), Some(Record { head, payload: payload.into() }));
+            let record = Record::decode(bytes.clone()).unwrap();
+            prop_assert_eq!((record.head, record.payload(), record.whole()), (head, &payload[..], &bytes));
+            prop_assert_eq!((record.to_payload(), record.into_payload()), (payload.clone().into(), payload.into()));
         }
 
         #[test]
@@ -486,7 +509,7 @@ mod tests {
         #[test]
         fn bytes_that_are_no_record_are_refused_not_misread(bytes: Vec<u8>) {
             if let Some(record) = Record::decode(bytes.clone().into()) {
-                prop_assert_eq!(Record::encode(record.head, &[&record.payload])[1..].to_vec(), bytes[1..].to_vec());
+                prop_assert_eq!(Record::encode(record.head, &[record.payload()])[1..].to_vec(), bytes[1..].to_vec());
             }
             let _ = (Place::from_record_key(&bytes), Place::from_expiry_key(&bytes), number_in(&bytes));
         }

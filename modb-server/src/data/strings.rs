@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use modb_net::resp::{Decimal, parse_i64};
 
-use super::layout::{Form, Head, Kind, Stored};
+use super::layout::{Form, Head, Kind, Record, Stored};
 use super::long_double::{self, Parsed};
 use super::{DataError, Entry, Tx};
 use crate::messages::Event;
@@ -32,7 +32,7 @@ impl Entry<'_> {
     /// # Errors
     /// [`DataError::WrongType`].
     pub fn string_bytes(&self) -> Result<Bytes, DataError> {
-        Ok(self.string()?.map_or_else(Bytes::new, |record| record.payload.clone()))
+        Ok(self.string()?.map_or_else(Bytes::new, Record::to_payload))
     }
 
     /// A string edited in place, with the expiry that the key has now.
@@ -49,7 +49,7 @@ impl Tx<'_> {
     pub fn get(&mut self, database: u32, key: &[u8]) -> Result<Option<Bytes>, DataError> {
         match self.read(database, key)? {
             Some(record) if record.head.kind != Kind::String => Err(DataError::WrongType),
-            record => Ok(record.map(|record| record.payload)),
+            record => Ok(record.map(Record::into_payload)),
         }
     }
 
@@ -78,7 +78,7 @@ impl Tx<'_> {
         let entry = self.entry(database, key)?;
         let now = match entry.string()? {
             None => 0,
-            Some(record) => parse_i64(&record.payload).ok_or(DataError::NotAnInteger)?,
+            Some(record) => parse_i64(record.payload()).ok_or(DataError::NotAnInteger)?,
         };
         let sum = now.checked_add(by).ok_or(DataError::Overflow)?;
         self.put(&entry, entry.string_head(), &[Decimal::of(sum).as_bytes()], Event::string("incrby"))?;
@@ -91,7 +91,7 @@ impl Tx<'_> {
     /// [`DataError::NotAFloat`], [`DataError::NotFinite`], and as [`Tx::set`].
     pub fn increment_float(&mut self, database: u32, key: &[u8], by: &[u8]) -> Result<String, DataError> {
         let entry = self.entry(database, key)?;
-        let now = entry.string()?.map_or(&b"0"[..], |record| &record.payload);
+        let now = entry.string()?.map_or(&b"0"[..], |record| record.payload());
         let now = long_double::parse(now).ok_or(DataError::NotAFloat)?;
         let by = long_double::parse(by).ok_or(DataError::NotAFloat)?;
         let (Parsed::Finite(now), Parsed::Finite(by)) = (now, by) else { return Err(DataError::NotFinite) };
@@ -110,7 +110,7 @@ impl Tx<'_> {
         let event = Event::string("append");
         match entry.string()? {
             None => self.put(&entry, Head::STRING, &[tail], event)?,
-            Some(record) => self.edit(&entry, entry.edited_head(), &[&record.payload, tail], event)?,
+            Some(record) => self.edit(&entry, entry.edited_head(), &[record.payload(), tail], event)?,
         }
         Ok(entry.string_bytes()?.len() + tail.len())
     }

@@ -71,7 +71,7 @@ impl<'a> Ops<'a> {
         value: &[u8],
     ) -> Result<bool, DataError> {
         let entry = self.tx.entry(self.index, key)?;
-        if entry.string()?.is_none_or(|record| record.payload != expected) {
+        if entry.string()?.is_none_or(|record| record.payload() != expected) {
             return Ok(false);
         }
         self.tx.put(&entry, entry.string_head(), &[value], Event::SET)?;

@@ -16,13 +16,16 @@
 /// Numbers fit 32 bits.
 const MOST_VARINT_BYTES: usize = 5;
 
-/// Room that is made for the first of them: for two, as a page has whose entries become more.
-const FIRST_BYTES: usize = 48;
+/// Room that there is without asking for memory: for two, as a page has whose entries become more.
+const FIRST_BYTES: usize = 56;
+
+/// What a splice has before the bytes that it adds, and room behind that.
+const HEAD_BYTES: usize = 3 * MOST_VARINT_BYTES + 1;
 
 /// See the top of this file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Splices {
-    bytes: Vec<u8>,
+    bytes: FewBytes,
     count: u8,
     /// Where the last one ends, in what the record was.
     end: usize,
@@ -34,17 +37,26 @@ impl Splices {
     /// At `at`, counted in what the record was, `removed` bytes give way to `added`. At most 255, in ascending order.
     pub fn push(&mut self, at: usize, removed: usize, added: &[u8]) {
         debug_assert!(at >= self.end && self.count < u8::MAX, "splices are in order, and few");
-        if self.count == 0 {
-            self.bytes.reserve(FIRST_BYTES.max(added.len() + 3 * MOST_VARINT_BYTES));
-        }
-        put_varint(at - self.end, &mut self.bytes);
-        put_varint(removed, &mut self.bytes);
-        put_varint(added.len(), &mut self.bytes);
-        self.bytes.extend_from_slice(added);
+        let mut head = [0; HEAD_BYTES];
+        let kept = put_varint(at - self.end, &mut head);
+        let removing = kept + put_varint(removed, &mut head[kept..]);
+        let head_bytes = removing + put_varint(added.len(), &mut head[removing..]);
+        self.bytes.extend_few(&head, head_bytes);
+        self.bytes.extend(added);
         self.count += 1;
         self.end = at + removed;
         self.added += added.len();
         self.removed += removed;
+    }
+
+    /// As [`Splices::push`], of bytes that give way to as many others: from the first that differs to the last.
+    pub fn replace(&mut self, at: usize, before: &[u8], after: &[u8]) {
+        debug_assert_eq!(before.len(), after.len(), "as many as there were");
+        let both = || before.iter().zip(after);
+        let differ = |(before, after)| before != after;
+        if let (Some(first), Some(last)) = (both().position(differ), both().rposition(differ)) {
+            self.push(at + first, last + 1 - first, &after[first..=last]);
+        }
     }
 
     /// How many there are.
@@ -54,13 +66,13 @@ impl Splices {
 
     /// All of them, as they are kept.
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_slice()
     }
 
     /// What a record becomes; `None` if one reaches beyond its end.
     pub fn apply(&self, before: &[u8]) -> Option<Vec<u8>> {
         let mut after = Vec::with_capacity((before.len() + self.added).checked_sub(self.removed)?);
-        let (mut splices, mut rest) = (&self.bytes[..], before);
+        let (mut splices, mut rest) = (self.as_bytes(), before);
         while !splices.is_empty() {
             let Splice { kept, removed, added } = Splice::take(&mut splices)?;
             let (kept, behind) = rest.split_at_checked(kept)?;
@@ -82,8 +94,71 @@ impl Splices {
             splices.added += added.len();
             splices.removed += removed;
         }
-        splices.bytes = all[..all.len() - bytes.len()].to_vec();
+        splices.bytes.extend(&all[..all.len() - bytes.len()]);
         Some(splices)
+    }
+}
+
+/// Bytes that mostly fit where they are.
+#[derive(Clone)]
+enum FewBytes {
+    Here([u8; FIRST_BYTES], usize),
+    Elsewhere(Vec<u8>),
+}
+
+impl FewBytes {
+    #[inline]
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Here(bytes, len) => &bytes[..*len],
+            Self::Elsewhere(bytes) => bytes,
+        }
+    }
+
+    /// Appends the first `few` of these bytes: where there is room for all of them no more is asked.
+    #[inline]
+    fn extend_few(&mut self, bytes: &[u8; HEAD_BYTES], few: usize) {
+        if let Self::Here(here, len) = self
+            && let Some(room) = here[*len..].first_chunk_mut()
+        {
+            *room = *bytes;
+            *len += few;
+        } else {
+            self.extend(&bytes[..few]);
+        }
+    }
+
+    fn extend(&mut self, more: &[u8]) {
+        match self {
+            Self::Here(bytes, len) => match bytes[*len..].split_at_mut_checked(more.len()) {
+                Some((room, _)) => {
+                    room.copy_from_slice(more);
+                    *len += more.len();
+                }
+                None => *self = Self::Elsewhere([&bytes[..*len], more].concat()),
+            },
+            Self::Elsewhere(bytes) => bytes.extend_from_slice(more),
+        }
+    }
+}
+
+impl Default for FewBytes {
+    fn default() -> Self {
+        Self::Here([0; FIRST_BYTES], 0)
+    }
+}
+
+impl PartialEq for FewBytes {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for FewBytes {}
+
+impl std::fmt::Debug for FewBytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.as_slice().fmt(f)
     }
 }
 
@@ -103,16 +178,30 @@ impl<'a> Splice<'a> {
     }
 }
 
+/// Puts a number in front of `out`, in which there is room; how many bytes it takes.
 #[allow(clippy::cast_possible_truncation)] // the lowest seven bits
-fn put_varint(mut number: usize, out: &mut Vec<u8>) {
+#[inline]
+fn put_varint(mut number: usize, out: &mut [u8]) -> usize {
+    let mut bytes = 0;
     while number >= 0x80 {
-        out.push(number as u8 | 0x80);
+        out[bytes] = number as u8 | 0x80;
         number >>= 7;
+        bytes += 1;
     }
-    out.push(number as u8);
+    out[bytes] = number as u8;
+    bytes + 1
 }
 
+#[inline]
 fn take_varint(bytes: &mut &[u8]) -> Option<usize> {
+    if let [number @ ..0x80, rest @ ..] = *bytes {
+        *bytes = rest;
+        return Some(usize::from(*number));
+    }
+    take_long_varint(bytes)
+}
+
+fn take_long_varint(bytes: &mut &[u8]) -> Option<usize> {
     let mut number = 0;
     for (index, &byte) in bytes.iter().take(MOST_VARINT_BYTES).enumerate() {
         number |= usize::from(byte & 0x7f) << (7 * index);
@@ -140,6 +229,16 @@ mod tests {
         let mut rest = splices.as_bytes();
         assert_eq!(Splices::take(splices.count(), &mut rest), Some(splices.clone()));
         assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn of_what_gives_way_to_as_much_only_that_is_kept_which_differs() {
+        let mut splices = Splices::default();
+        splices.replace(0, b"abc", b"abc");
+        splices.replace(3, b"0123", b"0x23");
+        splices.replace(7, b"45", b"yz");
+        assert_eq!((splices.count(), splices.as_bytes()), (2, &b"\x04\x01\x01x\x02\x02\x02yz"[..]));
+        assert_eq!(splices.apply(b"abc012345"), Some(b"abc0x23yz".to_vec()));
     }
 
     #[test]

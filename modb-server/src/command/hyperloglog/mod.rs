@@ -37,7 +37,7 @@ const ADDED: Event = Event::string("pfadd");
 /// The HyperLogLog at a key, if there is one.
 fn find(entry: &Entry<'_>) -> Result<Option<Sketch>, CommandError> {
     let Some(record) = entry.string()? else { return Ok(None) };
-    match Sketch::parse(record.payload.to_vec()) {
+    match Sketch::parse(record.payload().to_vec()) {
         Some(sketch) => Ok(Some(sketch)),
         None => err(INVALID),
     }

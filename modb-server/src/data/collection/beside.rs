@@ -97,8 +97,8 @@ impl Tx<'_> {
     /// # Errors
     /// If a page cannot be read or written.
     pub fn copy(&mut self, record: &Record) -> Result<Bytes, DataError> {
-        let Some((from, next)) = number_in(record.head.kind, &record.payload) else {
-            return Ok(record.payload.clone());
+        let Some((from, next)) = number_in(record.head.kind, record.payload()) else {
+            return Ok(record.to_payload());
         };
         let site = self.data().sites().begin(self.data(), next)?;
         let to = site.id;
@@ -114,7 +114,7 @@ impl Tx<'_> {
             }
         }
         self.write(Write::Delete(to.grave_key()));
-        Ok(with_number(&record.payload, to))
+        Ok(with_number(record.payload(), to))
     }
 }
 

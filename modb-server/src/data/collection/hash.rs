@@ -63,7 +63,7 @@ impl<'k> Hash<'k> {
     /// # Errors
     /// As [`Hash::get`], [`DataError::ValueTooLong`], and if no number is left.
     pub fn set(&mut self, tx: &mut Tx<'_>, field: &[u8], value: &[u8]) -> Result<bool, DataError> {
-        Ok(self.insert(tx, field, value)?.is_none())
+        Ok(self.put(tx, field, value, |_| ())?.is_none())
     }
 
     /// Sets a field; returns the value that it had.
@@ -76,7 +76,17 @@ impl<'k> Hash<'k> {
         field: &[u8],
         value: &[u8],
     ) -> Result<Option<Bytes>, DataError> {
-        let was = self.0.put(tx, field, value)?;
+        self.put(tx, field, value, Bytes::copy_from_slice)
+    }
+
+    fn put<W>(
+        &mut self,
+        tx: &mut Tx<'_>,
+        field: &[u8],
+        value: &[u8],
+        see: impl FnOnce(&[u8]) -> W,
+    ) -> Result<Option<W>, DataError> {
+        let was = self.0.put(tx, field, value, see)?;
         // Also with the value that it has: whoever watches the key, or listens, hears of it.
         self.0.changed = true;
         let compact = tx.data().compact();
@@ -112,7 +122,7 @@ impl<'k> Hash<'k> {
     /// # Errors
     /// As [`Hash::get`].
     pub fn remove(&mut self, tx: &mut Tx<'_>, field: &[u8]) -> Result<Option<Bytes>, DataError> {
-        self.0.take(tx, field)
+        self.0.take(tx, field, Bytes::copy_from_slice)
     }
 
     /// Visits the fields with their values, until `visit` says `false`.

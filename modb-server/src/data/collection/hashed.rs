@@ -19,34 +19,45 @@ const PAGES_PER_CHOICE: u64 = 8;
 impl ByHash<'_> {
     /// The value of a key.
     pub(super) fn value(&mut self, tx: &mut Tx<'_>, key: &[u8]) -> Result<Option<Bytes>, DataError> {
-        self.with(tx, |tree, ground| Ok(tree.find(ground, &tree.order.key(key))?.1))
+        self.with(tx, |tree, ground| {
+            let entry = tree.find(ground, &tree.order.key(key))?.entry_bytes();
+            Ok(entry.map(|entry| entry.slice_ref(read_hashed(&entry).1)))
+        })
     }
 
-    /// Gives a key a value; returns the one that it had. One that is there keeps its place.
-    pub(super) fn put(
+    /// Gives a key a value; returns what `see` makes of the one that it had. One that is there keeps its place.
+    pub(super) fn put<W>(
         &mut self,
         tx: &mut Tx<'_>,
         key: &[u8],
         value: &[u8],
-    ) -> Result<Option<Bytes>, DataError> {
+        see: impl FnOnce(&[u8]) -> W,
+    ) -> Result<Option<W>, DataError> {
         fits(key.len() + value.len())?;
         let (was, changed) = self.with(tx, |tree, ground| {
             let key = tree.order.key(key);
-            let (cursor, was) = tree.find(ground, &key)?;
-            if was.as_deref() == Some(value) {
-                return Ok((was, false));
+            let cursor = tree.find(ground, &key)?;
+            let was = cursor.entry().map(|entry| read_hashed(entry).1);
+            let (changed, was) = (was != Some(value), was.map(see));
+            if changed {
+                tree.splice(ground, cursor, usize::from(was.is_some()), &[&key.entry(value)])?;
             }
-            tree.splice(ground, cursor, usize::from(was.is_some()), &[&key.entry(value)])?;
-            Ok((was, true))
+            Ok((was, changed))
         })?;
         self.changed |= changed;
         Ok(was)
     }
 
-    /// Removes a key; returns the value that it had.
-    pub(super) fn take(&mut self, tx: &mut Tx<'_>, key: &[u8]) -> Result<Option<Bytes>, DataError> {
+    /// Removes a key; returns what `see` makes of the value that it had.
+    pub(super) fn take<W>(
+        &mut self,
+        tx: &mut Tx<'_>,
+        key: &[u8],
+        see: impl FnOnce(&[u8]) -> W,
+    ) -> Result<Option<W>, DataError> {
         let was = self.with(tx, |tree, ground| {
-            let (cursor, was) = tree.find(ground, &tree.order.key(key))?;
+            let cursor = tree.find(ground, &tree.order.key(key))?;
+            let was = cursor.entry().map(|entry| see(read_hashed(entry).1));
             if was.is_some() {
                 tree.splice(ground, cursor, 1, &[])?;
             }

@@ -34,7 +34,7 @@ impl<'k, E: Elements> Opened<'k, E> {
             return Err(DataError::WrongType);
         }
         let unreadable = || DataError::Corrupt("the record of a collection");
-        let payload = Payload::decode(record.payload.clone()).ok_or_else(unreadable)?;
+        let payload = Payload::decode(record.to_payload()).ok_or_else(unreadable)?;
         let plot = Plot::of(&payload);
         let elements = E::of(payload, tx.data().seed()).ok_or_else(unreadable)?;
         Ok(Self { entry, kind, keeps_expiry: true, changed: false, plot, elements })
@@ -92,8 +92,7 @@ impl<'k, E: Elements> Opened<'k, E> {
         let payload = Payload { big, integers, id, numbers, len, roots: self.elements.roots(id.is_some()) };
         let record = Record::encode_with(head, payload.bytes(), |out| payload.encode(out));
         // Where only a page was changed the key record is as it was.
-        if entry.live().is_some_and(|stored| stored.head == head && stored.payload == record[head.bytes()..])
-        {
+        if entry.live().is_some_and(|stored| *stored.whole() == record) {
             tx.touch_inside(entry.place());
             event.into_iter().for_each(|event| tx.notify_of(event, entry));
             return Ok(());

@@ -226,7 +226,7 @@ fn flags_of(record: &impl Stored) -> u8 {
 }
 
 /// The same payload under another number.
-pub(super) fn with_number(payload: &Bytes, id: CollectionId) -> Bytes {
+pub(super) fn with_number(payload: &[u8], id: CollectionId) -> Bytes {
     let mut bytes = payload.to_vec();
     if let Some(place) = bytes.get_mut(1..9) {
         place.copy_from_slice(&id.0.to_be_bytes());

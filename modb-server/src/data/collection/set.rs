@@ -94,7 +94,7 @@ impl<'k> Set<'k> {
         if self.0.plot.integers && parse_i64(member).is_none() {
             longest = longest.max(self.arrange(tx)?);
         }
-        let new = self.0.put(tx, member, b"")?.is_none();
+        let new = self.0.put(tx, member, b"", |_| ())?.is_none();
         if new {
             self.0.plot.admit(tx.data().compact(), member, longest, self.len());
         }
@@ -128,7 +128,7 @@ impl<'k> Set<'k> {
     /// # Errors
     /// As [`Set::contains`].
     pub fn remove(&mut self, tx: &mut Tx<'_>, member: &[u8]) -> Result<bool, DataError> {
-        Ok(self.0.take(tx, member)?.is_some())
+        Ok(self.0.take(tx, member, |_| ())?.is_some())
     }
 
     /// Removes the key with all members, in the same time however many they are.

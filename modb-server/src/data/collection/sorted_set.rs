@@ -152,8 +152,8 @@ impl<'k> SortedSet<'k> {
             return Ok(Found { score, place: None });
         };
         self.0.plot.with(tx, members, |tree, ground| {
-            let (place, value) = tree.find(ground, &tree.order.key(member))?;
-            let score = value.map(|value| read_score(&value)).transpose()?;
+            let place = tree.find(ground, &tree.order.key(member))?;
+            let score = place.entry().map(|entry| read_score(read_hashed(entry).1)).transpose()?;
             Ok(Found { score, place: Some(place) })
         })
     }
@@ -318,7 +318,7 @@ impl<'k> SortedSet<'k> {
             let key = tree.order.key(member);
             let place = match place {
                 Some(place) => place,
-                None => tree.find(ground, &key)?.0,
+                None => tree.find(ground, &key)?,
             };
             match place.entry() {
                 // The score is the end of the entry.
@@ -465,7 +465,7 @@ impl<'k> SortedSet<'k> {
         self.0.plot.with(tx, members, |tree, ground| {
             let place = match place {
                 Some(place) => place,
-                None => tree.find(ground, &tree.order.key(member))?.0,
+                None => tree.find(ground, &tree.order.key(member))?,
             };
             // At the end of its leaf there is none.
             tree.splice(ground, place, 1, &[])
@@ -489,7 +489,7 @@ impl<'k> SortedSet<'k> {
             let (score, member) = read_scored(&pair);
             self.0.plot.with(tx, &mut members, |tree, ground| {
                 let key = tree.order.key(member);
-                let (cursor, _) = tree.find(ground, &key)?;
+                let cursor = tree.find(ground, &key)?;
                 tree.splice(ground, cursor, 0, &[&key.entry(&score.to_be_bytes())])
             })?;
         }

@@ -49,7 +49,7 @@ impl<'s> Owners<'s> {
 
     /// A record of a database that was dropped: what is left of its pages is its own, unless it has a grave by now.
     pub(in crate::data) fn dropped(&mut self, record: &Record) -> Result<(), StoreError> {
-        match number_in(record.head.kind, &record.payload) {
+        match number_in(record.head.kind, record.payload()) {
             Some((id, next)) if self.store.get(&id.grave_key())?.value.is_none() => self.count_left(id, next),
             _ => Ok(()),
         }
@@ -136,7 +136,7 @@ impl Pages for StorePages<'_> {
 
 fn verify_record(store: &dyn Store, seed: Seed, record: &Record) -> Result<Sum, DataError> {
     let unreadable = DataError::Corrupt("the record of a collection");
-    let payload = Payload::decode(record.payload.clone()).ok_or(unreadable)?;
+    let payload = Payload::decode(record.to_payload()).ok_or(unreadable)?;
     if payload.len == 0 {
         return Err(DataError::Corrupt("a collection without elements"));
     }
@@ -298,8 +298,8 @@ mod tests {
     fn said_of(change: impl FnOnce(&mut Vec<u8>)) -> String {
         let (store, record) = list();
         let Write::Put(key, value) = record else { unreachable!("it was put") };
-        let Record { head, payload } = Record::decode(value).unwrap();
-        let mut payload = payload.to_vec();
+        let record = Record::decode(value).unwrap();
+        let (head, mut payload) = (record.head, record.payload().to_vec());
         change(&mut payload);
         store.apply(Batch { writes: vec![Write::Put(key, Record::encode(head, &[&payload]))] }).unwrap();
         assert!(head == Head { kind: layout::Kind::List, ..head });

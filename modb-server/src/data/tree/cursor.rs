@@ -163,9 +163,18 @@ impl<O: Order> Tree<O> {
         let cursor = self.descend(ground, |node, ground, height| {
             // The first child always does; then come those that do, those of which their first entry tells, and those that do not.
             let reaches = |raw: &[u8]| child_in(raw, Self::INNER).map(|child| probe.reaches(child.separator));
-            let may = |at, raw: &[u8]| at == 0 || matches!(reaches(raw), Some(None | Some(true)));
+            let mut is_sure = true;
+            let may = |at, raw: &[u8]| {
+                let reaches = if at == 0 { Some(Some(true)) } else { reaches(raw) };
+                let may = matches!(reaches, Some(None | Some(true)));
+                if may {
+                    // The last that may is the last one that is asked for and does.
+                    is_sure = reaches == Some(Some(true));
+                }
+                may
+            };
             let mut behind = node.count_passed(may);
-            if behind > 1 && reaches(node.raw(behind - 1)) == Some(None) {
+            if !is_sure {
                 let does = |at, raw: &[u8]| at == 0 || reaches(raw) == Some(Some(true));
                 let first = node.count_passed(does);
                 behind = first_not(first..behind, |at| {

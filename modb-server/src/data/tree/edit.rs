@@ -111,7 +111,9 @@ impl<O: Order> Tree<O> {
         bytes: &[u8],
     ) -> Result<(), P::Error> {
         let mut splices = Splices::default();
-        splices.push(leaf.node.place(leaf.at).start + at, bytes.len(), bytes);
+        let at = leaf.node.place(leaf.at).start + at;
+        let before = leaf.node.page.get(at..at + bytes.len()).ok_or(leaf.damaged("an entry is too short"))?;
+        splices.replace(at, before, bytes);
         self.write(ground, leaf, splices)
     }
 
@@ -138,7 +140,7 @@ impl<O: Order> Tree<O> {
         debug_assert_eq!(raw.len(), gone.len(), "the leaf may become too large");
         let mut splices = Splices::default();
         if to == from || to == from + 1 {
-            splices.push(gone.start, gone.len(), &raw);
+            splices.replace(gone.start, &node.page[gone], &raw);
         } else if to < from {
             splices.push(node.bytes_of(to..to).start, 0, &raw);
             splices.push(gone.start, gone.len(), &[]);
@@ -185,7 +187,11 @@ impl<O: Order> Tree<O> {
             let below = i64::from(child.below) + added;
             let below = u32::try_from(below).map_err(|_| step.damaged("a count"))?;
             let mut splices = Splices::default();
-            splices.push(step.node.place_of_below(step.at), 4, &below.to_be_bytes());
+            splices.replace(
+                step.node.place_of_below(step.at),
+                &child.below.to_be_bytes(),
+                &below.to_be_bytes(),
+            );
             self.write(ground, step, splices)?;
             next = above.pop();
         }
@@ -341,11 +347,14 @@ impl<O: Order> Tree<O> {
             Some(Lean::Last) => cuts.clone().take_while(|(before, ..)| fits(*before)).last(),
             Some(Lean::First) => cuts.clone().find(|(_, behind, _)| fits(*behind)),
         };
-        let cut = full.and_then(|(.., at)| separated(at)).or_else(|| {
-            // How uneven the halves are.
-            let mut cuts: Vec<_> = cuts.map(|(before, behind, at)| (before.abs_diff(behind), at)).collect();
-            cuts.sort_unstable();
-            cuts.into_iter().find_map(|(_, at)| separated(at))
+        // How uneven the halves are.
+        let halves = cuts.map(|(before, behind, at)| (before.abs_diff(behind), at));
+        let cut = full.and_then(|(.., at)| separated(at));
+        let cut = cut.or_else(|| halves.clone().min().and_then(|(_, at)| separated(at))).or_else(|| {
+            // Entries that nothing separates are rare.
+            let mut halves: Vec<_> = halves.collect();
+            halves.sort_unstable();
+            halves.into_iter().find_map(|(_, at)| separated(at))
         });
         let Some((at, separator)) = cut else {
             out.push(Piece { entries, separator: Vec::new() });
@@ -476,7 +485,7 @@ impl Edit {
         let bytes = node.bytes_of(self.entries.clone());
         let mut splices = Splices::default();
         if count != node.count() {
-            splices.push(0, HEAD_BYTES, &head(node.shape(), count));
+            splices.replace(0, &head(node.shape(), node.count()), &head(node.shape(), count));
         }
         splices.push(bytes.start, bytes.len(), &self.insert);
         splices
@@ -508,7 +517,8 @@ fn assemble(shape: Shape, entries: &[&[u8]]) -> Result<Bytes, Fault> {
     if entries.len() > usize::from(u16::MAX) {
         return Err(Fault::Full);
     }
-    let mut page = head(shape, entries.len()).to_vec();
+    let mut page = Vec::with_capacity(HEAD_BYTES + bytes_of(shape, entries));
+    page.extend_from_slice(&head(shape, entries.len()));
     for entry in entries {
         match shape {
             Shape::Leaf => put_entry(entry, &mut page),

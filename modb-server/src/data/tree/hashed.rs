@@ -5,12 +5,11 @@
 
 use bytes::Bytes;
 
-use super::order::{Hashed, HashedKey, Slot, read_hashed};
-use super::page::entry_in;
+use super::order::{Hashed, HashedKey, Slot};
 use super::{Cursor, Ground, Pages, Tree};
 
 impl Tree<Hashed> {
-    /// The place of a key and its value, or the place where it is to be put.
+    /// The place of a key, or the end of a leaf, where it is to be put.
     ///
     /// # Errors
     /// If a page cannot be read or is damaged.
@@ -18,12 +17,10 @@ impl Tree<Hashed> {
         &self,
         ground: &mut Ground<'_, P>,
         key: &HashedKey<'_>,
-    ) -> Result<(Cursor, Option<Bytes>), P::Error> {
+    ) -> Result<Cursor, P::Error> {
         let cursor = self.seek(ground, &key.slot())?;
-        let found = cursor.leaf.node.find(|_, raw| key.is(entry_in(raw)));
-        let cursor = cursor.at(found.unwrap_or(usize::MAX));
-        let value = cursor.entry_bytes().map(|entry| entry.slice_ref(read_hashed(&entry).1));
-        Ok((cursor, value))
+        let found = cursor.leaf.node.find(|entry| key.is(entry));
+        Ok(cursor.at(found.unwrap_or(usize::MAX)))
     }
 
     /// Steps of a scan from `cursor` on, a number of 53 bits, until `count` entries are found; and where to go on, 0 at the end.

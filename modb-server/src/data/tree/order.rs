@@ -24,7 +24,7 @@ pub(in crate::data) trait Order {
     const COUNTED: bool;
 
     /// No separator is shorter, but for that of a node's first child, which means nothing.
-    const MIN_SEPARATOR_BYTES: usize;
+    const MIN_SEPARATOR_BYTES: u8;
 
     /// Appends what separates two neighbours to `out`. `false`: nothing does, they stay in one leaf.
     fn separate(&self, left: &[u8], right: &[u8], out: &mut Vec<u8>) -> bool;
@@ -57,7 +57,7 @@ pub(in crate::data) struct Listed;
 
 impl Order for Listed {
     const COUNTED: bool = true;
-    const MIN_SEPARATOR_BYTES: usize = 0;
+    const MIN_SEPARATOR_BYTES: u8 = 0;
 
     fn separate(&self, _left: &[u8], _right: &[u8], _out: &mut Vec<u8>) -> bool {
         true
@@ -162,11 +162,13 @@ pub(in crate::data) fn scored_entry(score: f64, member: &[u8]) -> Vec<u8> {
 }
 
 /// Reads an entry of a [`Scored`] tree; what is no such entry is taken for score 0.
+#[inline]
 pub(in crate::data) fn read_scored(entry: &[u8]) -> (f64, &[u8]) {
     entry.split_first_chunk().map_or((0.0, entry), |(score, member)| (f64::from_be_bytes(*score), member))
 }
 
 /// How two scores stand.
+#[inline]
 pub(in crate::data) fn compare_scores(left: f64, right: f64) -> Ordering {
     left.partial_cmp(&right).unwrap_or_else(|| left.total_cmp(&right))
 }
@@ -185,7 +187,7 @@ fn before_prefix(prefix: &[u8], bytes: &[u8]) -> bool {
 
 impl Order for Scored {
     const COUNTED: bool = true;
-    const MIN_SEPARATOR_BYTES: usize = 8;
+    const MIN_SEPARATOR_BYTES: u8 = 8;
 
     fn separate(&self, left: &[u8], right: &[u8], out: &mut Vec<u8>) -> bool {
         let ((left_score, left), (right_score, right)) = (read_scored(left), read_scored(right));
@@ -214,6 +216,7 @@ impl Order for Scored {
 }
 
 impl Probe for Bound<'_, f64> {
+    #[inline]
     fn reaches(&self, separator: &[u8]) -> Option<bool> {
         if separator.is_empty() {
             return Some(true);
@@ -226,6 +229,7 @@ impl Probe for Bound<'_, f64> {
         }
     }
 
+    #[inline]
     fn passes(&self, entry: &[u8]) -> bool {
         let (score, member) = read_scored(entry);
         match compare_scores(score, self.score) {
@@ -250,6 +254,7 @@ pub(in crate::data) fn sorted_entry(key: &[u8], value: &[u8]) -> Vec<u8> {
 }
 
 /// Reads an entry of a [`Sorted`] tree: key and value.
+#[inline]
 pub(in crate::data) fn read_sorted(entry: &[u8]) -> (&[u8], &[u8]) {
     get_varint(entry)
         .and_then(|(length, bytes)| entry.get(bytes..)?.split_at_checked(length))
@@ -258,7 +263,7 @@ pub(in crate::data) fn read_sorted(entry: &[u8]) -> (&[u8], &[u8]) {
 
 impl Order for Sorted {
     const COUNTED: bool = true;
-    const MIN_SEPARATOR_BYTES: usize = 0;
+    const MIN_SEPARATOR_BYTES: u8 = 0;
 
     fn separate(&self, left: &[u8], right: &[u8], out: &mut Vec<u8>) -> bool {
         separate_bytes(read_sorted(left).0, read_sorted(right).0, out)
@@ -278,10 +283,12 @@ impl Order for Sorted {
 }
 
 impl Probe for Bound<'_, ()> {
+    #[inline]
     fn reaches(&self, separator: &[u8]) -> Option<bool> {
         self.among.reaches(separator)
     }
 
+    #[inline]
     fn passes(&self, entry: &[u8]) -> bool {
         self.among.passes(read_sorted(entry).0)
     }
@@ -326,6 +333,7 @@ impl HashedKey<'_> {
     }
 
     /// Whether an entry is that of this key.
+    #[inline]
     pub(in crate::data) fn is(&self, entry: &[u8]) -> bool {
         entry.first() == Some(&self.print) && read_hashed(entry).0 == self.key
     }
@@ -342,6 +350,7 @@ impl HashedKey<'_> {
 }
 
 /// Reads an entry of a [`Hashed`] tree: key and value.
+#[inline]
 pub(in crate::data) fn read_hashed(entry: &[u8]) -> (&[u8], &[u8]) {
     read_sorted(entry.get(1..).unwrap_or_default())
 }
@@ -360,7 +369,7 @@ impl Slot {
 
 impl Order for Hashed {
     const COUNTED: bool = false;
-    const MIN_SEPARATOR_BYTES: usize = SLOT_BYTES;
+    const MIN_SEPARATOR_BYTES: u8 = SLOT_BYTES as u8;
 
     fn separate(&self, left: &[u8], right: &[u8], out: &mut Vec<u8>) -> bool {
         let (left, right) = (self.slot_of(left), self.slot_of(right));
@@ -386,6 +395,7 @@ impl Order for Hashed {
 }
 
 impl Probe for Slot {
+    #[inline]
     fn reaches(&self, separator: &[u8]) -> Option<bool> {
         Some(Self::of_separator(separator) <= *self)
     }

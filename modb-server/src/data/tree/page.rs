@@ -38,7 +38,7 @@ pub(super) enum Shape {
     /// Of a leaf.
     Leaf,
     /// Of an inner node, with or without counts. No separator is shorter, but for that of the first child.
-    Inner { counted: bool, min_separator_bytes: usize },
+    Inner { counted: bool, min_separator_bytes: u8 },
 }
 
 impl Shape {
@@ -67,26 +67,42 @@ pub(super) fn head(shape: Shape, count: usize) -> [u8; HEAD_BYTES] {
     [shape.tag(), high, low]
 }
 
-/// A page, of which entries are looked for where they are wanted: whoever needs one of them does not pass over all.
+/// A page, of which entries are looked for where they are wanted: whoever needs one of them does not pass over all. Small itself, since
+/// it is handed on with each step.
 ///
 /// Invariant: what was found stays where it is, since a page does not change.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) page: Bytes,
     shape: Shape,
-    count: usize,
+    count: u16,
     /// Where its second entry begins, and how long each is from there on, if all are as long.
-    even: Option<(usize, usize)>,
+    even: Option<(u32, u32)>,
     /// An entry that was looked for or passed over, and where it begins: the next one that is wanted is mostly not before it.
     finger: Cell<Finger>,
     /// Where each begins, once they are looked for backwards.
-    starts: OnceCell<Vec<u32>>,
+    starts: OnceCell<Box<[u32]>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Finger {
-    entry: usize,
-    start: usize,
+    entry: u32,
+    start: u32,
+}
+
+impl Finger {
+    const FIRST: Self = Self { entry: 0, start: HEAD_BYTES as u32 };
+
+    /// Pages are shorter than 4 GiB.
+    #[inline(always)]
+    fn new(entry: usize, start: usize) -> Self {
+        Self { entry: entry as u32, start: start as u32 }
+    }
+
+    #[inline(always)]
+    fn place(self) -> (usize, usize) {
+        (self.entry as usize, self.start as usize)
+    }
 }
 
 /// An entry of an inner node.
@@ -108,9 +124,9 @@ impl Node {
         if tag != shape.tag() {
             return Err(damaged("it is a node of another kind"));
         }
-        let count = usize::from(u16::from_be_bytes([high, low]));
-        let finger = Cell::new(Finger { entry: 0, start: HEAD_BYTES });
-        let even = even_entries(&page, shape, count);
+        let count = u16::from_be_bytes([high, low]);
+        let finger = Cell::new(Finger::FIRST);
+        let even = even_entries(&page, shape, count.into());
         Ok(Self { page, shape, count, even, finger, starts: OnceCell::new() })
     }
 
@@ -119,14 +135,20 @@ impl Node {
     }
 
     pub(super) fn count(&self) -> usize {
-        self.count
+        self.count.into()
+    }
+
+    /// Where an entry lies, in bytes, with what precedes it; where there is none, the end of the page.
+    fn place_of_raw(&self, entry: usize) -> Range<usize> {
+        let start = self.start(entry);
+        if entry < self.count() { start..self.behind(start) } else { start..start }
     }
 
     /// Where the entries `from..to` lie, in bytes.
     pub(super) fn bytes_of(&self, entries: Range<usize>) -> Range<usize> {
         let start = self.start(entries.start);
         let end = match entries.end {
-            end if end >= self.count => self.page.len(),
+            end if end >= self.count() => self.page.len(),
             end => (entries.start..end).fold(start, |start, _| self.behind(start)),
         };
         start..end.max(start)
@@ -137,22 +159,22 @@ impl Node {
         if entry == 0 {
             return HEAD_BYTES;
         }
-        if entry >= self.count {
+        if entry >= self.count() {
             return self.page.len();
         }
         if let Some((second, bytes)) = self.even {
-            return second + (entry - 1) * bytes;
+            return second as usize + (entry - 1) * bytes as usize;
         }
         if let Some(starts) = self.starts.get() {
             return starts.get(entry).map_or(self.page.len(), |&start| start as usize);
         }
-        let Finger { entry: at, start } = self.finger.get();
+        let (at, start) = self.finger.get().place();
         if entry < at {
             let starts = self.starts.get_or_init(|| self.walk().map(|place| place.start as u32).collect());
             return starts.get(entry).map_or(self.page.len(), |&start| start as usize);
         }
         let start = (at..entry).fold(start, |start, _| self.behind(start));
-        self.finger.set(Finger { entry, start });
+        self.finger.set(Finger::new(entry, start));
         start
     }
 
@@ -197,18 +219,21 @@ impl Node {
         are_there && end == self.page.len()
     }
 
-    /// The first entry that `is` holds for, with its number and with what precedes it: they are passed over from the start on. What is
-    /// wanted then is this one, or the one before it.
+    /// The first entry of a leaf that `is` holds for: they are passed over from the start on. What is wanted then is this one, or the one
+    /// before it.
     #[inline(always)]
-    pub(super) fn find(&self, mut is: impl FnMut(usize, &[u8]) -> bool) -> Option<usize> {
-        let (mut found, mut before) = (None, Finger { entry: 0, start: HEAD_BYTES });
-        for (entry, place) in self.walk().enumerate() {
-            let start = place.start;
-            if self.page.get(place).is_some_and(|raw| is(entry, raw)) {
-                found = Some(entry);
+    pub(super) fn find(&self, mut is: impl FnMut(&[u8]) -> bool) -> Option<usize> {
+        let (mut found, mut before) = (None, Finger::FIRST);
+        let mut rest = self.page.get(HEAD_BYTES..).unwrap_or_default();
+        for at in 0..self.count() {
+            let start = self.page.len() - rest.len();
+            let entry;
+            (entry, rest) = take_entry(rest);
+            if is(entry) {
+                found = Some(at);
                 break;
             }
-            before = Finger { entry, start };
+            before = Finger::new(at, start);
         }
         self.finger.set(before);
         found
@@ -218,59 +243,66 @@ impl Node {
     #[inline(always)]
     pub(super) fn count_passed(&self, mut passes: impl FnMut(usize, &[u8]) -> bool) -> usize {
         let mut passes =
-            |at: Finger, end| self.page.get(at.start..end).is_some_and(|raw| passes(at.entry, raw));
+            |entry: usize, place: Range<usize>| self.page.get(place).is_some_and(|raw| passes(entry, raw));
         let Some((second, bytes)) = self.even else { return self.walk_past(passes) };
-        let finger = |entry: usize| match entry {
-            0 => Finger { entry, start: HEAD_BYTES },
-            _ => Finger { entry, start: second + (entry - 1) * bytes },
+        let start = |entry: usize| match entry {
+            0 => HEAD_BYTES,
+            _ => second as usize + (entry - 1) * bytes as usize,
         };
-        let (mut passed, mut end) = (0, self.count);
+        let (mut passed, mut end) = (0, self.count());
         while passed < end {
             let middle = usize::midpoint(passed, end);
-            if passes(finger(middle), finger(middle + 1).start) {
+            if passes(middle, start(middle)..start(middle + 1)) {
                 passed = middle + 1;
             } else {
                 end = middle;
             }
         }
-        self.finger.set(finger(passed.saturating_sub(1)));
+        let last = passed.saturating_sub(1);
+        self.finger.set(Finger::new(last, start(last)));
         passed
     }
 
     /// As [`Node::count_passed`], entry after entry, of which one of some is looked at until one is not passed.
     #[inline(always)]
-    fn walk_past(&self, mut passes: impl FnMut(Finger, usize) -> bool) -> usize {
+    fn walk_past(&self, mut passes: impl FnMut(usize, Range<usize>) -> bool) -> usize {
         const AT_ONCE: usize = 4;
-        let (mut last, mut next) = (None, Finger { entry: 0, start: HEAD_BYTES });
-        let step = |Finger { entry, start }| Finger { entry: entry + 1, start: self.behind(start) };
-        while next.entry + AT_ONCE <= self.count {
-            let ahead = (1..AT_ONCE).fold(next, |at, _| step(at));
-            let behind = step(ahead);
-            if !passes(ahead, behind.start) {
+        let (mut last, mut entry, mut start) = (Finger::FIRST, 0, HEAD_BYTES);
+        while entry + AT_ONCE <= self.count() {
+            let ahead = (1..AT_ONCE).fold(start, |start, _| self.behind(start));
+            let behind = self.behind(ahead);
+            if !passes(entry + AT_ONCE - 1, ahead..behind) {
                 break;
             }
-            (last, next) = (Some(ahead), behind);
+            last = Finger::new(entry + AT_ONCE - 1, ahead);
+            (entry, start) = (entry + AT_ONCE, behind);
         }
-        while next.entry < self.count {
-            let behind = step(next);
-            if !passes(next, behind.start) {
+        while entry < self.count() {
+            let behind = self.behind(start);
+            if !passes(entry, start..behind) {
                 break;
             }
-            (last, next) = (Some(next), behind);
+            last = Finger::new(entry, start);
+            (entry, start) = (entry + 1, behind);
         }
-        self.finger.set(last.unwrap_or(next));
-        next.entry
+        self.finger.set(last);
+        entry
     }
 
     /// The entries of a leaf, as they were put in.
     #[inline(always)]
     pub(super) fn entries(&self) -> impl Iterator<Item = &[u8]> + '_ {
-        self.walk().map(|place| entry_in(self.page.get(place).unwrap_or_default()))
+        let mut rest = self.page.get(HEAD_BYTES..).unwrap_or_default();
+        (0..self.count).map(move |_| {
+            let entry;
+            (entry, rest) = take_entry(rest);
+            entry
+        })
     }
 
     /// An entry with what precedes it.
     pub(super) fn raw(&self, entry: usize) -> &[u8] {
-        self.page.get(self.bytes_of(entry..entry + 1)).unwrap_or_default()
+        self.page.get(self.place_of_raw(entry)).unwrap_or_default()
     }
 
     /// An entry of a leaf, as it was put in; empty if there is none.
@@ -280,7 +312,7 @@ impl Node {
 
     /// Where the entry of a leaf lies in its page, without its length.
     pub(super) fn place(&self, entry: usize) -> Range<usize> {
-        let Range { start, end } = self.bytes_of(entry..entry + 1);
+        let Range { start, end } = self.place_of_raw(entry);
         let length = self.page.get(start..end).and_then(get_varint).map_or(0, |(_, bytes)| bytes);
         (start + length).min(end)..end
     }
@@ -323,12 +355,25 @@ impl Node {
 
 /// Where the second entry of an inner node begins, and how long it and those behind it are, if all are as long as the shortest that there
 /// may be: in a list, by hash, and among scores of which no two neighbours are the same. As many bytes as there are can be no others.
-fn even_entries(page: &[u8], shape: Shape, count: usize) -> Option<(usize, usize)> {
+fn even_entries(page: &[u8], shape: Shape, count: usize) -> Option<(u32, u32)> {
     let Shape::Inner { counted, min_separator_bytes } = shape else { return None };
     let fixed = fixed_bytes(counted);
     let second = HEAD_BYTES + fixed + usize::from(*page.get(HEAD_BYTES + fixed - 1)?);
-    let bytes = fixed + min_separator_bytes;
-    (count > 0 && page.len() == second + (count - 1) * bytes).then_some((second, bytes))
+    let bytes = fixed + usize::from(min_separator_bytes);
+    // Separators are short.
+    (count > 0 && page.len() == second + (count - 1) * bytes).then_some((second as u32, bytes as u32))
+}
+
+/// The first entry of a leaf, of which these are the bytes from there on, and what is behind it; damaged, it takes all of them.
+#[inline(always)]
+fn take_entry(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let (length, behind) = match bytes {
+        [short @ ..0x80, behind @ ..] => (usize::from(*short), behind),
+        _ => get_varint(bytes)
+            .and_then(|(length, of_length)| Some((length, bytes.get(of_length..)?)))
+            .unwrap_or_default(),
+    };
+    behind.split_at_checked(length).unwrap_or((behind, &[]))
 }
 
 /// The entry of a leaf, of which these bytes are all.

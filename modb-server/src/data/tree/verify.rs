@@ -59,7 +59,7 @@ impl<O: Order> Tree<O> {
         }
         let mut entries = 0;
         for (index, child) in node.children().enumerate() {
-            if index > 0 && child.separator.len() < O::MIN_SEPARATOR_BYTES {
+            if index > 0 && child.separator.len() < usize::from(O::MIN_SEPARATOR_BYTES) {
                 return damaged("a separator is too short");
             }
             let start = if index == 0 { start } else { child.separator };

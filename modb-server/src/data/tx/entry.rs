@@ -70,17 +70,14 @@ impl Entry<'_> {
     /// What writes its record, under its store key, as one that differs little from what is stored.
     pub(super) fn changed(&self, store_key: Bytes, value: Bytes) -> Write {
         let patched = LEAST_PATCHED_BYTES..=MOST_PATCHED_BYTES;
-        match self.stored.as_ref().filter(|stored| patched.contains(&stored.payload.len())) {
-            Some(stored) => {
-                let base = Record::encode(stored.head, &[&stored.payload]);
-                Write::Patch(Box::new(Patch {
-                    key: store_key,
-                    base,
-                    base_seq: self.seq,
-                    value,
-                    splices: None,
-                }))
-            }
+        match self.stored.as_ref().filter(|stored| patched.contains(&stored.payload().len())) {
+            Some(stored) => Write::Patch(Box::new(Patch {
+                key: store_key,
+                base: stored.whole().clone(),
+                base_seq: self.seq,
+                value,
+                splices: None,
+            })),
             None => Write::Put(store_key, value),
         }
     }

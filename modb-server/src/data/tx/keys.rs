@@ -77,7 +77,7 @@ impl Tx<'_> {
     ) -> Result<bool, DataError> {
         let entry = self.entry(database, key)?;
         let Some(record) = entry.live() else { return Ok(false) };
-        self.edit(&entry, record.head.expiring(expires_at_ms), &[&record.payload], event)?;
+        self.edit(&entry, record.head.expiring(expires_at_ms), &[record.payload()], event)?;
         Ok(true)
     }
 
@@ -144,7 +144,7 @@ impl Tx<'_> {
         events: [Event; 2],
     ) -> Result<(), DataError> {
         if let Some(record) = entry.live() {
-            self.replace(target, record.head, &record.payload, None)?;
+            self.replace(target, record.head, record.payload(), None)?;
             self.take(entry);
             self.notify_of(events[0], entry);
             self.notify_of(events[1], target);

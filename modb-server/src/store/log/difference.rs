@@ -64,23 +64,27 @@ fn compare(before: &[u8], after: &[u8], most: usize) -> Option<Splices> {
 /// How many bytes give way to as many others, where both are the same again behind them. `None`: nothing near is.
 fn changed(old: &[u8], new: &[u8]) -> Option<usize> {
     let most = old.len().min(new.len()).min(MOST_CHANGED_BYTES + SAME_BYTES);
-    let mut same = 0;
-    for at in 0..most {
-        same = if old[at] == new[at] { same + 1 } else { 0 };
-        if same == SAME_BYTES {
-            return Some(at + 1 - SAME_BYTES);
-        }
-    }
-    None
+    let is_same = |at: &usize| old[*at..].first_chunk::<SAME_BYTES>() == new[*at..].first_chunk();
+    (0..(most + 1).saturating_sub(SAME_BYTES)).find(is_same)
 }
 
-/// As many bytes as a processor compares in a few steps.
+/// Bytes that are compared at once: first many, then those of a word, of which the bits that differ tell the rest.
 const COMPARED_BYTES: usize = 32;
+const WORD_BYTES: usize = 8;
 
 fn same_at_start(a: &[u8], b: &[u8]) -> usize {
     let ((many, _), (others, _)) = (a.as_chunks::<COMPARED_BYTES>(), b.as_chunks());
     let same = many.iter().zip(others).take_while(|(a, b)| a == b).count() * COMPARED_BYTES;
-    same + a[same..].iter().zip(&b[same..]).take_while(|(a, b)| a == b).count()
+    let (a, b) = (&a[same..], &b[same..]);
+    let ((words, _), (others, _)) = (a.as_chunks::<WORD_BYTES>(), b.as_chunks());
+    for (at, (a, b)) in words.iter().zip(others).enumerate() {
+        let differ = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+        if differ != 0 {
+            return same + at * WORD_BYTES + differ.trailing_zeros() as usize / 8;
+        }
+    }
+    let words = words.len().min(others.len()) * WORD_BYTES;
+    same + words + a[words..].iter().zip(&b[words..]).take_while(|(a, b)| a == b).count()
 }
 
 fn same_at_end(a: &[u8], b: &[u8]) -> usize {
@@ -88,7 +92,16 @@ fn same_at_end(a: &[u8], b: &[u8]) -> usize {
     let same =
         many.iter().rev().zip(others.iter().rev()).take_while(|(a, b)| a == b).count() * COMPARED_BYTES;
     let (a, b) = (&a[..a.len() - same], &b[..b.len() - same]);
-    same + a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count()
+    let ((_, words), (_, others)) = (a.as_rchunks::<WORD_BYTES>(), b.as_rchunks());
+    for (at, (a, b)) in words.iter().rev().zip(others.iter().rev()).enumerate() {
+        let differ = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+        if differ != 0 {
+            return same + at * WORD_BYTES + differ.leading_zeros() as usize / 8;
+        }
+    }
+    let words = words.len().min(others.len()) * WORD_BYTES;
+    let (a, b) = (&a[..a.len() - words], &b[..b.len() - words]);
+    same + words + a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count()
 }
 
 /// A difference in a chunk's body.

@@ -198,7 +198,7 @@ fn no_change_is_missed_between_threads() {
     };
     let number = |tx: &mut Tx<'_>| {
         let record = tx.read(0, b"n").unwrap();
-        record.map_or(0, |record| String::from_utf8_lossy(&record.payload).parse::<u64>().unwrap())
+        record.map_or(0, |record| String::from_utf8_lossy(record.payload()).parse::<u64>().unwrap())
     };
     std::thread::scope(|scope| {
         for _ in 0..THREADS {

@@ -36,10 +36,11 @@ fn put(hash: &mut Planted<Hashed>, number: u32, there: bool) {
     hash.with(|tree, ground| {
         let name = number.to_string();
         let key = tree.order.key(name.as_bytes());
-        let (cursor, was) = tree.find(ground, &key)?;
+        let cursor = tree.find(ground, &key)?;
+        let was = usize::from(cursor.entry().is_some());
         let entry = key.entry(b"");
         let insert: &[&[u8]] = if there { &[&entry] } else { &[] };
-        tree.splice(ground, cursor, usize::from(was.is_some()), insert)
+        tree.splice(ground, cursor, was, insert)
     });
 }
 
@@ -187,7 +188,7 @@ fn a_large_entry_is_not_written_again_for_its_neighbours() {
     let large = vec![b'x'; 1 << 20];
     hash.with(|tree, ground| {
         let key = tree.order.key(b"large");
-        let (cursor, _) = tree.find(ground, &key)?;
+        let cursor = tree.find(ground, &key)?;
         tree.splice(ground, cursor, 0, &[&key.entry(&large)])
     });
     hash.shelf.written_bytes = 0;

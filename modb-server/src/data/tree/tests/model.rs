@@ -294,7 +294,7 @@ proptest! {
         let children: Vec<_> = separators.iter().enumerate()
             .map(|(at, &longer)| Child { node: at as u32 + 1, below: 1, separator: vec![MIN as u8; length(at, longer)] })
             .collect();
-        let shape = Shape::Inner { counted, min_separator_bytes: MIN };
+        let shape = Shape::Inner { counted, min_separator_bytes: MIN as u8 };
         let node = Node::read(inner_page(&children, counted), shape, 1).unwrap();
         let from = usize::from(from) % (children.len() + 1);
         let is_child = |at: usize, raw: &[u8]| child_in(raw, shape).is_some_and(|child| child.node == at as u32 + 1);
@@ -387,9 +387,10 @@ fn unset(map: &mut Planted<Sorted>, key: &[u8]) -> Option<Vec<u8>> {
 fn put(hash: &mut Planted<Hashed>, key: &[u8], value: Option<&[u8]>) -> Option<Vec<u8>> {
     hash.with(|tree, ground| {
         let key = tree.order.key(key);
-        let (cursor, was) = tree.find(ground, &key)?;
+        let cursor = tree.find(ground, &key)?;
+        let was = cursor.entry().map(|entry| read_hashed(entry).1.to_vec());
         let entry = value.map(|value| key.entry(value));
         let insert: Vec<&[u8]> = entry.iter().map(|entry| &entry[..]).collect();
-        tree.splice(ground, cursor, usize::from(was.is_some()), &insert).map(|()| was.map(|was| was.to_vec()))
+        tree.splice(ground, cursor, usize::from(was.is_some()), &insert).map(|()| was)
     })
 }
