@@ -16,6 +16,8 @@ mod hash;
 mod hashed;
 mod lease;
 mod list;
+#[cfg(test)]
+mod log_bytes;
 mod map;
 mod opened;
 mod pages;
