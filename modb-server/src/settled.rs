@@ -15,7 +15,8 @@ pub(crate) struct Settled {
     listeners: Mutex<Vec<Arc<Listener>>>,
     /// For threads of embedding programs that wait for a commit.
     grown: Condvar,
-    lock: Mutex<()>,
+    /// How many do: to tell nobody costs a system call, too.
+    waiting: Mutex<usize>,
 }
 
 /// A worker that may wait for commits to become safe.
@@ -48,8 +49,9 @@ impl Settled {
                 let _ = listener.waker.wake();
             }
         }
-        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
-        self.grown.notify_all();
+        if *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) > 0 {
+            self.grown.notify_all();
+        }
     }
 
     /// A worker of the server with this number, woken by `waker` when it [listens](Listener::listen).
@@ -66,8 +68,10 @@ impl Settled {
 
     /// Waits until something is announced, at most for `at_most`.
     pub(crate) fn wait(&self, at_most: Duration) {
-        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.grown.wait_timeout(lock, at_most).unwrap_or_else(PoisonError::into_inner));
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        *waiting += 1;
+        waiting = self.grown.wait_timeout(waiting, at_most).unwrap_or_else(PoisonError::into_inner).0;
+        *waiting -= 1;
     }
 }
 

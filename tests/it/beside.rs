@@ -21,11 +21,11 @@ const PAUSE: Duration = Duration::from_millis(2);
 const MOST: Duration = Duration::from_millis(100);
 
 /// How long replies took, ascending.
-struct Waits(Vec<Duration>);
+pub(crate) struct Waits(Vec<Duration>);
 
 impl Waits {
     /// Of one request after the other, until it is over.
-    fn of(peer: &mut Peer, request: &[u8], reply: &Reply, over: &AtomicBool) -> Self {
+    pub(crate) fn of(peer: &mut Peer, request: &[u8], reply: &Reply, over: &AtomicBool) -> Self {
         let mut waits = Vec::new();
         while !over.load(Ordering::Acquire) {
             let begin = Instant::now();
@@ -38,11 +38,12 @@ impl Waits {
         Self(waits)
     }
 
+    /// Within what such a part of them came, rounded up: of few the longest counts.
     fn part(&self, part: f64) -> Duration {
-        self.0[((self.0.len() - 1) as f64 * part) as usize]
+        self.0[((self.0.len() as f64 * part).ceil() as usize).max(1) - 1]
     }
 
-    fn print(&self, what: &str) {
+    pub(crate) fn print(&self, what: &str) {
         let [p50, p99, most] = [0.5, 0.99, 1.0].map(|part| self.part(part));
         println!(
             "{what}: {} replies, half within {p50:?}, 99 % within {p99:?}, all within {most:?}",
@@ -50,9 +51,14 @@ impl Waits {
         );
     }
 
+    /// If one in a hundred takes longer than this, and than twice what it does in the control.
+    pub(crate) fn complaint(&self, control: &Self, most: Duration) -> Option<String> {
+        let (took, most) = (self.part(0.99), most.max(2 * control.part(0.99)));
+        (took > most).then(|| format!("{took:?}, {most:?} allowed"))
+    }
+
     fn hold_to(&self, control: &Self) {
-        let most = MOST.max(2 * control.part(0.99));
-        assert!(self.part(0.99) <= most, "{:?}, {most:?} allowed", self.part(0.99));
+        assert_eq!(self.complaint(control, MOST), None);
     }
 }
 
@@ -80,7 +86,7 @@ fn beside(
     })
 }
 
-fn burn(over: &AtomicBool) {
+pub(crate) fn burn(over: &AtomicBool) {
     while !over.load(Ordering::Acquire) {
         std::hint::spin_loop();
     }
@@ -146,6 +152,79 @@ pub(crate) fn long_writers_beside_a_backup_of_a_gigabyte_wait_at_most_twice_as_l
     });
     waits.print("beside a writer and a backup");
     waits.hold_to(&control);
+}
+
+/// How many keys there are, or were, where keys are drawn at random.
+const KEYS: usize = 200_000;
+const DRAWS: usize = 2000;
+
+/// Whatever was written and deleted before, and wherever it lies. Pings in between tell how the machine is.
+pub(crate) fn long_random_keys_come_within_a_millisecond_in_every_state(platform: &Platform) {
+    let draw = |server: &Server, state: &str| {
+        let mut peer = server.peer();
+        let (mut draws, mut pings) = (Vec::new(), Vec::new());
+        let mut time = |request: &str, took: &mut Vec<Duration>| {
+            let begin = Instant::now();
+            let reply = peer.ask(request);
+            took.push(begin.elapsed());
+            reply
+        };
+        let is_empty = time("DBSIZE", &mut Vec::new()) == Reply::Int(0);
+        for _ in 0..DRAWS {
+            assert_eq!(time("RANDOMKEY", &mut draws).is_null(), is_empty, "{state}");
+            time("PING", &mut pings);
+        }
+        draws.sort_unstable();
+        pings.sort_unstable();
+        let (draws, pings) = (Waits(draws), Waits(pings));
+        draws.print(&format!("{state}, RANDOMKEY"));
+        pings.print(&format!("{state}, PING"));
+        let most = Duration::from_millis(1).max(2 * pings.part(0.99));
+        assert!(draws.part(0.99) <= most, "{state}: {:?}, {most:?} allowed", draws.part(0.99));
+    };
+    let all = |server: &Server, command: &[&str], more: &[&str], keys: std::ops::Range<usize>| {
+        let mut peer = server.peer();
+        for first in keys.clone().step_by(1000) {
+            let wire: Vec<u8> = (first..keys.end.min(first + 1000))
+                .flat_map(|n| {
+                    encode(command.iter().copied().chain([&*format!("k{n}")]).chain(more.iter().copied()))
+                })
+                .collect();
+            peer.send(&wire);
+            assert!(
+                peer.replies(keys.end.min(first + 1000) - first).iter().all(|reply| reply.error().is_none())
+            );
+        }
+    };
+    // All of it in memory, and a tenth of it.
+    for cache_mb in ["256", "4"] {
+        let with = |state: &str| format!("--cache-mb {cache_mb}, {state}");
+        let server = Launch::new(platform).with("--cache-mb", cache_mb).start();
+        draw(&server, &with("nothing"));
+        all(&server, &["SET"], &["value"], 0..KEYS);
+        draw(&server, &with("200,000 keys"));
+        all(&server, &["DEL"], &[], 0..KEYS - 3);
+        draw(&server, &with("3 of them left"));
+        all(&server, &["DEL"], &[], KEYS - 3..KEYS);
+        draw(&server, &with("none left"));
+        all(&server, &["SET"], &["value"], 0..1);
+        draw(&server, &with("one that is new"));
+        let server = server.kill_and_restart();
+        draw(&server, &with("one, after a kill"));
+        all(&server, &["SET"], &["value"], 0..KEYS);
+        all(&server, &["PEXPIRE"], &["1"], 1..KEYS);
+        draw(&server, &with("one, and the others running out"));
+        wait::until("what ran out is gone", || (server.peer().ask("DBSIZE") == Reply::Int(1)).then_some(()));
+        draw(&server, &with("one, and the others run out"));
+        all(&server, &["SET"], &["value"], 0..KEYS);
+        assert_eq!(server.peer().ask("FLUSHALL"), Reply::ok());
+        draw(&server, &with("all flushed"));
+        all(&server, &["SET"], &["value"], 0..3);
+        draw(&server, &with("three behind what was flushed"));
+        all(&server, &["SET"], &["value"], 0..KEYS);
+        let server = server.restart();
+        draw(&server, &with("200,000 keys that nobody has read yet"));
+    }
 }
 
 fn fill(server: &Server) {

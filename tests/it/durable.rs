@@ -49,6 +49,24 @@ pub(crate) fn a_pipeline_answered_before_the_kill_is_all_there(platform: &Platfo
     }
 }
 
+pub(crate) fn who_waits_alone_is_answered_by_a_sync_of_its_own_worker(platform: &Platform) {
+    const COMMANDS: u64 = 400;
+    // In memory, where a sync is quick whatever the machine's disk does.
+    let disk = match SmallDisk::mount() {
+        Ok(disk) => disk,
+        Err(why) => skip!("{why}"),
+    };
+    let server = Launch::new(platform).in_folder(disk.path().join("data")).with_durability("always").start();
+    let mut peer = server.peer();
+    for n in 0..COMMANDS {
+        assert_eq!(peer.ask(&format!("SET key:{n} value")), Reply::ok());
+    }
+    let number = |field| server.info(field).parse::<u64>().expect("a number");
+    let (syncs, led) = (number("modb_store_syncs"), number("modb_store_syncs_led"));
+    assert!(syncs >= COMMANDS, "{syncs} syncs for {COMMANDS} answers");
+    assert!(led >= COMMANDS / 2, "{led} of {syncs} syncs were led by the worker that waited");
+}
+
 pub(crate) fn counters_and_lengths_are_exact_after_a_kill(platform: &Platform) {
     const STEPS: usize = 1000;
     let mut server = Launch::new(platform).with_durability("everysec").start();

@@ -37,6 +37,7 @@ mod share;
 mod shortage;
 mod shutdown;
 mod start;
+mod ten_million;
 mod tracking;
 mod transactions;
 mod types;
@@ -239,6 +240,11 @@ scenarios! {
         unless Windows: "no descriptor limit", unless WindowsHost: "no descriptor limit";
     shortage::space_taken_away_5_times_comes_back_5_times, unless Redis: "Redis answers an error or ends",
         unless Windows: "a file that takes all space is made by Linux here";
+    shortage::memory_taken_away_5_times_comes_back_5_times, unless Redis: "Redis ends",
+        unless Windows: "memory of others is not bounded from outside", unless WindowsHost: "as above";
+    #[ignore = "minutes of load"]
+    shortage::long_memory_taken_away_20_times_comes_back_20_times, unless Redis: "Redis ends",
+        unless Windows: "memory of others is not bounded from outside", unless WindowsHost: "as above";
     shortage::who_asks_for_more_memory_than_there_is_gets_an_error_and_nobody_else, unless Redis: "Redis ends",
         unless Windows: "memory of others is not bounded from outside", unless WindowsHost: "as above";
     shortage::a_record_on_the_disk_for_which_there_is_no_memory_is_an_error_to_who_reads_it, unless Redis: "Redis has no records on the disk",
@@ -265,11 +271,17 @@ scenarios! {
 
     #[ignore = "two minutes of load"]
     beside::long_readers_beside_8_writers_of_16_mb_wait_no_longer_than_beside_busy_threads, unless Redis: "the bounds are Modb's own";
+    #[ignore = "a minute"]
+    beside::long_random_keys_come_within_a_millisecond_in_every_state, unless Redis: "Redis walks longer";
     #[ignore = "a gigabyte and its copy"]
     beside::long_writers_beside_a_backup_of_a_gigabyte_wait_at_most_twice_as_long, unless Redis: "the tasks are Modb's own";
 
+    #[ignore = "minutes"]
+    ten_million::long_others_are_served_beside_what_works_long_on_very_many_elements, unless Redis: "the bounds are Modb's own";
+
     durable::a_value_survives_kill_in_every_mode;
     durable::a_pipeline_answered_before_the_kill_is_all_there;
+    durable::who_waits_alone_is_answered_by_a_sync_of_its_own_worker;
     durable::counters_and_lengths_are_exact_after_a_kill;
     durable::times_to_live_continue_over_a_restart;
     durable::what_expired_while_down_stays_gone;

@@ -82,18 +82,29 @@ pub(crate) fn a_flush_that_cannot_be_done_is_said_and_done_once_it_can(platform:
     }
 }
 
+/// What someone writes at once.
+#[derive(Clone, Copy)]
+struct Shape {
+    value_bytes: usize,
+    pipeline: usize,
+}
+
+const SMALL: Shape = Shape { value_bytes: 20_000, pipeline: 50 };
+/// So large that the server asks for memory before it takes them.
+const LARGE: Shape = Shape { value_bytes: 8 << 20, pipeline: 2 };
+
 /// Someone who writes without pause, and knows what was acknowledged.
 struct Writer<'s> {
     server: &'s Server,
+    shape: Shape,
     peer: Option<Peer>,
     next: usize,
     acknowledged: Vec<usize>,
+    /// What the last refusal said.
+    refusal: String,
 }
 
 impl Writer<'_> {
-    const VALUE_BYTES: usize = 20_000;
-    const PIPELINE: usize = 50;
-
     /// Writes some; whether all of it was acknowledged. A connection that was closed is opened again the next time.
     fn write(&mut self) -> bool {
         let mut peer = match self.peer.take() {
@@ -103,10 +114,10 @@ impl Writer<'_> {
                 Err(_) => return false,
             },
         };
-        let keys = self.next..self.next + Self::PIPELINE;
+        let keys = self.next..self.next + self.shape.pipeline;
         self.next = keys.end;
         let requests =
-            keys.clone().flat_map(|n| encode(["SET", &format!("k{n}"), &value(n, Self::VALUE_BYTES)]));
+            keys.clone().flat_map(|n| encode(["SET", &format!("k{n}"), &value(n, self.shape.value_bytes)]));
         if peer.try_send(&requests.collect::<Vec<u8>>()).is_err() {
             return false;
         }
@@ -114,7 +125,10 @@ impl Writer<'_> {
         for n in keys {
             match peer.try_reply() {
                 Ok(reply) if reply == Reply::ok() => self.acknowledged.push(n),
-                Ok(_) => all = false,
+                Ok(reply) => {
+                    all = false;
+                    self.refusal = reply.error().unwrap_or_default();
+                }
                 Err(_) => return false,
             }
         }
@@ -123,19 +137,32 @@ impl Writer<'_> {
     }
 }
 
-/// Takes something away so often and gives it back, while someone writes: each time writing stops with a reason that `INFO`
-/// tells, reading goes on, and both go on once it is back. At the end all that was acknowledged is there.
-fn run_short(server: Server, rounds: usize, take: &dyn Fn(&Server), give: &dyn Fn(&Server)) {
+/// Takes something away so often and gives it back, while someone writes: each time writing stops with a reason that `INFO` or
+/// the reply tells, reading goes on, and both go on once it is back. At the end all that was acknowledged is there.
+fn run_short(server: Server, shape: Shape, rounds: usize, take: &dyn Fn(&Server), give: &dyn Fn(&Server)) {
     let mut looker = server.peer();
-    let mut writer = Writer { server: &server, peer: None, next: 0, acknowledged: Vec::new() };
+    let mut writer = Writer {
+        server: &server,
+        shape,
+        peer: None,
+        next: 0,
+        acknowledged: Vec::new(),
+        refusal: String::new(),
+    };
+    let length = Reply::Int(shape.value_bytes as i64);
     assert!(writer.write());
     for round in 0..rounds {
-        take(&server);
-        wait::until("writes are refused", || (!writer.write()).then_some(()));
-        let reason = wait::until("INFO says why", || reason_in(&mut looker));
+        // Again while the server still had something to give back.
+        wait::until("writes are refused", || {
+            take(&server);
+            (!writer.write()).then_some(())
+        });
+        // What there is no memory for is one client's affair, who is told.
+        let told = writer.refusal.starts_with("OOM ").then(|| writer.refusal.clone());
+        let reason = told.unwrap_or_else(|| wait::until("INFO says why", || reason_in(&mut looker)));
         println!("round {round}, {} written: {reason}", writer.acknowledged.len());
         let sample = writer.acknowledged[round * 31 % writer.acknowledged.len()];
-        assert_eq!(looker.ask(&format!("STRLEN k{sample}")), Reply::Int(Writer::VALUE_BYTES as i64));
+        assert_eq!(looker.ask(&format!("STRLEN k{sample}")), length);
         let given = Instant::now();
         give(&server);
         wait::until("writes are taken again", || writer.write().then_some(()));
@@ -149,7 +176,7 @@ fn run_short(server: Server, rounds: usize, take: &dyn Fn(&Server), give: &dyn F
     for part in acknowledged.chunks(500) {
         peer.send(&part.iter().flat_map(|n| encode(["STRLEN", &format!("k{n}")])).collect::<Vec<u8>>());
         for (n, reply) in part.iter().zip(peer.replies(part.len())) {
-            assert_eq!(reply, Reply::Int(Writer::VALUE_BYTES as i64), "k{n} was acknowledged");
+            assert_eq!(reply, length, "k{n} was acknowledged");
         }
     }
 }
@@ -170,6 +197,7 @@ fn without_descriptors(platform: &Platform, rounds: usize) {
     let open = |server: &Server| sys::open_descriptors(server.pid()).expect("Linux tells") as u64;
     run_short(
         server,
+        SMALL,
         rounds,
         &|server| _ = sys::set_descriptor_limit_of(server.pid(), open(server)),
         &|server| _ = sys::set_descriptor_limit_of(server.pid(), limit),
@@ -187,14 +215,40 @@ fn without_space(platform: &Platform, rounds: usize, min_free_mb: &str) {
     let ballast = disk.path().join("ballast");
     run_short(
         server,
+        SMALL,
         rounds,
         &|_| {
-            let mut file = fs::File::create(&ballast).expect("there is room for a name");
+            let file = fs::File::options().create(true).append(true).open(&ballast);
+            let mut file = file.expect("there is room for a name");
             // It ends with an error: there is no more.
             let _ = std::io::copy(&mut std::io::repeat(1), &mut file);
         },
         &|_| fs::remove_file(&ballast).expect("it is there"),
     );
+}
+
+fn without_memory(platform: &Platform, rounds: usize) {
+    // Nothing beside what the server leaves to others of it.
+    const LEFT_BYTES: u64 = 16 << 20;
+    let server = Launch::new(platform).with("--cache-mb", "64").start();
+    if !sys::bound_memory_of(server.pid(), None) {
+        skip!("the memory of another process cannot be bounded here")
+    }
+    run_short(
+        server,
+        LARGE,
+        rounds,
+        &|server| assert!(sys::bound_memory_of(server.pid(), Some(LEFT_BYTES))),
+        &|server| assert!(sys::bound_memory_of(server.pid(), None)),
+    );
+}
+
+pub(crate) fn memory_taken_away_5_times_comes_back_5_times(platform: &Platform) {
+    without_memory(platform, 5);
+}
+
+pub(crate) fn long_memory_taken_away_20_times_comes_back_20_times(platform: &Platform) {
+    without_memory(platform, 20);
 }
 
 pub(crate) fn descriptors_taken_away_5_times_come_back_5_times(platform: &Platform) {

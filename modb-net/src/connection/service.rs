@@ -130,7 +130,8 @@ pub struct Turn<'a, S: Service> {
 /// they were asked for: [`on_message`](Self::on_message), [`on_alarm`](Self::on_alarm), [`on_moving_away`](Self::on_moving_away)
 /// and [`on_moved_here`](Self::on_moved_here). A hook that is not written costs nothing.
 ///
-/// One turn: messages -> input of all ready connections -> timers -> [`end_turn`](Self::end_turn) -> one write per connection.
+/// One turn: messages -> input of all ready connections -> timers -> [`end_turn`](Self::end_turn) -> one write per connection. Before
+/// a wait in which nothing else is to be done: [`on_idle`](Self::on_idle).
 ///
 /// # What a service must still do
 ///
@@ -280,6 +281,15 @@ pub trait Service: Sized + 'static {
         let _ = turn;
         Release::Upto(Seq(u64::MAX))
     }
+
+    /// Whether [`Service::on_idle`] has something to do. Asked at the end of each turn.
+    fn has_idle_work(&self) -> bool {
+        false
+    }
+
+    /// There was something to do once nothing else is, and nothing is: no connection can go on, and a look has found no event.
+    /// Whatever comes meanwhile waits, so let it be short. A turn follows.
+    fn on_idle(&mut self) {}
 
     /// What the session holds on the heap beside its input and output, in bytes. Asked after each turn in which it did something.
     fn session_bytes(&self, session: &Self::Session) -> usize {

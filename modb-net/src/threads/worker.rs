@@ -143,7 +143,9 @@ impl<S: Service> Worker<S> {
 
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let drained = self.mail_emptied && !self.core.has_ready();
-        let wait = self.notifier.begin_wait(drained);
+        let idle_work = drained && self.core.has_idle_work();
+        // For what is to be done when nothing else is, a look is enough.
+        let wait = self.notifier.begin_wait(drained && !idle_work);
         self.deadline = self.core.next_deadline();
         let timeout = match self.deadline {
             Some(at) if wait.may_block() => Some(at.saturating_duration_since(Instant::now())),
@@ -151,7 +153,11 @@ impl<S: Service> Worker<S> {
         };
         self.poller.wait(events, wait.timeout(timeout))?;
         let notified = events.iter().any(|event| event.key == NOTIFIER);
-        wait.end(notified).map_err(io::Error::other)
+        wait.end(notified).map_err(io::Error::other)?;
+        if idle_work && events.is_empty() {
+            self.core.idle();
+        }
+        Ok(())
     }
 
     fn turn(&mut self, events: &Events) {

@@ -5,6 +5,7 @@
 mod cost;
 mod descriptors;
 mod ends;
+mod idle;
 mod lines;
 mod mail;
 mod moving;

@@ -242,6 +242,10 @@ impl Open {
         let store = self.instance.data.store();
         let mut reached = store.settled();
         if reached < seq {
+            // Who waits anyway may as well sync: to wake a thread that does takes longer.
+            if until.is_none() || store.offers_lead() {
+                store.lead();
+            }
             reached = store.settle()?;
         }
         while reached < seq {

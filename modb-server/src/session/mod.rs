@@ -73,6 +73,8 @@ pub struct Worker {
     clock: Clock,
     /// The last commit that any reply of this worker waits for.
     awaited: Seq,
+    /// By whom that is made safe.
+    syncing: Syncing,
     /// Has this worker woken when it may be safe.
     listener: Arc<Listener>,
     listeners: RefCell<Listeners>,
@@ -90,6 +92,15 @@ pub struct Worker {
     deadlines: Deadlines,
     /// The database stays open as long as it is served. Dropped last.
     present: Present,
+}
+
+/// By whom the commits that replies wait for are synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Syncing {
+    /// By the store's thread, which is asked at the end of the turn.
+    ByThread,
+    /// By this worker, before it sleeps, if a look finds nothing else to do. If it does, the thread is asked after all.
+    OnceIdle,
 }
 
 /// The time of day, read once per turn.
@@ -133,6 +144,7 @@ impl Worker {
             decoder: None,
             clock: Clock { turn: None, now_ms: 0 },
             awaited: Seq::ZERO,
+            syncing: Syncing::ByThread,
             listener,
             listeners: RefCell::new(listeners),
             workers,
@@ -394,10 +406,25 @@ impl Service for Worker {
         let settled = store.settled();
         // Asked in every turn while replies wait, also if it wrote nothing: only the answer tells of a failed sync.
         if settled >= self.awaited {
+            self.syncing = Syncing::ByThread;
             return Release::Upto(settled);
         }
+        if self.syncing == Syncing::ByThread && store.offers_lead() {
+            self.syncing = Syncing::OnceIdle;
+            return Release::Upto(settled);
+        }
+        // Others are ready, or somebody else is syncing: the thread does it, or whoever does tells.
+        self.syncing = Syncing::ByThread;
         self.listener.listen();
         store.settle().map_or_else(|_| Release::Failed { after: store.settled() }, Release::Upto)
+    }
+
+    fn has_idle_work(&self) -> bool {
+        self.syncing == Syncing::OnceIdle
+    }
+
+    fn on_idle(&mut self) {
+        self.instance.data.store().lead();
     }
 
     fn session_bytes(&self, session: &Session) -> usize {

@@ -20,7 +20,9 @@ use modb_net::Seq;
 
 use super::folder::{Folder, NewFolder};
 use super::format::Format;
-use super::group::{Backing, GroupCommit, Purpose, lock};
+use super::group::{Backing, GroupCommit};
+use super::health::Purpose;
+use super::locking::lock;
 use super::options::{EngineKind, OpenOptions};
 use super::{BackupKind, Batch, Counter, Durability, Got, Page, SettledHook, Store, StoreError, Write};
 

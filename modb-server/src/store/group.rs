@@ -1,7 +1,9 @@
-//! When commits are safe: one thread that syncs for all, and the health of the store.
+//! When commits are safe: one thread that syncs for all. Whether they are taken says the store's health.
 //!
-//! Workers ask ([`GroupCommit::settle`]) and never wait; the thread syncs whatever was committed when the sync
-//! began, so that all commits of all workers during one sync share the next. No lock is held while it syncs.
+//! Workers ask ([`GroupCommit::settle`]) and do not wait; the thread syncs whatever was committed when the sync
+//! began, so that all commits of all workers during one sync share the next. No lock that anybody else waits for is held while it syncs.
+//! A worker that has nothing else to do may sync itself, for all, where syncs are quick and none is under way
+//! ([`GroupCommit::lead`]): to wake a thread and be woken by it would take longer.
 //!
 //! Invariants: `settled` grows only, and never past what is as safe as the mode promises. A write or sync of unknown outcome
 //! poisons the store for good: a later sync that succeeds proves nothing (the system may have dropped the pages that
@@ -9,25 +11,21 @@
 //! now it tries again, and says so meanwhile ([`Health::note`]).
 
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, TryLockError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use modb_net::Seq;
 
+use super::health::Health;
+use super::locking::lock;
+use super::sync_time::SyncTime;
 use super::{Durability, ErrorClass, SettledHook, StoreError};
 
 /// How often `everysec` syncs and the free space is looked at.
 const TICK: Duration = Duration::from_secs(1);
-
-/// Locks, also after a panic elsewhere: no invariant of the store is broken half-way under any of its locks
-/// that it does not check itself.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// What the thread works on.
 pub(crate) trait Backing: Send + Sync + 'static {
@@ -43,129 +41,17 @@ pub(crate) trait Backing: Send + Sync + 'static {
     fn free_bytes(&self) -> std::io::Result<u64>;
 }
 
-/// Whether writes are taken.
-#[derive(Debug, Default)]
-pub(crate) struct Health {
-    /// False while all is well: the one thing that a commit looks at.
-    bad: AtomicBool,
-    poison: OnceLock<String>,
-    closed: AtomicBool,
-    low_space: AtomicBool,
-    /// What the store cannot do now and tries again, and why.
-    troubles: Mutex<BTreeMap<&'static str, String>>,
-}
-
-/// What a batch does to the space on the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    Keep,
-    /// Less is kept after it.
-    Free,
-}
-
-impl Health {
-    /// Whether a commit may be made.
-    pub(crate) fn check_write(&self, purpose: Purpose) -> Result<(), StoreError> {
-        if !self.bad.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        self.check_read()?;
-        if let Some(error) = self.poisoned() {
-            return Err(error);
-        }
-        match self.reason() {
-            Some(reason) if purpose == Purpose::Keep => Err(StoreError::ReadOnly(reason)),
-            _ => Ok(()),
-        }
-    }
-
-    /// `task` failed with what may pass, and is tried again.
-    pub(crate) fn note(&self, task: &'static str, error: &StoreError) {
-        let reason = error.to_string();
-        let before = lock(&self.troubles).insert(task, reason.clone());
-        if before.as_ref() != Some(&reason) {
-            tracing::warn!(task, %reason, "cannot be done now, is tried again");
-        }
-    }
-
-    /// `task` succeeds, again or still.
-    pub(crate) fn note_success(&self, task: &'static str) {
-        if lock(&self.troubles).remove(task).is_some() {
-            tracing::info!(task, "succeeds again");
-        }
-    }
-
-    /// Why `task` cannot be done now, if so.
-    pub(crate) fn trouble(&self, task: &'static str) -> Option<String> {
-        lock(&self.troubles).get(task).cloned()
-    }
-
-    /// What cannot be done now, and why, in one line.
-    pub(crate) fn troubles(&self) -> String {
-        let troubles = lock(&self.troubles);
-        troubles.iter().map(|(task, reason)| format!("{task}: {reason}")).collect::<Vec<_>>().join("; ")
-    }
-
-    /// Whether a record may be read.
-    pub(crate) fn check_read(&self) -> Result<(), StoreError> {
-        if self.closed.load(Ordering::Acquire) { Err(StoreError::Closed) } else { Ok(()) }
-    }
-
-    /// Takes no write any more.
-    fn poison(&self, what: &str) {
-        if self.poison.set(format!("{what}; no write is taken until the restart")).is_ok() {
-            tracing::error!(what, "the store is read-only from now on");
-        }
-        self.bad.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn poisoned(&self) -> Option<StoreError> {
-        self.poison.get().map(|reason| StoreError::ReadOnly(reason.clone()))
-    }
-
-    pub(crate) fn reason(&self) -> Option<String> {
-        if let Some(reason) = self.poison.get() {
-            return Some(reason.clone());
-        }
-        let low = self.low_space.load(Ordering::Acquire);
-        low.then(|| {
-            "the disk is nearly full, no write is taken until there is space (see min-free-mb)".to_owned()
-        })
-    }
-
-    /// The first call answers true.
-    pub(crate) fn close(&self) -> bool {
-        let first = !self.closed.swap(true, Ordering::AcqRel);
-        self.bad.store(true, Ordering::Release);
-        first
-    }
-
-    /// Turns writes off below the floor and on again above it.
-    fn note_free_bytes(&self, free: u64, floor: u64) {
-        let low = free < floor;
-        if self.low_space.swap(low, Ordering::AcqRel) == low {
-            return;
-        }
-        if low {
-            tracing::error!(free_bytes = free, floor_bytes = floor, "disk nearly full: writes are refused");
-            self.bad.store(true, Ordering::Release);
-        } else {
-            tracing::info!(free_bytes = free, "space on the disk again: writes are taken");
-            let still_bad = self.poison.get().is_some() || self.closed.load(Ordering::Acquire);
-            self.bad.store(still_bad, Ordering::Release);
-            // A poisoning between the two lines above must not be forgotten.
-            if self.poison.get().is_some() || self.closed.load(Ordering::Acquire) {
-                self.bad.store(true, Ordering::Release);
-            }
-        }
-    }
-}
-
 #[derive(Debug)]
 struct State {
     synced: u64,
     stop: bool,
+    /// How many wait for `done`: to tell nobody costs a system call, too.
+    waiting: usize,
 }
+
+/// What makes a sync the only one.
+#[derive(Debug, Default)]
+struct SyncingAlone;
 
 /// The sync thread and what it shares with the workers.
 pub(crate) struct GroupCommit {
@@ -176,10 +62,14 @@ pub(crate) struct GroupCommit {
     /// Up to which commit a sync was asked for.
     wanted: AtomicU64,
     state: Mutex<State>,
+    /// Held by who syncs, so that there is one sync at a time. Only the thread waits for it.
+    syncing: Mutex<SyncingAlone>,
+    sync_time: SyncTime,
     work: Condvar,
     done: Condvar,
     hooks: RwLock<Vec<SettledHook>>,
     syncs: AtomicU64,
+    led: AtomicU64,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -192,11 +82,14 @@ impl GroupCommit {
             health: Health::default(),
             settled: AtomicU64::new(recovered.0),
             wanted: AtomicU64::new(recovered.0),
-            state: Mutex::new(State { synced: recovered.0, stop: false }),
+            state: Mutex::new(State { synced: recovered.0, stop: false, waiting: 0 }),
+            syncing: Mutex::default(),
+            sync_time: SyncTime::new(),
             work: Condvar::new(),
             done: Condvar::new(),
             hooks: RwLock::new(Vec::new()),
             syncs: AtomicU64::new(0),
+            led: AtomicU64::new(0),
             thread: Mutex::new(None),
         })
     }
@@ -240,6 +133,26 @@ impl GroupCommit {
         Ok(self.settled())
     }
 
+    /// Whether a worker whose replies wait had better [lead](GroupCommit::lead) once it has nothing else to do, and
+    /// not [settle](GroupCommit::settle) before.
+    pub(crate) fn offers_lead(&self) -> bool {
+        self.mode == Durability::Always && self.sync_time.is_quick() && self.health.poisoned().is_none()
+    }
+
+    /// In `always`: syncs on this thread, for all, unless somebody is syncing. What is not safe after it is to be settled.
+    pub(crate) fn lead(&self, backing: &dyn Backing) {
+        let alone = match self.syncing.try_lock() {
+            Ok(alone) => alone,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        if self.mode == Durability::Always && self.health.poisoned().is_none() {
+            self.led.fetch_add(1, Ordering::Relaxed);
+            // A panic here is no less than one of the thread: what was to be synced may be forgotten.
+            self.guard("sync", || _ = self.sync_once(backing, &alone));
+        }
+    }
+
     pub(crate) fn settled(&self) -> Seq {
         Seq(self.settled.load(Ordering::Acquire))
     }
@@ -257,6 +170,11 @@ impl GroupCommit {
         self.syncs.load(Ordering::Relaxed)
     }
 
+    /// How many of them were led by who waited for them.
+    pub(crate) fn led(&self) -> u64 {
+        self.led.load(Ordering::Relaxed)
+    }
+
     /// Waits until everything up to `committed` is durable.
     pub(crate) fn wait_for(&self, committed: Seq) -> Result<(), StoreError> {
         self.want(committed);
@@ -271,7 +189,9 @@ impl GroupCommit {
             if state.stop {
                 return Err(StoreError::Closed);
             }
+            state.waiting += 1;
             state = self.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
         }
     }
 
@@ -283,6 +203,10 @@ impl GroupCommit {
     }
 
     fn want(&self, seq: Seq) {
+        // It was synced already where a worker led.
+        if self.settled() >= seq && self.mode == Durability::Always {
+            return;
+        }
         if self.wanted.fetch_max(seq.0, Ordering::AcqRel) < seq.0 {
             // Taken so that the thread is either before its check of `wanted` or already waiting.
             drop(lock(&self.state));
@@ -309,8 +233,13 @@ impl GroupCommit {
             }
             let wanted = self.wanted.load(Ordering::Acquire);
             if wanted > synced && self.health.poisoned().is_none() {
-                // Short of what was wanted: the disk is full. Tried again with the next tick.
-                stuck = self.sync_once(backing) < wanted;
+                let alone = lock(&self.syncing);
+                let synced = lock(&self.state).synced;
+                // A worker may have led meanwhile.
+                if wanted > synced {
+                    // Short of what was wanted: the disk is full. Tried again with the next tick.
+                    stuck = self.sync_once(backing, &alone) < wanted;
+                }
             }
         }
     }
@@ -333,17 +262,21 @@ impl GroupCommit {
     }
 
     /// Up to where is synced now.
-    fn sync_once(&self, backing: &dyn Backing) -> u64 {
+    fn sync_once(&self, backing: &dyn Backing, _: &SyncingAlone) -> u64 {
+        let begun = Instant::now();
         match backing.sync() {
             Ok(seq) => {
+                self.sync_time.note(begun.elapsed());
                 self.health.note_success("sync");
                 self.syncs.fetch_add(1, Ordering::Relaxed);
                 let mut state = lock(&self.state);
                 state.synced = state.synced.max(seq.0);
-                let synced = state.synced;
+                let (synced, waited_for) = (state.synced, state.waiting > 0);
                 drop(state);
                 let grew = self.settled.fetch_max(seq.0, Ordering::AcqRel) < seq.0;
-                self.done.notify_all();
+                if waited_for {
+                    self.done.notify_all();
+                }
                 if grew {
                     self.call_hooks();
                 }
@@ -397,6 +330,7 @@ pub(crate) fn words_of(panic: &(dyn Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::health::Purpose;
 
     /// A disk that fails as it is told.
     struct Failing(Mutex<Vec<Failure>>);
@@ -447,6 +381,98 @@ mod tests {
             synced_with(Failure::Says(StoreError::unknown("sync", std::io::ErrorKind::Other.into())));
         assert!(synced.is_err() && group.health.check_write(Purpose::Free).is_err());
         group.stop();
+    }
+
+    /// What syncs as told, whoever asks, and says how often.
+    #[derive(Default)]
+    struct Disk {
+        commits: AtomicU64,
+        takes: Duration,
+        /// Held by the test while a sync is to last.
+        gate: Mutex<()>,
+        begun: AtomicU64,
+    }
+
+    impl Backing for Disk {
+        fn committed(&self) -> Seq {
+            Seq(self.commits.load(Ordering::Acquire))
+        }
+
+        fn sync(&self) -> Result<Seq, StoreError> {
+            let upto = self.committed();
+            self.begun.fetch_add(1, Ordering::AcqRel);
+            drop(lock(&self.gate));
+            thread::sleep(self.takes);
+            Ok(upto)
+        }
+
+        fn free_bytes(&self) -> std::io::Result<u64> {
+            Ok(u64::MAX)
+        }
+    }
+
+    impl Disk {
+        /// One more commit.
+        fn commit(&self) -> Seq {
+            Seq(self.commits.fetch_add(1, Ordering::AcqRel) + 1)
+        }
+    }
+
+    #[test]
+    fn a_lead_is_offered_where_syncs_were_quick() {
+        for (takes, quick) in [(Duration::ZERO, true), (Duration::from_millis(3), false)] {
+            let (group, disk) =
+                (GroupCommit::new(Durability::Always, 0, Seq::ZERO), Disk { takes, ..Disk::default() });
+            assert!(!group.offers_lead(), "it is not known how long they take");
+            let offered = (0..60).any(|_| {
+                group.lead(&disk);
+                group.offers_lead()
+            });
+            assert_eq!(offered, quick, "{takes:?}");
+        }
+        let group = GroupCommit::new(Durability::EverySecond, 0, Seq::ZERO);
+        group.lead(&Disk::default());
+        assert_eq!((group.offers_lead(), group.led()), (false, 0), "nobody waits for a sync");
+    }
+
+    #[test]
+    fn what_a_worker_has_synced_the_thread_need_not() {
+        let (group, disk) = (GroupCommit::new(Durability::Always, 0, Seq::ZERO), Arc::new(Disk::default()));
+        group.start(disk.clone()).unwrap();
+        for _ in 0..50 {
+            let seq = disk.commit();
+            group.lead(&*disk);
+            assert_eq!(group.settle(seq).unwrap(), seq);
+            group.wait_for(seq).unwrap();
+        }
+        group.stop();
+        assert_eq!((group.syncs(), group.led()), (50, 50));
+    }
+
+    #[test]
+    fn nobody_leads_nor_waits_while_another_syncs() {
+        let (group, disk) = (GroupCommit::new(Durability::Always, 0, Seq::ZERO), Arc::new(Disk::default()));
+        group.start(disk.clone()).unwrap();
+        let gate = lock(&disk.gate);
+        let first = disk.commit();
+        assert_eq!(group.settle(first).unwrap(), Seq::ZERO);
+        while disk.begun.load(Ordering::Acquire) == 0 {
+            thread::yield_now();
+        }
+        let second = disk.commit();
+        group.lead(&*disk);
+        assert_eq!((group.led(), disk.begun.load(Ordering::Acquire)), (0, 1));
+        assert_eq!(group.settle(second).unwrap(), Seq::ZERO);
+        drop(gate);
+        group.wait_for(second).unwrap();
+        group.stop();
+    }
+
+    #[test]
+    fn a_panic_of_who_leads_ends_writing() {
+        let group = GroupCommit::new(Durability::Always, 0, Seq::ZERO);
+        group.lead(&Failing(Mutex::new(vec![Failure::Panics])));
+        assert!(group.settle(Seq(1)).is_err() && group.health.check_write(Purpose::Free).is_err());
     }
 
     #[test]

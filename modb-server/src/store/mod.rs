@@ -20,12 +20,15 @@ mod folder;
 mod format;
 mod glimpse;
 mod group;
+mod health;
+mod locking;
 mod log;
 mod memory;
 mod open;
 mod options;
 mod place;
 mod splices;
+mod sync_time;
 #[cfg(test)]
 mod tests;
 mod whose;
@@ -280,6 +283,16 @@ pub trait Store: Send + Sync + 'static {
     /// The write failed, or has waited too long for space on the disk: commits after [`Store::settled`] have an unknown
     /// outcome.
     fn settle(&self) -> Result<Seq, StoreError>;
+
+    /// Whether a worker whose replies wait for a sync had better do that itself, once it has nothing else to do
+    /// ([`Store::lead`]), than [settle](Store::settle) now: syncs are quick here.
+    fn offers_lead(&self) -> bool {
+        false
+    }
+
+    /// Where replies wait for a sync: syncs on this thread, for all, unless somebody is at it. What is not safe after it, or has
+    /// failed, the next [`Store::settle`] tells. Takes as long as the disk does, a millisecond at most where it was offered.
+    fn lead(&self) {}
 
     /// Up to which commit replies may leave.
     fn settled(&self) -> Seq;

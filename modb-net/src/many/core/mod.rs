@@ -271,6 +271,16 @@ impl<S: Service, T: Stream> Core<S, T> {
         !self.conns.ready.is_empty() || !self.conns.touched.is_empty() || !self.conns.line.is_empty()
     }
 
+    /// Whether the service has something to do once nothing else is.
+    pub(crate) fn has_idle_work(&self) -> bool {
+        self.service.has_idle_work()
+    }
+
+    /// Nothing else is to be done.
+    pub(crate) fn idle(&mut self) {
+        self.service.on_idle();
+    }
+
     /// When [`Core::timers`] is wanted next, unless somebody waits for memory: then it is wanted in each turn.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let alarm = self.conns.alarms.borrow().next();

@@ -10,7 +10,7 @@ use super::spec::{Flags, Spec};
 use crate::command::language::parse;
 use crate::command::language::walk::MAX_ELEMENTS;
 use crate::command::{Client, Instance};
-use crate::data::{Extent, Tx};
+use crate::data::{Extent, MAX_VALUE_BYTES, Tx};
 
 /// For one element that is read, or written into a reply.
 pub(crate) const READ_NS: u64 = 150;
@@ -148,6 +148,13 @@ impl Scale<'_, '_> {
     /// All bytes of a key are copied.
     pub(crate) fn copied(&mut self, key: &[u8]) -> Weight {
         Weight::each(self.extent(key).bytes / 1024, COPY_KIB_NS)
+    }
+
+    /// All bytes of a key are copied, into a value of so many at least: where it ends may be far behind what there is.
+    pub(crate) fn reaching(&mut self, key: &[u8], bytes: usize) -> Weight {
+        // What is longer than any value is refused.
+        let bytes = if bytes > MAX_VALUE_BYTES { 0 } else { bytes as u64 };
+        Weight::each(self.extent(key).bytes.max(bytes) / 1024, COPY_KIB_NS)
     }
 
     /// The bytes of several keys are copied.
@@ -324,6 +331,13 @@ mod tests {
             ("LPOP many 20000", false),
             ("BITCOUNT string", true),
             ("APPEND string x", true),
+            ("SETBIT new 80000000 1", true),
+            ("SETBIT new 80000 1", false),
+            ("SETBIT new 8000000000000 1", false),
+            ("SETRANGE new 10000000 x", true),
+            ("SETRANGE new 10000 x", false),
+            ("BITFIELD new GET u8 80000000 SET u8 #10000000 1", true),
+            ("BITFIELD new GET u8 80000000 SET u8 #10000 1", false),
             ("LCS string string", true),
             ("ZRANGE z 0 -1", false),
             ("COPY set d", false),

@@ -4,6 +4,7 @@ use modb_net::resp::{Args, parse_i64};
 
 use crate::command::language::error::err;
 use crate::command::language::parse::{Options, int, is};
+use crate::command::machine::weight::{Scale, Weight};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{MAX_VALUE_BYTES, ensure_memory};
 use crate::messages::Event;
@@ -45,11 +46,21 @@ impl Step {
     }
 }
 
+/// How long the string is at least once they are done, unless none of them writes.
+fn needed_bytes(steps: &[Step]) -> Option<usize> {
+    let writes = steps.iter().filter(|step| !matches!(step.operation, Operation::Get));
+    writes.map(|step| step.place().end).max()
+}
+
+pub(super) fn weigh(scale: &mut Scale<'_, '_>, args: Args<'_>) -> Weight {
+    let needed = parse(args).ok().and_then(|steps| needed_bytes(&steps));
+    scale.reaching(&args[1], needed.unwrap_or(0))
+}
+
 pub(crate) fn bitfield(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let steps = parse(args)?;
     let db = ctx.db();
-    let ends = steps.iter().filter(|step| !matches!(step.operation, Operation::Get));
-    let Some(needed) = ends.map(|step| (step.offset + step.width.bits as usize).div_ceil(8)).max() else {
+    let Some(needed) = needed_bytes(&steps) else {
         return read_only(ctx, args, &steps);
     };
     let entry = ctx.tx.entry(db, &args[1])?;

@@ -18,7 +18,7 @@ const BITFIELD: &str = "[GET encoding offset|([OVERFLOW WRAP|SAT|FAIL] <SET enco
 
 #[rustfmt::skip]
 pub(crate) static COMMANDS: [Spec; 7] = [
-    Spec::new("bitmap", "setbit", setbit, 4).weighs(COPIED).flags(GROW).keys(&[key(Access::Update, 1)])
+    Spec::new("bitmap", "setbit", setbit, 4).weighs(|scale, args| scale.reaching(&args[1], bit_offset(&args[2]).map_or(0, |bit| bit / 8))).flags(GROW).keys(&[key(Access::Update, 1)])
         .docs("key offset value", "2.2.0", "O(N) with the length of the string", "Sets a bit and returns what it was."),
     Spec::new("bitmap", "getbit", getbit, 3).flags(READ_FAST).keys(&[key(Access::Read, 1)])
         .docs("key offset", "2.2.0", "O(1)", "Returns a bit."),
@@ -28,7 +28,7 @@ pub(crate) static COMMANDS: [Spec; 7] = [
         .docs("key bit [start [end [BYTE|BIT]]]", "2.8.7", "O(N) with the length of the range", "Finds the first bit that is 0 or 1."),
     Spec::new("bitmap", "bitop", bitop, -4).weighs(|scale, args| scale.all_copied(args.iter().skip(3))).flags(GROW).keys(&[key(Access::Overwrite, 2), keys(Access::Read, 3, 1)])
         .docs("<AND|OR|XOR|NOT> destkey key...", "2.6.0", "O(N) with the length of the longest string", "Combines strings bit by bit."),
-    Spec::new("bitmap", "bitfield", crate::command::strings::bitfield::bitfield, -2).weighs(COPIED).flags(GROW).keys(&[key(Access::Update, 1)])
+    Spec::new("bitmap", "bitfield", crate::command::strings::bitfield::bitfield, -2).weighs(crate::command::strings::bitfield::weigh).flags(GROW).keys(&[key(Access::Update, 1)])
         .docs(BITFIELD, "3.2.0", "O(1) for each subcommand", "Reads and changes integers of any width inside a string."),
     Spec::new("bitmap", "bitfield_ro", crate::command::strings::bitfield::bitfield_ro, -2).weighed().flags(READ_FAST).keys(&[key(Access::Read, 1)])
         .docs("key [GET encoding offset]...", "6.0.0", "O(1) for each subcommand", "Reads integers of any width inside a string."),

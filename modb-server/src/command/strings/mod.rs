@@ -58,7 +58,7 @@ pub(super) static COMMANDS: [Spec; 17] = [
         .docs("key start end", "2.4.0", "O(N) with the length of the reply", "Returns a part of a string."),
     Spec::new("string", "substr", getrange, 4).flags(READ).keys(&[key(Access::Read, 1)])
         .docs("key start end", "1.0.0", "O(N) with the length of the reply", "Returns a part of a string (an older name of GETRANGE)."),
-    Spec::new("string", "setrange", setrange, 4).weighs(COPIED).flags(GROW).keys(&[key(Access::Change, 1)])
+    Spec::new("string", "setrange", setrange, 4).weighs(|scale, args| scale.reaching(&args[1], range_end(&args[2], &args[3]))).flags(GROW).keys(&[key(Access::Change, 1)])
         .docs("key offset value", "2.2.0", "O(N) with the length of the string", "Overwrites a part of a string."),
     Spec::new("string", "lcs", lcs::lcs, -3).weighs(lcs::weigh).flags(READ).keys(&[KeySpec {
         access: Access::Read, find: Find::Range { first: 1, last: 2, step: 1 } }])
@@ -276,6 +276,12 @@ fn getrange(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
         return Ok(Reply::text(""));
     }
     Ok(Reply::Bulk(value.slice(start as usize..=end as usize)))
+}
+
+/// Behind the last byte that is set; 0 where the command will be refused.
+fn range_end(offset: &[u8], new: &[u8]) -> usize {
+    let offset = int(offset).ok().and_then(|offset| usize::try_from(offset).ok());
+    offset.map_or(0, |offset| offset.saturating_add(new.len()))
 }
 
 fn setrange(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {

@@ -8,7 +8,8 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::engine::Engine;
-use crate::store::group::{GroupCommit, lock};
+use crate::store::group::GroupCommit;
+use crate::store::locking::lock;
 use crate::store::{Durability, ErrorClass};
 
 /// How long a thread waits before it tries again what the disk had no room for, or the system no descriptor.
@@ -152,11 +153,13 @@ pub(super) fn run_compactor(engine: &Engine, group: &GroupCommit, background: &B
     while background.wait(&background.compact_wanted, retry) {
         retry = loop {
             match engine.compact_step() {
-                Ok(true) if !background.stop.load(Ordering::Acquire) => {}
-                Ok(_) => {
+                Ok(is_more_due) => {
+                    // At once: what is still due may take minutes, and nothing is amiss meanwhile.
                     group.health.note_success(COMPACTION);
-                    engine.give_memory_back();
-                    break Duration::MAX;
+                    if !is_more_due || background.stop.load(Ordering::Acquire) {
+                        engine.give_memory_back();
+                        break Duration::MAX;
+                    }
                 }
                 Err(error) => {
                     group.note_failure(COMPACTION, &error);

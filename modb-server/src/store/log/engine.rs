@@ -26,7 +26,8 @@ use super::scan::Scan;
 use super::table::{Loan, Lookup, Table};
 use super::writer::Log;
 use crate::store::glimpse::Portion;
-use crate::store::group::{Backing, lock};
+use crate::store::group::Backing;
+use crate::store::locking::lock;
 use crate::store::{Batch, Counter, Glimpse, Got, MAX_STORE_KEY_BYTES, Page, Splices, StoreError, Write};
 
 /// What the tree takes while it writes a record, in sizes of its value: the block that it becomes, which grows to twice its

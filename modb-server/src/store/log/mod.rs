@@ -74,7 +74,9 @@ pub(super) use self::tree_error::tree_error;
 use super::end::Depth;
 use super::folder::{Folder, NewFolder};
 use super::format::{End, Format};
-use super::group::{GroupCommit, Purpose, lock};
+use super::group::GroupCommit;
+use super::health::Purpose;
+use super::locking::lock;
 use super::options::{EngineKind, OpenOptions};
 use super::{BackupKind, Batch, Counter, ErrorClass, Glimpse, Got, Page, SettledHook, Store, StoreError};
 
@@ -404,6 +406,19 @@ impl Store for LogStore {
         Ok(settled)
     }
 
+    fn offers_lead(&self) -> bool {
+        // What is much is written by a thread, too.
+        self.group.offers_lead() && !self.engine.log.has_much_to_write()
+    }
+
+    fn lead(&self) {
+        self.group.lead(&*self.engine);
+        if self.engine.log.wants_files() {
+            self.background.want(&self.background.files_wanted);
+        }
+        self.engine.pressure.charge(self.engine.filled(), Instant::now);
+    }
+
     fn settled(&self) -> Seq {
         self.group.settled()
     }
@@ -464,6 +479,7 @@ impl Store for LogStore {
             ("store_folder", self.folder.path().display().to_string()),
             ("store_commits", engine.log.committed().0.to_string()),
             ("store_syncs", self.group.syncs().to_string()),
+            ("store_syncs_led", self.group.led().to_string()),
             ("store_memory_bytes", engine.table.bytes().to_string()),
             ("store_memory_limit_bytes", engine.table.budget_bytes().to_string()),
             ("store_dirty_bytes", engine.table.dirty_bytes().to_string()),

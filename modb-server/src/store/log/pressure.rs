@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::store::group::lock;
+use crate::store::locking::lock;
 
 /// The part of a bound from which on writers pay for what they write, and the flusher is not put behind others.
 const SOFT: f64 = 0.6;

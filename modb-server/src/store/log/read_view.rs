@@ -17,7 +17,7 @@ use super::cold::Kept;
 use super::large::Mark;
 use super::merge::{Layer, Merge, Stubs};
 use super::tree::{self, in_table, name_of};
-use crate::store::group::lock;
+use crate::store::locking::lock;
 use crate::store::{Glimpse, StoreError};
 
 /// Reads a record in the tables of one list. A closure, since the crate does not export the list's type.

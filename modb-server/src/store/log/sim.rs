@@ -17,7 +17,7 @@ use super::disk::{Disk, DiskFile, DiskReader};
 use super::merge::{Merge, Record};
 use super::writer::Position;
 use crate::store::StoreError;
-use crate::store::group::lock;
+use crate::store::locking::lock;
 
 const SECTOR_BYTES: usize = 512;
 /// What other threads get done between the last sync of an ingestion and its being there: enough to fill a segment or two

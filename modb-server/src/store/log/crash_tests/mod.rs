@@ -26,7 +26,8 @@ use super::file_head::HEAD_BYTES;
 use super::sim::{Random, SimCold, SimDisk};
 use super::start::{self, Before, Owner, Parts, Tables};
 use crate::store::format::{End, EndFile, Format};
-use crate::store::group::{Backing, lock};
+use crate::store::group::Backing;
+use crate::store::locking::lock;
 use crate::store::{Batch, Counter, EngineKind, Patch, Splices, StoreError, Write};
 
 const TUNING: Tuning =

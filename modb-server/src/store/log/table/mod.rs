@@ -38,7 +38,7 @@ pub(crate) use self::walk::Walk;
 use super::merge::Record;
 use crate::store::Glimpse;
 use crate::store::glimpse::Portion;
-use crate::store::group::lock;
+use crate::store::locking::lock;
 
 /// Clean records looked at for eviction per hold of a shard's lock.
 const EVICTION_STEPS: usize = 64;

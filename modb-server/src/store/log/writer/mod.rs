@@ -31,7 +31,7 @@ pub(crate) use self::pool::is_log_file;
 use super::body::Body;
 use super::commit::Patched;
 use super::disk::{self, Disk};
-use crate::store::group::lock;
+use crate::store::locking::lock;
 use crate::store::{Counter, StoreError, Write};
 
 /// The buffer is handed over within a turn once it holds this much, so that a turn is bounded in memory.
