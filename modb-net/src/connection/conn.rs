@@ -131,6 +131,8 @@ pub(crate) struct Serving<X> {
     pub(crate) ended: bool,
     /// Over the high-water mark: neither read nor executed until half of it has drained.
     pub(crate) paused: bool,
+    /// So much input, in bytes, was there when it last began to wait.
+    had: u32,
 }
 
 /// How serving is to end.
@@ -153,8 +155,8 @@ pub(crate) enum ReadEnd {
     Broken,
 }
 
-/// Input a waiting connection may gather before it is no longer read, in bytes: enough to see that its
-/// peer has closed behind a pipelined request or two, little enough for ten thousand of them.
+/// Input a waiting connection may gather beside what it had when it began to wait, before it is no longer read, in bytes: enough to see
+/// that its peer has closed behind a pipelined request or two, little enough for ten thousand of them.
 pub(crate) const WAITING_INPUT_BYTES: usize = 16 << 10;
 
 /// One connection with its seat, its account and its buffers.
@@ -232,6 +234,7 @@ impl<X> Serving<X> {
             doom: None,
             ended: false,
             paused: false,
+            had: 0,
         }
     }
 
@@ -247,15 +250,35 @@ impl<X> Serving<X> {
         }
         match self.waits {
             Waits::Input | Waits::Turn | Waits::Resumed => true,
-            Waits::Blocked | Waits::Parked => self.input.len() < WAITING_INPUT_BYTES,
+            Waits::Blocked | Waits::Parked => self.gathered() < WAITING_INPUT_BYTES,
             Waits::Room => false,
         }
+    }
+
+    /// It was executed, and may wait now. `waited`: it had waited until then, and had so much input.
+    pub(crate) fn note_wait(&mut self, waited: Option<usize>) {
+        let len = self.input.len();
+        self.had = match waited {
+            // What came while it waited is no part of what it waits with, however often it is resumed.
+            Some(before) => self.had.saturating_sub(bounded(before.saturating_sub(len))),
+            None => bounded(len),
+        };
+    }
+
+    /// Input that came since it began to wait, if it waits; else all input.
+    pub(crate) fn gathered(&self) -> usize {
+        let had = if self.waits_for_resume() { self.had as usize } else { 0 };
+        self.input.len().saturating_sub(had)
     }
 
     /// Updates the back-pressure from the length of the output.
     pub(crate) fn update_pause(&mut self, output_bytes: usize, high_water_bytes: usize) {
         self.paused = output_bytes >= if self.paused { high_water_bytes / 2 + 1 } else { high_water_bytes };
     }
+}
+
+fn bounded(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 impl<X, T: Stream> Conn<X, T> {

@@ -324,6 +324,13 @@ pub trait Service: Sized + 'static {
         true
     }
 
+    /// Whether a connection that is [`Flow::Blocked`] is so for what it has asked to wait for. Then what it holds meanwhile is its own doing, and
+    /// it may be closed for that as one that makes no progress.
+    fn waits_at_will(&self, session: &Self::Session) -> bool {
+        let _ = session;
+        false
+    }
+
     /// The connection is about to move to another worker; here its token ends.
     fn on_moving_away(&mut self, conn: Handle<'_>, session: &mut Self::Session, turn: &Turn<'_, Self>) {
         let _ = (conn, session, turn);

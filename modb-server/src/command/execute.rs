@@ -342,6 +342,12 @@ fn run<'d>(
         && let Err(error) = has_room(large.bytes(), host)
     {
         reply = Err(error);
+    } else if let Err(CommandError::Waits(until)) = &reply
+        && until.bytes() > modb_net::Limits::SMALL_REQUEST_BYTES
+        && let Err(error) = has_room(until.bytes(), host)
+    {
+        // It would hold as much for as long as it waits.
+        reply = Err(error);
     }
     // Also what fails may tell of something.
     if !tx.messages().is_empty() && !matches!(reply, Err(CommandError::NoRoom)) {

@@ -36,7 +36,9 @@ pub use collection::{
 };
 pub use committed::Committed;
 pub use housekeeping::Housekeeper;
-pub use interests::{Places, Served, Told, TrackedSums, Tracker, Tracking, Waiter, Watch, Way};
+pub use interests::{
+    INTEREST_BYTES, Places, Served, Told, TrackedSums, Tracker, Tracking, Waiter, Watch, Way,
+};
 pub use layout::{Form, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Outline, Record, Stored};
 pub use scan::KeyPage;
 pub use stripes::{Access, Held, Kept, Missed, Need, Parker, Ticket, Union, Wake};

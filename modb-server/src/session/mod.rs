@@ -458,6 +458,11 @@ impl Service for Worker {
         !session.client.info.is_no_evict()
     }
 
+    fn waits_at_will(&self, session: &Session) -> bool {
+        // Not who is paused.
+        session.client.rare().and_then(|rare| rare.begun.as_ref()).is_some_and(Begun::waits_for_others)
+    }
+
     fn on_moved_here(&mut self, _: Handle<'_>, session: &mut Session, turn: &Turn<'_, Self>) {
         self.awaited = self.awaited.max(session.awaited);
         session.client.info.set_worker(turn.worker);

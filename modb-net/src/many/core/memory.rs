@@ -84,7 +84,15 @@ impl<S: Service, T: Stream> Core<S, T> {
         let again = Some(after(turn.now, timeout / LOOKS));
         let Some(at) = self.stalls.next else {
             // From now on others wait.
-            self.conns.slab.iter_mut().for_each(|(_, conn)| conn.account.watch_progress(turn.now));
+            for (_, conn) in &mut self.conns.slab {
+                if waits_at_will(&self.service, &conn.phase)
+                    && conn.account.counted() > Limits::SMALL_REQUEST_BYTES
+                {
+                    // Behind all who wait for room: it holds what it has, and wants no more.
+                    conn.account.begin_large(turn.worker, turn.now);
+                }
+                conn.account.watch_progress(turn.now);
+            }
             self.stalls.next = again;
             return;
         };
@@ -96,8 +104,8 @@ impl<S: Service, T: Stream> Core<S, T> {
         let nearly = timeout - timeout / LOOKS;
         let mut stalled: Vec<(usize, u32, bool)> = Vec::new();
         for (slot, conn) in &mut self.conns.slab {
-            let waits = conn.serving_mut().is_some_and(|serving| serving.waits_for_resume());
-            if waits || conn.is_in_line() {
+            let waits = conn.serving().is_some_and(|serving| serving.waits_for_resume());
+            if waits && !waits_at_will(&self.service, &conn.phase) || conn.is_in_line() {
                 // Its time begins when it goes on.
                 conn.account.watch_progress(turn.now);
             }
@@ -142,9 +150,15 @@ impl<S: Service, T: Stream> Core<S, T> {
 fn may_be_closed<S: Service>(service: &S, phase: &Phase<S::Session>) -> bool {
     match phase {
         Phase::Serving(serving) => {
-            !serving.waits_for_resume() && serving.doom.is_none() && service.may_be_evicted(&serving.session)
+            let is_kept = serving.waits_for_resume() && !waits_at_will(service, phase);
+            !is_kept && serving.doom.is_none() && service.may_be_evicted(&serving.session)
         }
         Phase::Sending { .. } => true,
         Phase::Opening { .. } | Phase::Lingering { .. } => false,
     }
+}
+
+/// Whether a connection waits for what it has asked to wait for.
+fn waits_at_will<S: Service>(service: &S, phase: &Phase<S::Session>) -> bool {
+    matches!(phase, Phase::Serving(serving) if serving.waits == Waits::Blocked && service.waits_at_will(&serving.session))
 }

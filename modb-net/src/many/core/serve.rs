@@ -46,7 +46,7 @@ impl<S: Service, T: Stream> Core<S, T> {
                     break;
                 }
                 let wanted = scratch.len().min(bytes_left);
-                let room = account.may_read(serving.input.len(), wanted, turn.worker, turn.now);
+                let room = account.may_read(serving.gathered(), wanted, turn.worker, turn.now);
                 if room == 0 {
                     starves = true;
                     break;
@@ -80,6 +80,7 @@ impl<S: Service, T: Stream> Core<S, T> {
                 continue;
             }
             let mut out = Out::new(output, account, desk);
+            let waited = resumed.then(|| serving.input.len());
             let (left, full) = if resumed { (&mut once, &never) } else { (&mut requests, out.full()) };
             match show(service, handle, serving, fresh, (left, full), &mut out, pool, turn) {
                 Err(_) => {
@@ -101,6 +102,7 @@ impl<S: Service, T: Stream> Core<S, T> {
                 Ok(flow) => {
                     yielded = flow == Flow::Yield;
                     starves = after_flow(serving, flow, account.waits());
+                    serving.note_wait(waited);
                     break;
                 }
             }

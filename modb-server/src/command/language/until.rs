@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::error::{CommandError, err};
 use super::parse;
 use super::reply::Reply;
-use crate::data::{Kind, Tx};
+use crate::data::{INTEREST_BYTES, Kind, Tx};
 
 /// What is done as soon as it can be: at once, or by who brings what it takes.
 pub(crate) trait What: Send + Sync {
@@ -28,11 +28,15 @@ pub(crate) trait What: Send + Sync {
     /// As the command.
     fn attempt(&self, tx: &mut Tx<'_>, database: u32) -> Result<Option<Reply>, CommandError>;
 
-    /// What it holds.
+    /// What it holds while somebody waits to do it, with its places in the queues of its keys.
     fn bytes(&self) -> usize {
-        self.keys().iter().chain(self.target()).map(|key| key.len() + size_of::<Bytes>()).sum()
+        let key_bytes = |key: &Bytes| key.len() + KEPT_KEY_BYTES + INTEREST_BYTES;
+        self.keys().iter().chain(self.target()).map(key_bytes).sum()
     }
 }
+
+/// What a key that is kept takes beside its bytes, about.
+const KEPT_KEY_BYTES: usize = 96;
 
 /// Until when a client waits, and for what.
 pub struct Until {
@@ -42,6 +46,13 @@ pub struct Until {
     pub(crate) timeout_ms: Option<u64>,
     /// The reply once that is over.
     pub(crate) timed_out: Reply,
+}
+
+impl Until {
+    /// What is held while somebody waits so.
+    pub(crate) fn bytes(&self) -> usize {
+        self.what.as_ref().map_or(0, |what| what.bytes())
+    }
 }
 
 impl std::fmt::Debug for Until {

@@ -15,13 +15,13 @@ use super::spec::Flags;
 use super::table::Resolved;
 use super::weight::Weight;
 use crate::command::language::reply::Reply;
-use crate::data::{Data, Need, Told, Union, Watch};
+use crate::data::{Data, INTEREST_BYTES, Need, Told, Union, Watch};
 
 /// What a word takes beside its bytes while commands gather what they write, about.
 const BATCHED_WORD_BYTES: usize = 128;
 
-/// What one watched key takes beside its bytes, which are there three times, about.
-const WATCH_BYTES: usize = 256;
+/// What one watched key takes for its client beside its bytes, which are there three times, about.
+const WATCH_BYTES: usize = INTEREST_BYTES + 256;
 
 /// What a request is weighed by before it may run.
 #[derive(Clone, Copy, Debug)]

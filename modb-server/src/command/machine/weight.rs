@@ -77,7 +77,7 @@ pub(crate) struct Scale<'s, 'd> {
     pub(crate) client: &'s Client,
     pub(crate) database: u32,
     /// What weighs no more, whatever it needs of its keys, need not be told more exactly: nothing is added to it.
-    pub(crate) short_nanos: u64,
+    short_nanos: u64,
 }
 
 impl Scale<'_, '_> {
@@ -178,6 +178,19 @@ impl Scale<'_, '_> {
             }
         }
         part(least.unwrap_or_default(), u64::MAX, nanos.saturating_mul(count))
+    }
+
+    /// Whether that need not be told more exactly.
+    pub(crate) fn is_short(&self, weight: Weight) -> bool {
+        weight.nanos <= self.short_nanos
+    }
+
+    /// Weighs what is executed as a whole, part by part: many that are short may be long together, so each is told exactly.
+    pub(crate) fn weigh_whole(&mut self, weigh: impl FnOnce(&mut Self) -> Weight) -> Weight {
+        let short_nanos = std::mem::take(&mut self.short_nanos);
+        let weight = weigh(self);
+        self.short_nanos = short_nanos;
+        weight
     }
 
     /// One command.

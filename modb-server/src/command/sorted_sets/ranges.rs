@@ -198,7 +198,7 @@ fn remove(
 fn weigh(scale: &mut Scale<'_, '_>, args: Args<'_>, form: Form, nanos: u64) -> Weight {
     let (extent, database) = (scale.extent(&args[form.key]), scale.database);
     let all = part(extent, u64::MAX, nanos);
-    if extent.elements <= FEW || all.nanos <= scale.short_nanos {
+    if extent.elements <= FEW || scale.is_short(all) {
         return Weight { reply_bytes: 0, ..all };
     }
     let Ok(asked) = parse_range(args, form) else { return Weight::default() };

@@ -59,18 +59,18 @@ pub(super) fn weigh(scale: &mut Scale<'_, '_>, _: Args<'_>) -> Weight {
     if let Some(weight) = transaction.queue.weight() {
         return weight;
     }
-    // Many that are short may be long together.
-    scale.short_nanos = 0;
-    let mut sum = Weight::default();
-    for (resolved, args) in transaction.queue.iter() {
-        if resolved.spec.name == "select"
-            && let Ok(database) = parse::database(&args[1], scale.tx.data().databases())
-        {
-            scale.database = database;
+    scale.weigh_whole(|scale| {
+        let mut sum = Weight::default();
+        for (resolved, args) in transaction.queue.iter() {
+            if resolved.spec.name == "select"
+                && let Ok(database) = parse::database(&args[1], scale.tx.data().databases())
+            {
+                scale.database = database;
+            }
+            sum = sum.and(scale.weigh(resolved.spec, args));
         }
-        sum = sum.and(scale.weigh(resolved.spec, args));
-    }
-    sum
+        sum
+    })
 }
 
 /// Whether a watched key was changed, or has expired. Their stripes are held.

@@ -142,10 +142,10 @@ impl Room {
         held: &Held<'_>,
         wake: Box<dyn Wake>,
     ) -> Waiting {
+        let bytes = WAIT_BYTES + until.bytes();
         let Until { what, timeout_ms, timed_out } = until;
         let timeout = timeout_ms.map(Duration::from_millis);
         let exchange = Exchange::new();
-        let bytes = WAIT_BYTES + what.as_ref().map_or(0, |what| what.bytes());
         let wait = Arc::new(Wait { what, database, timed_out, exchange, wake, room: self.clone() });
         self.0.count.fetch_add(1, Ordering::Relaxed);
         let mut waits = self.lock();

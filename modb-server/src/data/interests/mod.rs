@@ -42,6 +42,10 @@ pub use watch::Watch;
 pub use watcher::Told;
 use watcher::Watcher;
 
+/// What an interest takes, about: its entry in the table of its stripe, its place at the key, and what its owner keeps of it. The bytes of its
+/// key are there once more.
+pub const INTEREST_BYTES: usize = 512;
+
 /// All interests in the keys of a [`Data`](super::Data).
 #[derive(Clone)]
 pub(super) struct Interests(Arc<Inner>);
@@ -131,21 +135,27 @@ impl Interests {
         self.0.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Enters an interest in a key, whose stripe is held, with the number of who has it. `reach`: another stripe that it needs.
-    fn enter(&self, spot: &Spot, reach: Option<u16>, enter: impl FnOnce(&mut AtKey, u64)) {
+    /// Enters an interest in a key, whose stripe is held, with the number of who has it. `reach`: another stripe that it needs. `false`: it was
+    /// there already, as `enter` says.
+    fn enter(&self, spot: &Spot, reach: Option<u16>, enter: impl FnOnce(&mut AtKey, u64) -> bool) -> bool {
         let mut slot = self.slot(spot.hash);
         let in_stripe = slot.get_or_insert_default();
         let there = in_stripe.keys.entry(spot.key.clone()).or_default();
         let at = there.iter().position(|at_key| at_key.database == spot.database).unwrap_or_else(|| {
+            // Hardly ever more than one.
+            there.reserve_exact(1);
             there.push(AtKey::new(spot.database));
             there.len() - 1
         });
-        enter(&mut there[at], spot.number);
+        if !enter(&mut there[at], spot.number) {
+            return false;
+        }
         self.0.count.fetch_add(1, Ordering::Relaxed);
         if let Some(stripe) = reach {
             *in_stripe.reach.entry(stripe).or_default() += 1;
             self.0.reaching.fetch_add(1, Ordering::Relaxed);
         }
+        true
     }
 
     /// Takes an interest out, if it is there: `leave` says so, and which other stripe it needed.

@@ -26,7 +26,7 @@ use crate::data::{Data, Tx};
 use crate::messages::{Ear, Exchange, Frame, Recipient, Rooms};
 
 /// What an entry takes beside the bytes of its key, about.
-const ENTRY_BYTES: usize = 128;
+const ENTRY_BYTES: usize = 176;
 
 /// So many entries are taken out for one that comes, if there are too many.
 const EVICTED_AT_ONCE: usize = 100;

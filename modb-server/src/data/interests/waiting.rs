@@ -87,19 +87,18 @@ impl Data {
         let interests = self.interests.clone();
         let number = interests.number();
         let target = target.map(|key| stripes::index(self.hash(key)));
-        let mut spots: Vec<Spot> = Vec::new();
-        for (at, key) in keys.iter().enumerate() {
-            if keys[..at].contains(key) {
-                continue;
-            }
+        let mut spots: Vec<Spot> = Vec::with_capacity(keys.len());
+        for key in keys {
             let spot = Spot { hash: self.hash(key), database, key: key.clone(), number };
             debug_assert!(held.has(spot.hash), "whoever enters an interest holds its stripe");
             let reach = target.filter(|stripe| *stripe != stripes::index(spot.hash));
             let waiting = Waiting { waiter: Arc::clone(waiter), reach };
-            interests.enter(&spot, reach, |at_key, number| {
-                at_key.waiting.insert(number, waiting);
-            });
-            spots.push(spot);
+            // Once, also at a key that is named several times.
+            if interests
+                .enter(&spot, reach, |at_key, number| at_key.waiting.insert(number, waiting).is_none())
+            {
+                spots.push(spot);
+            }
         }
         Places { interests, spots }
     }

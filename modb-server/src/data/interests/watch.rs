@@ -52,9 +52,7 @@ impl Tx<'_> {
         debug_assert!(self.holds(hash), "whoever enters an interest holds its stripe");
         let watcher = Watcher { told: Arc::clone(told), expired };
         let spot = Spot { hash, database, key: Bytes::copy_from_slice(key), number: interests.number() };
-        interests.enter(&spot, None, |at_key, number| {
-            at_key.watchers.insert(number, watcher);
-        });
+        interests.enter(&spot, None, |at_key, number| at_key.watchers.insert(number, watcher).is_none());
         Ok(Watch { interests, spot, expired })
     }
 

@@ -1,6 +1,8 @@
 //! How connections end.
 
+use super::memory::memory_limits;
 use super::*;
+use crate::connection::conn::WAITING_INPUT_BYTES;
 
 #[test]
 fn a_peer_that_has_closed_its_side_gets_every_answer_first() {
@@ -53,6 +55,33 @@ fn a_blocked_connection_ends_when_its_peer_does() {
     assert_eq!(bench.closed(), [CloseReason::PeerClosed]);
     bench.turn_with(&[], [Post::Resume(token)]);
     assert_eq!(wire.sent(), "");
+}
+
+#[test]
+fn a_blocked_connection_ends_with_its_peer_however_large_its_request_is() {
+    let mut bench = Bench::with(memory_limits(1 << 30));
+    let (token, wire) = bench.connect();
+    let request = format!("stay {}\n", "x".repeat(3 * WAITING_INPUT_BYTES));
+    wire.arrive(request.as_bytes());
+    bench.settle(&[(token, &wire)]);
+    assert_eq!(wire.unread(), 0);
+    // What comes behind it is read in part, and no more of it for being resumed in vain.
+    wire.arrive("echo x\n".repeat(16 * WAITING_INPUT_BYTES).as_bytes());
+    for _ in 0..10 {
+        bench.turn_with(&[readable(token)], [Post::Resume(token)]);
+        bench.turn(&[readable(token)]);
+    }
+    assert!(wire.unread() > 64 * WAITING_INPUT_BYTES, "{} were not read", wire.unread());
+    assert_eq!(bench.closed(), []);
+
+    let (token, wire) = bench.connect();
+    wire.arrive(request.as_bytes());
+    bench.settle(&[(token, &wire)]);
+    wire.arrive(b"echo x\n");
+    wire.end();
+    bench.turn(&[readable(token)]);
+    bench.turn(&[readable(token)]);
+    assert_eq!(bench.closed(), [CloseReason::PeerClosed]);
 }
 
 #[test]

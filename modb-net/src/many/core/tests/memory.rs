@@ -170,6 +170,31 @@ fn of_all_who_are_stalled_the_largest_goes_and_no_more_than_must() {
 }
 
 #[test]
+fn who_waits_at_will_is_closed_for_what_it_holds_and_who_is_blocked_otherwise_is_not() {
+    let mut bench = with_memory(1024 * KIB);
+    let blocked = [("block", 500), ("will", 200), ("will", 250), ("will", 10)].map(|(verb, kib)| {
+        let (token, wire) = bench.connect();
+        bench.send(token, &wire, &format!("keep {}\n{verb}\n", kib * KIB));
+        wire
+    });
+    for _ in 0..8 {
+        bench.pass(Duration::from_secs(1));
+    }
+    assert_eq!(bench.closed(), [], "nobody waits for what they hold");
+    // The first who wants more always goes on, and the second waits.
+    bench.silent(50 * KIB);
+    let (waiting, wire) = bench.connect();
+    wire.arrive(format!("echo {}\n", "x".repeat(400 * KIB)).as_bytes());
+    bench.settle(&[(waiting, &wire)]);
+    for _ in 0..16 {
+        bench.pass(Duration::from_secs(1));
+        bench.settle(&[(waiting, &wire)]);
+    }
+    assert_eq!(blocked.map(|wire| wire.is_shut()), [false, true, true, false]);
+    assert_eq!(wire.unread(), 0);
+}
+
+#[test]
 fn of_two_workers_the_one_that_looks_first_leaves_the_larger_to_the_other() {
     for first in [0, 1] {
         let one = with_memory(1024 * KIB);

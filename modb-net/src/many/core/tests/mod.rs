@@ -58,6 +58,8 @@ struct Reply {
     ticks: bool,
     /// What it says it holds, in bytes.
     kept: usize,
+    /// It has asked to wait.
+    at_will: bool,
 }
 
 /// To a connection: go on, or close.
@@ -133,6 +135,7 @@ impl Service for Lines {
             // What waits is not consumed, and executed when it goes on.
             match verb {
                 "park" if !std::mem::replace(&mut reply.parked, true) => return Flow::Parked,
+                "stay" => return Flow::Blocked,
                 "value" if !out.reserve(rest.parse().unwrap()) => return Flow::AwaitRoom,
                 _ => input.consume(whole),
             }
@@ -151,6 +154,10 @@ impl Service for Lines {
                 "large" => reply.bytes_left = rest.parse().unwrap(),
                 "monster" => out.tail().extend(std::iter::repeat_n(b'#', rest.parse().unwrap())),
                 "block" => return Flow::Blocked,
+                "will" => {
+                    reply.at_will = true;
+                    return Flow::Blocked;
+                }
                 "park" => {
                     reply.parked = false;
                     out.tail().extend_from_slice(b"ran\n");
@@ -258,6 +265,10 @@ impl Service for Lines {
     fn end_turn(&mut self, _: &Turn<'_, Self>) -> Release {
         self.end_turns.set(self.end_turns.get() + 1);
         self.release.get().unwrap_or(Release::Upto(Seq::ZERO))
+    }
+
+    fn waits_at_will(&self, reply: &Reply) -> bool {
+        reply.at_will
     }
 
     fn output_limits(&self, _: &Reply) -> OutputLimits {
