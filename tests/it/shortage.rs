@@ -2,7 +2,7 @@
 //! often it happens.
 
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use modb_tests::peer::encode;
 use modb_tests::sys::{self, SmallDisk};
@@ -10,6 +10,8 @@ use modb_tests::{Launch, Peer, Platform, Reply, Server, skip, wait};
 
 use crate::costs::compact;
 
+/// Who is still served so long after something was taken away had more of it than was thought.
+const TAKEN_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// More than any disk has.
 const NEARLY_FULL_MB: &str = "1000000000";
 
@@ -111,7 +113,10 @@ impl Writer<'_> {
             Some(peer) => peer,
             None => match Peer::try_connect(self.server.addr()) {
                 Ok(peer) => peer,
-                Err(_) => return false,
+                Err(error) => {
+                    self.refusal = error.to_string();
+                    return false;
+                }
             },
         };
         let keys = self.next..self.next + self.shape.pipeline;
@@ -129,7 +134,10 @@ impl Writer<'_> {
                     all = false;
                     self.refusal = reply.error().unwrap_or_default();
                 }
-                Err(_) => return false,
+                Err(error) => {
+                    self.refusal = error.to_string();
+                    return false;
+                }
             }
         }
         self.peer = Some(peer);
@@ -152,14 +160,20 @@ fn run_short(server: Server, shape: Shape, rounds: usize, take: &dyn Fn(&Server)
     let length = Reply::Int(shape.value_bytes as i64);
     assert!(writer.write());
     for round in 0..rounds {
-        // Again while the server still had something to give back.
+        take(&server);
+        let mut taken = Instant::now();
         wait::until("writes are refused", || {
-            take(&server);
+            // It had something to give back, so nothing was short.
+            if taken.elapsed() > TAKEN_AGAIN_AFTER {
+                take(&server);
+                taken = Instant::now();
+            }
             (!writer.write()).then_some(())
         });
         // What there is no memory for is one client's affair, who is told.
         let told = writer.refusal.starts_with("OOM ").then(|| writer.refusal.clone());
-        let reason = told.unwrap_or_else(|| wait::until("INFO says why", || reason_in(&mut looker)));
+        let why = format!("INFO says why there was {:?}", writer.refusal);
+        let reason = told.unwrap_or_else(|| wait::until(&why, || reason_in(&mut looker)));
         println!("round {round}, {} written: {reason}", writer.acknowledged.len());
         let sample = writer.acknowledged[round * 31 % writer.acknowledged.len()];
         assert_eq!(looker.ask(&format!("STRLEN k{sample}")), length);
