@@ -387,7 +387,7 @@ impl Server {
     /// nothing. A busy machine charges to it what goes on beside it, and the end of what it did before; a server
     /// that spins does so at any time. `None`: this system does not tell.
     pub fn rests(&self, time: Duration, percent: u32) -> Option<bool> {
-        const STRETCHES: usize = 4;
+        const STRETCHES: usize = 10;
         let mut before = self.cpu_time()?;
         Some((0..STRETCHES).any(|_| {
             thread::sleep(time); // what is measured: time in which nothing happens
