@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
-use modb_net::{Flow, Handle, In, Opening, Out, Peer, Release, Seq, Server, Service, Token, Turn};
+use modb_net::{Flow, Handle, In, Opening, Out, Peer, Release, Seq, Server, Service, Turn};
 
 use crate::lines::Client;
 
@@ -66,8 +66,6 @@ impl Service for Keeper {
         self.kept = self.written;
         self.idle.lock().unwrap().push(self.busy_turns.is_some());
     }
-
-    fn on_close(&mut self, _: Token, (): (), _: modb_net::CloseReason, _: &Turn<'_, Self>) {}
 }
 
 fn start() -> (Server<()>, Arc<Mutex<Vec<bool>>>) {

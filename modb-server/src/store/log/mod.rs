@@ -287,6 +287,13 @@ impl LogStore {
         (!in_vain).then(|| Instant::now() + LOOK_FOR_ROOM)
     }
 
+    /// Has a thread make the log's next files ready, if there are too few.
+    fn make_files_ready(&self) {
+        if self.engine.log.wants_files() {
+            self.background.want(&self.background.files_wanted);
+        }
+    }
+
     /// Poisons the store if `result` is an error after which the outcome of commits is unknown.
     fn or_fail<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &result
@@ -392,9 +399,7 @@ impl Store for LogStore {
             self.or_fail(log.write_out())?
         };
         let settled = self.group.settle(written)?;
-        if self.engine.log.wants_files() {
-            self.background.want(&self.background.files_wanted);
-        }
+        self.make_files_ready();
         if self.engine.log.is_full_for(FULL_DISK_PATIENCE) {
             // What waits will be written once there is space, unless the process ends first. Nobody is told that it was, nor
             // kept waiting for it.
@@ -413,9 +418,7 @@ impl Store for LogStore {
 
     fn lead(&self) {
         self.group.lead(&*self.engine);
-        if self.engine.log.wants_files() {
-            self.background.want(&self.background.files_wanted);
-        }
+        self.make_files_ready();
         self.engine.pressure.charge(self.engine.filled(), Instant::now);
     }
 
