@@ -17,6 +17,7 @@ mod lists;
 mod program;
 mod pushes;
 mod run;
+mod schedules;
 mod sets;
 mod sorted_sets;
 mod transactions;
@@ -107,18 +108,17 @@ fn those_who_wait_are_served_the_same_step_by_step() {
     if let Some(reason) = cannot_compare_types(&platform) {
         skip!("{reason}");
     }
-    waiting::compare(&platform, from_env(1_500) as usize, seed_from_env(1));
+    waiting::compare(&platform, from_env(60_000) as usize, seed_from_env(1));
 }
 
 #[test]
-#[ignore = "a hundred thousand steps"]
+#[ignore = "ten times the steps"]
 fn long_those_who_wait_are_served_the_same_step_by_step() {
     let platform = Platform::here();
     if let Some(reason) = cannot_compare_types(&platform) {
         skip!("{reason}");
     }
-    let first = seed_from_env(0);
-    (first..first + 10).for_each(|seed| waiting::compare(&platform, 10_000, seed));
+    waiting::compare(&platform, from_env(600_000) as usize, seed_from_env(100_000));
 }
 
 #[test]
@@ -127,18 +127,17 @@ fn clients_are_told_the_same_of_keys_and_of_each_other_step_by_step() {
     if let Some(reason) = cannot_compare_types(&platform) {
         skip!("{reason}");
     }
-    pushes::compare(&platform, from_env(1_500) as usize, seed_from_env(1));
+    pushes::compare(&platform, from_env(40_000) as usize, seed_from_env(1));
 }
 
 #[test]
-#[ignore = "a hundred thousand steps"]
+#[ignore = "ten times the steps"]
 fn long_clients_are_told_the_same_of_keys_and_of_each_other_step_by_step() {
     let platform = Platform::here();
     if let Some(reason) = cannot_compare_types(&platform) {
         skip!("{reason}");
     }
-    let first = seed_from_env(0);
-    (first..first + 10).for_each(|seed| pushes::compare(&platform, 10_000, seed));
+    pushes::compare(&platform, from_env(400_000) as usize, seed_from_env(100_000));
 }
 
 #[test]

@@ -202,6 +202,20 @@ impl Peer {
         }
     }
 
+    /// Whether something is to be read now.
+    ///
+    /// # Panics
+    /// If the socket cannot be looked at.
+    pub fn has_come(&self) -> bool {
+        if self.unread.len() > self.start {
+            return true;
+        }
+        self.stream.set_nonblocking(true).expect("a socket can be looked at");
+        let has_come = self.stream.peek(&mut [0]).is_ok();
+        self.stream.set_nonblocking(false).expect("a socket can be looked at");
+        has_come
+    }
+
     /// Whether anything comes within `limit`.
     ///
     /// # Panics
