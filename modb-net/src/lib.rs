@@ -150,7 +150,9 @@ pub use connection::io::{Handle, In, Out};
 pub use connection::lane::{Room, Tell};
 pub use connection::reason::CloseReason;
 pub use connection::seat::Address;
-pub use connection::service::{Connections, Flow, HandedOut, Opening, OutputLimits, Release, Service, Turn};
+pub use connection::service::{
+    Connections, Flow, HandedOut, Holdings, Opening, OutputLimits, Release, Service, Turn,
+};
 pub use connection::workers::{Control, Counts, JoinError, Joining, Messages, Undelivered, Workers};
 pub use many::handoff::{Handoff, UnknownHandoff};
 pub use system::descriptors::{DescriptorShares, share_descriptors};

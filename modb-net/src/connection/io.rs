@@ -156,6 +156,12 @@ impl<'a> Out<'a> {
         bytes <= Limits::SMALL_REPLY_BYTES || self.account.reserve(bytes, self.at.worker, self.at.now)
     }
 
+    /// As [`Out::reserve`], for what the session is about to keep: so many bytes more, however few they are. It says that it has them
+    /// ([`crate::Service::session_bytes`]) once it has.
+    pub fn reserve_to_keep(&mut self, bytes: usize) -> bool {
+        self.account.reserve(bytes, self.at.worker, self.at.now)
+    }
+
     /// What [`In`] is told about the output.
     pub(crate) fn full(&self) -> &'a Cell<bool> {
         &self.at.full

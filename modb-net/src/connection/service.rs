@@ -86,6 +86,28 @@ pub struct OutputLimits {
     pub soft_timeout: Duration,
 }
 
+/// What one connection holds, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Input that was not consumed yet.
+    pub unread: usize,
+    /// The memory in which that stands.
+    pub input: usize,
+    /// Output that was not sent yet.
+    pub unsent: usize,
+    /// The memory in which that stands.
+    pub output: usize,
+    /// What the session holds beside these ([`Service::session_bytes`]).
+    pub session: usize,
+}
+
+impl Holdings {
+    /// All of it: what is counted for the connection.
+    pub fn sum(&self) -> usize {
+        self.input + self.output + self.session
+    }
+}
+
 impl Default for OutputLimits {
     fn default() -> Self {
         Self::NONE
@@ -150,8 +172,8 @@ pub struct Turn<'a, S: Service> {
 ///    Many small ones need no asking: once the output is full nothing more is shown. Whoever writes to other connections
 ///    asks theirs ([`Out::is_full`]) and is told when they have drained ([`on_drained`](Self::on_drained)).
 /// 5. **say what a session holds** beside its input and output, in [`session_bytes`](Self::session_bytes), if that can be more
-///    than some hundred bytes; and bound what belongs to no session. A large session is better boxed, since every
-///    connection has a place of its size.
+///    than some hundred bytes; ask before it keeps more than is small ([`Out::reserve_to_keep`]); and bound what belongs to no
+///    session. A large session is better boxed, since every connection has a place of its size.
 /// 6. **expect that a message is refused**: mailboxes are bounded. It comes back ([`crate::Undelivered`]) to be dropped or kept
 ///    for [`on_timer`](Self::on_timer); or room for it is asked for first ([`crate::Messages::reserve`]), and whoever sends it waits. A resume is never refused, but wakes only who waits for one; a connection
 ///    that waits for input is reached by a message.
@@ -297,6 +319,11 @@ pub trait Service: Sized + 'static {
         0
     }
 
+    /// What the connection holds may have changed. Told after each turn in which it did something, if it holds anything or has until then.
+    fn on_held(&mut self, session: &Self::Session, held: Holdings) {
+        let _ = (session, held);
+    }
+
     /// Whether the connection may be moved to another worker now. Not asked while it is blocked or parked: then it
     /// stays. Its held output moves with it, so a [`Seq`] must mean the same in all workers.
     fn may_move(&self, session: &Self::Session) -> bool {
@@ -324,8 +351,8 @@ pub trait Service: Sized + 'static {
         true
     }
 
-    /// Whether a connection that is [`Flow::Blocked`] is so for what it has asked to wait for. Then what it holds meanwhile is its own doing, and
-    /// it may be closed for that as one that makes no progress.
+    /// Whether a connection that is [`Flow::Blocked`] is so for what it has asked to wait for. Then what it holds meanwhile is its own doing, as
+    /// is what the session of one holds that waits for nothing, and it may be closed for that as one that makes no progress.
     fn waits_at_will(&self, session: &Self::Session) -> bool {
         let _ = session;
         false

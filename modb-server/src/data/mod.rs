@@ -37,7 +37,7 @@ pub use collection::{
 pub use committed::Committed;
 pub use housekeeping::Housekeeper;
 pub use interests::{
-    INTEREST_BYTES, Places, Served, Told, TrackedSums, Tracker, Tracking, Waiter, Watch, Way,
+    INTEREST_BYTES, Places, Served, TRACKED_BYTES, Told, TrackedSums, Tracker, Tracking, Waiter, Watch, Way,
 };
 pub use layout::{Form, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Outline, Record, Stored};
 pub use scan::KeyPage;

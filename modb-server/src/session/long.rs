@@ -118,7 +118,9 @@ impl Worker {
             long.stage = Stage::Gathered { request: gathered, room_bytes };
             return keep(session, resolved, long, Flow::Yield);
         }
-        let (tray, bytes) = (Tray::default(), gathered.capacity() + room_bytes);
+        // What is lent is counted here as long as it is away.
+        let bytes = gathered.capacity() + room_bytes + session.client.kept_bytes();
+        let tray = Tray::default();
         let lent = Lent { resolved, request: gathered, client: session.client.lend(), room_bytes };
         let resume = Resume { workers: Arc::clone(&self.workers), connection: conn.address() };
         let stand = (self.listeners.get_mut().inbox(), conn.token());

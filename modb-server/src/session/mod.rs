@@ -18,8 +18,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use modb_net::resp::{Decoded, Encoder, Limits, ProtocolError, RequestDecoder};
 use modb_net::{
-    Address, CloseReason, Connections, Flow, HandedOut, Handle, In, Opening, Out, OutputLimits, Peer,
-    Release, Seq, Service, Token, Turn, Workers,
+    Address, CloseReason, Connections, Flow, HandedOut, Handle, Holdings, In, Opening, Out, OutputLimits,
+    Peer, Release, Seq, Service, Token, Turn, Workers,
 };
 
 use self::deadlines::Deadlines;
@@ -431,9 +431,13 @@ impl Service for Worker {
         let begun = session.client.rare().and_then(|rare| rare.begun.as_ref()).map_or(0, Begun::bytes);
         let decoder = |decoder: &RequestDecoder| size_of::<RequestDecoder>() + decoder.memory_bytes();
         let listening = session.client.listening().map_or(0, Listening::memory_bytes);
-        let tracked = session.client.caching().map_or(0, |caching| caching.tracker().bytes());
-        let told = listening + tracked + session.client.late_bytes();
-        begun + session.partial.as_deref().map_or(0, decoder) + told + session.client.transaction_bytes()
+        let told = listening + session.client.late_bytes();
+        begun + session.partial.as_deref().map_or(0, decoder) + told + session.client.kept_bytes()
+    }
+
+    fn on_held(&mut self, session: &Session, held: Holdings) {
+        let (queued, watched) = session.client.queued_and_watched();
+        session.client.info.set_held(held, queued, watched);
     }
 
     fn may_move(&self, session: &Session) -> bool {
@@ -482,7 +486,7 @@ impl Service for Worker {
                 "ERR closed: the system has no memory for the request, or does not watch the connection"
             }
             CloseReason::MemoryStall => {
-                "ERR closed: the memory of all clients (maxmemory-clients) was used up, and this request made no progress"
+                "ERR closed: the memory of all clients (maxmemory-clients) was used up, and this client, which held much of it, made no progress"
             }
             _ => return,
         };

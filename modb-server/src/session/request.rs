@@ -97,6 +97,14 @@ enum Room {
     Never(String),
 }
 
+/// Whether there is room for what a client is about to keep for longer than its request.
+#[cold]
+#[inline(never)]
+fn has_room_to_keep(client: &Client, resolved: Resolved, load: &Load, out: &mut Out<'_>) -> bool {
+    let bytes = client.room_to_keep(resolved.spec, load);
+    bytes == 0 || out.reserve_to_keep(bytes)
+}
+
 impl Worker {
     /// Executes one request and appends its reply. `Some`: what stops the connection for now.
     pub(super) fn request(
@@ -157,6 +165,9 @@ impl Worker {
                 return None;
             }
         }
+        if client.may_keep(&load) && !has_room_to_keep(client, resolved, &load, out) {
+            return Some(Flow::AwaitRoom);
+        }
         let request = Request { resolved, args, now_ms };
         let ran = self.with_env(conn, out, turn, now_ms, |env, scratch| {
             command::execute(resolved, args, client, env, scratch)
@@ -189,7 +200,9 @@ impl Worker {
             if self.is_crowded(conn, &load) {
                 return Some(Flow::Parked);
             }
-            if !matches!(self.room_for_batch(&load, out), Room::Free) {
+            if !matches!(self.room_for_batch(&load, out), Room::Free)
+                || !has_room_to_keep(client, resolved, &load, out)
+            {
                 return Some(Flow::AwaitRoom);
             }
         }

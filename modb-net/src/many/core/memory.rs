@@ -85,9 +85,7 @@ impl<S: Service, T: Stream> Core<S, T> {
         let Some(at) = self.stalls.next else {
             // From now on others wait.
             for (_, conn) in &mut self.conns.slab {
-                if waits_at_will(&self.service, &conn.phase)
-                    && conn.account.counted() > Limits::SMALL_REQUEST_BYTES
-                {
+                if keeps_much(&self.service, &conn.phase) {
                     // Behind all who wait for room: it holds what it has, and wants no more.
                     conn.account.begin_large(turn.worker, turn.now);
                 }
@@ -156,6 +154,13 @@ fn may_be_closed<S: Service>(service: &S, phase: &Phase<S::Session>) -> bool {
         Phase::Sending { .. } => true,
         Phase::Opening { .. } | Phase::Lingering { .. } => false,
     }
+}
+
+/// Whether a session keeps much, and that is its own doing.
+fn keeps_much<S: Service>(service: &S, phase: &Phase<S::Session>) -> bool {
+    let Phase::Serving(serving) = phase else { return false };
+    let is_its_doing = !serving.waits_for_resume() || waits_at_will(service, phase);
+    is_its_doing && service.session_bytes(&serving.session) > Limits::SMALL_REQUEST_BYTES
 }
 
 /// Whether a connection waits for what it has asked to wait for.

@@ -111,7 +111,8 @@ impl<S: Service, T: Stream> Core<S, T> {
         serving.input.reclaim(pool);
         if !serving.input.is_empty() {
             // Counted at once: the next one who reads in this turn is to know.
-            account.recount(serving.input.heap_bytes() + output.heap_bytes());
+            let session = service.session_bytes(&serving.session);
+            account.recount(serving.input.heap_bytes() + output.heap_bytes() + session);
             if serving.input.len() > Limits::SMALL_REQUEST_BYTES {
                 account.begin_large(turn.worker, turn.now);
             }

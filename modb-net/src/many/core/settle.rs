@@ -13,7 +13,7 @@ use crate::base::token::Token;
 use crate::connection::conn::{Conn, Doom, Phase, Stream, Then, Waits};
 use crate::connection::io::{Handle, Out};
 use crate::connection::reason::CloseReason;
-use crate::connection::service::{Service, Turn};
+use crate::connection::service::{Holdings, Service, Turn};
 
 impl<S: Service, T: Stream> Core<S, T> {
     /// Before the end of the turn: whoever has nothing more to ask, or was told to go, is no longer served.
@@ -106,7 +106,7 @@ impl<S: Service, T: Stream> Core<S, T> {
         let conn = &mut self.conns.slab[slot as usize];
         let unsent = conn.output.len();
         let mut executes_next = false;
-        let mut bytes = 0;
+        let mut held = Holdings::default();
         // Whoever is about to execute keeps its place in the order until it has.
         let mut rests = true;
         match &mut conn.phase {
@@ -118,7 +118,9 @@ impl<S: Service, T: Stream> Core<S, T> {
                     Waits::Resumed => true,
                     Waits::Input | Waits::Blocked | Waits::Parked | Waits::Room => false,
                 };
-                bytes = serving.input.heap_bytes() + self.service.session_bytes(&serving.session);
+                held.unread = serving.input.len();
+                held.input = serving.input.heap_bytes();
+                held.session = self.service.session_bytes(&serving.session);
             }
             Phase::Sending { ended, then, .. } if unsent == 0 => match then {
                 Then::HandOut { .. } => return self.hand_out(slot),
@@ -132,13 +134,21 @@ impl<S: Service, T: Stream> Core<S, T> {
                 }
             },
             Phase::Sending { then: Then::HandOut { session, unread }, .. } => {
-                bytes = unread.capacity() + self.service.session_bytes(session);
+                held.input = unread.capacity();
+                held.session = self.service.session_bytes(session);
             }
             Phase::Opening { .. } | Phase::Sending { .. } | Phase::Lingering { .. } => {}
         }
         // Gives back what is empty, and counts what is not.
         self.conns.pool.reclaim_output(&mut conn.output);
-        conn.account.recount(bytes + conn.output.heap_bytes());
+        (held.unsent, held.output) = (unsent, conn.output.heap_bytes());
+        let before = conn.account.counted();
+        conn.account.recount(held.sum());
+        if let Some(serving) = conn.serving()
+            && held.sum().max(before) > 0
+        {
+            self.service.on_held(&serving.session, held);
+        }
         if unsent > Limits::SMALL_REPLY_BYTES {
             // Others may have written it: it counts as large all the same, and is closed before others wait for its memory.
             conn.account.begin_large(turn.worker, turn.now);

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use modb_net::resp::Protocol;
-use modb_net::{Address, Peer, Token};
+use modb_net::{Address, Holdings, Peer, Token};
 
+use super::figures::Figures;
 use super::table::Table;
 use crate::command::{Flags, Spec};
 use crate::data::Tracker;
@@ -37,8 +38,8 @@ pub struct ClientInfo {
     killed: AtomicBool,
     /// The command it sent last, as a number of [`Table::by_number`].
     last_command: AtomicU32,
-    /// Names, for those that have set one.
-    names: OnceLock<Box<Mutex<Names>>>,
+    /// What few have: names, or anything that they hold between their requests.
+    more: OnceLock<Box<More>>,
 }
 
 /// What others see of a client and its commands change.
@@ -51,6 +52,13 @@ pub(crate) struct Shown {
     name: String,
     library: String,
     library_version: String,
+}
+
+/// What few clients have.
+#[derive(Debug, Default)]
+struct More {
+    names: Mutex<Names>,
+    figures: Figures,
 }
 
 /// What a client says about itself.
@@ -82,7 +90,7 @@ impl ClientInfo {
             queued: AtomicU32::new(0),
             killed: AtomicBool::new(false),
             last_command: AtomicU32::new(u32::MAX),
-            names: OnceLock::new(),
+            more: OnceLock::new(),
         }
     }
 
@@ -158,7 +166,7 @@ impl ClientInfo {
         self.resp3.store(shown.resp3, Ordering::Relaxed);
         self.set_no_evict(shown.no_evict);
         self.set_no_touch(shown.no_touch);
-        if self.names.get().is_some() {
+        if self.more.get().is_some() {
             self.with_names(|names| {
                 let Shown { name, library, library_version, .. } = shown;
                 (names.name, names.library, names.library_version) = (name, library, library_version);
@@ -172,7 +180,7 @@ impl ClientInfo {
     }
 
     pub(crate) fn set_name(&self, name: &[u8]) {
-        if name.is_empty() && self.names.get().is_none() {
+        if name.is_empty() && self.more.get().is_none() {
             return;
         }
         self.with_names(|names| names.name = crate::command::language::parse::lossy(name));
@@ -194,13 +202,13 @@ impl ClientInfo {
     }
 
     pub(crate) fn set_listening(&self, listening: [usize; Scope::ALL.len()]) {
-        if self.names.get().is_some() || listening.iter().any(|count| *count > 0) {
+        if self.more.get().is_some() || listening.iter().any(|count| *count > 0) {
             self.with_names(|names| names.listening = listening);
         }
     }
 
     pub(crate) fn set_tracker(&self, tracker: Option<(Arc<Tracker>, bool)>) {
-        if self.names.get().is_some() || tracker.is_some() {
+        if self.more.get().is_some() || tracker.is_some() {
             self.with_names(|names| names.tracker = tracker);
         }
     }
@@ -219,14 +227,15 @@ impl ClientInfo {
 
     /// Whether it is told something on its own, and stays where it is.
     pub fn stays(&self) -> bool {
-        self.names.get().is_some_and(|names| lock(names).ear.as_ref().is_some_and(|ear| ear.has_place()))
+        let has_place = |names: &Names| names.ear.as_ref().is_some_and(|ear| ear.has_place());
+        self.more.get().is_some_and(|more| has_place(&lock(&more.names)))
     }
 
     /// It has gone, as far as others can see: it is told nothing, and tracks nothing.
     pub(crate) fn end(&self) {
-        let Some(names) = self.names.get() else { return };
+        let Some(more) = self.more.get() else { return };
         let (ear, tracker) = {
-            let names = lock(names);
+            let names = lock(&more.names);
             (names.ear.clone(), names.tracker.clone())
         };
         ear.inspect(|ear| ear.end());
@@ -239,12 +248,19 @@ impl ClientInfo {
         Scope::PUBLISHED.iter().any(|scope| listening[*scope as usize] > 0)
     }
 
+    /// What it holds, how much of that is queued, in bytes, and how many keys it watches.
+    pub fn set_held(&self, held: Holdings, queued: usize, watched: usize) {
+        if self.more.get().is_some() || held.sum() > 0 {
+            self.more.get_or_init(Box::default).figures.set(held, queued, watched);
+        }
+    }
+
     fn with_names<R>(&self, change: impl FnOnce(&mut Names) -> R) -> R {
-        change(&mut lock(self.names.get_or_init(Box::default)))
+        change(&mut lock(&self.more.get_or_init(Box::default).names))
     }
 
     fn names(&self) -> Names {
-        self.names.get().map(|names| lock(names).clone()).unwrap_or_default()
+        self.more.get().map(|more| lock(&more.names).clone()).unwrap_or_default()
     }
 
     /// Whether it is on this machine, as far as its address tells, or in this process.
@@ -269,9 +285,10 @@ impl ClientInfo {
         }
     }
 
-    /// Its line of `CLIENT LIST`, without a line end. `waits`: for what others bring. What Redis counts in its own buffers is 0.
+    /// Its line of `CLIENT LIST`, without a line end. `waits`: for what others bring.
     pub fn line(&self, table: &Table, now_ms: u64, waits: bool) -> String {
         let names = self.names();
+        let figures = self.more.get().map(|more| more.figures.get()).unwrap_or_default();
         let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
         let queued = i64::from(self.queued.load(Ordering::Relaxed)) - 1;
         let [sub, psub, ssub, monitors] = names.listening;
@@ -297,8 +314,7 @@ impl ClientInfo {
         let _ = write!(
             line,
             "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub={sub} psub={psub} ssub={ssub} \
-             multi={queued} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 \
-             events=r cmd={} user=default redir={redirect} resp={} lib-name={} lib-ver={} worker={}",
+             multi={queued} watch={} {figures} events=r cmd={} user=default redir={redirect} resp={} lib-name={} lib-ver={} worker={}",
             self.id,
             self.address(),
             self.local_address(),
@@ -306,6 +322,7 @@ impl ClientInfo {
             seconds(self.created_ms),
             seconds(self.last_ms.load(Ordering::Relaxed)),
             self.database.load(Ordering::Relaxed),
+            figures.watched,
             table.by_number(self.last_command.load(Ordering::Relaxed)).unwrap_or_else(|| "NULL".into()),
             if self.resp3.load(Ordering::Relaxed) { 3 } else { 2 },
             names.library,

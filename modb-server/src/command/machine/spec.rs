@@ -60,6 +60,8 @@ impl Flags {
     /// It may take long, and is weighed before it runs. Not shown.
     pub const WEIGHED: Self = Self(1 << 18);
 
+    /// Its client watches the keys that it names. Not shown.
+    pub const WATCHES: Self = Self(1 << 28);
     /// Executed at once also after `MULTI`. Not shown.
     pub const AT_ONCE: Self = Self(1 << 29);
     /// It executes what was queued. Not shown.

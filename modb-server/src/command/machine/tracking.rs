@@ -39,7 +39,8 @@ impl Caching {
         self.tracking.tracker()
     }
 
-    fn remembers(&self) -> bool {
+    /// Whether it tracks what it reads next.
+    pub(crate) fn remembers(&self) -> bool {
         match self.mode {
             Mode::Read => true,
             Mode::OptIn => self.excepted,

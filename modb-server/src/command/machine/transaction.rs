@@ -21,7 +21,10 @@ use crate::data::{Data, INTEREST_BYTES, Need, Told, Union, Watch};
 const BATCHED_WORD_BYTES: usize = 128;
 
 /// What one watched key takes for its client beside its bytes, which are there three times, about.
-const WATCH_BYTES: usize = INTEREST_BYTES + 256;
+pub(super) const WATCH_BYTES: usize = INTEREST_BYTES + 256;
+
+/// What a word that is queued takes beside its bytes, about, with its part of what is known of its command.
+pub(super) const QUEUED_BYTES: usize = 32;
 
 /// What a request is weighed by before it may run.
 #[derive(Clone, Copy, Debug)]
@@ -244,6 +247,12 @@ impl Client {
         let mut stripes = queue.stripes.clone();
         stripes.add_all(&watches.stripes);
         stripes.need()
+    }
+
+    /// What it has queued takes so much memory, in bytes, and it watches so many keys.
+    pub fn queued_and_watched(&self) -> (usize, usize) {
+        let watched = self.watches().map_or(0, |watches| watches.keys.len());
+        (self.transaction().map_or(0, Transaction::bytes), watched)
     }
 
     /// What is executed by `EXEC`, weighed.

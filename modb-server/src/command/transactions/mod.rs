@@ -28,7 +28,7 @@ pub(super) static COMMANDS: [Spec; 5] = [
             `CLIENT REPLY` and `DEBUG HOLD` are refused inside `MULTI`"),
     Spec::new("transactions", "discard", discard, 1).flags(ANY)
         .docs("", "2.0.0", "O(N) with N queued commands", "Forgets what was queued."),
-    Spec::new("transactions", "watch", watch, -2).weighed().flags(ANY).keys(&[keys(Access::Inspect, 1, 1)])
+    Spec::new("transactions", "watch", watch, -2).weighed().flags(ANY).flags(&[Flags::WATCHES]).keys(&[keys(Access::Inspect, 1, 1)])
         .docs("key...", "2.2.0", "O(N) with N keys", "Has EXEC execute nothing if one of the keys is changed before."),
     Spec::new("transactions", "unwatch", unwatch, 1).flags(&[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE, Flags::FAST, Flags::ALLOW_BUSY])
         .docs("", "2.2.0", "O(N) with N watched keys", "Watches no key any more."),

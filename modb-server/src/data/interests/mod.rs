@@ -34,8 +34,8 @@ use bytes::Bytes;
 
 use super::stripes::{self, STRIPES};
 pub(super) use touched::{Key, Ready, Remap, Touched};
+pub use tracking::{TRACKED_BYTES, TrackedSums, Tracker, Tracking, Way};
 use tracking::{Tracked, Trackers};
-pub use tracking::{TrackedSums, Tracker, Tracking, Way};
 use waiting::Waiting;
 pub use waiting::{Places, Served, Waiter};
 pub use watch::Watch;

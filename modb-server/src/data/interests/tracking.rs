@@ -25,8 +25,8 @@ use crate::data::stripes::STRIPES;
 use crate::data::{Data, Tx};
 use crate::messages::{Ear, Exchange, Frame, Recipient, Rooms};
 
-/// What an entry takes beside the bytes of its key, about.
-const ENTRY_BYTES: usize = 176;
+/// What a tracked key takes beside its bytes, about.
+pub const TRACKED_BYTES: usize = 176;
 
 /// So many entries are taken out for one that comes, if there are too many.
 const EVICTED_AT_ONCE: usize = 100;
@@ -294,7 +294,7 @@ impl Interests {
         trackers.retain(|(_, tracker)| {
             let goes = which(tracker);
             if goes {
-                tracker.bytes.fetch_sub(ENTRY_BYTES + key.len(), Ordering::Relaxed);
+                tracker.bytes.fetch_sub(TRACKED_BYTES + key.len(), Ordering::Relaxed);
                 self.0.tracked.items.fetch_sub(1, Ordering::Relaxed);
             }
             !goes
@@ -321,7 +321,7 @@ impl Interests {
                 tracked.items.fetch_add(1, Ordering::Relaxed);
             }
         }
-        tracker.bytes.fetch_add(ENTRY_BYTES + key.len(), Ordering::Relaxed);
+        tracker.bytes.fetch_add(TRACKED_BYTES + key.len(), Ordering::Relaxed);
     }
 
     /// Where there are too many keys some go, and are told as changed.

@@ -218,6 +218,68 @@ fn of_two_workers_the_one_that_looks_first_leaves_the_larger_to_the_other() {
 }
 
 #[test]
+fn what_sessions_come_to_keep_finds_room_first_and_who_keeps_much_goes_when_others_wait() {
+    let mut bench = with_memory(256 * KIB);
+    let clients: Vec<(Token, Wire)> = (0..5).map(|_| bench.connect()).collect();
+    let wires: Vec<(Token, &Wire)> = clients.iter().map(|(token, wire)| (*token, wire)).collect();
+    let [(_, large), (_, small), (_, active), (_, first), (_, wanting)] = &clients[..] else {
+        panic!("five")
+    };
+    // Each little by little, while nobody waits.
+    for _ in 0..20 {
+        large.arrive(format!("grow {}\n", 6 * KIB).as_bytes());
+        active.arrive(format!("grow {}\n", 5 * KIB).as_bytes());
+        bench.settle(&wires);
+    }
+    small.arrive(format!("grow {}\n", 15 * KIB).as_bytes());
+    bench.settle(&wires);
+    bench.pass(Duration::from_secs(60));
+    assert_eq!(bench.closed(), [], "nobody waits");
+    // The first who wants more always goes on, and the second waits.
+    first.arrive(format!("grow {}\n", 30 * KIB).as_bytes());
+    bench.settle(&wires);
+    let used = bench.budget.used();
+    wanting.arrive(format!("grow {}\n", 30 * KIB).as_bytes());
+    bench.settle(&wires);
+    assert_eq!((first.sent(), wanting.sent()), ("grown\n".into(), String::new()));
+    assert!(bench.budget.is_awaited());
+    assert!(bench.budget.used() <= used + KIB, "nothing is kept before there is room for it");
+    for _ in 0..8 {
+        bench.pass(Duration::from_secs(1));
+        active.arrive(format!("echo {}\n", "x".repeat(8 * KIB)).as_bytes());
+        bench.settle(&wires);
+    }
+    assert_eq!(bench.closed(), [CloseReason::MemoryStall]);
+    assert_eq!(
+        [large, small, active, first].map(Wire::is_shut),
+        [true, false, false, false],
+        "the largest that rests"
+    );
+    assert_eq!(wanting.sent(), "grown\n");
+    assert!(!bench.budget.is_awaited());
+}
+
+#[test]
+fn a_session_hears_what_its_connection_holds() {
+    let mut bench = with_memory(256 * KIB);
+    let (token, wire) = bench.connect();
+    let held = bench.core.service.held.clone();
+    bench.send(token, &wire, "echo x\n");
+    assert_eq!(held.get(), Holdings::default(), "who holds nothing is not told");
+    bench.send(token, &wire, "keep 1000\necho ");
+    let said = held.get();
+    assert_eq!((said.session, said.unread, said.unsent), (1000, 5, 0));
+    assert_eq!(said.sum() + bench.core.conns.pool.bytes(), bench.budget.used());
+    bench.send(token, &wire, "x\nkeep 0\n");
+    assert_eq!(held.get().sum(), 0, "nor is anything left");
+    wire.room(0);
+    bench.send(token, &wire, &format!("echo {}\n", "x".repeat(10 * KIB)));
+    let said = held.get();
+    assert_eq!((said.unread, said.unsent), (0, 10 * KIB + 1));
+    assert!(said.output >= said.unsent && said.sum() + bench.core.conns.pool.bytes() == bench.budget.used());
+}
+
+#[test]
 fn without_a_bound_nothing_waits_and_nothing_has_a_claim() {
     let mut bench = with_memory(usize::MAX);
     let (token, wire) = bench.connect();

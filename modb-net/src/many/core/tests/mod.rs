@@ -25,7 +25,7 @@ use crate::connection::counts::AcceptorStats;
 use crate::connection::io::{Handle, In, Out};
 use crate::connection::lane::{Room, Tell};
 use crate::connection::seat::{Address, Admission, Seat};
-use crate::connection::service::{Flow, Opening, OutputLimits};
+use crate::connection::service::{Flow, Holdings, Opening, OutputLimits};
 use crate::connection::workers::{Control, Counts, JoinError, Joining, Messages, Undelivered};
 use crate::system::peer::Peer;
 use crate::system::poll::{Event, Interest};
@@ -44,6 +44,8 @@ struct Lines {
     /// Connections that could not be opened: for what, and why.
     failed: Rc<std::cell::RefCell<Vec<(&'static str, ErrorKind)>>>,
     limits: Rc<Cell<OutputLimits>>,
+    /// What connections were last said to hold.
+    held: Rc<Cell<Holdings>>,
 }
 
 /// What is left of a large reply.
@@ -136,6 +138,7 @@ impl Service for Lines {
             match verb {
                 "park" if !std::mem::replace(&mut reply.parked, true) => return Flow::Parked,
                 "stay" => return Flow::Blocked,
+                "grow" if !out.reserve_to_keep(rest.parse().unwrap()) => return Flow::AwaitRoom,
                 "value" if !out.reserve(rest.parse().unwrap()) => return Flow::AwaitRoom,
                 _ => input.consume(whole),
             }
@@ -164,6 +167,10 @@ impl Service for Lines {
                 }
                 "leave" => return Flow::HandOut,
                 "keep" => reply.kept = rest.parse().unwrap(),
+                "grow" => {
+                    reply.kept += rest.parse::<usize>().unwrap();
+                    out.tail().extend_from_slice(b"grown\n");
+                }
                 "panic" => panic!("a client asked for it"),
                 "tick" => {
                     reply.ticks = true;
@@ -277,6 +284,11 @@ impl Service for Lines {
 
     fn session_bytes(&self, reply: &Reply) -> usize {
         reply.kept
+    }
+
+    fn on_held(&mut self, reply: &Reply, held: Holdings) {
+        assert_eq!(held.session, reply.kept);
+        self.held.set(held);
     }
 
     fn on_close(&mut self, token: Token, _: Reply, reason: CloseReason, _: &Turn<'_, Self>) {
