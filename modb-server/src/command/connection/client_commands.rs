@@ -25,9 +25,11 @@ pub(crate) static SUBCOMMANDS: [Spec; 18] = [
     Spec::new("connection", "getname", getname, 2).flags(ANY).docs("", "2.6.9", "O(1)", "Returns the name of this connection."),
     Spec::new("connection", "setinfo", setinfo, 4).flags(ANY)
         .docs("<LIB-NAME libname|LIB-VER libver>", "7.2.0", "O(1)", "Says which library the client uses."),
-    Spec::new("connection", "info", info, 2).flags(ANY).docs("", "6.2.0", "O(1)", "Describes this connection."),
+    Spec::new("connection", "info", info, 2).flags(ANY).docs("", "6.2.0", "O(1)", "Describes this connection.")
+        .differs("as `CLIENT LIST`"),
     Spec::new("connection", "list", list, -2).weighs(EVERYBODY).flags(ADMIN)
-        .docs("[TYPE normal|master|replica|pubsub] [ID client-id...]", "2.4.0", "O(N) with N connections", "Describes connections."),
+        .docs("[TYPE normal|master|replica|pubsub] [ID client-id...]", "2.4.0", "O(N) with N connections", "Describes connections.")
+        .differs("`tot-mem` is what is counted for the connection (`maxmemory-clients`), at the end of its last turn: of one that holds nothing it is 0, and so are `argv-mem`, `rbs`, `rbp` and `oll` of all"),
     Spec::new("connection", "kill", kill, -3).flags(ADMIN).flags(&[Flags::OUTSIDE])
         .docs("<ip:port|([ID client-id]|[TYPE normal|master|replica|pubsub]|[USER username]|[ADDR ip:port]|[LADDR ip:port]|[SKIPME yes-no])...>",
             "2.4.0", "O(N) with N connections", "Closes connections."),
@@ -38,7 +40,7 @@ pub(crate) static SUBCOMMANDS: [Spec; 18] = [
     Spec::new("connection", "unblock", unblock, -3).flags(ADMIN)
         .docs("client-id [TIMEOUT|ERROR]", "5.0.0", "O(1)", "Ends the waiting of a connection that waits."),
     Spec::new("connection", "no-evict", no_evict, 3).flags(ADMIN).docs("<ON|OFF>", "7.0.0", "O(1)", "Spares this connection when memory runs out.")
-        .differs("noted and shown; connections are never closed for memory in all"),
+        .differs("it is spared where others wait for the memory that it holds; Redis closes connections for what they hold together"),
     Spec::new("connection", "no-touch", no_touch, 3).flags(ANY).docs("<ON|OFF>", "7.2.0", "O(1)", "Lets reads not count as uses.")
         .differs("noted and shown; uses are not recorded"),
     Spec::new("connection", "getredir", getredir, 2).flags(ANY).docs("", "6.0.0", "O(1)", "Returns where invalidations of tracked keys go."),
