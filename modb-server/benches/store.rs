@@ -84,7 +84,7 @@ fn with_store(
     // The records that the loads overwrite and read.
     for first in (0..keys).step_by(TURN) {
         let writes =
-            (first..first + TURN as u64).map(|n| Write::Put(key(n), value(&mut Random(n)))).collect();
+            (first..first + TURN as u64).map(|n| Write::Put(key(n).into(), value(&mut Random(n)))).collect();
         store.apply(Batch { writes }).expect("commits");
         store.settle().expect("settles");
     }
@@ -155,7 +155,7 @@ fn row(engine: EngineKind, name: &str, store: &Arc<dyn Store>, threads: u64, loa
 
 fn set(store: &dyn Store, random: &mut Random, shared: &Shared) {
     for _ in 0..TURN {
-        let put = Write::Put(key(random.below(shared.keys)), value(random));
+        let put = Write::Put(key(random.below(shared.keys)).into(), value(random));
         store.apply(Batch { writes: vec![put] }).expect("commits");
     }
     store.settle().expect("settles");
@@ -163,7 +163,7 @@ fn set(store: &dyn Store, random: &mut Random, shared: &Shared) {
 
 fn insert(store: &dyn Store, random: &mut Random, shared: &Shared) {
     for _ in 0..TURN {
-        let put = Write::Put(key(shared.next.fetch_add(1, Ordering::Relaxed)), value(random));
+        let put = Write::Put(key(shared.next.fetch_add(1, Ordering::Relaxed)).into(), value(random));
         store.apply(Batch { writes: vec![put, Write::Add(Counter(0), 1)] }).expect("commits");
     }
     store.settle().expect("settles");
@@ -172,7 +172,7 @@ fn insert(store: &dyn Store, random: &mut Random, shared: &Shared) {
 fn set_durably(store: &dyn Store, random: &mut Random, shared: &Shared) {
     let mut last = modb_net::Seq::ZERO;
     for _ in 0..TURN {
-        let put = Write::Put(key(random.below(shared.keys)), value(random));
+        let put = Write::Put(key(random.below(shared.keys)).into(), value(random));
         last = store.apply(Batch { writes: vec![put] }).expect("commits");
     }
     let mut settled = store.settle().expect("settles");

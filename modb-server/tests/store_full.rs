@@ -26,7 +26,7 @@ fn open_store(folder: &Path) -> Arc<dyn Store> {
 fn put(n: u64) -> Batch {
     let mut key = vec![0x10, 0, 0, 0, 0];
     key.extend_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
-    Batch { writes: vec![Write::Put(Bytes::from(key), value(n))] }
+    Batch { writes: vec![Write::Put(key.into(), value(n))] }
 }
 
 fn value(n: u64) -> Bytes {

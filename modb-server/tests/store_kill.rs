@@ -63,8 +63,8 @@ fn commit_for_ever(store: &dyn Store, thread: u64) {
     for n in last_of(store, thread) + 1.. {
         let filling = Bytes::from(vec![n as u8; filling_bytes(n)]);
         let writes = vec![
-            Write::Put(key(thread, n), filling),
-            Write::Delete(key(thread, n / 2 * 2 + 1_000_000_000)),
+            Write::Put(key(thread, n).into(), filling),
+            Write::Delete(key(thread, n / 2 * 2 + 1_000_000_000).into()),
             change_last(store, thread, n),
             Write::Add(COMMITS, 1),
         ];

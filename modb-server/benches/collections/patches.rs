@@ -23,7 +23,9 @@ pub(crate) fn measure() {
                 let store = open(&options).expect("opens");
                 for n in 0..RECORDS {
                     let value = Bytes::from((0..bytes).map(|at| (at * at) as u8).collect::<Vec<_>>());
-                    store.apply(Batch { writes: vec![Write::Put(page_key(n), value)] }).expect("commits");
+                    store
+                        .apply(Batch { writes: vec![Write::Put(page_key(n).into(), value)] })
+                        .expect("commits");
                 }
                 let log = |store: &dyn Store| -> u64 {
                     let stats = store.stats();
@@ -44,14 +46,14 @@ pub(crate) fn measure() {
                         let value = Bytes::from(value);
                         let write = if patched {
                             Write::Patch(Box::new(Patch {
-                                key,
+                                key: key.into(),
                                 base,
                                 base_seq: found.seq,
                                 value,
                                 splices: None,
                             }))
                         } else {
-                            Write::Put(key, value)
+                            Write::Put(key.into(), value)
                         };
                         store.apply(Batch { writes: vec![write] }).expect("commits");
                     }

@@ -190,7 +190,7 @@ impl Data {
             if !self.sweep_beside(namespace)? || !self.sweep_records(namespace, pause)? {
                 return Ok(());
             }
-            let mut writes = vec![Write::Delete(key)];
+            let mut writes = vec![Write::Delete(key.into())];
             for counter in [keys_counter(namespace), expiring_counter(namespace)] {
                 let value = self.store.counter(counter);
                 if value != 0 {

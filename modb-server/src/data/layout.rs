@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use crate::store::{GLIMPSE_BYTES, Glimpse};
+use crate::store::{GLIMPSE_BYTES, Glimpse, StoreKey};
 
 /// The version of everything on this page. A folder with another one is refused.
 pub const FORMAT_VERSION: u32 = 2;
@@ -303,19 +303,21 @@ pub struct Place<'k> {
 impl<'k> Place<'k> {
     /// Writes the store key of the key record into `buf`, replacing what it held.
     pub fn record_key(&self, buf: &mut Vec<u8>) {
-        let mut prefix = [space::KEYS; RECORD_PREFIX_BYTES];
-        prefix[1..5].copy_from_slice(&self.namespace.to_be_bytes());
-        prefix[5..].copy_from_slice(&self.hash.to_be_bytes());
         buf.clear();
-        buf.extend_from_slice(&prefix);
+        buf.extend_from_slice(&self.record_prefix());
         buf.extend_from_slice(self.key);
     }
 
+    fn record_prefix(&self) -> [u8; RECORD_PREFIX_BYTES] {
+        let mut prefix = [space::KEYS; RECORD_PREFIX_BYTES];
+        prefix[1..5].copy_from_slice(&self.namespace.to_be_bytes());
+        prefix[5..].copy_from_slice(&self.hash.to_be_bytes());
+        prefix
+    }
+
     /// The store key of the key record.
-    pub fn to_record_key(self) -> Bytes {
-        let mut key = Vec::with_capacity(RECORD_PREFIX_BYTES + self.key.len());
-        self.record_key(&mut key);
-        key.into()
+    pub fn to_record_key(self) -> StoreKey {
+        StoreKey::concat(&[&self.record_prefix(), self.key])
     }
 
     /// Writes the store key of its entry in the expiry index into `buf`, replacing what it held.
@@ -377,18 +379,18 @@ pub fn records_to(namespace: u32) -> Vec<u8> {
 }
 
 /// Store key of a fact about the whole folder: `[0x01][name]`.
-pub fn fact_key(name: &str) -> Bytes {
-    [&[space::FACTS], name.as_bytes()].concat().into()
+pub fn fact_key(name: &str) -> StoreKey {
+    StoreKey::concat(&[&[space::FACTS], name.as_bytes()])
 }
 
 /// Store key of the namespace that database `index` has now: `[0x02][index]`. Without one it is its index.
-pub fn database_key(index: u32) -> Bytes {
-    [&[space::DATABASES][..], &index.to_be_bytes()].concat().into()
+pub fn database_key(index: u32) -> StoreKey {
+    StoreKey::concat(&[&[space::DATABASES], &index.to_be_bytes()])
 }
 
 /// Store key of the note that `namespace` was dropped and awaits its sweep: `[0x03][namespace]`.
-pub fn dropped_key(namespace: u32) -> Bytes {
-    [&[space::DROPPED][..], &namespace.to_be_bytes()].concat().into()
+pub fn dropped_key(namespace: u32) -> StoreKey {
+    StoreKey::concat(&[&[space::DROPPED], &namespace.to_be_bytes()])
 }
 
 /// The ranges of all [`database_key`]s and all [`dropped_key`]s.
@@ -441,8 +443,8 @@ impl CollectionId {
 
     /// Store key of the note that its pages are to be removed: `[0x12][0 u32][spread u8][number u64]`. Its value is the lowest
     /// number that no node had, a u32.
-    pub(super) fn grave_key(self) -> Bytes {
-        [&[space::GRAVES, 0, 0, 0, 0, spread(self.0, 0)][..], &self.0.to_be_bytes()].concat().into()
+    pub(super) fn grave_key(self) -> StoreKey {
+        StoreKey::concat(&[&[space::GRAVES, 0, 0, 0, 0, spread(self.0, 0)], &self.0.to_be_bytes()])
     }
 
     /// Reads the store key of a grave.

@@ -48,7 +48,7 @@ pub use tx::{Entry, Tx};
 
 pub use crate::glob::matches as glob_matches;
 use crate::messages::Exchange;
-use crate::store::{Batch, Counter, ErrorClass, Store, StoreError, Write};
+use crate::store::{Batch, Counter, ErrorClass, Store, StoreError, StoreKey, Write};
 use catalog::Catalog;
 use hash::Seed;
 use interests::Interests;
@@ -317,7 +317,7 @@ fn read_or_write_facts(store: &dyn Store) -> Result<Seed, StoreError> {
         return Err(corrupt("there are records, but no format version"));
     }
     let seed = Seed::random();
-    let put = |key, value: &[u8]| Write::Put(key, bytes::Bytes::copy_from_slice(value));
+    let put = |key: StoreKey, value: &[u8]| Write::Put(key, bytes::Bytes::copy_from_slice(value));
     store.apply(Batch {
         writes: vec![put(format_key, &layout::FORMAT_VERSION.to_be_bytes()), put(seed_key, &seed.to_bytes())],
     })?;

@@ -102,14 +102,14 @@ impl Tx<'_> {
         // What this has written, and is a key or was one.
         let mut written = BTreeMap::new();
         for write in self.writes() {
-            if let Some((key, place)) = write.key().and_then(|key| Some((key, Place::from_record_key(key)?)))
+            if let Some(place) = write.key().and_then(|key| Place::from_record_key(key))
                 && place.namespace == namespace
             {
                 let is_live = match write.value() {
                     Some(value) => is_live(Glimpse::of(value), self.now_ms())?,
                     None => false,
                 };
-                written.insert(key.slice_ref(place.key), is_live);
+                written.insert(Bytes::copy_from_slice(place.key), is_live);
             }
         }
         if written.is_empty() {

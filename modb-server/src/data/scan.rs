@@ -112,8 +112,8 @@ impl Tx<'_> {
         for write in self.writes() {
             let Some(key) = write.key().filter(|key| from <= &key[..] && &key[..] < upto) else { continue };
             match write.value() {
-                Some(value) => all.insert(key.clone(), Glimpse::of(value)),
-                None => all.remove(key),
+                Some(value) => all.insert(key.clone().into(), Glimpse::of(value)),
+                None => all.remove(&key[..]),
             };
         }
         all.into_iter().collect()

@@ -126,13 +126,13 @@ impl FjallStore {
         for write in batch.writes {
             match write {
                 Write::Put(key, value) => {
-                    records.insert(key, Some(value));
+                    records.insert(key.into(), Some(value));
                 }
                 Write::Patch(patch) => {
-                    records.insert(patch.key, Some(patch.value));
+                    records.insert(patch.key.into(), Some(patch.value));
                 }
                 Write::Delete(key) => {
-                    records.insert(key, None);
+                    records.insert(key.into(), None);
                 }
                 Write::Add(counter, by) => {
                     let sum = added.entry(counter).or_default();

@@ -72,13 +72,13 @@ impl Store for MemoryStore {
         for write in batch.writes {
             match write {
                 Write::Put(key, value) => {
-                    inner.records.insert(key, value);
+                    inner.records.insert(key.into(), value);
                 }
                 Write::Patch(patch) => {
-                    inner.records.insert(patch.key, patch.value);
+                    inner.records.insert(patch.key.into(), patch.value);
                 }
                 Write::Delete(key) => {
-                    inner.records.remove(&key);
+                    inner.records.remove(&key[..]);
                 }
                 Write::Add(counter, by) => {
                     let value = inner.counters.entry(counter).or_default();

@@ -21,12 +21,14 @@ mod format;
 mod glimpse;
 mod group;
 mod health;
+mod key;
 mod locking;
 mod log;
 mod memory;
 mod open;
 mod options;
 mod place;
+mod spare;
 mod splices;
 mod sync_time;
 #[cfg(test)]
@@ -43,10 +45,12 @@ use modb_net::Seq;
 pub use self::files::{copy_folder, engine_of, folder_bytes};
 pub use self::folder::NewFolder;
 pub use self::glimpse::{GLIMPSE_BYTES, Glimpse};
+pub use self::key::StoreKey;
 #[cfg(feature = "cli")]
 pub(crate) use self::log::LOG_FOLDER;
 pub use self::open::open;
 pub use self::options::{EngineKind, OpenOptions};
+pub(crate) use self::spare::list as spare_list;
 pub use self::splices::Splices;
 
 /// The longest key a store takes, in bytes: what the engines' file formats can hold in 16 bits. The shortest
@@ -94,11 +98,11 @@ pub struct Counter(pub u32);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
     /// Sets a record.
-    Put(Bytes, Bytes),
+    Put(StoreKey, Bytes),
     /// Sets a record that is there: an engine may keep how it differs from what it was, and no more.
     Patch(Box<Patch>),
     /// Removes a record; nothing happens if there is none.
-    Delete(Bytes),
+    Delete(StoreKey),
     /// Adds to a counter.
     Add(Counter, i64),
 }
@@ -107,7 +111,7 @@ pub enum Write {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
     /// Its key.
-    pub key: Bytes,
+    pub key: StoreKey,
     /// What a read of it found. Nobody has written it since.
     pub base: Bytes,
     /// The commit that the read named.
@@ -121,7 +125,7 @@ pub struct Patch {
 impl Write {
     /// The key of the record that is written.
     #[inline]
-    pub(crate) fn key(&self) -> Option<&Bytes> {
+    pub(crate) fn key(&self) -> Option<&StoreKey> {
         match self {
             Self::Put(key, _) | Self::Delete(key) => Some(key),
             Self::Patch(patch) => Some(&patch.key),
@@ -372,7 +376,7 @@ fn sweep_by_pages(store: &dyn Store, from: &[u8], to: &[u8], records: usize) -> 
     let mut from = from.to_vec();
     loop {
         let page = store.glimpse_some(&from, to, records, usize::MAX)?;
-        let writes: Vec<Write> = page.records.into_iter().map(|(key, _)| Write::Delete(key)).collect();
+        let writes: Vec<Write> = page.records.into_iter().map(|(key, _)| Write::Delete(key.into())).collect();
         if !writes.is_empty() {
             store.apply_freeing(Batch { writes })?;
             store.settle()?;

@@ -10,8 +10,10 @@ pub(crate) fn change_last(store: &dyn Store, thread: u64, n: u64) -> Write {
     let (key, found) = (last_key(thread), store.get(&last_key(thread)).expect("reads"));
     let value = Bytes::from([&n.to_be_bytes()[..], &[thread as u8; 200]].concat());
     match found.value {
-        None => Write::Put(key, value),
-        Some(base) => Write::Patch(Box::new(Patch { key, base, base_seq: found.seq, value, splices: None })),
+        None => Write::Put(key.into(), value),
+        Some(base) => {
+            Write::Patch(Box::new(Patch { key: key.into(), base, base_seq: found.seq, value, splices: None }))
+        }
     }
 }
 

@@ -145,8 +145,8 @@ fn value(n: u64, value_bytes: u64) -> Option<Bytes> {
 fn commit(store: &dyn Store, thread: u64, n: u64, value_bytes: u64) -> Batch {
     let key = key(thread, n % RECORDS);
     let record = match value(n, value_bytes) {
-        Some(value) => Write::Put(key, value),
-        None => Write::Delete(key),
+        Some(value) => Write::Put(key.into(), value),
+        None => Write::Delete(key.into()),
     };
     Batch { writes: vec![record, change_last(store, thread, n), Write::Add(COMMITS, 1)] }
 }

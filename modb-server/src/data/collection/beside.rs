@@ -107,7 +107,7 @@ impl Tx<'_> {
         for node in 1..next {
             // A number that was taken and given back before its first page was written has none.
             if let Some(page) = self.read_page(from, node)?.value {
-                writes.push(Write::Put(Bytes::copy_from_slice(&to.to_page_key(node)), page));
+                writes.push(Write::Put(to.to_page_key(node).into(), page));
             }
             if writes.len() == PAGES_PER_BATCH || node + 1 == next {
                 self.data().store().apply_beside(Batch { writes: std::mem::take(&mut writes) })?;

@@ -145,7 +145,7 @@ mod tests {
         let [(ended, _)] = &graves()[..] else { panic!("one grave") };
         // What is built comes behind it in the sweep.
         let mut last = CollectionId::from_grave_key(ended).unwrap();
-        while CollectionId(last.0 + 1).grave_key() < ended {
+        while CollectionId(last.0 + 1).grave_key()[..] < ended[..] {
             last = data.new_collection().unwrap();
         }
         let mut tx = Tx::new(&data, &held, &tally, &mut other_buf, 1000);

@@ -7,7 +7,7 @@ use super::payload::number_in;
 use crate::data::layout::{CollectionId, Stored};
 use crate::data::tree::{Fault, NodeNumber, Pages, splice};
 use crate::data::{DataError, Tx};
-use crate::store::{Patch, Splices, Write};
+use crate::store::{Patch, Splices, StoreKey, Write};
 
 /// Pages that are read through a [`Tx`] and written with its batch. The collection gets its number with its first page.
 pub(in crate::data) struct TxPages<'t, 'a> {
@@ -21,12 +21,12 @@ impl<'t, 'a> TxPages<'t, 'a> {
     }
 
     /// The store key of a page.
-    fn key(&mut self, node: NodeNumber) -> Result<Bytes, DataError> {
+    fn key(&mut self, node: NodeNumber) -> Result<StoreKey, DataError> {
         let id = match *self.id {
             Some(id) => id,
             None => *self.id.insert(self.tx.data().new_collection()?),
         };
-        Ok(Bytes::copy_from_slice(&id.to_page_key(node)))
+        Ok(id.to_page_key(node).into())
     }
 }
 

@@ -291,7 +291,7 @@ mod tests {
         tx.commit().unwrap();
         let from = layout::records_from(0, 0);
         let (key, value) = store.scan(&from, &layout::records_to(0), 1).unwrap().records.remove(0);
-        (store, Write::Put(key, value))
+        (store, Write::Put(key.into(), value))
     }
 
     /// What a check says of a list whose payload was changed so.

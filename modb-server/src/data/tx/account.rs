@@ -27,13 +27,13 @@ impl Tx<'_> {
         self.add(expiring_counter(place.namespace), i64::from(after.is_some()) - i64::from(before.is_some()));
         if let Some(at) = before {
             place.expiry_key(at, self.key_buf);
-            let key = Bytes::copy_from_slice(self.key_buf);
+            let key = self.key_buf.as_slice().into();
             self.write(Write::Delete(key));
         }
         if let Some(at) = after {
             self.soonest = self.soonest.min(at);
             place.expiry_key(at, self.key_buf);
-            let key = Bytes::copy_from_slice(self.key_buf);
+            let key = self.key_buf.as_slice().into();
             self.write(Write::Put(key, Bytes::new()));
         }
     }

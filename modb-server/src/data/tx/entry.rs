@@ -4,7 +4,7 @@ use bytes::Bytes;
 use modb_net::Seq;
 
 use crate::data::layout::{Head, Kind, Place, Record, Stored};
-use crate::store::{Patch, Write};
+use crate::store::{Patch, StoreKey, Write};
 
 /// Payloads of fewer bytes are written whole: a patch would hardly be shorter.
 const LEAST_PATCHED_BYTES: usize = 64;
@@ -68,7 +68,7 @@ impl<'k, R: Stored> Entry<'k, R> {
 
 impl Entry<'_> {
     /// What writes its record, under its store key, as one that differs little from what is stored.
-    pub(super) fn changed(&self, store_key: Bytes, value: Bytes) -> Write {
+    pub(super) fn changed(&self, store_key: StoreKey, value: Bytes) -> Write {
         let patched = LEAST_PATCHED_BYTES..=MOST_PATCHED_BYTES;
         match self.stored.as_ref().filter(|stored| patched.contains(&stored.payload().len())) {
             Some(stored) => Write::Patch(Box::new(Patch {

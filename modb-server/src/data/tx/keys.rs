@@ -9,7 +9,7 @@ use super::{Entry, Tx};
 use crate::data::layout::{CollectionId, Head, Kind, MAX_VALUE_BYTES, Record, Stored};
 use crate::data::{DataError, collection, ensure_memory};
 use crate::messages::Event;
-use crate::store::Write;
+use crate::store::{StoreKey, Write};
 
 impl Tx<'_> {
     /// Sets the key of `entry` to `head` and the payload that `parts` make, and tells of it with `event`. An expiry that has passed
@@ -88,7 +88,7 @@ impl Tx<'_> {
         head: Head,
         parts: &[&[u8]],
         event: Option<Event>,
-    ) -> Result<Option<Bytes>, DataError> {
+    ) -> Result<Option<StoreKey>, DataError> {
         let payload: usize = parts.iter().map(|part| part.len()).sum();
         if payload > MAX_VALUE_BYTES {
             return Err(DataError::ValueTooLong);

@@ -3,8 +3,6 @@
 //! A key is touched if its record is written or removed, or if only a page of what it holds is; and by a change of the map
 //! of databases, if it is there before or after.
 
-use bytes::Bytes;
-
 use super::Tx;
 use crate::data::interests::{Key, Remap, Touched};
 use crate::data::layout::Place;
@@ -26,13 +24,13 @@ impl Tx<'_> {
     #[cold]
     fn find_touched(&self) -> Option<Touched> {
         let interests = &self.data().interests;
-        let is_met = |record_key: &Bytes| {
+        let is_met = |record_key: &[u8]| {
             Place::from_record_key(record_key).is_some_and(|place| {
                 interests.are_in(place.hash, place.key) || interests.are_tracked(place.hash, place.key)
             })
         };
         let written = self.writes().filter_map(|write| {
-            let record_key = write.key().filter(|key| is_met(key))?.clone();
+            let record_key = write.key().filter(|key| is_met(key))?.clone().into();
             Some(Key { record_key, removed: matches!(write, Write::Delete(_)) })
         });
         let inside = self.touched_inside.iter().filter(|key| is_met(key));

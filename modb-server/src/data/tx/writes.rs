@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use crate::data::layout::{CollectionId, TELLING_FROM};
-use crate::store::{Patch, Write};
+use crate::store::{Patch, Write, spare_list};
 
 /// Up to this many pending writes are searched one by one; above, through a map.
 const SEARCHED_WRITES: usize = 16;
@@ -91,7 +91,7 @@ impl<'k> Sought<'k> {
 
     #[inline]
     fn is_key_of(&self, write: &Write) -> bool {
-        write.key().is_some_and(|key| telling(key) == self.telling && key == self.key)
+        write.key().is_some_and(|key| telling(key) == self.telling && **key == *self.key)
     }
 }
 
@@ -132,8 +132,8 @@ impl Writes {
                 }
             }
             None => {
-                if self.list.is_empty() {
-                    self.list = Vec::with_capacity(FIRST_WRITES);
+                if self.list.capacity() == 0 {
+                    self.list = spare_list(FIRST_WRITES);
                 }
                 self.list.push(write);
                 if self.list.len() > SEARCHED_WRITES {
@@ -250,17 +250,17 @@ mod tests {
     use modb_net::Seq;
 
     use super::*;
-    use crate::store::Splices;
+    use crate::store::{Splices, StoreKey};
 
     fn key(n: u32) -> Bytes {
         Bytes::from(format!("key {n}"))
     }
 
     fn put(n: u32, value: u32) -> Write {
-        Write::Put(key(n), Bytes::from(value.to_string()))
+        Write::Put(key(n).into(), Bytes::from(value.to_string()))
     }
 
-    fn contents(writes: &Writes) -> BTreeMap<Bytes, Option<Bytes>> {
+    fn contents(writes: &Writes) -> BTreeMap<StoreKey, Option<Bytes>> {
         let all = writes.iter().filter_map(Write::key).map(|key| (key.clone(), writes.pending(key).unwrap()));
         all.collect()
     }
@@ -276,7 +276,7 @@ mod tests {
                 let expected = contents(&writes);
                 for n in 0..since {
                     writes.write(put(n, 2));
-                    writes.write(Write::Delete(key(n + since / 2)));
+                    writes.write(Write::Delete(key(n + since / 2).into()));
                     writes.write(put(n, 3));
                 }
                 writes.roll_back();
@@ -316,7 +316,7 @@ mod tests {
 
     fn change(base: &'static str, base_seq: u64, value: &'static str) -> Write {
         let patch = Patch {
-            key: key(1),
+            key: key(1).into(),
             base: base.into(),
             base_seq: Seq(base_seq),
             value: value.into(),
@@ -342,19 +342,22 @@ mod tests {
             assert_eq!(all.pending(&key(1)), writes.last().map(|write| write.value().cloned()));
             all.take().remove(0)
         };
-        let put = Write::Put(key(1), "3".into());
+        let put = Write::Put(key(1).into(), "3".into());
         assert_eq!(written(&[change("1", 7, "2"), change("2", 0, "3")]), change("1", 7, "3"));
         // How the second differs is not how both do.
         assert_eq!(written(&[change("1", 7, "2"), known(change("2", 0, "3"))]), change("1", 7, "3"));
         assert_eq!(written(&[known(change("1", 7, "2")), change("2", 0, "3")]), change("1", 7, "3"));
-        assert_eq!(written(&[Write::Put(key(1), "2".into()), change("2", 0, "3")]), put);
-        assert_eq!(written(&[Write::Delete(key(1)), change("2", 7, "3")]), put);
+        assert_eq!(written(&[Write::Put(key(1).into(), "2".into()), change("2", 0, "3")]), put);
+        assert_eq!(written(&[Write::Delete(key(1).into()), change("2", 7, "3")]), put);
         assert_eq!(written(&[change("1", 7, "2"), put.clone()]), put);
-        assert_eq!(written(&[change("1", 7, "2"), Write::Delete(key(1))]), Write::Delete(key(1)));
+        assert_eq!(
+            written(&[change("1", 7, "2"), Write::Delete(key(1).into())]),
+            Write::Delete(key(1).into())
+        );
         let mut writes = Writes::default();
         writes.write(change("1", 7, "2"));
         writes.save();
-        writes.write(Write::Delete(key(1)));
+        writes.write(Write::Delete(key(1).into()));
         writes.roll_back();
         writes.write(change("2", 0, "3"));
         assert_eq!(writes.take(), [change("1", 7, "3")]);

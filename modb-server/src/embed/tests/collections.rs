@@ -345,7 +345,7 @@ fn a_closure_in_which_a_call_failed_half_way_writes_nothing() {
         // All pages of collections: docs/FORMAT.md.
         let pages = store.scan(&[0x11], &[0x12], 10_000).unwrap().records;
         assert!(pages.len() > 100);
-        let writes = pages.into_iter().map(|(key, _)| Write::Delete(key)).collect();
+        let writes = pages.into_iter().map(|(key, _)| Write::Delete(key.into())).collect();
         store.apply(Batch { writes }).unwrap();
         Ok::<_, Error>(())
     };

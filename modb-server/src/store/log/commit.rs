@@ -19,7 +19,7 @@ use bytes::Bytes;
 use super::body::{Body, Out};
 use super::chunk::{u32_at, u64_at};
 use super::difference::{self, Difference};
-use crate::store::{Counter, Patch, Write};
+use crate::store::{Counter, Patch, StoreKey, Write};
 
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
@@ -31,7 +31,7 @@ const PATCH: u8 = 4;
 pub(crate) enum Logged {
     Whole(Write),
     /// Changes the record of a key.
-    Patch(Bytes, Difference),
+    Patch(StoreKey, Difference),
 }
 
 /// Why commits cannot be read, though their checksum is right.
@@ -54,7 +54,7 @@ pub(crate) fn commit_bytes(writes: &[Write]) -> usize {
     4 + writes.iter().map(write_bytes).sum::<usize>()
 }
 
-fn put_bytes(key: &Bytes, value: &Bytes) -> usize {
+fn put_bytes(key: &[u8], value: &[u8]) -> usize {
     7 + key.len() + value.len()
 }
 
@@ -134,7 +134,7 @@ fn encode_write(out: &mut impl Out, write: &Write) {
 }
 
 #[allow(clippy::cast_possible_truncation)]
-fn encode_put(out: &mut impl Out, key: &Bytes, value: &Bytes) {
+fn encode_put(out: &mut impl Out, key: &[u8], value: &Bytes) {
     let mut head = [PUT, 0, 0, 0, 0, 0, 0];
     head[1..3].copy_from_slice(&(key.len() as u16).to_le_bytes());
     head[3..7].copy_from_slice(&(value.len() as u32).to_le_bytes());
@@ -154,12 +154,12 @@ fn decode_write(body: &mut &[u8]) -> Result<Logged, Unreadable> {
         PUT => {
             let head = take(body, 6)?;
             let (key_bytes, value_bytes) = (u16_at(head, 0) as usize, u32_at(head, 2) as usize);
-            let key = bytes(body, key_bytes)?;
+            let key = take(body, key_bytes)?.into();
             Logged::Whole(Write::Put(key, bytes(body, value_bytes)?))
         }
         DELETE => {
             let key_bytes = u16_at(take(body, 2)?, 0) as usize;
-            Logged::Whole(Write::Delete(bytes(body, key_bytes)?))
+            Logged::Whole(Write::Delete(take(body, key_bytes)?.into()))
         }
         ADD => {
             let rest = take(body, 12)?;
@@ -167,7 +167,7 @@ fn decode_write(body: &mut &[u8]) -> Result<Logged, Unreadable> {
         }
         PATCH => {
             let key_bytes = u16_at(take(body, 2)?, 0) as usize;
-            let key = bytes(body, key_bytes)?;
+            let key = take(body, key_bytes)?.into();
             Logged::Patch(key, Difference::decode(body).ok_or(Unreadable::Malformed)?)
         }
         tag => return Err(Unreadable::Newer(tag)),
@@ -197,8 +197,8 @@ mod tests {
     fn write() -> impl Strategy<Value = Write> {
         let bytes = |max| prop::collection::vec(any::<u8>(), 0..max).prop_map(Bytes::from);
         prop_oneof![
-            (bytes(40), bytes(300)).prop_map(|(k, v)| Write::Put(k, v)),
-            bytes(40).prop_map(Write::Delete),
+            (bytes(40), bytes(300)).prop_map(|(k, v)| Write::Put(k.into(), v)),
+            bytes(40).prop_map(|k| Write::Delete(k.into())),
             (any::<u32>(), any::<i64>()).prop_map(|(c, by)| Write::Add(Counter(c), by)),
         ]
     }
@@ -231,7 +231,7 @@ mod tests {
     fn patch(base_seq: u64, base: &[u8], value: &[u8]) -> Write {
         let bytes = Bytes::copy_from_slice;
         let patch = Patch {
-            key: Bytes::from_static(b"key"),
+            key: b"key".into(),
             base: bytes(base),
             base_seq: modb_net::Seq(base_seq),
             value: bytes(value),
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn a_patch_reads_back_and_makes_of_what_the_record_was_what_it_is() {
         let (base, value) = ([7; 200], [&[7; 100][..], b"more", &[7; 100]].concat());
-        let writes = [Write::Delete(Bytes::from("gone")), patch(6, &base, &value), patch(5, b"", b"new")];
+        let writes = [Write::Delete("gone".into()), patch(6, &base, &value), patch(5, b"", b"new")];
         let patched = Patched::of(&writes, 5).unwrap();
         assert_eq!(patched.oldest_base, 6);
         let mut body = &patched.body.copied[..];
@@ -252,7 +252,7 @@ mod tests {
             panic!("a patch and a put, not {commit:?}")
         };
         assert_eq!((&key[..], difference.apply(&base)), (&b"key"[..], Some(value)));
-        assert_eq!(new, &Write::Put(Bytes::from("key"), Bytes::from("new")), "its base is too old");
+        assert_eq!(new, &Write::Put("key".into(), Bytes::from("new")), "its base is too old");
         assert!(body.is_empty() && patched.body.len() < 50);
     }
 
@@ -263,7 +263,7 @@ mod tests {
         assert!(Patched::of(&[patch(6, &base, &value)], 5).is_none());
         let mut whole = Vec::new();
         encode(&mut whole, &[patch(6, &base, &value)]);
-        let put = Write::Put(Bytes::from("key"), Bytes::copy_from_slice(&value));
+        let put = Write::Put("key".into(), Bytes::copy_from_slice(&value));
         assert_eq!(decode(&mut &whole[..]), Ok(vec![Logged::Whole(put)]));
     }
 

@@ -22,7 +22,7 @@ fn key(n: u64) -> Bytes {
 fn filled(records: u64) -> (tempfile::TempDir, LogStore) {
     let dir = tempfile::tempdir().unwrap();
     let store = LogStore::open(&OpenOptions::new(dir.path())).unwrap();
-    let writes = (0..records).map(|n| Write::Put(key(n), Bytes::from_static(b"value"))).collect();
+    let writes = (0..records).map(|n| Write::Put(key(n).into(), Bytes::from_static(b"value"))).collect();
     store.apply(Batch { writes }).unwrap();
     (dir, store)
 }
@@ -83,7 +83,7 @@ fn popping_from_the_front_passes_what_was_popped_and_not_yet_flushed_once_for_ea
         let pop = || {
             let page = store.scan(&[1], &[0xff], 1).unwrap();
             let (key, _) = page.records.first().unwrap();
-            store.apply(Batch { writes: vec![Write::Delete(key.clone())] }).unwrap();
+            store.apply(Batch { writes: vec![Write::Delete(key.clone().into())] }).unwrap();
         };
         let popped = records - 100;
         for _ in 0..popped {
@@ -111,7 +111,7 @@ fn who_overwrites_what_was_dropped_from_memory_reads_nothing_of_the_disk() {
         let store = LogStore::open(&options).unwrap();
         let value = Bytes::from(vec![7; 200]);
         let write = |from: u64| {
-            let writes = (from..from + 100).map(|n| Write::Put(key(n), value.clone())).collect();
+            let writes = (from..from + 100).map(|n| Write::Put(key(n).into(), value.clone())).collect();
             store.wait_for_room();
             store.apply(Batch { writes }).unwrap();
         };

@@ -201,7 +201,7 @@ impl Engine {
     }
 
     /// Commits; the caller has checked the keys and the store's health.
-    pub(crate) fn apply(&self, batch: Batch) -> Result<Seq, StoreError> {
+    pub(crate) fn apply(&self, batch: &Batch) -> Result<Seq, StoreError> {
         let bytes = commit::commit_bytes(&batch.writes);
         if bytes > MAX_BATCH_BYTES {
             return Err(StoreError::Unsupported("a batch of more than 1 GiB"));

@@ -13,7 +13,7 @@ use super::writer::Position;
 use crate::store::{Batch, Glimpse, OpenOptions, Store, Write};
 
 fn put(store: &LogStore, key: &str, value: impl Into<Bytes>) {
-    let put = Write::Put(Bytes::copy_from_slice(key.as_bytes()), value.into());
+    let put = Write::Put(key.into(), value.into());
     store.apply(Batch { writes: vec![put] }).unwrap();
 }
 
@@ -133,7 +133,7 @@ fn a_glimpse_of_a_large_value_needs_no_large_value() {
     assert_eq!(glimpse("none"), None);
     // What is dirty in memory lies over it.
     put(&store, "a", value(1));
-    store.apply(Batch { writes: vec![Write::Delete(Bytes::from("b"))] }).unwrap();
+    store.apply(Batch { writes: vec![Write::Delete("b".into())] }).unwrap();
     assert_eq!((glimpse("a"), glimpse("b")), (Some(Glimpse::of(&value(1))), None));
     let page = store.glimpse_some(&[1], &[0xff], 3, usize::MAX).unwrap();
     let found: Vec<_> = page.records.iter().map(|(key, glimpse)| (&key[..], *glimpse)).collect();

@@ -78,6 +78,7 @@ use super::group::GroupCommit;
 use super::health::Purpose;
 use super::locking::lock;
 use super::options::{EngineKind, OpenOptions};
+use super::spare;
 use super::{BackupKind, Batch, Counter, ErrorClass, Glimpse, Got, Page, SettledHook, Store, StoreError};
 
 /// The part of the memory that caches file blocks; the rest is the table's.
@@ -224,7 +225,9 @@ impl LogStore {
         batch.check_keys()?;
         self.check_is_writable(purpose)?;
         self.check_is_useful()?;
-        let seq = self.or_fail(self.engine.apply(batch))?;
+        let applied = self.engine.apply(&batch);
+        spare::keep(batch.writes);
+        let seq = self.or_fail(applied)?;
         if self.engine.wants_flush() {
             self.background.want(&self.background.flush_wanted);
             if self.engine.pressure.is_high(self.engine.filled()) {

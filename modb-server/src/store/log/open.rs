@@ -169,7 +169,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = LogStore::open(&OpenOptions::new(dir.path())).unwrap();
         for value in ["one", "two"] {
-            let put = Write::Put(Bytes::from("a"), Bytes::from(value));
+            let put = Write::Put("a".into(), Bytes::from(value));
             store.apply(Batch { writes: vec![put] }).unwrap();
             store.settle().unwrap();
             store.sync().unwrap();

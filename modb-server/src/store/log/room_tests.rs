@@ -12,7 +12,7 @@ fn who_may_not_sleep_is_told_when_to_ask_again_and_who_may_sleeps_until_there_is
     let store = LogStore::open(&OpenOptions { cache_mb: 8, ..OpenOptions::new(dir.path()) }).unwrap();
     let batch = |n: u32| {
         let key = Bytes::from(format!("key {n}"));
-        Batch { writes: vec![Write::Put(key, Bytes::from(vec![7; 64 << 10]))] }
+        Batch { writes: vec![Write::Put(key.into(), Bytes::from(vec![7; 64 << 10]))] }
     };
     thread::scope(|scope| {
         let stopped = store.engine.stop_flushes();
@@ -49,7 +49,7 @@ fn who_serves_does_not_wait_for_what_is_built_beside_though_memory_fills_up() {
     (0..8).for_each(|_| pressure.note_flush(store.engine.filled(), Duration::from_secs(10)));
     let mut batches_above = 0;
     for batch in 0.. {
-        let put = |n: u32| Write::Put(Bytes::from(format!("{batch} {n}")), Bytes::from(vec![7; 1_000]));
+        let put = |n: u32| Write::Put(format!("{batch} {n}").into(), Bytes::from(vec![7; 1_000]));
         let before = store.engine.filled();
         store.apply_beside(Batch { writes: (0..128).map(put).collect() }).unwrap();
         store.settle().unwrap();
@@ -73,7 +73,7 @@ fn a_turn_neither_writes_much_nor_waits_for_who_does_and_is_told_when_it_is_writ
     let (say, told) = std::sync::mpsc::channel();
     store.on_settled(Arc::new(move || _ = say.send(())));
     let put = |bytes| {
-        let put = Write::Put(Bytes::from_static(b"key"), Bytes::from(vec![7; bytes]));
+        let put = Write::Put(b"key".into(), Bytes::from(vec![7; bytes]));
         store.apply(Batch { writes: vec![put] }).unwrap()
     };
     let (settled, turns) = std::sync::mpsc::channel();

@@ -39,11 +39,11 @@ fn open_in(folder: &Path, engine: EngineKind) -> Arc<dyn Store> {
 }
 
 fn put(key: &str, value: &str) -> Write {
-    Write::Put(Bytes::copy_from_slice(key.as_bytes()), Bytes::copy_from_slice(value.as_bytes()))
+    Write::Put(key.into(), Bytes::copy_from_slice(value.as_bytes()))
 }
 
 fn delete(key: &str) -> Write {
-    Write::Delete(Bytes::copy_from_slice(key.as_bytes()))
+    Write::Delete(key.into())
 }
 
 fn batch(writes: impl Into<Vec<Write>>) -> Batch {

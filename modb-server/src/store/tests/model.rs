@@ -38,8 +38,8 @@ fn key() -> impl Strategy<Value = Bytes> {
 
 fn write() -> impl Strategy<Value = Write> {
     prop_oneof![
-        4 => (key(), proptest::collection::vec(any::<u8>(), 0..200)).prop_map(|(k, v)| Write::Put(k, v.into())),
-        2 => key().prop_map(Write::Delete),
+        4 => (key(), proptest::collection::vec(any::<u8>(), 0..200)).prop_map(|(k, v)| Write::Put(k.into(), v.into())),
+        2 => key().prop_map(|k| Write::Delete(k.into())),
         1 => (0u32..3, any::<i64>()).prop_map(|(c, by)| Write::Add(Counter(c), by)),
     ]
 }
@@ -74,11 +74,11 @@ pub(super) fn run(engine: EngineKind) {
                 Step::Change(key, at, added) => {
                     let found = real.get(&key).unwrap();
                     let write = match found.value {
-                        None => Write::Put(key, added.into()),
+                        None => Write::Put(key.into(), added.into()),
                         Some(base) => {
                             let at = at.index(base.len() + 1);
                             let value = Bytes::from([&base[..at], &added, &base[at..]].concat());
-                            Write::Patch(Box::new(Patch { key, base, base_seq: found.seq, value, splices: None }))
+                            Write::Patch(Box::new(Patch { key: key.into(), base, base_seq: found.seq, value, splices: None }))
                         }
                     };
                     let batch = Batch { writes: vec![write] };

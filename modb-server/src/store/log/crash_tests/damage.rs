@@ -45,7 +45,7 @@ fn check_notices_a_flipped_bit_while_open() {
     let life = Life::first();
     while life.engine.log.segments_in_use().len() < 3 {
         let batch = random_batch(&mut random);
-        life.engine.apply(batch).unwrap();
+        life.engine.apply(&batch).unwrap();
         life.engine.log.write_out().unwrap();
     }
     life.engine.check().unwrap();
@@ -105,7 +105,7 @@ fn long_every_flipped_bit_where_a_seal_is_kept_is_refused_by_name() {
 /// one may begin.
 fn forged(first_seq: u64) -> Bytes {
     let mut body = Vec::new();
-    commit::encode(&mut body, &[Write::Put(Bytes::from("forged"), Bytes::from("commit"))]);
+    commit::encode(&mut body, &[Write::Put("forged".into(), Bytes::from("commit"))]);
     let sealed = |seal| {
         let mut chunk = Body::from([&[0; chunk::HEADER_BYTES], &body[..]].concat());
         chunk::seal(&mut chunk, body.len(), seal, first_seq, first_seq, 1);
@@ -129,8 +129,8 @@ fn no_value_is_taken_for_a_chunk() {
         // Many that are flushed, so that their files are used again; then few small ones before them.
         for n in 0..60 {
             let ahead = [n + 1, n + 40, 60 + random.below(20), 1 << 39][random.below(4) as usize];
-            let batch = Batch { writes: vec![Write::Put(Bytes::from(format!("k{n}")), forged(ahead))] };
-            life.engine.apply(batch.clone()).unwrap();
+            let batch = Batch { writes: vec![Write::Put(format!("k{n}").into(), forged(ahead))] };
+            life.engine.apply(&batch).unwrap();
             lock(&life.commits).push(batch);
             life.engine.log.write_out().unwrap();
         }

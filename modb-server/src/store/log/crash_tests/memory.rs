@@ -12,8 +12,8 @@ fn long_log(seed: u64) -> Life {
         let mut batch = random_batch(&mut random);
         let mut key = vec![0x10, 0, 0, 0, 0];
         key.extend_from_slice(&(n << 54).to_be_bytes());
-        batch.writes.push(Write::Put(Bytes::from(key), Bytes::from(vec![n as u8; 200])));
-        life.engine.apply(batch.clone()).unwrap();
+        batch.writes.push(Write::Put(key.into(), Bytes::from(vec![n as u8; 200])));
+        life.engine.apply(&batch).unwrap();
         lock(&life.commits).push(batch);
         life.engine.log.write_out().unwrap();
     }
@@ -131,8 +131,8 @@ fn eviction_drops_nothing_that_is_not_in_the_tables() {
         let mut batch = random_batch(&mut random);
         let mut key = vec![0x10, 0, 0, 0, 0];
         key.extend_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
-        batch.writes.push(Write::Put(Bytes::from(key), Bytes::from(vec![n as u8; 200])));
-        engine.apply(batch.clone()).unwrap();
+        batch.writes.push(Write::Put(key.into(), Bytes::from(vec![n as u8; 200])));
+        engine.apply(&batch).unwrap();
         commits.push(batch);
         if n % 200 == 50 {
             engine.flush().unwrap();

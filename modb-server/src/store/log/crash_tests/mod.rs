@@ -81,7 +81,7 @@ impl Life {
                 && random.below(3) == 0
             {
                 let batch = changing(&engine, &mut random);
-                if engine.apply(batch.clone()).is_ok() {
+                if engine.apply(&batch).is_ok() {
                     lock(&kept).push(batch);
                 }
                 if random.below(3) == 0 {
@@ -129,7 +129,7 @@ impl Life {
 
     fn commit(&self, random: &mut Random) -> Result<(), StoreError> {
         let batch = changing(&self.engine, random);
-        let seq = self.engine.apply(batch.clone())?;
+        let seq = self.engine.apply(&batch)?;
         let mut commits = lock(&self.commits);
         commits.push(batch);
         assert_eq!(seq.0 as usize, commits.len());
@@ -153,7 +153,9 @@ impl Life {
             // A flush may have moved records that are newer than the cut; each was written once all the same.
             assert!(contents(&engine).0.into_iter().all(|(key, value)| {
                 let mut writes = commits.iter().flat_map(|batch| &batch.writes);
-                writes.any(|write| (write.key(), write.value()) == (Some(&key), Some(&value)))
+                writes.any(|write| {
+                    write.key().is_some_and(|written| **written == *key) && write.value() == Some(&value)
+                })
             }));
             return Ok(Self { tuning, ..Self::of(disk, cold, engine, commits) });
         }
@@ -230,11 +232,11 @@ fn random_batch(random: &mut Random) -> Batch {
         key.extend_from_slice(&(random.below(24) << 56 | 7).to_be_bytes());
         let key = Bytes::from(key);
         writes.push(match random.below(6) {
-            0 => Write::Delete(key),
+            0 => Write::Delete(key.into()),
             1 => Write::Add(Counter(random.below(COUNTERS.into()) as u32), random.below(100) as i64 - 50),
             _ => {
                 let bytes = random.below(300) as usize;
-                Write::Put(key, Bytes::from(vec![random.next() as u8; bytes]))
+                Write::Put(key.into(), Bytes::from(vec![random.next() as u8; bytes]))
             }
         });
     }
@@ -295,8 +297,8 @@ fn model(commits: &[Batch]) -> Contents {
     for write in commits.iter().flat_map(|batch| &batch.writes) {
         match (write, write.key(), write.value()) {
             (Write::Add(counter, by), ..) => counters[counter.0 as usize] += by,
-            (_, Some(key), Some(value)) => drop(records.insert(key.clone(), value.clone())),
-            (_, Some(key), None) => drop(records.remove(key)),
+            (_, Some(key), Some(value)) => drop(records.insert(key.clone().into(), value.clone())),
+            (_, Some(key), None) => drop(records.remove(&key[..])),
             (_, None, _) => {}
         }
     }

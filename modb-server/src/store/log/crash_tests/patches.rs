@@ -78,13 +78,13 @@ fn grow(engine: &Engine, n: u8) -> bool {
     let base = found.value.unwrap();
     let value = Bytes::from([&base[..], b"+"].concat());
     let before = engine.log.patched();
-    let patch = Patch { key: key(n), base, base_seq: found.seq, value, splices: None };
-    engine.apply(Batch { writes: vec![Write::Patch(Box::new(patch))] }).unwrap();
+    let patch = Patch { key: key(n).into(), base, base_seq: found.seq, value, splices: None };
+    engine.apply(&Batch { writes: vec![Write::Patch(Box::new(patch))] }).unwrap();
     engine.log.patched() > before
 }
 
 fn fill(engine: &Engine, n: u8) {
-    engine.apply(Batch { writes: vec![Write::Put(key(n), Bytes::from(vec![n; 200]))] }).unwrap();
+    engine.apply(&Batch { writes: vec![Write::Put(key(n).into(), Bytes::from(vec![n; 200]))] }).unwrap();
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_record_that_was_dropped_from_memory_is_logged_whole() {
 /// A commit of one patch.
 fn patch(key: &'static str, base: &'static str, value: &'static str) -> Vec<u8> {
     let [key, base, value] = [key, base, value].map(Bytes::from);
-    let patch = Patch { key, base, base_seq: modb_net::Seq(1), value, splices: None };
+    let patch = Patch { key: key.into(), base, base_seq: modb_net::Seq(1), value, splices: None };
     Patched::of(&[Write::Patch(Box::new(patch))], 0).expect("it is short").body.copied
 }
 
@@ -164,7 +164,7 @@ fn a_patch_finds_what_was_put_before_a_flush_on_the_way_of_a_start_that_ended_th
     let filling: Vec<Vec<u8>> = (0..100u8)
         .map(|n| {
             let mut body = Vec::new();
-            commit::encode(&mut body, &[Write::Put(key(n), Bytes::from(vec![1; 300]))]);
+            commit::encode(&mut body, &[Write::Put(key(n).into(), Bytes::from(vec![1; 300]))]);
             body
         })
         .collect();

@@ -71,8 +71,8 @@ fn what_was_cut_off_does_not_come_back_when_its_numbers_are_given_out_again() {
         let cold = Arc::new(SimCold::new(disk.clone()));
         let engine = recover(&disk, &cold, false).unwrap();
         assert_eq!(engine.log.committed().0, 3);
-        let new = Write::Put(Bytes::from("new"), Bytes::from("4"));
-        assert_eq!(engine.apply(Batch { writes: vec![new] }).unwrap().0, 4);
+        let new = Write::Put("new".into(), Bytes::from("4"));
+        assert_eq!(engine.apply(&Batch { writes: vec![new] }).unwrap().0, 4);
         Backing::sync(&engine).unwrap();
         let disk = disk.after_power_cut(&mut random);
         let again = recover(&disk, &Arc::new(cold.on(disk.clone())), false).unwrap();

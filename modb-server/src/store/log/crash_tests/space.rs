@@ -19,7 +19,7 @@ fn a_full_disk_refuses_writes_and_serves_again_once_there_is_space() {
             Err(StoreError::ReadOnly(_)) | Err(StoreError::Io { .. }) => {}
             Err(error) => panic!("seed {seed}: {error}"),
         }
-        let full = life.engine.apply(random_batch(&mut random));
+        let full = life.engine.apply(&random_batch(&mut random));
         assert!(matches!(full, Err(StoreError::ReadOnly(_))), "seed {seed}");
         assert_eq!(contents(&life.engine), model(&life.commits()), "reads go on, seed {seed}");
         if Backing::retry(&*life.engine).unwrap() {
@@ -67,12 +67,12 @@ fn a_flush_that_finds_no_room_gives_up_nothing_of_the_log() {
 fn a_value_larger_than_the_log_leaves_nothing_to_flush_behind_it() {
     let life = Life::first();
     let large = Bytes::from(vec![7; 5 * TUNING.log_bytes as usize]);
-    life.engine.apply(Batch { writes: vec![Write::Put(Bytes::from("large"), large.clone())] }).unwrap();
+    life.engine.apply(&Batch { writes: vec![Write::Put("large".into(), large.clone())] }).unwrap();
     life.engine.log.write_out().unwrap();
     assert!(life.engine.wants_flush());
     life.engine.flush().unwrap();
     assert!(!life.engine.wants_flush(), "its segment is free as well");
-    life.engine.apply(Batch { writes: vec![Write::Put(Bytes::from("next"), Bytes::new())] }).unwrap();
+    life.engine.apply(&Batch { writes: vec![Write::Put("next".into(), Bytes::new())] }).unwrap();
     life.engine.log.write_out().unwrap();
     let again = recover(&life.disk.after_kill_and_sync(), &life.cold, false).unwrap();
     assert_eq!(again.get(b"large").unwrap().value, Some(large));
@@ -88,7 +88,7 @@ fn a_file_that_could_not_be_prepared_is_not_left_behind() {
         life.disk.set_capacity(Some(used + 1000));
         for _ in 0..5 {
             // Takes the files that are ready, and then makes one itself.
-            life.engine.apply(large_batch()).ok();
+            life.engine.apply(&large_batch()).ok();
             life.engine.log.write_out().unwrap();
             life.engine.log.prepare_files(zeroed).unwrap_err();
             assert_eq!(life.disk.file_names(), names);
@@ -102,7 +102,7 @@ fn a_file_that_could_not_be_prepared_is_not_left_behind() {
 
 /// Fills a segment.
 fn large_batch() -> Batch {
-    Batch { writes: vec![Write::Put(Bytes::from("large"), Bytes::from(vec![7; 4000]))] }
+    Batch { writes: vec![Write::Put("large".into(), Bytes::from(vec![7; 4000]))] }
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_file_that_cannot_be_deleted_stays_and_nothing_fails() {
     life.disk.refuse_removals();
     for _ in 0..3 {
         for _ in 0..20 {
-            life.engine.apply(large_batch()).unwrap();
+            life.engine.apply(&large_batch()).unwrap();
             life.engine.log.write_out().unwrap();
         }
         life.engine.flush().unwrap();
@@ -126,7 +126,7 @@ fn a_file_that_cannot_be_deleted_stays_and_nothing_fails() {
         model(&life.commits()[..].iter().cloned().chain([large_batch()]).collect::<Vec<_>>())
     );
     for _ in 0..40 {
-        engine.apply(large_batch()).unwrap();
+        engine.apply(&large_batch()).unwrap();
         engine.log.write_out().unwrap();
     }
     engine.flush().unwrap();

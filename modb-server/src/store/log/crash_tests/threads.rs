@@ -13,7 +13,7 @@ fn batch_of(thread: u64, random: &mut Random) -> Batch {
         if let Write::Put(key, _) | Write::Delete(key) = write {
             let mut own = key.to_vec();
             own.push(thread as u8);
-            *key = Bytes::from(own);
+            *key = own.into();
         }
     }
     batch
@@ -30,7 +30,7 @@ fn until_the_power_ends(engine: &Engine, disk: &SimDisk, seed: u64) -> (BTreeMap
                 loop {
                     let batch = batch_of(thread, &mut random);
                     let batch = change_some(engine, &mut random, batch);
-                    let Ok(seq) = engine.apply(batch.clone()) else { return };
+                    let Ok(seq) = engine.apply(&batch) else { return };
                     lock(commits).insert(seq.0, batch);
                     if random.below(3) == 0 && engine.log.write_out().is_err() {
                         return;
@@ -119,8 +119,8 @@ fn a_barrier_waits_for_commits_that_are_not_in_the_table_yet() {
 #[test]
 fn a_sync_answers_for_what_was_written_and_not_for_what_was_committed() {
     let life = Life::first();
-    life.engine.apply(random_batch(&mut Random(1))).unwrap();
+    life.engine.apply(&random_batch(&mut Random(1))).unwrap();
     life.engine.log.write_out().unwrap();
-    life.engine.apply(random_batch(&mut Random(2))).unwrap();
+    life.engine.apply(&random_batch(&mut Random(2))).unwrap();
     assert_eq!((life.engine.log.sync().unwrap().0, life.engine.log.committed().0), (1, 2));
 }

@@ -145,7 +145,7 @@ pub(super) fn file_by_hand(first_seq: u64, bodies: &[Vec<u8>]) -> Vec<u8> {
 
 pub(super) fn put(key: &'static str, value: &'static str) -> Vec<u8> {
     let mut body = Vec::new();
-    commit::encode(&mut body, &[Write::Put(Bytes::from(key), Bytes::from(value))]);
+    commit::encode(&mut body, &[Write::Put(key.into(), Bytes::from(value))]);
     body
 }
 

@@ -112,7 +112,8 @@ mod tests {
     fn a_barrier_that_comes_while_a_commit_is_being_patched_makes_it_whole() {
         let (key, base) = (Bytes::from("key"), Bytes::from(vec![1; 200]));
         let value = Bytes::from([&base[..], b"+"].concat());
-        let patch = Patch { key: key.clone(), base, base_seq: Seq(5), value: value.clone(), splices: None };
+        let patch =
+            Patch { key: key.clone().into(), base, base_seq: Seq(5), value: value.clone(), splices: None };
         let writes = [Write::Patch(Box::new(patch))];
         let patched = Patched::of(&writes, 4).unwrap();
         let logged = |barrier| {
@@ -123,7 +124,7 @@ mod tests {
             commit::decode(&mut &bytes[HEADER_BYTES..]).unwrap().remove(0)
         };
         assert!(matches!(logged(4), Logged::Patch(..)));
-        let whole = Logged::Whole(Write::Put(key, value));
+        let whole = Logged::Whole(Write::Put(key.into(), value));
         assert_eq!((logged(5), logged(9)), (whole.clone(), whole));
     }
 
@@ -133,11 +134,11 @@ mod tests {
             let (key, base) = (Bytes::from("key"), Bytes::from(vec![1; 200]));
             let value = Bytes::from(vec![7; value_bytes]);
             let changed = Bytes::from([&base[..], b"+"].concat());
-            let patch = Patch { key, base, base_seq: Seq(9), value: changed, splices: None };
+            let patch = Patch { key: key.into(), base, base_seq: Seq(9), value: changed, splices: None };
             let writes = [
-                Write::Put(Bytes::from("large"), value),
+                Write::Put("large".into(), value),
                 Write::Patch(Box::new(patch)),
-                Write::Delete(Bytes::from("gone")),
+                Write::Delete("gone".into()),
             ];
             [Patched::of(&writes, 4), None].map(|patched| {
                 let mut buffer = Buffer::new(Position { seq: 4, ..Position::default() });
