@@ -2,6 +2,7 @@
 //! often it happens.
 
 use std::fs;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use modb_tests::peer::encode;
@@ -67,7 +68,7 @@ pub(crate) fn a_flush_that_cannot_be_done_is_said_and_done_once_it_can(platform:
         fs::rename(&tables, &away).expect("a test may rename in its own folder");
         wait::until("writes are refused, since memory is full", || (!write(&mut peer)).then_some(()));
         let trouble = server.info("modb_store_trouble");
-        assert!(trouble.starts_with("flush: "), "{trouble}");
+        assert!(trouble.contains("flush: "), "{trouble}");
         let refusal = peer.call(["SET", "k", &value(0, VALUE_BYTES)]).error().expect("it is full");
         assert!(refusal.contains("memory is full"), "{refusal}");
         assert_eq!(peer.ask("STRLEN k0"), Reply::Int(VALUE_BYTES as i64));
@@ -201,6 +202,49 @@ fn reason_in(peer: &mut Peer) -> Option<String> {
     let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let reason = [field("modb_store_trouble:"), field("modb_read_only_reason:")].into_iter().flatten();
     reason.into_iter().find(|reason| !reason.is_empty()).map(str::to_owned)
+}
+
+pub(crate) fn what_is_on_the_disk_is_read_where_no_descriptor_is_left(platform: &Platform) {
+    const VALUE_BYTES: usize = 20_000;
+    /// Lies apart.
+    const LARGE_BYTES: usize = 200_000;
+    const KEYS: usize = 1_500;
+    /// So few that none is given out.
+    const NONE: u64 = 8;
+    let bytes = |n: usize| if n.is_multiple_of(50) { LARGE_BYTES } else { VALUE_BYTES };
+    let launch = Launch::new(platform).with("--cache-mb", "16");
+    let server = launch.start();
+    let mut peer = server.peer();
+    let write = |peer: &mut Peer, keys: Range<usize>| {
+        for n in keys {
+            assert_eq!(peer.call(["SET", &format!("k{n}"), &value(n, bytes(n))]), Reply::ok());
+        }
+    };
+    write(&mut peer, 0..KEYS / 2);
+    compact(&mut peer);
+    // What is in memory is forgotten.
+    let server = server.restart();
+    let mut peer = server.peer();
+    let read_all = |peer: &mut Peer, keys: Range<usize>| {
+        assert_eq!(peer.ask("PING"), Reply::Simple(b"PONG".to_vec()), "it has its descriptor");
+        let Some(limit) = sys::set_descriptor_limit_of(server.pid(), NONE) else { return false };
+        assert!(sys::open_descriptors(server.pid()).is_some_and(|open| open as u64 > NONE));
+        for n in keys.clone() {
+            assert_eq!(peer.ask(&format!("GET k{n}")), Reply::bulk(value(n, bytes(n))), "k{n}");
+        }
+        let Reply::Array(found) = peer.ask("KEYS *") else { panic!("they are listed") };
+        assert_eq!(found.len(), keys.len());
+        assert_eq!(peer.ask("SETRANGE k1 0 1"), Reply::Int(VALUE_BYTES as i64));
+        assert!(sys::set_descriptor_limit_of(server.pid(), limit).is_some());
+        true
+    };
+    if !read_all(&mut peer, 0..KEYS / 2) {
+        skip!("the limit of another process cannot be changed here")
+    }
+    // More than memory holds, so some of it is in files that were published now.
+    write(&mut peer, KEYS / 2..KEYS);
+    assert_ne!(server.info("modb_store_runs"), "0");
+    assert!(read_all(&mut peer, 0..KEYS));
 }
 
 fn without_descriptors(platform: &Platform, rounds: usize) {

@@ -11,6 +11,7 @@
 //!   has such names and allows them;
 //! - `scratch_folder()`: where large files may lie for a while, on a disk if the system has such a place;
 //! - `is_for_want_of_descriptors(error)`: whether a file could not be opened because too many are;
+//! - `leaves_descriptor(file)`: whether another file can be opened once this one is closed: not where more are open than may be;
 //! - `max_descriptors()`: how many files and sockets the process may have open, if that is bounded;
 //! - `lower_thread_priority()`: lets the threads that serve go first; does nothing where the system cannot.
 //! - `model_tests!`: tests that loom runs, ignored where it cannot.
@@ -39,15 +40,17 @@ pub(crate) use self::process::{forks, prepare_listener};
 pub(crate) use self::unix::model_tests;
 #[cfg(unix)]
 pub(crate) use self::unix::{
-    foreign_owner, free_bytes, is_for_want_of_descriptors, let_in, link_file, lower_thread_priority,
-    make_private_folder, max_descriptors, open_to_others, path_from, private, scratch_folder, sync_folder,
+    foreign_owner, free_bytes, is_for_want_of_descriptors, leaves_descriptor, let_in, link_file,
+    lower_thread_priority, make_private_folder, max_descriptors, open_to_others, path_from, private,
+    scratch_folder, sync_folder,
 };
 #[cfg(all(test, windows))]
 pub(crate) use self::windows::model_tests;
 #[cfg(windows)]
 pub(crate) use self::windows::{
-    foreign_owner, free_bytes, is_for_want_of_descriptors, let_in, link_file, lower_thread_priority,
-    make_private_folder, max_descriptors, open_to_others, path_from, private, scratch_folder, sync_folder,
+    foreign_owner, free_bytes, is_for_want_of_descriptors, leaves_descriptor, let_in, link_file,
+    lower_thread_priority, make_private_folder, max_descriptors, open_to_others, path_from, private,
+    scratch_folder, sync_folder,
 };
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -82,6 +83,12 @@ pub(crate) fn scratch_folder() -> PathBuf {
 pub(crate) fn max_descriptors() -> Option<usize> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current?;
     usize::try_from(limit).ok()
+}
+
+/// The lowest free number is given out, and none from the limit on.
+pub(crate) fn leaves_descriptor(file: &File) -> bool {
+    let most = max_descriptors().unwrap_or(usize::MAX);
+    usize::try_from(file.as_raw_fd()).is_ok_and(|number| number < most)
 }
 
 pub(crate) fn lower_thread_priority() {

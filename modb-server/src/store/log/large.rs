@@ -11,13 +11,15 @@
 //! published in between the two, or was before a crash, is dirty in memory until both agree.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use lsm_tree::table::filter::block::FilterBlock;
 use lsm_tree::table::filter::standard_bloom;
 use lsm_tree::table::{Block, Table};
-use lsm_tree::{AbstractTree, AnyTree, CompressionType, TableId};
+use lsm_tree::{AbstractTree, AnyTree, CompressionType, TableId, TreeId};
 
+use super::open_files::OpenFiles;
 use super::tree::in_table;
 use crate::store::{GLIMPSE_BYTES, Glimpse, StoreError};
 
@@ -66,7 +68,8 @@ impl Mark {
 pub(super) type MayHold = Box<dyn FnMut(&[u8]) -> Result<bool, StoreError>>;
 
 /// Of the tables that are published now.
-pub(super) fn may_hold(tree: &AnyTree) -> MayHold {
+pub(super) fn may_hold(tree: &AnyTree, files: Arc<OpenFiles>) -> MayHold {
+    let tree_id = tree.id();
     let (version, mut filters) = (tree.current_version(), HashMap::<TableId, Option<FilterBlock>>::new());
     Box::new(move |key| {
         let mut hash = None;
@@ -75,7 +78,9 @@ pub(super) fn may_hold(tree: &AnyTree) -> MayHold {
         {
             let filter = match filters.entry(table.id()) {
                 std::collections::hash_map::Entry::Occupied(filter) => filter.into_mut(),
-                std::collections::hash_map::Entry::Vacant(place) => place.insert(filter_of(table)?),
+                std::collections::hash_map::Entry::Vacant(place) => {
+                    place.insert(filter_of(table, tree_id, &files)?)
+                }
             };
             let hash = *hash.get_or_insert_with(|| standard_bloom::Builder::get_hash(key));
             // A table without one: who knows.
@@ -89,15 +94,15 @@ pub(super) fn may_hold(tree: &AnyTree) -> MayHold {
 }
 
 /// The filter, if it has a whole one: this tree's are not in parts.
-fn filter_of(table: &Table) -> Result<Option<FilterBlock>, StoreError> {
+fn filter_of(table: &Table, tree_id: TreeId, files: &OpenFiles) -> Result<Option<FilterBlock>, StoreError> {
     if let Some(pinned) = &table.pinned_filter_block {
         return Ok(Some(pinned.clone()));
     }
     let Some(handle) = table.regions.filter.filter(|_| table.regions.filter_tli.is_none()) else {
         return Ok(None);
     };
-    let read = std::fs::File::open(&*table.path)
-        .map_err(lsm_tree::Error::from)
+    let read = files
+        .file((tree_id, table.id()).into(), &table.path)
         .and_then(|file| Block::from_file(&file, handle, CompressionType::None));
     Ok(Some(FilterBlock::new(read.map_err(|e| in_table(table, e))?)))
 }

@@ -12,11 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use lsm_tree::{AbstractTree, AnyIngestion, DescriptorTable, SeqNo};
+use lsm_tree::{AbstractTree, AnyIngestion, SeqNo};
 
 use super::cold::{Cold, Kept, PinnedTables};
 use super::large::{self, LARGE_BYTES, Mark, MayHold};
 use super::merge::{Merge, Record};
+use super::open_files::OpenFiles;
 use super::read_view::CurrentView;
 use super::tree::{Filters, LARGE_FOLDER, Means, Tree};
 use super::writer::Position;
@@ -32,11 +33,6 @@ const FILTER_BITS: f32 = 10.0;
 const LARGE_FILTER_BITS: f32 = 40.0;
 /// What the tree of large values caches: indexes and filters. The values themselves are kept as records, if at all.
 const LARGE_CACHE_BYTES: u64 = 1 << 20;
-/// Open table files, each of which is one descriptor: the part of what the process may have open, and the most.
-const OPEN_FILES_PART: usize = 8;
-const MAX_OPEN_FILES: usize = 128;
-/// Fewer would be opened and closed for nearly each read.
-const MIN_OPEN_FILES: usize = 16;
 
 /// The LSM trees in a folder.
 pub(crate) struct LsmCold {
@@ -51,9 +47,8 @@ pub(crate) struct LsmCold {
 impl LsmCold {
     /// Opens or makes the trees; `cache_bytes` bounds the cache of file blocks.
     pub(crate) fn open(folder: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
-        let descriptors = Arc::new(DescriptorTable::new(open_files(crate::sys::max_descriptors())));
-        let means =
-            |cache_bytes, filters| Means { cache_bytes, filters, descriptors: Arc::clone(&descriptors) };
+        let files = Arc::new(OpenFiles::new(crate::sys::max_descriptors()));
+        let means = |cache_bytes, filters| Means { cache_bytes, filters, open_files: files.table() };
         let small = Tree::open(folder, means(cache_bytes, Filters::OfMany { bits: FILTER_BITS }))?;
         let filters = Filters::OfFew { bits: LARGE_FILTER_BITS };
         let large = Tree::open(&folder.join(LARGE_FOLDER), means(LARGE_CACHE_BYTES, filters))?;
@@ -62,7 +57,7 @@ impl LsmCold {
             Some(bytes) => Mark::decode(&bytes).ok_or_else(|| misshapen("the mark of stubs"))?,
         };
         let holds_records = AtomicBool::new(small.tables().table_count() > 0);
-        let view = CurrentView::new(small.tables(), large.tables(), mark);
+        let view = CurrentView::new(small.tables(), large.tables(), mark, files);
         Ok(Self { small, large, mark, view, holds_records })
     }
 
@@ -128,6 +123,10 @@ impl Cold for LsmCold {
     fn compact_step(&self) -> Result<bool, StoreError> {
         let small = self.rearrange(|| self.small.compact_step())?;
         let large = self.rearrange(|| self.large.compact_step())?;
+        if !small && !large {
+            // Those that could not be opened when they were published.
+            self.view.open_files(self.small.tables(), self.large.tables())?;
+        }
         Ok(small || large)
     }
 
@@ -176,7 +175,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn begin(cold: &'a LsmCold, position: &Position) -> Result<Self, StoreError> {
-        let may_hold = large::may_hold(cold.large.tables());
+        let may_hold = large::may_hold(cold.large.tables(), cold.view.files());
         let mut run = Self { cold, small: cold.small.tables().ingestion()?, large: None, may_hold };
         run.small.write(POSITION_KEY, encode_position(position))?;
         run.small.write(MARK_KEY, cold.mark.encode())?;
@@ -217,13 +216,6 @@ impl<'a> Run<'a> {
 
 fn misshapen(what: &str) -> StoreError {
     StoreError::Corrupt { place: "table files".to_owned(), what: format!("{what} has the wrong length") }
-}
-
-/// How many table files are open at once, where the process may have so many descriptors in all. What is kept from connections
-/// (`modb_net::share_descriptors`) is more than that and the log's files.
-fn open_files(descriptors: Option<usize>) -> usize {
-    let part = descriptors.map_or(MAX_OPEN_FILES, |descriptors| descriptors / OPEN_FILES_PART);
-    part.clamp(MIN_OPEN_FILES, MAX_OPEN_FILES)
 }
 
 /// `seq u64`, then `counter u32, value i64` for each, ascending; little-endian.
@@ -276,13 +268,6 @@ mod tests {
     }
 
     #[test]
-    fn with_few_descriptors_few_table_files_are_open() {
-        let of = |descriptors| open_files(Some(descriptors));
-        assert_eq!([of(64), of(256), of(420), of(1024), of(1 << 20)], [16, 32, 52, 128, 128]);
-        assert_eq!(open_files(None), MAX_OPEN_FILES);
-    }
-
-    #[test]
     fn later_runs_win_also_after_reopening_and_compaction() {
         let dir = tempfile::tempdir().unwrap();
         let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
@@ -300,6 +285,26 @@ mod tests {
         assert_eq!(cold.position().unwrap().counters[&Counter(1)], -5);
         let keys: Vec<_> = range(&cold, &[0], &[0xff], usize::MAX).into_iter().map(|(key, _)| key).collect();
         assert_eq!(keys, [&b"a"[..], &b"c"[..]], "the position is no record");
+    }
+
+    #[test]
+    fn whatever_is_published_is_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |cold: &LsmCold| {
+            let (trees, files) = ([&cold.small, &cold.large], cold.view.files().table());
+            let published = trees.iter().flat_map(|tree| super::super::tree::published_files(tree.tables()));
+            published.map(|(id, _)| files.access_for_table(&id).is_some()).collect::<Vec<_>>()
+        };
+        let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+        for seq in 1..4 {
+            let large = (Bytes::from("l"), Some(Bytes::from(vec![seq as u8; LARGE_BYTES])));
+            ingest(&cold, seq, vec![record("a", Some("1")), large]);
+        }
+        assert_eq!(open(&cold), [true; 6]);
+        cold.compact_all().unwrap();
+        assert_eq!(open(&cold), [true; 2]);
+        drop(cold);
+        assert_eq!(open(&LsmCold::open(dir.path(), 1 << 20).unwrap()), [true; 2]);
     }
 
     #[test]
@@ -406,7 +411,7 @@ mod tests {
         let pinned = cold.pin().unwrap();
         ingest(&cold, 3, vec![record("a", Some("2"))]);
         cold.compact_all().unwrap();
-        let names = cold.small.file_names();
+        let names = cold.small.file_names().unwrap();
         // The tree itself keeps the lists before the last one for a while.
         for round in 4..8 {
             ingest(&cold, round, vec![record("c", Some("1"))]);
@@ -414,11 +419,16 @@ mod tests {
         }
         pinned.copy(dir.path(), copy.path(), BackupKind::Linked).unwrap();
         let pinned_names = pinned.files.iter().map(|file| file.name.replace("tables/", "")).collect();
-        assert!(cold.small.file_names().is_superset(&pinned_names) && names.is_superset(&pinned_names));
+        assert!(
+            cold.small.file_names().unwrap().is_superset(&pinned_names) && names.is_superset(&pinned_names)
+        );
         assert_eq!(pinned.files.len(), 2);
         drop(pinned);
         ingest(&cold, 9, vec![record("c", Some("1"))]);
-        assert!(cold.small.file_names().is_disjoint(&pinned_names), "those that nobody needs are gone");
+        assert!(
+            cold.small.file_names().unwrap().is_disjoint(&pinned_names),
+            "those that nobody needs are gone"
+        );
         let copied = LsmCold::open(copy.path(), 1 << 20).unwrap();
         assert_eq!(copied.position().unwrap().seq, 2);
         assert_eq!(copied.get(b"a").unwrap().as_deref(), Some(&b"1"[..]));
@@ -433,9 +443,31 @@ mod tests {
         let refused = cold.ingest(&Position::default(), &mut records, &mut || Err(StoreError::Closed));
         assert!(refused.is_err());
         assert_eq!(cold.get(b"a").unwrap(), None);
-        assert!(cold.small.file_names().is_empty(), "nor of its files");
+        assert!(cold.small.file_names().unwrap().is_empty(), "nor of its files");
         drop(cold);
         assert_eq!(LsmCold::open(dir.path(), 1 << 20).unwrap().get(b"a").unwrap(), None);
+    }
+
+    #[test]
+    fn what_failed_while_others_wrote_leaves_nothing_once_they_have_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+        for others_fail in [false, true] {
+            let mut records = vec![record("a", Some("1"))].into_iter().map(Ok);
+            let _ = cold.ingest(&Position::default(), &mut records, &mut || {
+                let mut records = vec![record("b", Some("1"))].into_iter().map(Ok);
+                let failed = cold.ingest(&Position::default(), &mut records, &mut || Err(StoreError::Closed));
+                assert!(failed.is_err());
+                if others_fail { Err(StoreError::Closed) } else { Ok(()) }
+            });
+            ingest(&cold, 1, vec![record("c", Some("1"))]);
+            let listed = cold
+                .small
+                .files()
+                .into_iter()
+                .filter_map(|name| Some(name.strip_prefix("tables/")?.to_owned()));
+            assert_eq!(cold.small.file_names().unwrap(), listed.collect(), "{others_fail}");
+        }
     }
 
     #[test]
@@ -447,7 +479,8 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
             ingest(&cold, 1, (0..3000).map(|n| record(&format!("k{n:05}"), Some("value"))).collect());
-            let file = dir.path().join("tables").join(cold.small.file_names().into_iter().next().unwrap());
+            let file =
+                dir.path().join("tables").join(cold.small.file_names().unwrap().into_iter().next().unwrap());
             drop(cold);
             let file = std::fs::File::options().write(true).open(file).unwrap();
             file.set_len(file.metadata().unwrap().len() * part / 8).unwrap();

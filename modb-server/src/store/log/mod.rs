@@ -11,7 +11,7 @@
 //!
 //! From the ground up, each using only what comes before it: `body`, `chunk`, `difference`, `commit` and `file_head` (bytes of the log)
 //! and `disk` (its files), `writer` and `recover` (the log); `merge` (sorted layers as one), `table` (records in memory), `cold` (the seam
-//! to those on the disk), `list_file` and `tree` (an LSM tree), `large`, `read_view` and `lsm` (the two trees behind it), `scan` (table and tree as one); `pressure` (how
+//! to those on the disk), `list_file`, `open_files`, `table_range` and `tree` (an LSM tree), `large`, `read_view` and `lsm` (the two trees behind it), `scan` (table and tree as one); `pressure` (how
 //! long writers wait for a flush), `engine` (all of it, without a thread); `folders`, `copy`, `start` and `open` (how it comes to be,
 //! and a copy of it), `background` (the threads), and here the store.
 
@@ -37,6 +37,7 @@ mod list_file;
 mod lsm;
 mod merge;
 mod open;
+mod open_files;
 mod pressure;
 mod read_view;
 mod recover;
@@ -47,6 +48,7 @@ mod scan;
 mod sim;
 mod start;
 mod table;
+mod table_range;
 mod tree;
 mod tree_error;
 mod view;

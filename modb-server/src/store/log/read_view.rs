@@ -5,18 +5,22 @@
 //! and live as long as somebody has them, so reads go on in those of the last list meanwhile.
 //!
 //! Invariants: a view never changes; the current one is never replaced by something older, and has a run in both trees or in neither;
-//! whoever publishes calls [`CurrentView::publish`] or [`CurrentView::renew`] before it relies on reads to see it.
+//! whoever publishes calls [`CurrentView::publish`] or [`CurrentView::renew`] before it relies on reads to see it, and these open the files
+//! (`open_files`).
 
+use std::ops::{self, Bound};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use lsm_tree::table::filter::standard_bloom;
-use lsm_tree::{AbstractTree, AnyTree, SeqNo, Slice, Table};
+use lsm_tree::{AbstractTree, AnyTree, SeqNo, Slice, Table, TreeId};
 
 use super::cold::Kept;
 use super::large::Mark;
-use super::merge::{Layer, Merge, Stubs};
-use super::tree::{self, in_table, name_of};
+use super::merge::{Layer, Merge, Record, Stubs};
+use super::open_files::OpenFiles;
+use super::table_range::TableRange;
+use super::tree::{self, PublishedFile, in_table, name_of};
 use crate::store::locking::lock;
 use crate::store::{Glimpse, StoreError};
 
@@ -43,9 +47,10 @@ struct Records {
 }
 
 impl Records {
-    fn of(small: &AnyTree, large: &AnyTree, mark: Mark) -> Arc<Self> {
-        let large = Arc::new(LargeValues { get: get(large), mark });
-        Arc::new(Self { small: get(small), range: range(small, Arc::<LargeValues>::clone(&large)), large })
+    fn of(small: &AnyTree, large: &AnyTree, mark: Mark, files: &Arc<OpenFiles>) -> Arc<Self> {
+        let large = Arc::new(LargeValues { get: get(large, files), mark });
+        let range = range(small, files, Arc::<LargeValues>::clone(&large));
+        Arc::new(Self { small: get(small, files), range, large })
     }
 
     fn look(&self, key: &[u8]) -> Result<Option<Kept>, StoreError> {
@@ -133,6 +138,7 @@ impl ReadView {
 pub(super) struct CurrentView {
     view: RwLock<Arc<ReadView>>,
     mark: Mark,
+    files: Arc<OpenFiles>,
     /// Held from asking the trees until their answer is in place: or a slower thread would put back an older one.
     published: Mutex<Published>,
 }
@@ -146,9 +152,29 @@ enum Published {
 }
 
 impl CurrentView {
-    pub(super) fn new(small: &AnyTree, large: &AnyTree, mark: Mark) -> Self {
-        let view = ReadView::of(Records::of(small, large, mark), small, large);
-        Self { view: RwLock::new(view), mark, published: Mutex::new(Published::Whole) }
+    pub(super) fn new(small: &AnyTree, large: &AnyTree, mark: Mark, files: Arc<OpenFiles>) -> Self {
+        let view = ReadView::of(Records::of(small, large, mark, &files), small, large);
+        let new = Self { view: RwLock::new(view), mark, files, published: Mutex::new(Published::Whole) };
+        new.open_as_many(small, large);
+        new
+    }
+
+    /// Which files are open.
+    pub(super) fn files(&self) -> Arc<OpenFiles> {
+        Arc::clone(&self.files)
+    }
+
+    /// Opens the files that are published, but for those that are more than may be open.
+    pub(super) fn open_files(&self, small: &AnyTree, large: &AnyTree) -> Result<(), StoreError> {
+        let _alone = lock(&self.published);
+        self.files.publish(&published_files(small, large))
+    }
+
+    /// The same for who cannot wait until that can be done.
+    fn open_as_many(&self, small: &AnyTree, large: &AnyTree) {
+        if let Err(error) = self.files.publish(&published_files(small, large)) {
+            tracing::debug!(%error, "a table file is opened by who reads it");
+        }
     }
 
     pub(super) fn get(&self) -> Arc<ReadView> {
@@ -166,7 +192,7 @@ impl CurrentView {
         *published = Published::Half;
         publish()?;
         *published = Published::Whole;
-        self.replace(ReadView::of(Records::of(small, large, self.mark), small, large));
+        self.replace(Records::of(small, large, self.mark, &self.files), small, large);
         Ok(())
     }
 
@@ -174,29 +200,38 @@ impl CurrentView {
     pub(super) fn renew(&self, small: &AnyTree, large: &AnyTree) {
         let published = lock(&self.published);
         let records = match *published {
-            Published::Whole => Records::of(small, large, self.mark),
+            Published::Whole => Records::of(small, large, self.mark, &self.files),
             Published::Half => Arc::clone(&self.get().records),
         };
-        self.replace(ReadView::of(records, small, large));
+        self.replace(records, small, large);
     }
 
-    fn replace(&self, renewed: Arc<ReadView>) {
+    fn replace(&self, records: Arc<Records>, small: &AnyTree, large: &AnyTree) {
+        let renewed = ReadView::of(records, small, large);
+        self.files.expect();
         let before =
             std::mem::replace(&mut *self.view.write().unwrap_or_else(PoisonError::into_inner), renewed);
         // Without the lock that reads need: it may be the last to hold tables, whose files are then removed.
         drop(before);
+        self.open_as_many(small, large);
     }
 }
 
+fn published_files(small: &AnyTree, large: &AnyTree) -> Vec<PublishedFile> {
+    [small, large].into_iter().flat_map(tree::published_files).collect()
+}
+
 /// As the tree reads, less its memory tables, which nothing is written to: newest tables first.
-fn get(tree: &AnyTree) -> Box<Get> {
-    let version = tree.current_version();
+fn get(tree: &AnyTree, files: &Arc<OpenFiles>) -> Box<Get> {
+    let (tree_id, version, files) = (tree.id(), tree.current_version(), Arc::clone(files));
     Box::new(move |key| {
         let hash = standard_bloom::Builder::get_hash(key);
         let runs = version.iter_levels().flat_map(|level| level.iter());
         for table in runs.filter_map(|run| run.get_for_key(key)) {
             ensure_memory_to_read(table)?;
-            if let Some(entry) = table.get(key, SeqNo::MAX, hash).map_err(|e| in_table(table, e))? {
+            let id = (tree_id, table.id()).into();
+            let found = files.read(id, || table.get(key, SeqNo::MAX, hash));
+            if let Some(entry) = found.map_err(|e| in_table(table, e))? {
                 return Ok((!entry.is_tombstone()).then(|| entry.value.into()));
             }
         }
@@ -205,28 +240,47 @@ fn get(tree: &AnyTree) -> Box<Get> {
 }
 
 /// As the tree reads a range, less its memory tables: all runs merged, of each key the newest.
-fn range(tree: &AnyTree, stubs: Arc<dyn Stubs>) -> Box<Range> {
-    let version = tree.current_version();
+fn range(tree: &AnyTree, files: &Arc<OpenFiles>, stubs: Arc<dyn Stubs>) -> Box<Range> {
+    let (tree_id, version, files) = (tree.id(), tree.current_version(), Arc::clone(files));
     Box::new(move |from, to| {
         let bounds = Slice::from(from)..Slice::from(to);
         let runs = version.iter_levels().flat_map(|level| level.iter()).filter_map(|run| {
             let (first, last) = run.range_overlap_indexes(&bounds)?;
-            let (run, bounds) = (Arc::clone(run), bounds.clone());
+            let (run, bounds, files) = (Arc::clone(run), bounds.clone(), Arc::clone(&files));
             // Tables of a run follow each other; each is opened when the one before it has ended.
             let records = (first..=last).flat_map(move |at| {
                 let table = run[at].clone();
                 let short = ensure_memory_to_read(&table).err();
-                let records = short.is_none().then(|| table.range(bounds.clone()));
-                let records = records.into_iter().flatten().map(move |entry| {
-                    let entry = entry.map_err(|e| in_table(&table, e))?;
-                    let value = (!entry.is_tombstone()).then(|| entry.value.into());
-                    Ok((entry.key.user_key.into(), value))
-                });
-                short.map(Err).into_iter().chain(records)
+                let records =
+                    short.is_none().then(|| records_of(table, tree_id, &bounds, Arc::clone(&files)));
+                short.map(Err).into_iter().chain(records.into_iter().flatten())
             });
             Some(Box::new(records) as Layer)
         });
         Merge::of_stubs(runs.collect(), Arc::clone(&stubs))
+    })
+}
+
+/// The records of one table within the bounds, up to the first that cannot be read.
+fn records_of(
+    table: Table,
+    tree_id: TreeId,
+    bounds: &ops::Range<Slice>,
+    files: Arc<OpenFiles>,
+) -> impl Iterator<Item = Result<Record, StoreError>> + Send + use<> {
+    let (id, end, of) = ((tree_id, table.id()).into(), bounds.end.clone(), table.clone());
+    let begin = move |from| of.range((from, Bound::Excluded(end.clone())));
+    let mut range = Some(TableRange::new(Bound::Included(bounds.start.clone()), begin));
+    std::iter::from_fn(move || {
+        let read = range.as_mut().map(|range| files.read(id, || range.read()))?;
+        if !matches!(read, Ok(Some(_))) {
+            range = None;
+        }
+        let entry = read.map_err(|e| in_table(&table, e)).transpose()?;
+        Some(entry.map(|entry| {
+            let value = (!entry.is_tombstone()).then(|| entry.value.into());
+            (entry.key.user_key.into(), value)
+        }))
     })
 }
 
@@ -255,7 +309,7 @@ fn ensure_memory_to_read(table: &Table) -> Result<(), StoreError> {
         return Ok(());
     }
     let lack = std::io::ErrorKind::OutOfMemory.into();
-    Err(StoreError::io(format!("cannot read a large record in {}", name_of(table)), lack))
+    Err(StoreError::io(format!("cannot read a large record in {}", name_of(&table.path)), lack))
 }
 
 /// Of a table file of `bytes` in so many data blocks.

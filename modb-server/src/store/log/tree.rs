@@ -6,8 +6,9 @@
 //! Invariant: what a writing that failed has made is removed, or the outcome is unknown and said to be.
 
 use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use lsm_tree::compaction::Leveled;
@@ -15,12 +16,15 @@ use lsm_tree::config::{
     BlockSizePolicy, BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, PinningPolicy,
     RestartIntervalPolicy,
 };
-use lsm_tree::{AbstractTree, AnyTree, Cache, Config, DescriptorTable, SequenceNumberCounter, Table};
+use lsm_tree::{
+    AbstractTree, AnyTree, Cache, Config, DescriptorTable, GlobalTableId, SequenceNumberCounter, Table,
+};
 
 use super::cold::{Lists, PinnedFile, PinnedTables};
 use super::list_file::{Doubt, LIST_FILE, ListFile};
 use super::tree_error::tree_error;
 use crate::store::StoreError;
+use crate::store::locking::lock;
 
 /// Size of table files, in bytes: the step of a compaction.
 const TABLE_BYTES: u64 = if cfg!(test) { 256 << 10 } else { 32 << 20 };
@@ -44,11 +48,12 @@ pub(super) struct Means {
     /// Bounds its cache of file blocks.
     pub(super) cache_bytes: u64,
     pub(super) filters: Filters,
-    pub(super) descriptors: Arc<DescriptorTable>,
+    /// Where it looks for open files.
+    pub(super) open_files: Arc<DescriptorTable>,
 }
 
 /// Says how much room the disk of a folder has.
-type FreeBytes = fn(&Path) -> std::io::Result<u64>;
+type FreeBytes = fn(&Path) -> io::Result<u64>;
 
 /// What says which keys a table file does not have, with so many bits for each that it has.
 #[derive(Clone, Copy)]
@@ -68,6 +73,8 @@ pub(super) struct Tree {
     files: PathBuf,
     /// Held for reading by whoever writes table files.
     writing: RwLock<()>,
+    /// The files that were there before all writings which failed and of which something may be left.
+    before_failures: Mutex<Option<HashSet<String>>>,
     pub(super) free_bytes: FreeBytes,
     /// Says which of its lists holds on the disk.
     pub(super) list_file: ListFile,
@@ -80,7 +87,7 @@ impl Tree {
         let visible = SequenceNumberCounter::new(1);
         let config = Config::new(folder, seqno.clone(), visible.clone())
             .use_cache(Arc::new(Cache::with_capacity_bytes(means.cache_bytes)))
-            .use_descriptor_table(Some(means.descriptors))
+            .use_descriptor_table(Some(means.open_files))
             .data_block_size_policy(BlockSizePolicy::all(4096))
             .data_block_restart_interval_policy(RestartIntervalPolicy::all(8));
         let (bits, config) = match means.filters {
@@ -100,7 +107,8 @@ impl Tree {
         );
         let (files, writing) = (folder.join(TABLES_FOLDER), RwLock::default());
         let (free_bytes, list_file) = (crate::sys::free_bytes, ListFile::new(folder));
-        Ok(Self { tree, seqno, strategy, files, writing, free_bytes, list_file })
+        let before_failures = Mutex::default();
+        Ok(Self { tree, seqno, strategy, files, writing, before_failures, free_bytes, list_file })
     }
 
     /// The crate's, to read its tables and to begin an ingestion.
@@ -117,7 +125,7 @@ impl Tree {
         write: impl FnOnce() -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.resolve_doubt()?;
-        let before = self.file_names();
+        let before = self.file_names().map_err(|e| StoreError::io("cannot list the table files", e))?;
         let writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
         let noted = self.list_file.note(self.tree.current_version().id());
         let result = noted.map_err(|e| StoreError::io(CANNOT_READ_LIST, e)).and_then(|()| write());
@@ -127,12 +135,21 @@ impl Tree {
         if let Err(error) = &result {
             let short = error.is_for_want_of_descriptors();
             self.list_file.set_doubt(if short { Doubt::ShortOfDescriptors } else { Doubt::Failed });
+            self.note_failure(before);
             if let Ok(_alone) = self.writing.try_write() {
                 self.compare_lists()?;
-                self.remove_unlisted(&before);
             }
         }
         result
+    }
+
+    /// Before the next writing, if not now, it is known what has become of a failed one, and what it left is removed.
+    fn note_failure(&self, before: HashSet<String>) {
+        let mut noted = lock(&self.before_failures);
+        *noted = Some(match noted.take() {
+            Some(others) => &others & &before,
+            None => before,
+        });
     }
 
     /// Finds out what became of the last writing, if that failed; until then nothing more is written.
@@ -140,13 +157,13 @@ impl Tree {
         if self.list_file.doubt() == Doubt::None {
             return Ok(());
         }
-        let busy =
-            |_| StoreError::io("another thread writes table files", std::io::ErrorKind::WouldBlock.into());
+        let busy = |_| StoreError::io("another thread writes table files", io::ErrorKind::WouldBlock.into());
         let _alone = self.writing.try_write().map_err(busy)?;
         self.compare_lists()
     }
 
-    /// Sees to it that the tree's list on the disk is the one that it has in memory, while nobody writes.
+    /// Sees to it that the tree's list on the disk is the one that it has in memory, while nobody writes, and removes what is
+    /// in neither.
     fn compare_lists(&self) -> Result<(), StoreError> {
         let own = self.tree.current_version().id();
         let same = match self.list_file.doubt() {
@@ -155,21 +172,27 @@ impl Tree {
         };
         if !same.map_err(|e| StoreError::io(CANNOT_READ_LIST, e))? {
             let what = "the list of table files was replaced, perhaps not durably";
-            return Err(StoreError::unknown(what, std::io::ErrorKind::Other.into()));
+            return Err(StoreError::unknown(what, io::ErrorKind::Other.into()));
         }
         self.list_file.set_doubt(Doubt::None);
+        let mut noted = lock(&self.before_failures);
+        if let Some(before) = &*noted {
+            self.remove_unlisted(before).map_err(|e| StoreError::io("cannot list the table files", e))?;
+        }
+        *noted = None;
         Ok(())
     }
 
     /// Removes the files that are not in the list and not among `before`; nobody else writes any now.
-    fn remove_unlisted(&self, before: &HashSet<String>) {
+    fn remove_unlisted(&self, before: &HashSet<String>) -> io::Result<()> {
         let version = self.tree.current_version();
         let kept: HashSet<String> = version.iter_tables().map(|table| table.id().to_string()).collect();
-        for name in self.file_names().difference(before).filter(|name| !kept.contains(*name)) {
+        for name in self.file_names()?.difference(before).filter(|name| !kept.contains(*name)) {
             if let Err(error) = std::fs::remove_file(self.files.join(name)) {
                 tracing::warn!(%name, %error, "part of a table file stays until the next start");
             }
         }
+        Ok(())
     }
 
     /// The files that make up this list of tables, unless the disk has another one.
@@ -179,7 +202,7 @@ impl Tree {
         for name in [LIST_FILE.to_owned(), format!("v{version}")] {
             match std::fs::read(folder.join(&name)) {
                 Ok(list) => lists.push((name, list)),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(StoreError::io("cannot read the list of table files", error)),
             }
         }
@@ -187,10 +210,10 @@ impl Tree {
         Ok((listed == Some(version)).then_some(lists))
     }
 
-    /// Those that can be listed; nothing is removed that cannot.
-    pub(super) fn file_names(&self) -> HashSet<String> {
-        let entries = std::fs::read_dir(&self.files).into_iter().flatten().flatten();
-        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    /// All of them, or an error: what is not among them may be removed.
+    pub(super) fn file_names(&self) -> io::Result<HashSet<String>> {
+        let entries = std::fs::read_dir(&self.files)?;
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 
     /// Merges some tables if that is due; says whether it did.
@@ -256,7 +279,7 @@ impl Tree {
             // It is being replaced just now: first on the disk, then in memory.
             if begin.elapsed() > PUBLISHING {
                 let what = "the list of table files on the disk is another one than in memory";
-                return Err(StoreError::io(what, std::io::ErrorKind::WouldBlock.into()));
+                return Err(StoreError::io(what, io::ErrorKind::WouldBlock.into()));
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -272,14 +295,25 @@ pub(super) fn backlog_bytes(tree: &AnyTree) -> u64 {
     if is_due { tables.iter().map(|table| table.metadata.file_size).sum() } else { 0 }
 }
 
+/// A table file, by the number under which its tree looks for it among those that are open.
+pub(super) type PublishedFile = (GlobalTableId, Arc<PathBuf>);
+
+/// The table files that are published, those first that reads look at first.
+pub(super) fn published_files(tree: &AnyTree) -> Vec<PublishedFile> {
+    let (tree_id, version) = (tree.id(), tree.current_version());
+    let runs = version.iter_levels().flat_map(|level| level.iter());
+    let tables = runs.flat_map(|run| run.iter());
+    tables.map(|table| ((tree_id, table.id()).into(), Arc::clone(&table.path))).collect()
+}
+
 /// What went wrong in one table file.
 pub(super) fn in_table(table: &Table, error: lsm_tree::Error) -> StoreError {
-    tree_error(&name_of(table), error)
+    tree_error(&name_of(&table.path), error)
 }
 
 /// As it stands in the folder of all tables.
-pub(super) fn name_of(table: &Table) -> String {
-    let folder = table.path.parent().and_then(Path::parent).and_then(Path::file_name);
-    let name = format!("{TABLES_FOLDER}/{}", table.id());
+pub(super) fn name_of(path: &Path) -> String {
+    let folder = path.parent().and_then(Path::parent).and_then(Path::file_name);
+    let name = format!("{TABLES_FOLDER}/{}", path.file_name().unwrap_or_default().display());
     if folder.is_some_and(|folder| folder == LARGE_FOLDER) { format!("{LARGE_FOLDER}/{name}") } else { name }
 }
