@@ -1,13 +1,15 @@
-//! What one client notices while others give the store much to do: readers beside writers of large values, writers beside a
-//! backup. Each is held to 100 ms, or to twice what the same client notices beside threads that only burn processor time.
+//! What one client notices while others give the store much to do: readers beside writers of large values and beside syncs
+//! of a slow disk, writers beside a backup. Each is held to 100 ms, or to twice what the same client notices beside threads that only burn processor time.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use modb_tests::peer::encode;
 use modb_tests::random::Random;
-use modb_tests::{Launch, Peer, Platform, Reply, Server, wait};
+use modb_tests::slow_disk::SlowDisk;
+use modb_tests::{Launch, Peer, Platform, Reply, Server, skip, wait};
 
 use crate::care::care_served;
 
@@ -64,6 +66,15 @@ impl Waits {
 
 /// What the one who is watched waits while so many threads do something.
 fn beside(
+    watched: (&mut Peer, &[u8], &Reply),
+    threads: usize,
+    act: impl Fn(usize, &AtomicBool) + Sync,
+) -> Waits {
+    beside_for(TIME, watched, threads, act)
+}
+
+fn beside_for(
+    time: Duration,
     (peer, request, reply): (&mut Peer, &[u8], &Reply),
     threads: usize,
     act: impl Fn(usize, &AtomicBool) + Sync,
@@ -77,7 +88,7 @@ fn beside(
         }
         let timer = &over;
         scope.spawn(move || {
-            wait::within(TIME, || timer.load(Ordering::Acquire).then_some(()));
+            wait::within(time, || timer.load(Ordering::Acquire).then_some(()));
             timer.store(true, Ordering::Release);
         });
         let waits = Waits::of(peer, request, reply, &over);
@@ -114,6 +125,36 @@ pub(crate) fn long_readers_beside_8_writers_of_16_mb_wait_no_longer_than_beside_
         waits.print(&format!("{workers} workers, beside {WRITERS} that write"));
         waits.hold_to(&control);
     }
+}
+
+pub(crate) fn readers_beside_syncs_of_10_ms_wait_no_longer_than_where_nobody_syncs(platform: &Platform) {
+    const SYNC: Duration = Duration::from_millis(10);
+    const TIME: Duration = Duration::from_millis(1500);
+    /// Half of what a reader waits at the 99th of a hundred whose worker is syncing.
+    const MOST: Duration = SYNC.checked_div(2).expect("by two");
+    let disk = match SlowDisk::with_syncs_of(SYNC) {
+        Ok(disk) => disk,
+        Err(why) => skip!("{why}"),
+    };
+    let read = |mode| {
+        let launch = Launch::new(platform).with("--workers", "1").with_durability(mode);
+        let server = launch.in_shell(&disk.script()).start();
+        let (mut reader, written) = (server.peer(), Mutex::new(Waits(Vec::new())));
+        let get = encode(["GET", "k"]);
+        let waits = beside_for(TIME, (&mut reader, &get, &Reply::NullBulk), 1, |_, over| {
+            let waits = Waits::of(&mut server.peer(), &encode(["SET", "other", "v"]), &Reply::ok(), over);
+            *written.lock().expect("nobody panics") = waits;
+        });
+        waits.print(&format!("beside syncs of {SYNC:?} in {mode}"));
+        (waits, written.into_inner().expect("nobody panics"), server.info("modb_store_syncs_led"))
+    };
+    wait::not_each_time(|| {
+        let (control, _, _) = read("everysec");
+        let (waits, written, led) = read("always");
+        assert!(written.part(0.5) >= SYNC, "who writes does not wait for this disk");
+        assert_eq!(led, "0", "a worker has synced that others wait for");
+        waits.complaint(&control, MOST)
+    });
 }
 
 /// As many, of 10 KiB, make up a gigabyte.

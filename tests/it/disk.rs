@@ -37,8 +37,8 @@ impl Load {
     }
 }
 
-pub(crate) fn long_the_disk_holds_twice_what_lives_and_a_gibibyte_for_five_minutes(platform: &Platform) {
-    hold(platform, &SMALL, Duration::from_secs(300));
+pub(crate) fn long_the_disk_holds_twice_what_lives_and_a_gibibyte_for_ten_minutes(platform: &Platform) {
+    hold(platform, &SMALL, Duration::from_secs(600));
 }
 
 pub(crate) fn long_the_disk_holds_twice_what_lives_and_a_gibibyte_beside_large_values(platform: &Platform) {

@@ -267,11 +267,13 @@ scenarios! {
     counts::a_killed_client_is_gone_from_the_list_at_once;
     counts::nothing_that_a_killed_client_sends_is_executed;
 
-    #[ignore = "five minutes"]
-    disk::long_the_disk_holds_twice_what_lives_and_a_gibibyte_for_five_minutes, unless Redis: "its data lie in memory";
+    #[ignore = "ten minutes"]
+    disk::long_the_disk_holds_twice_what_lives_and_a_gibibyte_for_ten_minutes, unless Redis: "its data lie in memory";
     #[ignore = "90 seconds of load"]
     disk::long_the_disk_holds_twice_what_lives_and_a_gibibyte_beside_large_values, unless Redis: "its data lie in memory";
 
+    beside::readers_beside_syncs_of_10_ms_wait_no_longer_than_where_nobody_syncs, unless Redis: "it syncs itself, and all wait",
+        unless Windows: "a library of ours is preloaded", unless WindowsHost: "a library of ours is preloaded";
     #[ignore = "two minutes of load"]
     beside::long_readers_beside_8_writers_of_16_mb_wait_no_longer_than_beside_busy_threads, unless Redis: "the bounds are Modb's own";
     #[ignore = "a minute"]

@@ -22,6 +22,7 @@ pub mod reply;
 pub mod screen;
 pub mod server;
 pub mod skip;
+pub mod slow_disk;
 pub mod sys;
 pub mod terminal;
 pub mod tool;

@@ -1,4 +1,4 @@
-/* Preloaded into a server by `cargo xtask bench compare --sync-delay-ms N`: a disk whose sync takes N ms.
+/* Preloaded into a server by `cargo xtask bench compare --sync-delay-ms N` and by tests: a disk whose sync takes N ms.
  * Every fsync and fdatasync waits MODB_SYNC_DELAY_MS and then does the real thing. */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -371,9 +371,12 @@ pub(super) struct SimCold {
     meanwhile: Mutex<Option<Meanwhile>>,
     /// The next ingestion finds that its disk is full when all but publishing is done.
     full: AtomicBool,
+    /// What becomes of a step of a compaction.
+    step: Mutex<Option<Step>>,
 }
 
 type Meanwhile = Box<dyn FnMut() + Send>;
+type Step = Box<dyn FnMut() -> Result<bool, StoreError> + Send>;
 
 impl SimCold {
     pub(super) fn new(disk: SimDisk) -> Self {
@@ -386,7 +389,8 @@ impl SimCold {
     }
 
     fn with(disk: SimDisk, kept: (BTreeMap<Bytes, Bytes>, Position)) -> Self {
-        Self { disk, kept: Mutex::new(kept), meanwhile: Mutex::default(), full: AtomicBool::default() }
+        let (kept, full) = (Mutex::new(kept), AtomicBool::default());
+        Self { disk, kept, meanwhile: Mutex::default(), full, step: Mutex::default() }
     }
 
     /// Lets the next ingestion fail for want of space.
@@ -397,6 +401,11 @@ impl SimCold {
     /// Lets `f` happen while each ingestion from now on is under way.
     pub(super) fn meanwhile(&self, f: impl FnMut() + Send + 'static) {
         *lock(&self.meanwhile) = Some(Box::new(f));
+    }
+
+    /// Lets `f` say what becomes of each step of a compaction from now on.
+    pub(super) fn compact_with(&self, f: impl FnMut() -> Result<bool, StoreError> + Send + 'static) {
+        *lock(&self.step) = Some(Box::new(f));
     }
 }
 
@@ -456,7 +465,7 @@ impl Cold for SimCold {
     }
 
     fn compact_step(&self) -> Result<bool, StoreError> {
-        Ok(false)
+        lock(&self.step).as_mut().map_or(Ok(false), |step| step())
     }
 
     fn compact_all(&self) -> Result<(), StoreError> {

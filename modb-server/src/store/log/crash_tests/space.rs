@@ -1,7 +1,13 @@
-//! Disks that run full, and what is too large or cannot be deleted.
+//! Disks that run full, what is too large or cannot be deleted, and what is said of that.
+
+use std::sync::mpsc;
+
+use modb_net::Seq;
 
 use super::*;
-use crate::store::ErrorClass;
+use crate::store::group::GroupCommit;
+use crate::store::log::background::{Background, run_compactor};
+use crate::store::{Durability, ErrorClass};
 
 #[test]
 fn a_full_disk_refuses_writes_and_serves_again_once_there_is_space() {
@@ -131,4 +137,34 @@ fn a_file_that_cannot_be_deleted_stays_and_nothing_fails() {
     }
     engine.flush().unwrap();
     assert!(disk.file_names().len() < files, "they are deleted by who may");
+}
+
+#[test]
+fn a_compaction_that_succeeds_again_is_no_trouble_though_more_is_due() {
+    let life = Life::first();
+    let group = GroupCommit::new(Durability::Os, 0, Seq::ZERO);
+    let background = Arc::new(Background::default());
+    let (say, told) = mpsc::channel();
+    let (mut steps, seen, again) = (0, Arc::clone(&group), Arc::clone(&background));
+    life.cold.compact_with(move || {
+        say.send(seen.health.troubles()).unwrap();
+        steps += 1;
+        match steps {
+            1 => {
+                // So that it is tried again at once.
+                again.want(&again.compact_wanted);
+                Err(StoreError::io("tables/7", std::io::ErrorKind::StorageFull.into()))
+            }
+            2 | 3 => Ok(true),
+            _ => {
+                again.stop();
+                Ok(false)
+            }
+        }
+    });
+    background.want(&background.compact_wanted);
+    run_compactor(&life.engine, &group, &background);
+    let said: Vec<_> = told.try_iter().collect();
+    assert!(said[1].starts_with("compaction: tables/7: "), "{said:?}");
+    assert_eq!([&said[0], &said[2], &said[3]], ["", "", ""], "it succeeds, and what is due may take minutes");
 }
