@@ -13,9 +13,6 @@ use crate::data::{DataError, Tx};
 /// A tree by hash, while a command works on it. An entry of it is read by [`read_hashed`].
 pub(super) type ByHash<'k> = Opened<'k, Tree<Hashed>>;
 
-/// So many pages one choice reads, about: a walk down, and those that were rejected before it.
-const PAGES_PER_CHOICE: u64 = 8;
-
 impl ByHash<'_> {
     /// The value of a key.
     pub(super) fn value(&mut self, tx: &mut Tx<'_>, key: &[u8]) -> Result<Option<Bytes>, DataError> {
@@ -126,17 +123,14 @@ impl ByHash<'_> {
     /// An entry chosen at random, all with the same probability.
     pub(super) fn choose(&mut self, tx: &mut Tx<'_>) -> Result<Option<Bytes>, DataError> {
         let data = tx.data();
-        self.with(tx, |tree, ground| {
-            let cursor = tree.sample(ground, &mut |n| data.below(n))?;
-            Ok(cursor.and_then(|cursor| cursor.entry_bytes()))
-        })
+        self.with(tx, |tree, ground| tree.sample(ground, &mut |n| data.below(n)))
     }
 
     /// Removes an entry chosen at random, all with the same probability; returns it.
     pub(super) fn take_one(&mut self, tx: &mut Tx<'_>) -> Result<Option<Bytes>, DataError> {
         let data = tx.data();
         let taken = self.with(tx, |tree, ground| {
-            let Some(cursor) = tree.sample(ground, &mut |n| data.below(n))? else { return Ok(None) };
+            let Some(cursor) = tree.sample_place(ground, &mut |n| data.below(n))? else { return Ok(None) };
             let entry = cursor.entry_bytes();
             tree.splice(ground, cursor, 1, &[])?;
             Ok(entry)
@@ -174,7 +168,8 @@ impl ByHash<'_> {
         }
         // Leaves are half full at least, mostly.
         let leaves = 2 * len / u64::from(self.elements.widest.leaf).max(1);
-        if self.elements.height == 0 || count > leaves / PAGES_PER_CHOICE {
+        let pages = self.elements.pages_of_choices(&self.plot.numbers, count);
+        if self.elements.height == 0 || pages > leaves {
             return self.choose_on_a_walk(tx, count);
         }
         let mut chosen = Vec::new();

@@ -21,6 +21,13 @@ pub(super) struct Step {
     pub(super) at: usize,
 }
 
+impl Step {
+    /// The entry of a leaf here, sharing the page's memory; `None` at its end.
+    pub(super) fn entry_bytes(&self) -> Option<Bytes> {
+        (self.at < self.node.count()).then(|| self.node.page.slice(self.node.place(self.at)))
+    }
+}
+
 /// A place: that of an entry, or the end of a leaf.
 #[derive(Clone, Debug)]
 pub(in crate::data) struct Cursor {
@@ -37,8 +44,7 @@ impl Cursor {
 
     /// As [`Cursor::entry`], sharing the page's memory.
     pub(in crate::data) fn entry_bytes(&self) -> Option<Bytes> {
-        self.entry()?;
-        Some(self.leaf.node.page.slice(self.leaf.node.place(self.leaf.at)))
+        self.leaf.entry_bytes()
     }
 
     /// The entries of this leaf from here on.

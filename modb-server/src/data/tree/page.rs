@@ -55,6 +55,11 @@ pub(super) fn empty_leaf() -> Bytes {
     Bytes::from_static(&[LEAF, 0, 0])
 }
 
+/// Whether it is the page of a leaf.
+pub(super) fn is_leaf(page: &[u8]) -> bool {
+    page.first() == Some(&LEAF)
+}
+
 /// How many entries a page says that it has.
 pub(super) fn count_in(page: &[u8]) -> usize {
     page.get(1..).and_then(<[u8]>::first_chunk).map_or(0, |&count| usize::from(u16::from_be_bytes(count)))

@@ -1,9 +1,17 @@
 //! That choices are even, and that what is done costs as many pages as the tree is high.
 
+use std::collections::HashMap;
+use std::ops::Range;
+
+use bytes::Bytes;
+
 use super::super::order::Slot;
 use super::super::*;
-use super::{Planted, SMALL, USUAL};
+use super::{Planted, SMALL, Shelf, USUAL};
 use crate::data::hash::Seed;
+
+/// As usual, in small, so that trees are high early.
+const NARROW: Limits = Limits { root_bytes: 100, inner_bytes: 200, leaf_bytes: 200, end_bytes: 0 };
 
 /// A small generator with a fixed seed (Steele, Lea, Flood 2014: SplitMix64), so that each run chooses the same.
 struct Dice(u64);
@@ -24,9 +32,9 @@ fn critical(degrees: f64) -> f64 {
     degrees * (1.0 - spread + 4.753 * spread.sqrt()).powi(3)
 }
 
-fn hashed(limits: Limits, count: u32) -> Planted<Hashed> {
+fn hashed(limits: Limits, numbers: Range<u32>) -> Planted<Hashed> {
     let mut hash = Planted::new(Hashed(Seed::from_bytes([3; 16])), limits);
-    for number in 0..count {
+    for number in numbers {
         put(&mut hash, number, true);
     }
     hash
@@ -44,49 +52,127 @@ fn put(hash: &mut Planted<Hashed>, number: u32, there: bool) {
     });
 }
 
-#[test]
-fn every_entry_is_chosen_as_often_as_any_other_also_in_an_uneven_tree() {
-    const CHOICES: u32 = 200_000;
-    let mut hash = hashed(SMALL, 600);
-    // Nearly nothing is left of what stands low, so that leaves differ as much as they can.
-    for number in 0..600 {
-        let low = hash.tree.order.key(number.to_string().as_bytes()).slot() < Slot(1 << 52);
-        if low && number % 8 != 0 {
-            put(&mut hash, number, false);
+/// What is chosen by `choose`, which may reject: each entry must come as often as any other.
+fn assert_even(
+    hash: &mut Planted<Hashed>,
+    seed: u64,
+    choose: impl Fn(&Tree<Hashed>, &mut Ground<'_, Shelf>, &mut Dice) -> Result<Option<Bytes>, Fault>,
+) {
+    let wanted = 200 * hash.tree.len;
+    let mut dice = Dice(seed);
+    let mut chosen = HashMap::<Bytes, u32>::new();
+    let mut choices = 0;
+    while choices < wanted {
+        if let Some(entry) = hash.with(|tree, ground| choose(tree, ground, &mut dice)) {
+            *chosen.entry(entry).or_default() += 1;
+            choices += 1;
         }
-    }
-    hash.verify();
-    assert!(hash.tree.height >= 3);
-    let mut dice = Dice(1);
-    let mut chosen = std::collections::HashMap::<Vec<u8>, u32>::new();
-    for _ in 0..CHOICES {
-        let entry = hash.with(|tree, ground| {
-            let cursor = tree.sample(ground, &mut |n| dice.below(n))?.unwrap();
-            Ok(cursor.entry().unwrap().to_vec())
-        });
-        *chosen.entry(entry).or_default() += 1;
     }
     let count = hash.tree.len as f64;
     assert_eq!(chosen.len() as f64, count);
-    let expected = f64::from(CHOICES) / count;
-    let square: f64 = chosen.values().map(|&seen| (f64::from(seen) - expected).powi(2) / expected).sum();
+    let square: f64 = chosen.values().map(|&seen| (f64::from(seen) - 200.0).powi(2) / 200.0).sum();
     assert!(square < critical(count - 1.0), "chi-square {square} of {count} entries");
 }
 
 #[test]
-fn a_choice_takes_few_walks() {
-    let mut hash = hashed(USUAL, 20_000);
-    let mut dice = Dice(2);
-    hash.shelf.reads = 0;
-    for _ in 0..1000 {
-        hash.with(|tree, ground| tree.sample(ground, &mut |n| dice.below(n)));
+fn every_entry_is_chosen_as_often_as_any_other_also_in_an_uneven_tree() {
+    // Nearly nothing is left of what stands low, so that leaves differ as much as they can; or nearly nothing at all, so that most
+    // numbers are free.
+    for (put_in, rarest, kept) in [(600, 8, Slot(1 << 52)), (4_000, 150, Slot(1 << 53))] {
+        let mut hash = hashed(SMALL, 0..put_in);
+        for number in 0..put_in {
+            let low = hash.tree.order.key(number.to_string().as_bytes()).slot() < kept;
+            if low && number % rarest != 0 {
+                put(&mut hash, number, false);
+            }
+        }
+        hash.verify();
+        assert!(hash.tree.height >= 2);
+        let by_number = hash.tree.goes_by_number(&hash.numbers);
+        assert_eq!(by_number, put_in == 600, "{:?}", hash.numbers);
+        assert_even(&mut hash, 1, |tree, ground, dice| tree.sample(ground, &mut |n| dice.below(n)));
+        assert_even(&mut hash, 2, |tree, ground, dice| {
+            Ok(tree.sample_place(ground, &mut |n| dice.below(n))?.and_then(|cursor| cursor.entry_bytes()))
+        });
+        assert_even(&mut hash, 3, |tree, ground, dice| {
+            Ok(tree.try_walk(ground, &mut |n| dice.below(n))?.and_then(|cursor| cursor.entry_bytes()))
+        });
+        if by_number {
+            assert_even(&mut hash, 4, |tree, ground, dice| {
+                Ok(tree.try_number(ground, &mut |n| dice.below(n))?.and_then(|leaf| leaf.entry_bytes()))
+            });
+        }
     }
-    let pages = hash.shelf.reads as f64 / 1000.0;
-    assert!(
-        pages < 6.0 * f64::from(hash.tree.height),
-        "{pages} pages for a choice, height {}",
-        hash.tree.height
-    );
+}
+
+/// At the median and at the 99th of a hundred, the pages that are read for one of what `choose` does.
+fn pages_of(
+    hash: &mut Planted<Hashed>,
+    choose: impl Fn(&Tree<Hashed>, &mut Ground<'_, Shelf>, &mut Dice) -> Result<(), Fault>,
+) -> [usize; 2] {
+    let mut dice = Dice(5);
+    let mut pages: Vec<usize> = (0..5_000)
+        .map(|_| {
+            hash.shelf.reads = 0;
+            hash.with(|tree, ground| choose(tree, ground, &mut dice));
+            hash.shelf.reads
+        })
+        .collect();
+    pages.sort_unstable();
+    [pages[2_500], pages[4_950]]
+}
+
+#[test]
+fn a_choice_reads_no_more_pages_the_higher_the_tree_is() {
+    for (count, height) in [(1_000, 2), (50_000, 4)] {
+        // Names of one length.
+        let mut hash = hashed(NARROW, 100_000..100_000 + count);
+        assert_eq!(hash.tree.height, height);
+        let found = pages_of(&mut hash, |tree, ground, dice| {
+            assert!(tree.sample(ground, &mut |n| dice.below(n))?.is_some());
+            Ok(())
+        });
+        assert!(found <= [1, 6], "{found:?} pages for a choice of {count}");
+        // The way to it is one way down.
+        let placed = pages_of(&mut hash, |tree, ground, dice| {
+            assert!(tree.sample_place(ground, &mut |n| dice.below(n))?.is_some());
+            Ok(())
+        });
+        assert_eq!(placed, found.map(|pages| pages + usize::from(height)), "of {count}");
+        let expected = hash.tree.pages_of_choices(&hash.numbers, 1_000);
+        assert!((1_000..2_000).contains(&expected), "{expected} pages for 1,000 choices");
+    }
+}
+
+#[test]
+fn a_choice_in_a_damaged_tree_ends_and_is_none_of_another_leaf() {
+    let choose = |hash: &mut Planted<Hashed>| {
+        let (mut dice, mut rolls) = (Dice(6), 0);
+        let mut below = |n| {
+            rolls += 1;
+            assert!(rolls < 1_000_000, "it seeks a leaf for ever");
+            dice.below(n)
+        };
+        let Planted { tree, shelf: pages, numbers, limits } = hash;
+        let mut ground = Ground { pages, numbers, limits: *limits };
+        (0..1_000).try_for_each(|_| tree.sample_place(&mut ground, &mut below).map(drop))
+    };
+    let mut hash = hashed(SMALL, 0..600);
+    choose(&mut hash).unwrap();
+    // Each leaf is where another one should be.
+    let mut exchanged = hash.clone();
+    let mut numbers: Vec<_> = exchanged.shelf.pages.keys().copied().collect();
+    numbers.retain(|number| exchanged.shelf.pages[number][0] == 1);
+    let first = exchanged.shelf.pages[&numbers[0]].clone();
+    for pair in numbers.windows(2) {
+        let next = exchanged.shelf.pages[&pair[1]].clone();
+        exchanged.shelf.pages.insert(pair[0], next);
+    }
+    exchanged.shelf.pages.insert(numbers[numbers.len() - 1], first);
+    assert!(matches!(choose(&mut exchanged), Err(Fault::Damaged { .. })));
+    // All are free.
+    hash.shelf.pages.values_mut().for_each(|page| *page = Bytes::from_static(&[0; 5]));
+    assert!(matches!(choose(&mut hash), Err(Fault::Damaged { .. })));
 }
 
 #[test]
@@ -184,7 +270,7 @@ fn a_queue_uses_its_numbers_again() {
 
 #[test]
 fn a_large_entry_is_not_written_again_for_its_neighbours() {
-    let mut hash = hashed(USUAL, 1000);
+    let mut hash = hashed(USUAL, 0..1000);
     let large = vec![b'x'; 1 << 20];
     hash.with(|tree, ground| {
         let key = tree.order.key(b"large");
