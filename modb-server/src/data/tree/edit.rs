@@ -230,6 +230,13 @@ impl<O: Order> Tree<O> {
         self.widen(node.shape(), count);
         let splices = edit.splices(node);
         self.write(ground, step, splices)?;
+        // Where it is all that is below the root it may be small enough now to take its place.
+        if above.number == 0 && above.node.count() == 1 && becomes_root(bytes, ground.limits) {
+            let below = if O::COUNTED { i64::from(child.below) + edit.added } else { 0 };
+            let below = u32::try_from(below).map_err(|_| above.damaged("a count"))?;
+            let child = Child { node: number, below, separator: child.separator.to_vec() };
+            return Ok(Change::Children(here, vec![child]));
+        }
         Ok(Change::Below(edit.added))
     }
 
@@ -256,8 +263,7 @@ impl<O: Order> Tree<O> {
             };
             let number = child.node;
             let (page, _) = ground.pages.read(number)?;
-            // With room to grow, so that it does not go up and down with each entry.
-            if page.len() > ground.limits.root_bytes * 3 / 4 {
+            if !becomes_root(page.len(), ground.limits) {
                 break;
             }
             ground.release(number)?;
@@ -497,6 +503,12 @@ impl Edit {
         }
         splice(0, &node.page, &self.splices(node))
     }
+}
+
+/// Whether a node of so many bytes, which is the only one below the root, takes its place: with room to grow, so that it does not go up and
+/// down with each entry.
+fn becomes_root(bytes: usize, limits: Limits) -> bool {
+    bytes <= limits.root_bytes * 3 / 4
 }
 
 fn limit(limits: Limits, shape: Shape) -> usize {

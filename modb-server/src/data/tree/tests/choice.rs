@@ -105,6 +105,37 @@ fn every_entry_is_chosen_as_often_as_any_other_also_in_an_uneven_tree() {
     }
 }
 
+#[test]
+fn a_tree_that_becomes_small_becomes_low() {
+    let mut hash = hashed(NARROW, 0..4_000);
+    let mut list = Planted::new(Listed, NARROW);
+    for number in 0..4_000_u32 {
+        list.with(|tree, ground| {
+            let end = tree.end(ground)?;
+            tree.splice(ground, end, 0, &[&number.to_be_bytes()])
+        });
+    }
+    let mut dice = Dice(7);
+    let mut left: Vec<u32> = (0..4_000).collect();
+    while left.len() > 5 {
+        let at = dice.below(left.len() as u64) as usize;
+        put(&mut hash, left.swap_remove(at), false);
+        list.with(|tree, ground| {
+            let mut cursor = tree.nth(ground, at as u64)?;
+            tree.settle(ground, &mut cursor)?;
+            tree.splice(ground, cursor, 1, &[])
+        });
+        if left.len() == 20 {
+            hash.verify();
+            list.verify();
+            assert!([hash.tree.height, list.tree.height].iter().all(|&height| height <= 1));
+        }
+    }
+    hash.verify();
+    list.verify();
+    assert_eq!((hash.tree.height, list.tree.height), (0, 0));
+}
+
 /// At the median and at the 99th of a hundred, the pages that are read for one of what `choose` does.
 fn pages_of(
     hash: &mut Planted<Hashed>,
