@@ -1,7 +1,8 @@
 //! Sorted sets: members with scores, found by either.
 //!
 //! A small one is one leaf in the order of the scores. A larger one is two trees over the same pages: `scores` in that order,
-//! counted, for ranks and ranges, and `members` by hash, with the score as the value, for everything that names a member.
+//! counted, for ranks and ranges ([`ranks`](super::ranks)), and `members` by hash, with the score as the value, for everything that names
+//! a member.
 //! Invariant: both trees have the same pairs.
 
 use bytes::Bytes;
@@ -14,18 +15,18 @@ use super::plot::Ground;
 use crate::data::hash::Seed;
 use crate::data::layout::Kind;
 use crate::data::tree::{
-    Among, Bound, Cursor, Hashed, Scored, Tree, compare_scores, read_hashed, read_scored, scored_entry,
+    Bound, Cursor, Hashed, Scored, Tree, compare_scores, read_hashed, read_scored, scored_entry,
 };
 use crate::data::{DataError, Entry, Tx};
 use crate::messages::Event;
 
 /// A sorted set while a command works on it.
 #[derive(Debug)]
-pub struct SortedSet<'k>(Opened<'k, Pairs>);
+pub struct SortedSet<'k>(pub(super) Opened<'k, Pairs>);
 
 /// The members with their scores.
 #[derive(Debug)]
-struct Pairs {
+pub(super) struct Pairs {
     scores: Tree<Scored>,
     /// Unless all are in one leaf.
     members: Option<Tree<Hashed>>,
@@ -68,37 +69,6 @@ impl Found {
     pub fn score(&self) -> Option<f64> {
         self.score
     }
-}
-
-/// One end of a range of scores.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum ScoreEdge {
-    /// This score belongs to it.
-    Including(f64),
-    /// This score does not.
-    Excluding(f64),
-}
-
-/// A range of members.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum ScoreBounds<'a> {
-    /// By score, from the first edge to the second.
-    Scores(ScoreEdge, ScoreEdge),
-    /// By bytes, where all have one score: from the first place to the second.
-    Members(Place<'a>, Place<'a>),
-}
-
-/// One end of a range of members of one score.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place<'a> {
-    /// Before all.
-    First,
-    /// Before this one.
-    Before(&'a [u8]),
-    /// Behind this one.
-    Behind(&'a [u8]),
-    /// Behind all.
-    Last,
 }
 
 impl<'k> SortedSet<'k> {
@@ -155,105 +125,6 @@ impl<'k> SortedSet<'k> {
             let place = tree.find(ground, &tree.order.key(member))?;
             let score = place.entry().map(|entry| read_score(read_hashed(entry).1)).transpose()?;
             Ok(Found { score, place: Some(place) })
-        })
-    }
-
-    /// How many members stand before this one, whose score is known.
-    pub fn rank(&mut self, tx: &mut Tx<'_>, score: f64, member: &[u8]) -> Result<u64, DataError> {
-        self.rank_at(tx, Bound::at_member(score, member))
-    }
-
-    /// How many members stand before what would follow this one, be it there or not.
-    ///
-    /// # Errors
-    /// As [`SortedSet::score`].
-    pub fn rank_behind(&mut self, tx: &mut Tx<'_>, score: f64, member: &[u8]) -> Result<u64, DataError> {
-        self.rank_at(tx, Bound { score, among: Among::Behind(member) })
-    }
-
-    fn rank_at(&mut self, tx: &mut Tx<'_>, bound: Bound<'_, f64>) -> Result<u64, DataError> {
-        self.by_score(tx, |tree, ground| Ok(tree.seek(ground, &bound)?.rank()))
-    }
-
-    /// The ranks of a range: the first in it, and the first behind it.
-    pub fn ranks(&mut self, tx: &mut Tx<'_>, bounds: ScoreBounds<'_>) -> Result<(u64, u64), DataError> {
-        let (from, to) = match bounds {
-            ScoreBounds::Scores(from, to) => (
-                match from {
-                    ScoreEdge::Including(score) => Bound::from_score(score),
-                    ScoreEdge::Excluding(score) => Bound::behind_score(score),
-                },
-                match to {
-                    ScoreEdge::Including(score) => Bound::behind_score(score),
-                    ScoreEdge::Excluding(score) => Bound::from_score(score),
-                },
-            ),
-            ScoreBounds::Members(from, to) => {
-                let Some((score, _)) = self.nth(tx, 0)? else { return Ok((0, 0)) };
-                let last = self.len() - 1;
-                if self.nth(tx, last)?.is_some_and(|(last, _)| last != score) {
-                    let from = self.members_before(tx, from)?;
-                    return Ok((from, self.members_before(tx, to)?.max(from)));
-                }
-                let bound = |place| match place {
-                    Place::First => Bound::from_score(f64::NEG_INFINITY),
-                    Place::Last => Bound::behind_score(f64::INFINITY),
-                    Place::Before(member) => Bound { score, among: Among::Before(member) },
-                    Place::Behind(member) => Bound { score, among: Among::Behind(member) },
-                };
-                (bound(from), bound(to))
-            }
-        };
-        let from = self.rank_at(tx, from)?;
-        let to = self.rank_at(tx, to)?;
-        Ok((from, to.max(from)))
-    }
-
-    /// How many members stand before a place, where they have several scores: as Redis, by the members alone, which makes sense if
-    /// they stand in the order of their bytes all the same.
-    fn members_before(&mut self, tx: &mut Tx<'_>, place: Place<'_>) -> Result<u64, DataError> {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let member = self.nth(tx, middle)?.map(|(_, member)| member).unwrap_or_default();
-            let passed = match place {
-                Place::First => false,
-                Place::Before(bound) => member < bound,
-                Place::Behind(bound) => member <= bound,
-                Place::Last => true,
-            };
-            if passed { low = middle + 1 } else { high = middle }
-        }
-        Ok(low)
-    }
-
-    /// The member of a rank, with its score.
-    pub fn nth(&mut self, tx: &mut Tx<'_>, rank: u64) -> Result<Option<(f64, Bytes)>, DataError> {
-        let mut found = None;
-        self.for_each(tx, rank, 1, false, |score, member| found = Some((score, member)))?;
-        Ok(found)
-    }
-
-    /// Visits `count` members from `rank` on; backwards with `reverse`.
-    pub fn for_each(
-        &mut self,
-        tx: &mut Tx<'_>,
-        rank: u64,
-        count: u64,
-        reverse: bool,
-        mut visit: impl FnMut(f64, Bytes),
-    ) -> Result<(), DataError> {
-        let mut left = count;
-        if left == 0 {
-            return Ok(());
-        }
-        self.by_score(tx, |tree, ground| {
-            tree.walk(ground, rank, reverse, |entry| {
-                let (score, member) = pair_of(&entry);
-                visit(score, member);
-                left -= 1;
-                left > 0
-            })
         })
     }
 
@@ -383,34 +254,6 @@ impl<'k> SortedSet<'k> {
         Ok(score)
     }
 
-    /// Removes the members of the ranks `from..to`, visiting each.
-    ///
-    /// # Errors
-    /// As [`SortedSet::score`].
-    pub fn remove_ranks(
-        &mut self,
-        tx: &mut Tx<'_>,
-        from: u64,
-        to: u64,
-        mut visit: impl FnMut(f64, Bytes),
-    ) -> Result<(), DataError> {
-        let mut left = to.min(self.len()).saturating_sub(from);
-        if left > 0 {
-            self.0.changed = true;
-            self.make_room(tx, 0)?;
-        }
-        while left > 0 {
-            let gone = self.by_score(tx, |tree, ground| tree.take_some(ground, from, left))?;
-            left -= gone.len() as u64;
-            for entry in gone {
-                let (score, member) = pair_of(&entry);
-                self.remove_member(tx, &member, None)?;
-                visit(score, member);
-            }
-        }
-        Ok(())
-    }
-
     /// Writes the key record of what was changed, and tells of it; without members there is no key.
     ///
     /// # Errors
@@ -432,8 +275,14 @@ impl<'k> SortedSet<'k> {
         mut visit: impl FnMut(f64, Bytes),
     ) -> Result<u64, DataError> {
         let Some(members) = &mut self.0.elements.members else {
-            let len = self.len();
-            return self.for_each(tx, 0, len, false, visit).map(|()| 0);
+            return self.by_score(tx, |tree, ground| {
+                tree.walk(ground, 0, false, |entry| {
+                    let (score, member) = pair_of(&entry);
+                    visit(score, member);
+                    true
+                })?;
+                Ok(0)
+            });
         };
         self.0.plot.with(tx, members, |tree, ground| {
             let (entries, next) = tree.scan_some(ground, cursor, count)?;
@@ -446,7 +295,7 @@ impl<'k> SortedSet<'k> {
     }
 
     /// Works on the tree of scores.
-    fn by_score<T>(
+    pub(super) fn by_score<T>(
         &mut self,
         tx: &mut Tx<'_>,
         work: impl FnOnce(&mut Tree<Scored>, &mut Ground<'_, '_, '_>) -> Result<T, DataError>,
@@ -455,7 +304,7 @@ impl<'k> SortedSet<'k> {
     }
 
     /// Keeps the tree of members in step, if there is one.
-    fn remove_member(
+    pub(super) fn remove_member(
         &mut self,
         tx: &mut Tx<'_>,
         member: &[u8],
@@ -474,7 +323,7 @@ impl<'k> SortedSet<'k> {
 
     /// Makes two trees of one leaf, if it does not hold so many bytes more. One that is larger than leaves are now (they were larger once)
     /// would be cut by any change, and a cut one must have both.
-    fn make_room(&mut self, tx: &mut Tx<'_>, bytes: usize) -> Result<(), DataError> {
+    pub(super) fn make_room(&mut self, tx: &mut Tx<'_>, bytes: usize) -> Result<(), DataError> {
         if self.0.elements.members.is_some()
             || self.0.elements.scores.root.len() + bytes <= self.0.plot.root_bytes::<Scored>(tx)
         {
@@ -514,7 +363,7 @@ fn seek_member(
 }
 
 /// Score and member of an entry, in the memory of the entry.
-fn pair_of(entry: &Bytes) -> (f64, Bytes) {
+pub(super) fn pair_of(entry: &Bytes) -> (f64, Bytes) {
     let (score, member) = read_scored(entry);
     (score, entry.slice_ref(member))
 }
