@@ -204,7 +204,7 @@ pub(crate) fn those_who_watch_many_keys_hold_no_more_than_connections_may(platfo
 
 pub(crate) fn those_who_track_many_keys_hold_no_more_than_connections_may(platform: &Platform) {
     const KEY_BYTES: usize = 1_000;
-    let (clients, count) = crowd_of(platform, 120, 1_000);
+    let (clients, count) = (120, 1_000);
     let wire = |client: usize| {
         let mget = |from: usize| {
             let keys = (from..from + 10).map(|n| format!("{client}:{n:0KEY_BYTES$}"));
