@@ -98,7 +98,6 @@ enum Room {
 }
 
 /// Whether there is room for what a client is about to keep for longer than its request.
-#[cold]
 #[inline(never)]
 fn has_room_to_keep(client: &Client, resolved: Resolved, load: &Load, out: &mut Out<'_>) -> bool {
     let bytes = client.room_to_keep(resolved.spec, load);
@@ -165,7 +164,7 @@ impl Worker {
                 return None;
             }
         }
-        if client.may_keep(&load) && !has_room_to_keep(client, resolved, &load, out) {
+        if client.may_keep_much(&load) && !has_room_to_keep(client, resolved, &load, out) {
             return Some(Flow::AwaitRoom);
         }
         let request = Request { resolved, args, now_ms };

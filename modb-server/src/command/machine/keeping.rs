@@ -12,19 +12,26 @@ use crate::data::TRACKED_BYTES;
 
 impl Client {
     /// What it keeps so, in bytes.
+    #[inline]
     pub fn kept_bytes(&self) -> usize {
         let tracked = self.caching().map_or(0, |caching| caching.tracker().bytes());
         self.transaction_bytes() + tracked
     }
 
-    /// Whether it may keep more of a request than its reply.
+    /// Whether it may come to keep more than little, at a glance.
     #[inline(always)]
-    pub fn may_keep(&self, load: &Load) -> bool {
-        self.rare().is_some() || load.flags.has(Flags::WATCHES)
+    pub fn may_keep_much(&self, load: &Load) -> bool {
+        let Some(rare) = self.rare() else { return load.flags.has(Flags::WATCHES) };
+        match &rare.transaction {
+            Some(transaction) if rare.watches.is_none() && rare.caching.is_none() => {
+                transaction.bytes() + load.bytes + load.words * QUEUED_BYTES > Limits::SMALL_REQUEST_BYTES
+            }
+            _ => true,
+        }
     }
 
     /// So many bytes more it keeps at most once this has been executed, if they need room; 0: they need none.
-    #[cold]
+    #[inline]
     pub fn room_to_keep(&self, spec: &Spec, load: &Load) -> usize {
         let each = |bytes: usize| load.words.saturating_mul(bytes);
         let more = if self.is_in_multi() && !spec.flags.has(Flags::AT_ONCE) {

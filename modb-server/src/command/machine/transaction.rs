@@ -83,7 +83,8 @@ impl Transaction {
     }
 
     /// Heap memory held, in bytes.
-    fn bytes(&self) -> usize {
+    #[inline]
+    pub(super) fn bytes(&self) -> usize {
         self.queue.requests.memory_bytes() + Union::BYTES
     }
 }
@@ -300,6 +301,7 @@ impl Client {
     }
 
     /// Heap memory that its transaction and the keys that it watches take, in bytes.
+    #[inline]
     pub fn transaction_bytes(&self) -> usize {
         let watched = self.watches().map_or(0, |watches| watches.bytes + Union::BYTES);
         self.transaction().map_or(0, Transaction::bytes) + watched
