@@ -46,8 +46,6 @@ fn with_memory_to_write(record: Record) -> Result<Record, StoreError> {
 /// The most a batch may hold, in bytes: twice the largest value of the protocol.
 const MAX_BATCH_BYTES: usize = 1 << 30;
 const _: () = assert!(2 * MAX_BATCH_BYTES < MAX_BODY_BYTES);
-/// Why no write is taken while a chunk waits for space.
-pub(crate) const DISK_FULL: &str = "the disk is full, no write is taken until there is space";
 /// How long the replies of commits that the disk has no room for are held back. Longer than a flush takes, which gives
 /// space back, and than most moments of a disk that is only just full; no longer than a client waits before it
 /// takes the server for dead.
@@ -208,8 +206,8 @@ impl Engine {
         }
         debug_assert!(batch.writes.iter().all(|write| self.is_based(write)), "a change of what is not there");
         let appended = loop {
-            if self.log.is_full() {
-                return Err(StoreError::ReadOnly(DISK_FULL.to_owned()));
+            if let Some(reason) = self.log.why_full() {
+                return Err(StoreError::ReadOnly(reason));
             }
             match self.log.append(&batch.writes, bytes) {
                 Some(appended) => break appended,

@@ -66,7 +66,7 @@ use self::background::{
     Background, FLUSH, LOOK, Priority, run_compactor, run_flusher, run_preparer, run_urgent_flusher,
     run_writer,
 };
-use self::engine::{DISK_FULL, Engine, FULL_DISK_PATIENCE, Tuning};
+use self::engine::{Engine, FULL_DISK_PATIENCE, Tuning};
 pub(crate) use self::folders::LOG_FOLDER;
 use self::folders::TABLES_FOLDER;
 use self::open::{Opened, UseOfFiles, check_files};
@@ -405,10 +405,12 @@ impl Store for LogStore {
         };
         let settled = self.group.settle(written)?;
         self.make_files_ready();
-        if self.engine.log.is_full_for(FULL_DISK_PATIENCE) {
+        if log.is_full_for(FULL_DISK_PATIENCE)
+            && let Some(reason) = log.why_full()
+        {
             // What waits will be written once there is space, unless the process ends first. Nobody is told that it was, nor
             // kept waiting for it.
-            return Err(StoreError::ReadOnly(DISK_FULL.to_owned()));
+            return Err(StoreError::ReadOnly(reason));
         }
         if written > before {
             self.engine.pressure.charge(self.engine.filled(), Instant::now);
@@ -476,8 +478,7 @@ impl Store for LogStore {
     }
 
     fn read_only_reason(&self) -> Option<String> {
-        let full = || self.engine.log.is_full().then(|| DISK_FULL.to_owned());
-        self.group.health.reason().or_else(full)
+        self.group.health.reason().or_else(|| self.engine.log.why_full())
     }
 
     fn stats(&self) -> Vec<(&'static str, String)> {

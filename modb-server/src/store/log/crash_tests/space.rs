@@ -112,6 +112,27 @@ fn large_batch() -> Batch {
 }
 
 #[test]
+fn what_the_log_waits_for_is_said_by_its_name() {
+    for (lacks, says) in [("a file", "the simulated disk failed"), ("space", "the disk is full")] {
+        let life = Life::first();
+        life.engine.apply(&large_batch()).unwrap();
+        match lacks {
+            // The first thing that is done: no file was made ready ahead.
+            "a file" => life.disk.fail_at(life.disk.calls() + 1),
+            _ => life.disk.set_capacity(Some(life.disk.used_bytes())),
+        }
+        life.engine.log.write_out().unwrap();
+        let reason = life.engine.log.why_full().unwrap();
+        assert!(reason.contains(says), "{lacks}: {reason}");
+        let refused = life.engine.apply(&large_batch()).unwrap_err();
+        assert!(matches!(refused, StoreError::ReadOnly(why) if why == reason));
+        life.disk.set_capacity(None);
+        life.engine.log.write_out().unwrap();
+        assert_eq!(life.engine.log.why_full(), None);
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_deleted_stays_and_nothing_fails() {
     let life = Life::first();
     life.disk.refuse_removals();

@@ -93,6 +93,8 @@ pub(crate) struct Log {
     writing_bytes: AtomicUsize,
     synced: AtomicU64,
     full: AtomicBool,
+    /// What it is full for, while it is.
+    lack: Mutex<String>,
     /// Was full since [`Log::take_was_full`] was last asked.
     was_full: AtomicBool,
     /// Fewer files are ready than should be.
@@ -120,6 +122,7 @@ impl Log {
             writing_bytes: AtomicUsize::new(0),
             synced: AtomicU64::new(0),
             full: AtomicBool::new(false),
+            lack: Mutex::default(),
             was_full: AtomicBool::new(false),
             pool_is_short: AtomicBool::new(true),
             live_bytes: AtomicU64::new(live_bytes),
@@ -180,9 +183,14 @@ impl Log {
         Seq(self.written.load(Ordering::Acquire))
     }
 
-    /// Whether a chunk waits for space on the disk.
+    /// Whether a chunk waits for space on the disk, or for a file.
     pub(crate) fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire)
+    }
+
+    /// Why no write is taken, if so.
+    pub(crate) fn why_full(&self) -> Option<String> {
+        self.is_full().then(|| lock(&self.lack).clone())
     }
 
     /// Whether a chunk has waited for space since this was last asked, if only for a moment.
@@ -277,6 +285,11 @@ impl Log {
             // No descriptor and no memory pass as no space does.
             Err(NotWritten { taken, error, part_may_be }) if !part_may_be || disk::is_full(&error) => {
                 self.was_full.store(true, Ordering::Release);
+                *lock(&self.lack) = if disk::is_full(&error) {
+                    "the disk is full, no write is taken until there is space".to_owned()
+                } else {
+                    format!("the log has no file to go on in, no write is taken until it has: {error}")
+                };
                 if !self.full.swap(true, Ordering::AcqRel) {
                     tracing::error!(%error, "the log cannot be written now: writes are refused until it can");
                 }
