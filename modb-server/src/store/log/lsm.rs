@@ -308,6 +308,32 @@ mod tests {
     }
 
     #[test]
+    fn more_files_than_may_be_open_are_read_all_the_same() {
+        const RECORDS: u64 = 1_000;
+        let dir = tempfile::tempdir().unwrap();
+        let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+        let key = |n: u64| Bytes::from(format!("{n:05}"));
+        let value = |n: u64| {
+            let words = (0..128).map(|word| (n * 128 + word).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            words.flat_map(u64::to_le_bytes).collect::<Bytes>()
+        };
+        ingest(&cold, 1, (0..RECORDS).map(|n| (key(n), Some(value(n)))).collect());
+        cold.rearrange(|| cold.small.compact_into(4000)).unwrap();
+        let published = super::super::tree::published_files(cold.small.tables());
+        let files = cold.view.files();
+        let open = || published.iter().filter(|(id, _)| files.table().access_for_table(id).is_some()).count();
+        assert!(published.len() > files.most(), "{} files", published.len());
+        assert_eq!(open(), files.most());
+        for n in (0..RECORDS).map(|n| n * 617 % RECORDS) {
+            assert_eq!(cold.get(&key(n)).unwrap(), Some(value(n)));
+            assert!(open() <= files.most());
+        }
+        let all: Vec<_> = (0..RECORDS).map(|n| (key(n), value(n))).collect();
+        assert_eq!(range(&cold, &[1], &[0xff], usize::MAX), all);
+        assert_eq!(open(), files.most());
+    }
+
+    #[test]
     fn what_a_merge_takes_follows_the_size_of_the_records_and_the_number_of_runs() {
         const LARGE_BYTES: usize = 1 << 20;
         let dir = tempfile::tempdir().unwrap();

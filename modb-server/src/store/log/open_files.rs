@@ -103,6 +103,12 @@ impl OpenFiles {
         }
     }
 
+    /// How many may be open.
+    #[cfg(test)]
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
     /// Where the trees look.
     pub(super) fn table(&self) -> Arc<DescriptorTable> {
         Arc::clone(&self.table)
