@@ -3,11 +3,13 @@
 
 use std::collections::HashSet;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use modb_tests::peer::encode;
 use modb_tests::platform::Product;
 use modb_tests::random::Random;
-use modb_tests::{Launch, Peer, Platform, Reply, Server};
+use modb_tests::slow_disk::SlowDisk;
+use modb_tests::{Launch, Peer, Platform, Reply, Server, skip, wait};
 
 fn start(platform: &Platform, workers: usize, classes: &str) -> Server {
     let launch = Launch::new(platform);
@@ -54,7 +56,7 @@ pub(crate) fn what_is_done_to_keys_is_told_in_its_order(platform: &Platform) {
     // Who is served has taken what somebody brought.
     let mut waits = server.peer();
     waits.send(&encode(["BLMOVE", "q", "r", "LEFT", "RIGHT", "0"]));
-    modb_tests::wait::until("it waits", || (server.info("blocked_clients") == "1").then_some(()));
+    wait::until("it waits", || (server.info("blocked_clients") == "1").then_some(()));
     peer.ask("RPUSH q x");
     assert_eq!(waits.reply(), Reply::bulk("x"));
     expect(&mut ears, &["0 new q", "0 rpush q", "0 new r", "0 rpush r", "0 lpop q", "0 del q"]);
@@ -156,4 +158,52 @@ pub(crate) fn all_who_listen_hear_events_in_one_order_and_those_of_a_key_as_they
         }
     }
     assert!(renamed > 10 && heard[0].len() > rounds as usize, "too few to show anything");
+}
+
+/// On a disk whose syncs take a while: what tells of a change, and who is served by it, waits for that as its answer does.
+pub(crate) fn in_always_nobody_hears_of_what_is_not_safe_yet(platform: &Platform) {
+    const SYNC: Duration = Duration::from_millis(80);
+    let disk = match SlowDisk::with_syncs_of(SYNC) {
+        Ok(disk) => disk,
+        Err(reason) => skip!("{reason}"),
+    };
+    let launch = Launch::new(platform).with_durability("always").with("--workers", "3");
+    let server = launch.in_shell(&disk.script()).start();
+    assert_eq!(server.peer().ask("CONFIG SET notify-keyspace-events El"), Reply::ok());
+    let [mut waits, mut tracks, mut monitors, mut writes] = [(); 4].map(|()| server.peer());
+    let mut ears = listener(&server);
+    tracks.ask("HELLO 3");
+    assert_eq!(tracks.ask("CLIENT TRACKING ON BCAST"), Reply::ok());
+    for round in 0..3 {
+        waits.send(&encode(["BLPOP", "q", "0"]));
+        wait::until("it waits", || (server.info("blocked_clients") == "1").then_some(()));
+        if round == 0 {
+            assert_eq!(monitors.ask("MONITOR"), Reply::ok());
+        }
+        // Until then it sees what was done before.
+        writes.ask("PING");
+        while !monitors.reply().text().contains("PING") {}
+        let begun = Instant::now();
+        writes.send(&encode(["RPUSH", "q", "v"]));
+        while begun.elapsed() < SYNC * 3 / 4 {
+            for (peer, who) in [
+                (&ears, "who listens"),
+                (&tracks, "who tracks"),
+                (&monitors, "who monitors"),
+                (&waits, "who waits"),
+                (&writes, "who writes"),
+            ] {
+                assert!(!peer.has_come() || begun.elapsed() >= SYNC, "{who} heard of it before it was safe");
+            }
+            thread::yield_now();
+        }
+        assert_eq!(writes.reply(), Reply::Int(1));
+        assert_eq!(waits.reply().items()[1], Reply::bulk("v"));
+        assert!(matches!(tracks.reply(), Reply::Push(_)));
+        expect(&mut ears, &["0 rpush q", "0 lpop q"]);
+        while !monitors.reply().text().contains("RPUSH") {}
+        while tracks.has_come() {
+            tracks.reply();
+        }
+    }
 }

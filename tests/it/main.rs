@@ -374,6 +374,8 @@ scenarios! {
 
     events::what_is_done_to_keys_is_told_in_its_order;
     events::all_who_listen_hear_events_in_one_order_and_those_of_a_key_as_they_were;
+    events::in_always_nobody_hears_of_what_is_not_safe_yet, unless Redis: "it tells before it syncs",
+        unless Windows: "nothing is preloaded into programs there";
 
     command_line::one_shot_commands_print_the_reply, unless Redis: "needs modb-server beside it";
     command_line::the_exit_status_tells_errors, unless Redis: "needs modb-server beside it";
