@@ -163,7 +163,13 @@ fn verify_record(store: &dyn Store, seed: Seed, record: &Record) -> Result<Sum, 
         Kind::Map => verifier.tree(root()?, Sorted, |_| 0)?,
         Kind::Hash | Kind::Set => verifier.tree(root()?, Hashed(seed), |_| 0)?,
         Kind::SortedSet => {
-            let pair = |score: &[u8], member: &[u8]| seed.hash(&[score, member].concat());
+            let mut buf = Vec::new();
+            let mut pair = |score: &[u8], member: &[u8]| {
+                buf.clear();
+                buf.extend_from_slice(score);
+                buf.extend_from_slice(member);
+                seed.hash(&buf)
+            };
             let scores = root()?;
             let by_score = verifier.tree(scores, Scored, |entry| {
                 let (score, member) = read_scored(entry);
@@ -202,20 +208,16 @@ impl Verifier<'_> {
         &mut self,
         root: Roots,
         order: O,
-        digest: impl Fn(&[u8]) -> u64,
+        mut digest: impl FnMut(&[u8]) -> u64,
     ) -> Result<u64, DataError> {
         let tree: Tree<O> = root.tree(order, self.len);
         let mut ground = Ground { pages: &mut self.pages, numbers: &mut self.numbers, limits: NOTHING_GROWS };
         let seen = &mut self.seen;
-        tree.verify(&mut ground, &mut |node| seen.note(node))?;
         let mut sum = 0u64;
-        let mut cursor = tree.first(&mut ground)?;
-        loop {
-            sum = cursor.leaf().fold(sum, |sum, entry| sum.wrapping_add(digest(entry)));
-            if !tree.next_leaf(&mut ground, &mut cursor)? {
-                return Ok(sum);
-            }
-        }
+        tree.verify_with(&mut ground, &mut |node| seen.note(node), &mut |entry| {
+            sum = sum.wrapping_add(digest(entry));
+        })?;
+        Ok(sum)
     }
 
     /// Each number is that of a node once, or free once.

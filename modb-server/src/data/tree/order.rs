@@ -40,6 +40,11 @@ pub(in crate::data) trait Order {
 
     /// Whether an entry may stand before a child with this separator.
     fn before_separator(&self, separator: &[u8], entry: &[u8]) -> bool;
+
+    /// Whether an entry may stand in a child with this separator, before one with that one.
+    fn within(&self, start: &[u8], end: Option<&[u8]>, entry: &[u8]) -> bool {
+        self.behind_separator(start, entry) && end.is_none_or(|end| self.before_separator(end, entry))
+    }
 }
 
 /// What is sought in a tree: a place between two entries.
@@ -391,6 +396,11 @@ impl Order for Hashed {
 
     fn before_separator(&self, separator: &[u8], entry: &[u8]) -> bool {
         self.slot_of(entry) < Slot::of_separator(separator)
+    }
+
+    fn within(&self, start: &[u8], end: Option<&[u8]>, entry: &[u8]) -> bool {
+        let slot = self.slot_of(entry);
+        Slot::of_separator(start) <= slot && end.is_none_or(|end| slot < Slot::of_separator(end))
     }
 }
 

@@ -15,8 +15,21 @@ impl<O: Order> Tree<O> {
         ground: &mut Ground<'_, P>,
         seen: &mut impl FnMut(NodeNumber),
     ) -> Result<(), P::Error> {
+        self.verify_with(ground, seen, &mut |_| {})
+    }
+
+    /// As [`Tree::verify`]; `read` is told each entry, in order, so that nothing has to be read again for what else is asked of them.
+    ///
+    /// # Errors
+    /// As [`Tree::verify`].
+    pub(in crate::data) fn verify_with<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        seen: &mut impl FnMut(NodeNumber),
+        read: &mut impl FnMut(&[u8]),
+    ) -> Result<(), P::Error> {
         let root = self.read_step(ground, 0, self.height)?;
-        let mut walk = Walk { last: None, seen };
+        let mut walk = Walk { last: Vec::new(), is_first: true, seen, read };
         let entries = self.verify_node(ground, &root, self.height, (b"", None), &mut walk)?;
         if entries != self.len {
             return Err(Fault::Damaged { node: 0, what: "it has not as many entries as it says" }.into());
@@ -25,13 +38,13 @@ impl<O: Order> Tree<O> {
     }
 
     /// Returns how many entries are below a node, which must lie from the first separator on, and before the second.
-    fn verify_node<P: Pages, S: FnMut(NodeNumber)>(
+    fn verify_node<P: Pages, S: FnMut(NodeNumber), R: FnMut(&[u8])>(
         &self,
         ground: &mut Ground<'_, P>,
         step: &Step,
         height: u8,
         (start, end): (&[u8], Option<&[u8]>),
-        walk: &mut Walk<'_, S>,
+        walk: &mut Walk<'_, S, R>,
     ) -> Result<u64, P::Error> {
         let damaged = |what| Err(Fault::Damaged { node: step.number, what }.into());
         let node = &step.node;
@@ -47,13 +60,14 @@ impl<O: Order> Tree<O> {
         }
         if height == 0 {
             for entry in (0..node.count()).map(|entry| node.entry(entry)) {
-                let in_order = walk.last.as_ref().is_none_or(|last| self.order.in_order(last, entry));
-                let within = self.order.behind_separator(start, entry)
-                    && end.is_none_or(|end| self.order.before_separator(end, entry));
-                if !in_order || !within {
+                let in_order = walk.is_first || self.order.in_order(&walk.last, entry);
+                if !in_order || !self.order.within(start, end, entry) {
                     return damaged("an entry stands in the wrong place");
                 }
-                walk.last = Some(entry.to_vec());
+                walk.is_first = false;
+                walk.last.clear();
+                walk.last.extend_from_slice(entry);
+                (walk.read)(entry);
             }
             return Ok(node.count() as u64);
         }
@@ -76,9 +90,12 @@ impl<O: Order> Tree<O> {
 }
 
 /// What is carried from leaf to leaf.
-struct Walk<'a, S> {
-    last: Option<Vec<u8>>,
+struct Walk<'a, S, R> {
+    /// The last entry, unless the next is the first.
+    last: Vec<u8>,
+    is_first: bool,
     seen: &'a mut S,
+    read: &'a mut R,
 }
 
 impl Numbers {
