@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use modb_tests::peer::encode;
+use modb_tests::random::Random;
 use modb_tests::{Launch, Peer, Platform, Reply, Server, wait};
 
 use crate::isolation;
@@ -239,6 +240,61 @@ pub(crate) fn what_was_too_light_is_left_to_a_thread_when_that_shows(platform: &
     assert_eq!((near.items().len(), long_commands(&server)), (0, before), "little is looked at");
     let found = peer.ask("GEOSEARCH places FROMLONLAT 0 0 BYRADIUS 30000 km");
     assert_eq!((found.items().len() as i64, long_commands(&server)), (all, before + 1));
+}
+
+/// What copies very many bytes, or reads them from the disk, is left to a thread when that shows; what need not do so is not, and a value
+/// that leaves piece by piece leaves whole, with what is behind it.
+pub(crate) fn what_moves_very_many_bytes_is_left_to_a_thread_and_comes_whole(platform: &Platform) {
+    const BYTES: usize = 20 << 20;
+    let launch = || Launch::new(platform).with("--workers", "1");
+    let server = launch().start();
+    let mut peer = server.peer();
+    let value = Random::new(1).bytes(BYTES);
+    let (number, ok) = (Reply::Int(BYTES as i64), Reply::ok());
+    let (one, bulk) = (Reply::Int(1), Reply::Bulk(value.clone()));
+    let steps: [(&[&str], bool, &Reply); 14] = [
+        (&["SET", "a", "VALUE"], true, &ok),
+        (&["STRLEN", "a"], false, &number),
+        (&["TYPE", "a"], false, &Reply::Simple(b"string".to_vec())),
+        (&["OBJECT", "ENCODING", "a"], false, &Reply::bulk("raw")),
+        (&["GET", "a"], false, &bulk),
+        (&["EXPIRE", "a", "1000"], true, &one),
+        (&["PERSIST", "a"], true, &one),
+        (&["RENAME", "a", "b"], false, &ok),
+        (&["COPY", "b", "c"], true, &one),
+        (&["SET", "b", "small", "GET"], false, &bulk),
+        (&["RENAME", "c", "d"], false, &ok),
+        (&["GETDEL", "d"], false, &bulk),
+        (&["MSET", "a", "VALUE", "b", "1"], true, &ok),
+        (&["DEL", "a"], false, &one),
+    ];
+    for (words, is_long, expected) in steps {
+        let words: Vec<&[u8]> =
+            words.iter().map(|word| if *word == "VALUE" { &value[..] } else { word.as_bytes() }).collect();
+        let before = long_commands(&server);
+        // What is behind it in its connection comes behind it.
+        peer.send(&[encode(&words), encode(["ECHO", "behind"])].concat());
+        let [reply, behind] = &peer.replies(2)[..] else { unreachable!() };
+        let name = String::from_utf8_lossy(words[0]);
+        assert!(reply == expected, "{name}");
+        assert_eq!(*behind, Reply::bulk("behind"), "{name}");
+        assert_eq!(long_commands(&server) - before, u64::from(is_long), "{name}");
+    }
+    let server = launch().with("--cache-mb", "8").start();
+    let mut peer = server.peer();
+    assert_eq!(peer.call([b"SET", &b"a"[..], &value]), ok);
+    for (words, expected) in
+        [(&["GET", "a"][..], &bulk), (&["RENAME", "a", "b"], &ok), (&["GETDEL", "b"], &bulk)]
+    {
+        wait::until("it is on the disk alone", || {
+            let bytes: usize = server.info("modb_store_memory_bytes").parse().expect("a number");
+            (bytes < BYTES).then_some(())
+        });
+        let before = long_commands(&server);
+        assert!(peer.call(words) == *expected, "{words:?}");
+        assert!(long_commands(&server) > before, "{words:?}");
+    }
+    assert_eq!(peer.ask("DBSIZE"), Reply::Int(0));
 }
 
 /// What it said of the next command is said of the run by a thread, since that by its worker came to nothing; and of no other.

@@ -335,6 +335,7 @@ scenarios! {
     long::what_its_keys_make_long_holds_none_while_it_waits, unless Redis: "Redis has no other thread for it";
     long::what_a_thread_writes_is_told_and_serves_those_who_wait, unless Redis: "Redis has no other thread for it";
     long::what_was_too_light_is_left_to_a_thread_when_that_shows, unless Redis: "Redis has no other thread for it";
+    long::what_moves_very_many_bytes_is_left_to_a_thread_and_comes_whole, unless Redis: "Redis has no other thread for it";
     long::what_a_client_says_of_the_next_command_is_said_of_one_that_a_thread_runs_again, unless Redis: "Redis has no other thread for it";
     long::a_shutdown_answers_what_takes_long, unless Redis: "Redis has no other thread for it";
     long::large_replies_wait_for_each_other_and_come_whole, unless Redis: "the bounds are Modb's own";

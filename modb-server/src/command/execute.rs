@@ -11,6 +11,7 @@ use super::machine::begun::{On, Waits};
 use super::machine::lent::Long;
 use super::machine::monitor;
 use super::machine::outcome::Outcome;
+use super::machine::spec::Words;
 use super::machine::tracking;
 use super::machine::weight::{self, Weight};
 use super::transactions;
@@ -19,7 +20,9 @@ use super::waiting::room::sleep_until;
 use crate::command::{
     Begun, Calls, Client, CommandError, Ctx, Flags, Instance, Load, Network, Reply, Resolved, Spec, TABLE,
 };
-use crate::data::{Committed, Data, Held, Missed, Need, Parker, Tally, Ticket, Tx, Wake, ensure_memory};
+use crate::data::{
+    Committed, Data, Held, Many, Missed, Need, Parker, Tally, Ticket, Tx, Wake, ensure_memory,
+};
 use crate::messages::Rooms;
 
 /// Space that is used again for every command of a worker.
@@ -28,7 +31,12 @@ pub struct Scratch {
     key: Vec<u8>,
     /// What the command that is being executed has waited for, to tell others.
     rooms: Rooms,
+    /// Its keys, if they are very many.
+    many: Option<Many>,
 }
+
+/// From so many words on keys are brought into order before they are held.
+const MANY_WORDS: usize = if cfg!(test) { 4 } else { 256 };
 
 /// Finds the command of a request of a client, or says why it cannot be executed: then nothing of what the client has queued
 /// will be.
@@ -90,8 +98,8 @@ pub struct Env<'e> {
     pub now_ms: u64,
     /// Who has it executed.
     pub host: &'e dyn Host,
-    /// He serves nobody else: he may sleep until the store has room, and work as long as it takes. Who may not has asked for
-    /// room before, and is told ([`Begun::is_long`]) what takes long.
+    /// He serves nobody else: he may work as long as it takes. Who may not is told ([`Begun::is_long`]) what takes long. Both have asked
+    /// for room before ([`wait_for_room`]).
     pub may_sleep: bool,
 }
 
@@ -154,8 +162,24 @@ fn hold_and_run(
     scratch: &mut Scratch,
 ) -> Result<Outcome, Begun> {
     let data = &env.instance.data;
-    let held = data.hold(need(resolved.spec, args, client, data), &|| env.host.waker());
+    scratch.many = if env.may_sleep { many(resolved.spec, args, client, data) } else { None };
+    let need = scratch.many.as_ref().map_or_else(|| need(resolved.spec, args, client, data), Many::need);
+    let held = data.hold(need, &|| env.host.waker());
     run_if_held(resolved, args, client, env, scratch, held)
+}
+
+/// The keys of a command, if they are very many: what can be done with them before they are held.
+fn many(spec: &Spec, args: Args<'_>, client: &Client, data: &Data) -> Option<Many> {
+    let words = spec.many.filter(|_| args.len() >= MANY_WORDS)?;
+    match words {
+        Words::Keys => Many::new(data, client.database, args.iter().skip(1).map(|key| (key, None))),
+        // A key without a value is refused.
+        Words::Pairs if args.len().is_multiple_of(2) => None,
+        Words::Pairs => {
+            let pairs = (1..args.len()).step_by(2).filter_map(|at| Some((args.get(at)?, args.get(at + 1))));
+            Many::new(data, client.database, pairs)
+        }
+    }
 }
 
 /// What takes long has done nothing, and keeps nothing.
@@ -178,10 +202,7 @@ pub fn execute_long(
     scratch: &mut Scratch,
     parker: &Parker,
 ) -> Result<Outcome, Begun> {
-    if resolved.spec.flags.has(Flags::WRITE) {
-        // Before it holds what others want.
-        env.instance.data.store().wait_for_room();
-    }
+    wait_for_room(resolved, args, client, env.instance);
     let mut ran = hold_and_run(resolved, args, client, env, scratch);
     loop {
         match ran {
@@ -191,6 +212,13 @@ pub fn execute_long(
             }
             ran => return ran,
         }
+    }
+}
+
+/// Sleeps until there is room for what a command writes: before it holds what others want.
+pub fn wait_for_room(resolved: Resolved, args: Args<'_>, client: &Client, instance: &Instance) {
+    if load(resolved, args, 0, client).flags.has(Flags::WRITE) {
+        instance.data.store().wait_for_room();
     }
 }
 
@@ -244,10 +272,7 @@ pub fn execute_sleeping(
     parker: &Parker,
 ) -> Outcome {
     let env = Env { may_sleep: true, ..*env };
-    if resolved.spec.flags.has(Flags::WRITE) {
-        // Before it holds what others want.
-        env.instance.data.store().wait_for_room();
-    }
+    wait_for_room(resolved, args, client, env.instance);
     let mut outcome = execute(resolved, args, client, &env, scratch);
     loop {
         match outcome {
@@ -273,7 +298,13 @@ fn run_if_held<'d>(
     match held {
         Ok(held) => match if_long(resolved, args, client, env, scratch, &held) {
             Some(long) => Err(long),
-            None => run(resolved, args, client, env, scratch, held),
+            None => {
+                let ran = run(resolved, args, client, env, scratch, held);
+                if ran.is_ok() {
+                    scratch.many = None;
+                }
+                ran
+            }
         },
         Err(ticket) => Err(Begun::new(resolved, On::Stripes(ticket), std::mem::take(&mut scratch.rooms))),
     }
@@ -315,7 +346,9 @@ fn run<'d>(
         held.give_back();
     }
     let frees = !spec.flags.has(Flags::DENYOOM);
-    let mut tx = Tx::new(data, &held, tally, &mut scratch.key, now_ms).freeing(frees).at_once(!may_sleep);
+    let mut tx =
+        Tx::new(data, &held, tally, &mut scratch.key, now_ms).freeing(frees).at_once(!may_sleep).with_room();
+    tx.set_many(scratch.many.as_ref());
     if let Some(hash) = held.hash_of_key()
         && let Some(key) = spec.only_key()
     {

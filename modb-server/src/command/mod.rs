@@ -24,7 +24,7 @@ mod waiting;
 pub use catalog::TABLE;
 #[cfg(test)]
 pub use execute::execute_sleeping;
-pub use execute::{Env, Host, Scratch, execute, execute_long, go_on, load, refuse, resolve};
+pub use execute::{Env, Host, Scratch, execute, execute_long, go_on, load, refuse, resolve, wait_for_room};
 pub use language::error::{CommandError, Work};
 pub use language::feed::Feed;
 pub use language::reply::Reply;

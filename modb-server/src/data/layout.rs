@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use crate::store::{GLIMPSE_BYTES, Glimpse, StoreKey};
+use crate::store::{GLIMPSE_BYTES, Glimpse, StoreKey, vast};
 
 /// The version of everything on this page. A folder with another one is refused.
 pub const FORMAT_VERSION: u32 = 2;
@@ -21,7 +21,7 @@ pub const MAX_KEY_BYTES: usize = 65_500;
 pub const MAX_VALUE_BYTES: usize = 512 << 20;
 
 /// What stands before the user key in the store key of a key record: its space, the namespace, the hash.
-const RECORD_PREFIX_BYTES: usize = 13;
+pub(super) const RECORD_PREFIX_BYTES: usize = 13;
 
 /// From here on eight bytes of a store key nearly always tell it from others: the hash of a user's key, or the number of a page.
 pub(super) const TELLING_FROM: usize = 5;
@@ -143,6 +143,16 @@ impl Head {
         Some((head, head.bytes()))
     }
 
+    /// Kind and form, as a record begins with them where it does not expire.
+    fn tag(self) -> u8 {
+        let form = match self.form {
+            Form::Plain => 0,
+            Form::Text => TEXT,
+            Form::Raw => RAW,
+        };
+        self.kind as u8 | form
+    }
+
     /// How many bytes it has in a record.
     pub fn bytes(self) -> usize {
         if self.expires_at_ms.is_some() { 9 } else { 1 }
@@ -177,12 +187,7 @@ impl Record {
     pub fn encode_with(head: Head, payload_bytes: usize, put: impl FnOnce(&mut Vec<u8>)) -> Bytes {
         // Exactly: a vector that is full becomes `Bytes` as it is.
         let mut out = Vec::with_capacity(head.bytes() + payload_bytes);
-        let mut tag = head.kind as u8;
-        tag |= match head.form {
-            Form::Plain => 0,
-            Form::Text => TEXT,
-            Form::Raw => RAW,
-        };
+        let tag = head.tag();
         match head.expires_at_ms {
             None => out.push(tag),
             Some(at) => {
@@ -191,7 +196,16 @@ impl Record {
             }
         }
         put(&mut out);
-        Bytes::from(out)
+        vast::share(out)
+    }
+
+    /// Writes the record of a string that was set as a whole into what `out` begins with; how long it is.
+    pub(super) fn write_string(value: &[u8], out: &mut [u8]) -> u32 {
+        let bytes = Head::STRING.bytes() + value.len();
+        out[0] = Head::STRING.tag();
+        out[1..bytes].copy_from_slice(value);
+        // No value is longer than that allows.
+        bytes as u32
     }
 
     /// Reads a record. `None`: not a record of this format.
@@ -306,6 +320,14 @@ impl<'k> Place<'k> {
         buf.clear();
         buf.extend_from_slice(&self.record_prefix());
         buf.extend_from_slice(self.key);
+    }
+
+    /// As [`Place::record_key`], into what `out` begins with; what is behind that.
+    pub(super) fn write_record_key(self, out: &mut [u8]) -> &mut [u8] {
+        let (store_key, rest) = out.split_at_mut(RECORD_PREFIX_BYTES + self.key.len());
+        store_key[..RECORD_PREFIX_BYTES].copy_from_slice(&self.record_prefix());
+        store_key[RECORD_PREFIX_BYTES..].copy_from_slice(self.key);
+        rest
     }
 
     fn record_prefix(&self) -> [u8; RECORD_PREFIX_BYTES] {

@@ -17,6 +17,7 @@ mod housekeeping;
 mod interests;
 pub mod layout;
 pub mod long_double;
+mod many;
 mod random_key;
 mod scan;
 pub mod strings;
@@ -40,6 +41,7 @@ pub use interests::{
     INTEREST_BYTES, Places, Served, TRACKED_BYTES, Told, TrackedSums, Tracker, Tracking, Waiter, Watch, Way,
 };
 pub use layout::{Form, Head, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Outline, Record, Stored};
+pub use many::Many;
 pub use scan::KeyPage;
 pub use stripes::{Access, Held, Kept, Missed, Need, Parker, Ticket, Union, Wake};
 pub use tally::{Tally, Total};

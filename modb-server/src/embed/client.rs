@@ -76,6 +76,7 @@ impl LocalClient {
             };
             let (mut awaited, mut gave_up) = (Seq::ZERO, None);
             let reply = command::resolve(args, client, instance).and_then(|resolved| {
+                command::wait_for_room(resolved, args, client, instance);
                 let mut outcome = command::execute(resolved, args, client, &env, scratch);
                 let wait = open.closures.wait();
                 let outcome = loop {

@@ -210,11 +210,14 @@ impl Worker {
                     let whole = Whole::new(decoder, &bytes[..consumed]);
                     let flow = self.request(conn, session, whole, out, turn, &mut watch);
                     // Executed when it goes on.
-                    if let Some(flow @ (Flow::Blocked | Flow::Parked | Flow::AwaitRoom)) = flow {
-                        if session.client.has_long() {
+                    match flow {
+                        Some(Flow::Blocked | Flow::Parked | Flow::AwaitRoom) if session.client.has_long() => {
                             return self.lend(conn, session, &bytes[..consumed], out);
                         }
-                        return flow;
+                        Some(flow @ (Flow::Blocked | Flow::Parked | Flow::AwaitRoom)) => return flow,
+                        // Its reply is on its way.
+                        Some(Flow::Yield) if session.client.has_long() => return Flow::Yield,
+                        _ => {}
                     }
                     input.consume(consumed);
                     decoder.release();

@@ -7,16 +7,17 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use modb_net::resp::{Args, Encoder, RequestDecoder};
 use modb_net::{Address, Flow, Handle, Out, Seq, Turn, Workers};
 
 use super::network::Net;
 use super::{Message, Session, Worker};
 use crate::command::{
-    self, Begun, Calls, Client, CommandError, Env, Flags, Host, Listening, Load, Outcome, Reply, Resolved,
-    Scratch, Stopwatch, Then,
+    self, Begun, Calls, Client, CommandError, Env, Feed, Flags, Host, Listening, Load, Long, Outcome, Reply,
+    Resolved, Scratch, Stage, Stopwatch, Then,
 };
-use crate::data::{Wake, ensure_memory};
+use crate::data::{Committed, Wake, ensure_memory};
 
 /// A request that has come whole.
 #[derive(Clone, Copy)]
@@ -39,6 +40,8 @@ impl<'r> Whole<'r> {
 struct Request<'r> {
     resolved: Resolved,
     args: Args<'r>,
+    /// What it takes of the input.
+    bytes: usize,
     now_ms: u64,
 }
 
@@ -87,6 +90,9 @@ impl Wake for Resume {
 /// How often what a command writes is there until it is written: in its batch, whose values then become those of the records,
 /// and in the log's buffer, which shares only values that are large one by one.
 const BATCH_COPIES: usize = 2;
+
+/// More is not copied into the output at once.
+const AT_ONCE_BYTES: usize = 16 << 20;
 
 /// Whether a command may run now, as far as memory goes.
 enum Room {
@@ -167,7 +173,7 @@ impl Worker {
         if client.may_keep_much(&load) && !has_room_to_keep(client, resolved, &load, out) {
             return Some(Flow::AwaitRoom);
         }
-        let request = Request { resolved, args, now_ms };
+        let request = Request { resolved, args, bytes, now_ms };
         let ran = self.with_env(conn, out, turn, now_ms, |env, scratch| {
             command::execute(resolved, args, client, env, scratch)
         });
@@ -205,7 +211,7 @@ impl Worker {
                 return Some(Flow::AwaitRoom);
             }
         }
-        let request = Request { resolved, args, now_ms };
+        let request = Request { resolved, args, bytes, now_ms };
         let ran = self.with_env(conn, out, turn, now_ms, |env, scratch| {
             command::go_on(waits, args, client, env, scratch)
         });
@@ -247,7 +253,7 @@ impl Worker {
         watch: &mut Stopwatch,
     ) -> Option<Flow> {
         match ran {
-            Ok(outcome) => self.answer(request, asker.client, asker.awaited, &outcome, out, watch),
+            Ok(outcome) => self.answer(request, asker, outcome, out, watch),
             Err(waits) => Some(self.keep(waits, asker.client)),
         }
     }
@@ -299,9 +305,8 @@ impl Worker {
     fn answer(
         &mut self,
         request: Request<'_>,
-        client: &mut Client,
-        awaited: &mut Seq,
-        outcome: &Outcome,
+        Asker { client, awaited }: Asker<'_>,
+        mut outcome: Outcome,
         out: &mut Out<'_>,
         watch: &mut Stopwatch,
     ) -> Option<Flow> {
@@ -309,7 +314,40 @@ impl Worker {
             return Some(Flow::AwaitRoom);
         }
         self.count(request, client, outcome.reply.is_err(), watch);
-        self.reply(client, awaited, outcome, out);
+        let feed = match &mut outcome.reply {
+            Ok(Reply::Bulk(bytes)) if bytes.len() > AT_ONCE_BYTES => Some(std::mem::take(bytes)),
+            _ => None,
+        };
+        if let Some(bytes) = feed {
+            return self.answer_in_pieces(request, Asker { client, awaited }, bytes, outcome.committed, out);
+        }
+        self.reply(client, awaited, &outcome, out);
+        Self::what_follows(client)
+    }
+
+    /// Answers with what takes long to be copied, a piece at a time. The request stays unread until that has left.
+    #[cold]
+    fn answer_in_pieces(
+        &mut self,
+        request: Request<'_>,
+        Asker { client, awaited }: Asker<'_>,
+        bytes: Bytes,
+        committed: Committed,
+        out: &mut Out<'_>,
+    ) -> Option<Flow> {
+        self.reply(client, awaited, &Outcome { reply: Ok(Reply::Nothing), committed }, out);
+        if !client.wants_reply() {
+            return Self::what_follows(client);
+        }
+        let feed = Feed::new(Reply::Bulk(bytes), client.protocol);
+        let long = Long { request_bytes: request.bytes, stage: Stage::Answered(feed) };
+        client.keep_begun(Begun::long(request.resolved, long));
+        Some(Flow::Yield)
+    }
+
+    /// What a client wants to be done behind its reply.
+    #[inline(always)]
+    fn what_follows(client: &Client) -> Option<Flow> {
         match client.then {
             Then::GoOn => None,
             Then::NextTurn => Some(Flow::Yield),
@@ -423,7 +461,7 @@ impl Worker {
     #[inline(always)]
     fn count(
         &self,
-        Request { resolved, args, now_ms }: Request<'_>,
+        Request { resolved, args, now_ms, .. }: Request<'_>,
         client: &Client,
         has_failed: bool,
         watch: &mut Stopwatch,

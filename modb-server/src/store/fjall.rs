@@ -24,7 +24,7 @@ use super::group::{Backing, GroupCommit};
 use super::health::Purpose;
 use super::locking::lock;
 use super::options::{EngineKind, OpenOptions};
-use super::{BackupKind, Batch, Counter, Durability, Got, Page, SettledHook, Store, StoreError, Write};
+use super::{BackupKind, Batch, Counter, Durability, Got, Page, SettledHook, Store, StoreError, Write, key};
 
 /// Memory for unflushed writes; two are in flight when the disk keeps up.
 const MEMTABLE_BYTES: u64 = 16 << 20;
@@ -195,7 +195,7 @@ fn open_database(folder: &Path, cache_mb: u64) -> Result<(Database, Keyspace, Ke
 impl Store for FjallStore {
     fn get(&self, key: &[u8]) -> Result<Got, StoreError> {
         self.group.health.check_read()?;
-        if !super::is_possible_key(key) {
+        if !key::is_possible(key) {
             return Ok(Got::default());
         }
         let value = self.inner.records.get(key)?.map(Bytes::from);
@@ -217,7 +217,7 @@ impl Store for FjallStore {
         _most_looked_at: usize,
     ) -> Result<Page, StoreError> {
         self.group.health.check_read()?;
-        super::check_bounds(from, to)?;
+        key::check_bounds(from, to)?;
         self.page(&self.inner.database.snapshot(), from, to, limit)
     }
 

@@ -9,6 +9,8 @@ use std::ops::Deref;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::{MAX_STORE_KEY_BYTES, StoreError};
+
 /// Keys up to this length lie where they are: a key record's, with a user's key of 27 bytes, and every page's.
 const INLINE_BYTES: usize = 40;
 
@@ -32,6 +34,20 @@ impl StoreKey {
             rest = behind;
         }
         Self(SmallVec::from_buf_and_len(bytes, len))
+    }
+}
+
+/// Whether a record may have that key.
+#[inline]
+pub(super) fn is_possible(key: &[u8]) -> bool {
+    (1..=MAX_STORE_KEY_BYTES).contains(&key.len()) && (1..0xff).contains(&key[0])
+}
+
+/// Refuses bounds of a scan that no engine can compare with.
+pub(super) fn check_bounds(from: &[u8], to: &[u8]) -> Result<(), StoreError> {
+    match [from, to].into_iter().find(|bound| bound.len() > MAX_STORE_KEY_BYTES) {
+        Some(bound) => Err(StoreError::ImpossibleKey(bound.len())),
+        None => Ok(()),
     }
 }
 

@@ -9,7 +9,8 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use bytes::Bytes;
 use modb_net::Seq;
 
-use super::{BackupKind, Batch, Counter, Got, Page, SettledHook, Store, StoreError, Write};
+use super::vast::COPIED_RECORD_BYTES;
+use super::{BackupKind, Batch, Counter, Got, Page, SettledHook, Store, StoreError, StoreKey, Write};
 
 /// An ordered map behind a lock.
 #[derive(Debug, Default)]
@@ -23,6 +24,15 @@ struct Inner {
     counters: HashMap<Counter, i64>,
     last: Seq,
     closed: bool,
+}
+
+impl Inner {
+    fn put(&mut self, key: StoreKey, value: Bytes) {
+        let is_small = key.len() + value.len() <= COPIED_RECORD_BYTES;
+        // What is a part of something larger would keep all of that.
+        let value = if is_small && !value.is_unique() { Bytes::copy_from_slice(&value) } else { value };
+        self.records.insert(key.into(), value);
+    }
 }
 
 impl MemoryStore {
@@ -71,12 +81,8 @@ impl Store for MemoryStore {
         let mut inner = self.write()?;
         for write in batch.writes {
             match write {
-                Write::Put(key, value) => {
-                    inner.records.insert(key.into(), value);
-                }
-                Write::Patch(patch) => {
-                    inner.records.insert(patch.key.into(), patch.value);
-                }
+                Write::Put(key, value) => inner.put(key, value),
+                Write::Patch(patch) => inner.put(patch.key, patch.value),
                 Write::Delete(key) => {
                     inner.records.remove(&key[..]);
                 }

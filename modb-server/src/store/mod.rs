@@ -33,6 +33,7 @@ mod splices;
 mod sync_time;
 #[cfg(test)]
 mod tests;
+pub(crate) mod vast;
 mod whose;
 
 use std::path::Path;
@@ -173,6 +174,16 @@ pub trait Store: Send + Sync + 'static {
     /// If the disk cannot be read or what it holds is corrupt.
     fn get(&self, key: &[u8]) -> Result<Got, StoreError>;
 
+    /// As [`Store::get`], for those who may not wait for the disk long. `None`: there is such a record, and its value is of more than so many
+    /// bytes, and not in memory.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    fn get_soon(&self, key: &[u8], most_bytes: usize) -> Result<Option<Got>, StoreError> {
+        let _ = most_bytes;
+        self.get(key).map(Some)
+    }
+
     /// As [`Store::get`], for callers who need no more of the value than a glimpse: a large one is not read.
     ///
     /// # Errors
@@ -272,12 +283,14 @@ pub trait Store: Send + Sync + 'static {
     /// Sleeps as long as it is crowded: for those who hold nothing yet, and will sleep less in [`Store::apply`] then.
     fn wait_for_room(&self) {}
 
-    /// As [`Store::apply`], or [`Store::apply_freeing`] if it `frees`, for those who may not sleep.
+    /// As [`Store::apply`], or [`Store::apply_freeing`] if it `frees`, for those who may not sleep, or wait for room while they hold
+    /// something. What the engine has not kept of the batch comes back: to free very many records takes long.
     ///
     /// # Errors
     /// As [`Store::apply`].
-    fn apply_at_once(&self, batch: Batch, frees: bool) -> Result<Seq, StoreError> {
-        if frees { self.apply_freeing(batch) } else { self.apply(batch) }
+    fn apply_at_once(&self, batch: Batch, frees: bool) -> Result<(Seq, Batch), StoreError> {
+        let seq = if frees { self.apply_freeing(batch) } else { self.apply(batch) };
+        Ok((seq?, Batch::default()))
     }
 
     /// The end of a turn: starts, or does, what the durability mode promises for all commits so far, and says
@@ -353,18 +366,6 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// If the last sync fails.
     fn close(&self) -> Result<(), StoreError>;
-}
-
-fn is_possible_key(key: &[u8]) -> bool {
-    (1..=MAX_STORE_KEY_BYTES).contains(&key.len()) && (1..0xff).contains(&key[0])
-}
-
-/// Refuses bounds of a scan that no engine can compare with.
-fn check_bounds(from: &[u8], to: &[u8]) -> Result<(), StoreError> {
-    match [from, to].into_iter().find(|bound| bound.len() > MAX_STORE_KEY_BYTES) {
-        Some(bound) => Err(StoreError::ImpossibleKey(bound.len())),
-        None => Ok(()),
-    }
 }
 
 /// Above every key.
@@ -582,7 +583,7 @@ impl Batch {
     fn check_keys(&self) -> Result<(), StoreError> {
         for write in &self.writes {
             if let Some(key) = write.key()
-                && !is_possible_key(key)
+                && !key::is_possible(key)
             {
                 return Err(StoreError::ImpossibleKey(key.len()));
             }

@@ -21,13 +21,19 @@ pub(crate) fn list(few: usize) -> Vec<Write> {
     if list.capacity() == 0 { Vec::with_capacity(few) } else { list }
 }
 
-/// What was in it is dropped, and the list kept.
+/// What was in it is dropped, and the list kept, unless it is large.
 #[inline]
 pub(super) fn keep(mut list: Vec<Write>) {
     list.clear();
-    if list.capacity() <= KEPT_WRITES {
+    if is_kept(&list) {
         SPARE.set(list);
     }
+}
+
+/// Whether it will be.
+#[inline]
+pub(super) fn is_kept(list: &Vec<Write>) -> bool {
+    list.capacity() <= KEPT_WRITES
 }
 
 #[cfg(test)]

@@ -25,6 +25,21 @@ pub(crate) fn give_free_memory_back() {
     glibc::trim();
 }
 
+/// Gives the memory of a large value back, some at a time: whoever needs memory from the system meanwhile waits for some of it, and not
+/// for all.
+pub(crate) fn free_large(#[allow(unused_mut)] mut value: Vec<u8>) {
+    // Elsewhere to make it smaller may be to copy it.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        const AT_A_TIME_BYTES: usize = 4 << 20;
+        while let Some(left) = value.len().checked_sub(AT_A_TIME_BYTES) {
+            value.truncate(left);
+            value.shrink_to_fit();
+        }
+    }
+    drop(value);
+}
+
 /// What is smaller is not asked for beforehand: small allocations are everywhere, and an allocator keeps room for them.
 const LARGE_BYTES: usize = 1 << 20;
 /// What must be left beside what is asked for, in bytes: others need memory meanwhile.

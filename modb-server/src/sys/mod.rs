@@ -31,7 +31,7 @@ mod windows;
 
 #[cfg(feature = "cli")]
 pub use self::allocator::give_large_memory_back;
-pub(crate) use self::allocator::{give_free_memory_back, has_memory};
+pub(crate) use self::allocator::{free_large, give_free_memory_back, has_memory};
 #[cfg(feature = "cli")]
 pub use self::process::{Told, make_files_private, on_signals, tell_service_manager};
 pub use self::process::{cpu_seconds, memory_bytes, peak_memory_bytes, total_memory_bytes};

@@ -10,7 +10,7 @@ use crate::command::language::parse::{self, Options, is};
 use crate::command::language::reply::MAX_REPLY_BYTES;
 use crate::command::language::walk::{Walk, walk};
 use crate::command::machine::help::{help_for, unreachable_parent};
-use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key, keys};
+use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, Words, key, keys};
 use crate::command::machine::weight::{COPIED, FIND_NS, Weight, scanned};
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{Kind, Stored, glob_matches};
@@ -25,9 +25,9 @@ const REMOVE: &[KeySpec] = &[keys(Access::Remove, 1, 1)];
 
 #[rustfmt::skip]
 pub(super) static COMMANDS: [Spec; 13] = [
-    Spec::new("generic", "del", del, -2).weighed().flags(WRITE).keys(REMOVE)
+    Spec::new("generic", "del", del, -2).many(Words::Keys).flags(WRITE).keys(REMOVE)
         .docs("key...", "1.0.0", "O(N) with N keys", "Removes keys."),
-    Spec::new("generic", "unlink", del, -2).weighed().flags(WRITE_FAST).keys(REMOVE)
+    Spec::new("generic", "unlink", del, -2).many(Words::Keys).flags(WRITE_FAST).keys(REMOVE)
         .docs("key...", "4.0.0", "O(N) with N keys", "Removes keys (their memory later)."),
     Spec::new("generic", "exists", exists, -2).weighed().flags(READ_FAST).keys(INSPECT)
         .docs("key...", "1.0.0", "O(N) with N keys", "Counts which of the keys exist; one named twice counts twice."),
@@ -74,6 +74,9 @@ const OBJECT_KEY: KeySpec =
 
 fn del(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let db = ctx.db();
+    if let Some(many) = ctx.tx.many(db) {
+        return Ok(Reply::Int(ctx.tx.delete_all(db, many)? as i64));
+    }
     let mut removed = 0;
     for key in args.iter().skip(1) {
         removed += i64::from(ctx.tx.delete(db, key)?);
@@ -184,8 +187,13 @@ fn copy(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
         return Ok(Reply::Int(0));
     }
     let Some(record) = ctx.tx.entry(db, &args[1])?.into_live() else { return Ok(Reply::Int(0)) };
-    let payload = ctx.tx.copy(&record)?;
-    ctx.tx.replace(&target, record.head, &payload, Event::generic("copy_to"))?;
+    let event = Event::generic("copy_to");
+    if record.head.kind == Kind::String {
+        ctx.tx.put_again(&target, &record, event)?;
+    } else {
+        let payload = ctx.tx.copy(&record)?;
+        ctx.tx.replace(&target, record.head, &payload, event)?;
+    }
     Ok(Reply::Int(1))
 }
 

@@ -209,6 +209,15 @@ pub(crate) const fn keys(access: Access, first: usize, step: usize) -> KeySpec {
     KeySpec { access, find: Find::Range { first, last: -1, step } }
 }
 
+/// What the words of a command are behind its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Words {
+    /// Keys.
+    Keys,
+    /// Keys, each with what it is to be set to.
+    Pairs,
+}
+
 /// One command, or one subcommand.
 #[derive(Debug)]
 pub struct Spec {
@@ -218,6 +227,8 @@ pub struct Spec {
     pub run: Run,
     /// What it takes beside what its words do, if that may be much.
     pub(crate) weigh: Option<Weigh>,
+    /// What its words are, if they can be taken in another order than they were given in.
+    pub(crate) many: Option<Words>,
     /// The number of arguments with the name; negative: at least so many.
     pub arity: i32,
     /// Properties.
@@ -257,6 +268,7 @@ impl Spec {
             name,
             run,
             weigh: None,
+            many: None,
             arity,
             flags: Flags::NONE,
             keys: &[],
@@ -290,6 +302,12 @@ impl Spec {
     /// It may take long, of which this tells.
     pub(crate) const fn weighs(mut self, weigh: Weigh) -> Self {
         self.weigh = Some(weigh);
+        self.weighed()
+    }
+
+    /// It may have very many words, of these, which are brought into order before it holds anything.
+    pub(crate) const fn many(mut self, words: Words) -> Self {
+        self.many = Some(words);
         self.weighed()
     }
 

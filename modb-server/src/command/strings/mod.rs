@@ -11,7 +11,7 @@ use crate::command::language::deadline::{Deadline, deadline};
 use crate::command::language::error::err;
 use crate::command::language::parse::{Options, int, int_or, is};
 use crate::command::language::reply::MAX_REPLY_BYTES;
-use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, key, keys};
+use crate::command::machine::spec::{Access, Find, Flags, KeySpec, Spec, Words, key, keys};
 use crate::command::machine::weight::COPIED;
 use crate::command::{CommandError, Ctx, Reply};
 use crate::data::{DataError, Form, Head, Kind, MAX_VALUE_BYTES, Stored, ensure_memory};
@@ -46,9 +46,9 @@ pub(super) static COMMANDS: [Spec; 17] = [
     Spec::new("string", "mget", mget, -2).weighed().flags(READ_FAST).keys(&[keys(Access::Read, 1, 1)])
         .docs("key...", "1.0.0", "O(N) with N keys", "Returns the strings at several keys.")
         .differs("a reply of more than 512 MiB is refused"),
-    Spec::new("string", "mset", mset, -3).weighed().flags(GROW).keys(&[keys(Access::Overwrite, 1, 2)])
+    Spec::new("string", "mset", mset, -3).many(Words::Pairs).flags(GROW).keys(&[keys(Access::Overwrite, 1, 2)])
         .docs("(key value)...", "1.0.1", "O(N) with N keys", "Sets several keys at once."),
-    Spec::new("string", "msetnx", msetnx, -3).weighed().flags(GROW).keys(&[keys(Access::Insert, 1, 2)])
+    Spec::new("string", "msetnx", msetnx, -3).many(Words::Pairs).flags(GROW).keys(&[keys(Access::Insert, 1, 2)])
         .docs("(key value)...", "1.0.1", "O(N) with N keys", "Sets several keys at once, if none of them exists."),
     Spec::new("string", "append", append, 3).weighs(COPIED).flags(GROW_FAST).keys(&[key(Access::Extend, 1)])
         .docs("key value", "2.0.0", "O(N) with the length of the string", "Adds to the end of a string."),
@@ -205,7 +205,9 @@ fn mget(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
             Err(DataError::WrongType) => None,
             value => value?,
         };
-        bytes += value.as_ref().map_or(0, |value| value.len());
+        let value_bytes = value.as_ref().map_or(0, |value| value.len());
+        ctx.tx.moves(value_bytes)?;
+        bytes += value_bytes;
         if bytes > MAX_REPLY_BYTES {
             return err("ERR the reply would be too large, ask for fewer keys at once");
         }
@@ -224,9 +226,15 @@ fn msetnx(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> 
         return Err(odd_pairs("msetnx"));
     }
     let db = ctx.db();
-    for key in args.iter().skip(1).step_by(2) {
-        if ctx.tx.replaced(db, key)?.live().is_some() {
+    if let Some(many) = ctx.tx.many(db) {
+        if ctx.tx.has_any_of(db, many)? {
             return Ok(Reply::Int(0));
+        }
+    } else {
+        for key in args.iter().skip(1).step_by(2) {
+            if ctx.tx.replaced(db, key)?.live().is_some() {
+                return Ok(Reply::Int(0));
+            }
         }
     }
     set_pairs(ctx, args, "msetnx")?;
@@ -238,6 +246,9 @@ fn set_pairs(ctx: &mut Ctx<'_, '_>, args: Args<'_>, name: &str) -> Result<(), Co
         return Err(odd_pairs(name));
     }
     let db = ctx.db();
+    if let Some(many) = ctx.tx.many(db) {
+        return Ok(ctx.tx.put_all(db, many)?);
+    }
     for at in (1..args.len()).step_by(2) {
         ctx.tx.set(db, &args[at], &args[at + 1], None)?;
     }

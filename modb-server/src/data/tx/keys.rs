@@ -25,9 +25,17 @@ impl Tx<'_> {
         event: impl Into<Option<Event>>,
     ) -> Result<(), DataError> {
         if let Some(key) = self.make_way(entry, head, parts, event.into())? {
-            self.write(Write::Put(key, Record::encode(head, parts)));
+            let record = self.encode(head, parts)?;
+            self.write(Write::Put(key, record));
         }
         Ok(())
+    }
+
+    /// A record, which is copied from its parts.
+    #[inline(always)]
+    fn encode(&mut self, head: Head, parts: &[&[u8]]) -> Result<Bytes, DataError> {
+        self.moves(parts.iter().map(|part| part.len()).sum())?;
+        Ok(Record::encode(head, parts))
     }
 
     /// As [`Tx::put`], where what is put differs little from what was there: how it differs may be all that the log has of it.
@@ -42,7 +50,8 @@ impl Tx<'_> {
         event: impl Into<Option<Event>>,
     ) -> Result<(), DataError> {
         if let Some(key) = self.make_way(entry, head, parts, event.into())? {
-            self.write(entry.changed(key, Record::encode(head, parts)));
+            let record = self.encode(head, parts)?;
+            self.write(entry.changed(key, record));
         }
         Ok(())
     }
@@ -99,17 +108,28 @@ impl Tx<'_> {
             self.put_expired(entry, event);
             return Ok(None);
         }
-        let before = entry.stored.as_ref().map(|record| record.head().expires_at_ms);
-        self.account(&entry.place, before, Some(head.expires_at_ms));
         let kept = parts.first().and_then(|payload| collection::number_in(head.kind, payload));
-        self.bury(entry, kept.map(|(id, _)| id));
-        if entry.expired {
-            self.tally.expired.bump();
-        }
+        self.give_way(entry, head, kept.map(|(id, _)| id));
         if self.tells_events() {
             self.notify_of_put(entry, event);
         }
         Ok(Some(entry.place.to_record_key()))
+    }
+
+    /// What the key of `entry` holds gives way to what has this head, unless that is this collection. Its expiry has not passed.
+    #[inline(always)]
+    pub(super) fn give_way(
+        &mut self,
+        entry: &Entry<'_, impl Stored>,
+        head: Head,
+        kept: Option<CollectionId>,
+    ) {
+        let before = entry.stored.as_ref().map(|record| record.head().expires_at_ms);
+        self.account(&entry.place, before, Some(head.expires_at_ms));
+        self.bury(entry, kept);
+        if entry.expired {
+            self.tally.expired.bump();
+        }
     }
 
     /// What would be there already has no time left.
@@ -144,7 +164,7 @@ impl Tx<'_> {
         events: [Event; 2],
     ) -> Result<(), DataError> {
         if let Some(record) = entry.live() {
-            self.replace(target, record.head, record.payload(), None)?;
+            self.put_again(target, record, None)?;
             self.take(entry);
             self.notify_of(events[0], entry);
             self.notify_of(events[1], target);
@@ -169,6 +189,25 @@ impl Tx<'_> {
         self.put(entry, head, &[payload], event)
     }
 
+    /// As [`Tx::replace`], with the record that another key has or had, which is not copied.
+    ///
+    /// # Errors
+    /// As [`Tx::put`].
+    pub fn put_again(
+        &mut self,
+        entry: &Entry<'_, impl Stored>,
+        record: &Record,
+        event: impl Into<Option<Event>>,
+    ) -> Result<(), DataError> {
+        if entry.live().is_some() {
+            self.notify_of(Event::NEW, entry);
+        }
+        if let Some(key) = self.make_way(entry, record.head, &[record.payload()], event.into())? {
+            self.write(Write::Put(key, record.whole().clone()));
+        }
+        Ok(())
+    }
+
     /// Removes a collection that has no element left, with its pages. `event`: how it lost the last.
     pub(in crate::data) fn remove_collection(
         &mut self,
@@ -189,7 +228,7 @@ impl Tx<'_> {
     }
 
     /// What the key of `entry` holds gives way, unless it is this collection.
-    fn bury(&mut self, entry: &Entry<'_, impl Stored>, kept: Option<CollectionId>) {
+    pub(super) fn bury(&mut self, entry: &Entry<'_, impl Stored>, kept: Option<CollectionId>) {
         let Some(stored) = entry.stored.as_ref().filter(|stored| stored.head().kind != Kind::String) else {
             return;
         };
@@ -204,13 +243,21 @@ impl Tx<'_> {
 
     /// Removes the key record of `entry`; says whether the key was there.
     fn take(&mut self, entry: &Entry<'_, impl Stored>) -> bool {
+        if !self.give_up(entry) {
+            return false;
+        }
+        self.write(Write::Delete(entry.place.to_record_key()));
+        !entry.expired
+    }
+
+    /// Does all that goes with removing the key record of `entry` but that itself; whether there is one, be it expired.
+    pub(super) fn give_up(&mut self, entry: &Entry<'_, impl Stored>) -> bool {
         let Some(stored) = &entry.stored else { return false };
         self.account(&entry.place, Some(stored.head().expires_at_ms), None);
         if entry.expired {
             self.tally.expired.bump();
             self.notify_of(Event::EXPIRED, entry);
         }
-        self.write(Write::Delete(entry.place.to_record_key()));
-        !entry.expired
+        true
     }
 }

@@ -10,6 +10,7 @@ mod databases;
 mod entry;
 mod events;
 mod keys;
+mod many;
 mod savepoint;
 #[cfg(test)]
 mod savepoint_tests;
@@ -27,12 +28,16 @@ use writes::Writes;
 
 use super::interests::{Ready, Touched};
 use super::layout::{self, CollectionId, MAX_KEY_BYTES, Outline, Place, Record, Stored};
+use super::many::Many;
 use super::{Committed, Data, DataError, Held, Missed, Tally, collection};
 use crate::store::{Batch, Counter, Glimpse, Got, Write};
 
 /// So many pages of collections are read by one command of those who serve others, before it is left to a thread: some
 /// milliseconds' work.
 const MOST_PAGES: u32 = 4_096;
+
+/// So many bytes of values are copied, or one is read from the disk, by such a command: some milliseconds' work, too.
+const MOST_MOVED_BYTES: usize = 16 << 20;
 
 /// One command's view of the data.
 pub struct Tx<'a> {
@@ -42,6 +47,8 @@ pub struct Tx<'a> {
     key_buf: &'a mut Vec<u8>,
     /// A key of which the hash is known.
     hashed: Option<(&'a [u8], u64)>,
+    /// Its keys, if they are very many.
+    many: Option<&'a Many>,
     now_ms: u64,
     writes: Writes,
     added: Vec<(Counter, i64)>,
@@ -72,10 +79,16 @@ pub struct Tx<'a> {
     pub(super) ready: Option<Vec<Ready>>,
     /// Less is kept after it.
     frees: bool,
-    /// Whoever commits it serves others: he may not sleep until the store has room, nor read pages without end.
+    /// Whoever commits it serves others: he may not read pages without end.
     pub(super) at_once: bool,
+    /// Room was asked for before anything was held.
+    pub(super) asked_for_room: bool,
     /// Pages of collections that were read.
     pages: u32,
+    /// Bytes of values that were copied.
+    moved_bytes: usize,
+    /// What was applied: it is freed when the stripes are given back.
+    applied: Batch,
 }
 
 impl<'a> Tx<'a> {
@@ -93,6 +106,7 @@ impl<'a> Tx<'a> {
             tally,
             key_buf,
             hashed: None,
+            many: None,
             now_ms,
             writes: Writes::default(),
             added: Vec::new(),
@@ -112,7 +126,10 @@ impl<'a> Tx<'a> {
             ready: None,
             frees: false,
             at_once: false,
+            asked_for_room: false,
             pages: 0,
+            moved_bytes: 0,
+            applied: Batch::default(),
         }
     }
 
@@ -138,10 +155,16 @@ impl<'a> Tx<'a> {
         self.read = self.data.store.committed();
     }
 
-    /// For those who serve others: they have asked [`Store::crowded_until`](crate::store::Store::crowded_until) before, and leave what
-    /// takes long to a thread.
+    /// For those who serve others: they leave what takes long to a thread.
     pub fn at_once(self, at_once: bool) -> Self {
         Self { at_once, ..self }
+    }
+
+    /// Whoever commits it has asked for room ([`Store::crowded_until`](crate::store::Store::crowded_until)) before he held anything: now that
+    /// others wait for what he holds, he does not wait for it.
+    #[must_use]
+    pub fn with_room(self) -> Self {
+        Self { asked_for_room: true, ..self }
     }
 
     /// For what cannot be run again: it waits where it would miss a stripe. No worker may.
@@ -301,7 +324,17 @@ impl<'a> Tx<'a> {
         Err(DataError::Missed)
     }
 
-    /// Has read as many pages as whoever serves others may. One that serves who waits goes on: it cannot be run again.
+    /// So many bytes of values are about to be copied.
+    ///
+    /// # Errors
+    /// [`DataError::Missed`]: they are too many for who serves others.
+    #[inline(always)]
+    pub fn moves(&mut self, bytes: usize) -> Result<(), DataError> {
+        self.moved_bytes = self.moved_bytes.saturating_add(bytes);
+        if self.moved_bytes > MOST_MOVED_BYTES && self.at_once { self.tire() } else { Ok(()) }
+    }
+
+    /// Has read as many pages as whoever serves others may, or copies as much. One that serves who waits goes on: it cannot be run again.
     #[cold]
     fn tire(&mut self) -> Result<(), DataError> {
         if self.ready.is_some() {
@@ -386,7 +419,17 @@ impl<'a> Tx<'a> {
         if let Some(value) = self.writes.pending(self.key_buf) {
             return Ok(Got { value, seq: Seq::ZERO });
         }
-        let got = self.data.store.get(self.key_buf)?;
+        let got = match self
+            .data
+            .store
+            .get_soon(self.key_buf, if self.at_once { MOST_MOVED_BYTES } else { usize::MAX })?
+        {
+            Some(got) => got,
+            None => {
+                self.tire()?;
+                self.data.store.get(self.key_buf)?
+            }
+        };
         self.read = self.read.max(got.seq);
         Ok(got)
     }
@@ -420,18 +463,16 @@ impl<'a> Tx<'a> {
                 self.added.drain(..).filter(|(_, by)| *by != 0).map(|(counter, by)| Write::Add(counter, by)),
             );
             let (data, remapped) = (self.data, &mut self.remapped);
-            let (frees, at_once) = (self.frees, self.at_once);
-            written = self.held.publish(several, || {
-                let batch = Batch { writes };
-                let written = match (at_once, frees) {
-                    (true, _) => data.store.apply_at_once(batch, frees)?,
-                    (false, true) => data.store.apply_freeing(batch)?,
-                    (false, false) => data.store.apply(batch)?,
-                };
+            let (frees, batch) = (self.frees, Batch { writes });
+            if !self.asked_for_room {
+                data.store.wait_for_room();
+            }
+            (written, self.applied) = self.held.publish(several, || {
+                let applied = data.store.apply_at_once(batch, frees)?;
                 for (database, namespace) in remapped.drain(..) {
                     data.catalog.publish(database, namespace);
                 }
-                Ok::<_, DataError>(written)
+                Ok::<_, DataError>(applied)
             })?;
             self.data.expiry_floor.lower(self.soonest, self.now_ms);
             self.soonest = u64::MAX;

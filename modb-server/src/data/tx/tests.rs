@@ -1,8 +1,10 @@
 //! Which batches have more to be seen than one key, and where keys are.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::data::Need;
-use crate::store::{EngineKind, OpenOptions, open};
+use crate::store::{EngineKind, OpenOptions, Write, open};
 
 fn data() -> Data {
     let options = OpenOptions { engine: EngineKind::Memory, ..OpenOptions::new("") };
@@ -46,4 +48,23 @@ fn what_has_more_to_be_seen_than_one_key_is_published_as_such() {
     }));
     assert!(several(&|tx| tx.swap_databases(0, 1)));
     assert!(several(&|tx| tx.flush_database(0).unwrap()));
+}
+
+#[test]
+fn who_has_asked_for_room_does_not_wait_for_it_while_others_wait_for_what_he_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&OpenOptions { cache_mb: 8, ..OpenOptions::new(dir.path()) }).unwrap();
+    let data = Data::open(Arc::clone(&store), 16, false).unwrap();
+    let (held, tally, mut key_buf) = (data.hold_sleeping(Need::everything()), Tally::default(), Vec::new());
+    // Until a flush has been slow enough to be seen from both sides.
+    let did_not_wait = (0..20).any(|_| {
+        let puts = (0..32_u32).map(|n| Write::Put(n.to_string().into(), vec![7; 1 << 20].into()));
+        store.apply_at_once(Batch { writes: puts.collect() }, false).unwrap();
+        let is_crowded = store.crowded_until().is_some();
+        let mut tx = Tx::new(&data, &held, &tally, &mut key_buf, 1000).with_room();
+        tx.set(0, b"a", b"1", None).unwrap();
+        tx.commit().unwrap();
+        is_crowded && store.crowded_until().is_some()
+    });
+    assert!(did_not_wait);
 }

@@ -3,6 +3,7 @@
 //! Where several commands share one batch, each begins with a [savepoint](Writes::save), to which those that fail are
 //! [taken back](Writes::roll_back). Invariant: what lies before the savepoint is then as it was, in its old places.
 
+use std::cell::OnceCell;
 use std::hash::{BuildHasher as _, Hasher as _};
 
 use bytes::Bytes;
@@ -27,8 +28,8 @@ const FULL_WRITES: usize = 512;
 #[derive(Default)]
 pub(super) struct Writes {
     list: Vec<Write>,
-    /// Once there are more than [`SEARCHED_WRITES`].
-    places: Option<Box<Places>>,
+    /// Once one of more than [`SEARCHED_WRITES`] is looked for.
+    places: OnceCell<Box<Places>>,
     /// None where a batch is one command's: that is dropped as a whole.
     saved: Option<Saved>,
 }
@@ -40,8 +41,12 @@ struct Places {
 }
 
 impl Places {
-    fn for_some(capacity: usize) -> Self {
-        Self { table: HashTable::with_capacity(capacity), hasher: RandomState::default() }
+    #[cold]
+    fn of(list: &[Write]) -> Box<Self> {
+        let capacity = list.len().max(MAPPED_WRITES);
+        let mut places = Self { table: HashTable::with_capacity(capacity), hasher: RandomState::default() };
+        (0..list.len()).for_each(|at| places.add(at, list));
+        Box::new(places)
     }
 
     fn hash(&self, key: &[u8]) -> u64 {
@@ -136,11 +141,18 @@ impl Writes {
                     self.list = spare_list(FIRST_WRITES);
                 }
                 self.list.push(write);
-                if self.list.len() > SEARCHED_WRITES {
-                    self.note_last_place();
+                if let Some(places) = self.places.get_mut() {
+                    places.add(self.list.len() - 1, &self.list);
                 }
             }
         }
+    }
+
+    /// Writes of very many store keys that are not among these, each once: where they are is found out if that is asked.
+    pub(super) fn append(&mut self, mut writes: Vec<Write>) {
+        self.places.take();
+        writes.append(&mut self.list);
+        self.list = writes;
     }
 
     /// What is to become of a store key: `None` nothing, `Some(None)` it is removed.
@@ -168,7 +180,7 @@ impl Writes {
 
     /// Takes all of it.
     pub(super) fn take(&mut self) -> Vec<Write> {
-        self.places = None;
+        self.places.take();
         self.saved = None;
         std::mem::take(&mut self.list)
     }
@@ -201,28 +213,18 @@ impl Writes {
     }
 
     fn search(&self, key: &[u8]) -> Option<usize> {
-        match &self.places {
-            None => {
-                let sought = Sought::new(key);
-                self.list.iter().position(|write| sought.is_key_of(write))
-            }
-            Some(places) => places.find(key, &self.list),
+        if self.list.len() <= SEARCHED_WRITES {
+            let sought = Sought::new(key);
+            return self.list.iter().position(|write| sought.is_key_of(write));
         }
-    }
-
-    /// Notes the place of what was written last, or of all.
-    fn note_last_place(&mut self) {
-        let last = self.list.len() - 1;
-        let first = if self.places.is_some() { last } else { 0 };
-        let places = self.places.get_or_insert_with(|| Box::new(Places::for_some(MAPPED_WRITES)));
-        (first..=last).for_each(|at| places.add(at, &self.list));
+        self.places.get_or_init(|| Places::of(&self.list)).find(key, &self.list)
     }
 
     /// These stood behind what is in the list now.
     fn forget_places(&mut self, gone: &[Write]) {
         if self.list.len() <= SEARCHED_WRITES {
-            self.places = None;
-        } else if let Some(places) = &mut self.places {
+            self.places.take();
+        } else if let Some(places) = self.places.get_mut() {
             for (at, write) in (self.list.len()..).zip(gone) {
                 write.key().into_iter().for_each(|key| places.remove(at, key));
             }

@@ -16,10 +16,10 @@
 
 use bytes::Bytes;
 
-use super::body::{Body, Out};
+use super::body::{Body, Out, is_shared};
 use super::chunk::{u32_at, u64_at};
 use super::difference::{self, Difference};
-use crate::store::{Counter, Patch, StoreKey, Write};
+use crate::store::{Counter, Patch, StoreKey, Write, vast};
 
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
@@ -62,6 +62,22 @@ fn put_bytes(key: &[u8], value: &[u8]) -> usize {
 pub(crate) fn encode(out: &mut impl Out, writes: &[Write]) {
     put_count(writes, out);
     writes.iter().for_each(|write| encode_write(out, write));
+}
+
+/// What takes more of the log is encoded before it has a number, whoever else commits meanwhile.
+const LARGE_COMMIT_BYTES: usize = if cfg!(test) { 512 } else { 64 << 10 };
+
+/// A large commit, each record whole. `None`: it is none.
+pub(super) fn encode_large(writes: &[Write], bytes: usize) -> Option<Body> {
+    // A large value is not copied: there is nothing to be done before.
+    if writes.len() == 1 || bytes < LARGE_COMMIT_BYTES {
+        return None;
+    }
+    let copied = writes.iter().map(|write| write.value().map_or(0, |value| value.len()));
+    let mut body =
+        Body::from(Vec::with_capacity(bytes - copied.filter(|bytes| is_shared(*bytes)).sum::<usize>()));
+    encode(&mut body, writes);
+    Some(body)
 }
 
 /// A commit with patches.
@@ -181,7 +197,7 @@ fn take<'a>(body: &mut &'a [u8], n: usize) -> Result<&'a [u8], Unreadable> {
 }
 
 fn bytes(body: &mut &[u8], n: usize) -> Result<Bytes, Unreadable> {
-    Ok(Bytes::copy_from_slice(take(body, n)?))
+    take(body, n).map(vast::copy)
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {

@@ -23,7 +23,7 @@ use super::merge::Record;
 use super::pressure::{Filled, Pressure};
 use super::recover;
 use super::scan::Scan;
-use super::table::{Loan, Lookup, Table};
+use super::table::{Loan, Lookup, Table, Ticket};
 use super::writer::Log;
 use crate::store::glimpse::Portion;
 use crate::store::group::Backing;
@@ -144,12 +144,34 @@ impl Engine {
             Lookup::Unknown(ticket) => {
                 self.cold_reads.fetch_add(1, Ordering::Relaxed);
                 let value = self.cold.get(key)?;
-                if let Some(value) = &value {
-                    self.table.fill(key, value, ticket);
-                }
-                Ok(Got { value, seq: Seq::ZERO })
+                Ok(self.filled_with(key, value, ticket))
             }
         }
+    }
+
+    /// As [`Engine::get`]. `None`: the value is larger than that, and not in memory.
+    pub(crate) fn get_soon(&self, key: &[u8], most_bytes: usize) -> Result<Option<Got>, StoreError> {
+        match self.table.get(key) {
+            Lookup::Found(value, seq) => Ok(Some(Got { value, seq: Seq(seq) })),
+            Lookup::Unknown(ticket) => {
+                self.cold_reads.fetch_add(1, Ordering::Relaxed);
+                let value = match self.cold.look(key)? {
+                    Some(Kept::Apart(glimpse)) if glimpse.value_bytes() > most_bytes => return Ok(None),
+                    Some(Kept::Apart(_)) => self.cold.get(key)?,
+                    Some(Kept::Beside(value)) => Some(value),
+                    None => None,
+                };
+                Ok(Some(self.filled_with(key, value, ticket)))
+            }
+        }
+    }
+
+    /// What the cold store has of a record; kept in memory as well.
+    fn filled_with(&self, key: &[u8], value: Option<Bytes>, ticket: Ticket) -> Got {
+        if let Some(value) = &value {
+            self.table.fill(key, value, ticket);
+        }
+        Got { value, seq: Seq::ZERO }
     }
 
     /// As [`Engine::get`], without reading a large value, nor any of which the first byte is known and `suffices`.
@@ -398,7 +420,13 @@ impl Backing for Engine {
     }
 }
 
+/// From so many writes on they are put into a shard together.
+const MANY_WRITES: usize = if cfg!(test) { 8 } else { 1_024 };
+
 pub(super) fn put_into(table: &Table, seq: u64, writes: &[Write]) {
+    if writes.len() >= MANY_WRITES {
+        return table.write_all(writes, seq);
+    }
     for write in writes {
         if let Some(key) = write.key() {
             table.write(key, write.value(), seq);

@@ -80,8 +80,8 @@ use super::group::GroupCommit;
 use super::health::Purpose;
 use super::locking::lock;
 use super::options::{EngineKind, OpenOptions};
-use super::spare;
 use super::{BackupKind, Batch, Counter, ErrorClass, Glimpse, Got, Page, SettledHook, Store, StoreError};
+use super::{key, spare};
 
 /// The part of the memory that caches file blocks; the rest is the table's.
 const BLOCK_CACHE_PART: u64 = 4;
@@ -224,12 +224,16 @@ impl LogStore {
     }
 
     fn commit(&self, batch: Batch, purpose: Purpose) -> Result<Seq, StoreError> {
+        let applied = self.apply_to_engine(&batch, purpose);
+        spare::keep(batch.writes);
+        applied
+    }
+
+    fn apply_to_engine(&self, batch: &Batch, purpose: Purpose) -> Result<Seq, StoreError> {
         batch.check_keys()?;
         self.check_is_writable(purpose)?;
         self.check_is_useful()?;
-        let applied = self.engine.apply(&batch);
-        spare::keep(batch.writes);
-        let seq = self.or_fail(applied)?;
+        let seq = self.or_fail(self.engine.apply(batch))?;
         if self.engine.wants_flush() {
             self.background.want(&self.background.flush_wanted);
             if self.engine.pressure.is_high(self.engine.filled()) {
@@ -312,10 +316,18 @@ impl LogStore {
 impl Store for LogStore {
     fn get(&self, key: &[u8]) -> Result<Got, StoreError> {
         self.group.health.check_read()?;
-        if !super::is_possible_key(key) {
+        if !key::is_possible(key) {
             return Ok(Got::default());
         }
         self.engine.get(key)
+    }
+
+    fn get_soon(&self, key: &[u8], most_bytes: usize) -> Result<Option<Got>, StoreError> {
+        self.group.health.check_read()?;
+        if !key::is_possible(key) {
+            return Ok(Some(Got::default()));
+        }
+        self.engine.get_soon(key, most_bytes)
     }
 
     fn glimpse(&self, key: &[u8]) -> Result<Got<Glimpse>, StoreError> {
@@ -324,7 +336,7 @@ impl Store for LogStore {
 
     fn glimpse_first(&self, key: &[u8], suffices: fn(u8) -> bool) -> Result<Got<Glimpse>, StoreError> {
         self.group.health.check_read()?;
-        if !super::is_possible_key(key) {
+        if !key::is_possible(key) {
             return Ok(Got::default());
         }
         self.engine.glimpse(key, suffices)
@@ -338,7 +350,7 @@ impl Store for LogStore {
         most_looked_at: usize,
     ) -> Result<Page, StoreError> {
         self.group.health.check_read()?;
-        super::check_bounds(from, to)?;
+        key::check_bounds(from, to)?;
         self.engine.scan(from, to, limit, most_looked_at)
     }
 
@@ -350,7 +362,7 @@ impl Store for LogStore {
         most_looked_at: usize,
     ) -> Result<Page<Glimpse>, StoreError> {
         self.group.health.check_read()?;
-        super::check_bounds(from, to)?;
+        key::check_bounds(from, to)?;
         self.engine.scan(from, to, limit, most_looked_at)
     }
 
@@ -368,8 +380,13 @@ impl Store for LogStore {
         self.commit(batch, Purpose::Free)
     }
 
-    fn apply_at_once(&self, batch: Batch, frees: bool) -> Result<Seq, StoreError> {
-        self.commit(batch, if frees { Purpose::Free } else { Purpose::Keep })
+    fn apply_at_once(&self, batch: Batch, frees: bool) -> Result<(Seq, Batch), StoreError> {
+        let purpose = if frees { Purpose::Free } else { Purpose::Keep };
+        if spare::is_kept(&batch.writes) {
+            return Ok((self.commit(batch, purpose)?, Batch::default()));
+        }
+        let seq = self.apply_to_engine(&batch, purpose)?;
+        Ok((seq, batch))
     }
 
     fn apply_beside(&self, batch: Batch) -> Result<Seq, StoreError> {

@@ -36,9 +36,9 @@ use self::records::{Handle, Marks, Record as Kept, Records, State, fits_beside};
 use self::routing::{ROUTED_SHARDS, shard_of};
 pub(crate) use self::walk::Walk;
 use super::merge::Record;
-use crate::store::Glimpse;
 use crate::store::glimpse::Portion;
 use crate::store::locking::lock;
+use crate::store::{Glimpse, Write};
 
 /// Clean records looked at for eviction per hold of a shard's lock.
 const EVICTION_STEPS: usize = 64;
@@ -82,6 +82,34 @@ impl Shard {
 
     fn ticket(&self) -> Ticket {
         Ticket(self.version)
+    }
+
+    /// See [`Table::write`].
+    #[inline(always)]
+    fn write(&mut self, key: &[u8], value: Option<&Bytes>, seq: u64, accounts: &Accounts) {
+        let Self { records, dirty, version, ghosts, .. } = self;
+        *version += 1;
+        match records.get_mut(key) {
+            Some(record) => {
+                let was = *record.marks();
+                if was.seq > seq {
+                    return;
+                }
+                let before = Cost::of(record);
+                record.set_value(value);
+                *record.marks_mut() = Marks { seq, state: State::Dirty, ..was };
+                accounts.change(before, Cost::of(record));
+                if was.state == State::Clean {
+                    dirty.insert(key, records.handle(key, was), records);
+                }
+            }
+            None => {
+                ghosts.take_away(key);
+                let (at, record) = records.insert_new(key, value, Marks::dirty(seq));
+                accounts.change(Cost::NOTHING, Cost::of(record));
+                dirty.insert(key, at, records);
+            }
+        }
     }
 
     /// The next dirty records after that key, as many as are taken per hold of the lock.
@@ -212,32 +240,33 @@ impl Table {
 
     /// Takes the write of commit `seq`; a later commit's is kept.
     pub(crate) fn write(&self, key: &[u8], value: Option<&Bytes>, seq: u64) {
-        let mut guard = self.shards[shard_of(key)].lock();
-        let Shard { records, dirty, version, ghosts, .. } = &mut *guard;
-        *version += 1;
-        match records.get_mut(key) {
-            Some(record) => {
-                let was = *record.marks();
-                if was.seq > seq {
-                    return;
+        self.shards[shard_of(key)].lock().write(key, value, seq, &self.accounts);
+        self.make_room();
+    }
+
+    /// As [`Table::write`], of very many: those that follow each other in a shard are put there together.
+    pub(crate) fn write_all(&self, writes: &[Write], seq: u64) {
+        let shard = |write: &Write| write.key().map(|key| shard_of(key));
+        for run in writes.chunk_by(|left, right| shard(left) == shard(right)) {
+            let Some(shard) = shard(&run[0]) else { continue };
+            // Others may want the shard.
+            for (at, page) in run.chunks(PAGE_RECORDS).enumerate() {
+                let mut guard = self.shards[shard].lock();
+                if at == 0 {
+                    // Where there are as many it grows once at most.
+                    let more = run.len().saturating_sub(guard.records.len());
+                    guard.records.expect(more);
                 }
-                let before = Cost::of(record);
-                record.set_value(value);
-                *record.marks_mut() = Marks { seq, state: State::Dirty, ..was };
-                self.accounts.change(before, Cost::of(record));
-                if was.state == State::Clean {
-                    dirty.insert(key, records.handle(key, was), records);
+                for write in page {
+                    write
+                        .key()
+                        .into_iter()
+                        .for_each(|key| guard.write(key, write.value(), seq, &self.accounts));
                 }
-            }
-            None => {
-                ghosts.take_away(key);
-                let (at, record) = records.insert_new(key, value, Marks::dirty(seq));
-                self.accounts.change(Cost::NOTHING, Cost::of(record));
-                dirty.insert(key, at, records);
+                drop(guard);
+                self.make_room();
             }
         }
-        drop(guard);
-        self.make_room();
     }
 
     /// Keeps what the cold store said, if nothing was written to the shard since `ticket`.

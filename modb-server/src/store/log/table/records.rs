@@ -15,10 +15,11 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use crate::store::glimpse::Portion;
+use crate::store::vast::COPIED_RECORD_BYTES;
 
 /// The most that a key and a value beside it take, in bytes: beyond it a copy per read costs more than the cache miss
 /// that it saves.
-const MAX_BESIDE_BYTES: usize = 1024;
+const MAX_BESIDE_BYTES: usize = COPIED_RECORD_BYTES;
 /// What the allocator adds to an allocation, and what it rounds up to, in bytes.
 const ALLOCATOR_BYTES: usize = 16;
 /// What the map's array takes per record, in bytes: a slot and its share of what is free.
@@ -251,6 +252,12 @@ impl Records {
         if let Ok(occupied) = self.table.find_entry(at.hash, |record| record.marks().id == at.id) {
             occupied.remove();
         }
+    }
+
+    /// So many more will be put in: it grows once for all of them.
+    pub(super) fn expect(&mut self, more: usize) {
+        let Self { table, hasher, .. } = self;
+        table.reserve(more, |record| hash(hasher, record.key()));
     }
 
     pub(super) fn len(&self) -> usize {

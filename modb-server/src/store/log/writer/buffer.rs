@@ -1,6 +1,7 @@
 //! What the first lock of the log guards: the numbering of commits and the buffer that they are copied into.
 //!
-//! Held for some ten nanoseconds per commit, whatever the size of its values, and never while anything is written.
+//! Held for some ten nanoseconds per commit, whatever the size of its values and however many they are, and never while anything is
+//! written.
 
 use std::collections::HashMap;
 
@@ -42,12 +43,14 @@ impl Buffer {
         Self { body: empty_body(), commits: 0, barrier: position.seq, patched: 0, position, epoch: 0 }
     }
 
-    /// Numbers a commit of `bytes`, or fewer as it is `patched`; the size of what waits then. `None`: there is no room.
+    /// Numbers a commit of `bytes`, or fewer as it is `patched`; the size of what waits then. `whole`: it is encoded already, and taken
+    /// from there. `None`: there is no room.
     pub(super) fn append(
         &mut self,
         writes: &[Write],
         bytes: usize,
         patched: Option<&Patched>,
+        whole: &mut Option<Body>,
     ) -> Option<usize> {
         if self.body.len() + bytes > MAX_BODY_BYTES && self.commits > 0 {
             return None;
@@ -58,7 +61,10 @@ impl Buffer {
                 self.body.append(&patched.body);
                 self.patched += 1;
             }
-            _ => commit::encode(&mut self.body, writes),
+            _ => match whole.take() {
+                Some(whole) => self.body.take_in(whole),
+                None => commit::encode(&mut self.body, writes),
+            },
         }
         self.commits += 1;
         self.position.seq += 1;
@@ -118,7 +124,7 @@ mod tests {
         let patched = Patched::of(&writes, 4).unwrap();
         let logged = |barrier| {
             let mut buffer = Buffer { barrier, ..Buffer::new(Position { seq: 9, ..Position::default() }) };
-            buffer.append(&writes, 1000, Some(&patched)).unwrap();
+            buffer.append(&writes, 1000, Some(&patched), &mut None).unwrap();
             let taken = buffer.take(empty_body());
             let bytes = taken.body.concat();
             commit::decode(&mut &bytes[HEADER_BYTES..]).unwrap().remove(0)
@@ -144,7 +150,7 @@ mod tests {
                 let mut buffer = Buffer::new(Position { seq: 4, ..Position::default() });
                 let before = buffer.body.copied.len();
                 let bytes = commit::commit_bytes(&writes);
-                let buffered = buffer.append(&writes, bytes, patched.as_ref()).unwrap();
+                let buffered = buffer.append(&writes, bytes, patched.as_ref(), &mut None).unwrap();
                 assert!((before + value_bytes..=before + bytes).contains(&buffered));
                 buffer.body.copied.len() - before
             })

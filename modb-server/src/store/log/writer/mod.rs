@@ -29,7 +29,7 @@ pub(crate) use self::files::Segment;
 use self::files::{Files, NotWritten};
 pub(crate) use self::pool::is_log_file;
 use super::body::Body;
-use super::commit::Patched;
+use super::commit::{self, Patched};
 use super::disk::{self, Disk};
 use crate::store::locking::lock;
 use crate::store::{Counter, StoreError, Write};
@@ -134,8 +134,9 @@ impl Log {
     /// visible and then drops the guard. `None`: there is no room, write the buffer out first.
     pub(crate) fn append(&self, writes: &[Write], bytes: usize) -> Option<Appended<'_>> {
         let patched = Patched::of(writes, self.barrier.load(Ordering::Relaxed));
+        let mut whole = if patched.is_none() { commit::encode_large(writes, bytes) } else { None };
         let mut buffer = lock(&self.buffer);
-        let buffered_bytes = buffer.append(writes, bytes, patched.as_ref())?;
+        let buffered_bytes = buffer.append(writes, bytes, patched.as_ref(), &mut whole)?;
         self.buffered_bytes.store(buffered_bytes, Ordering::Relaxed);
         let seq = buffer.position.seq;
         let in_flight = &self.in_flight[buffer.epoch];
