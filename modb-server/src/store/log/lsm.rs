@@ -475,6 +475,33 @@ mod tests {
     }
 
     #[test]
+    fn what_fails_takes_nothing_away_that_others_have_published_meanwhile_and_somebody_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+        let mut pinned = None;
+        let mut records = vec![record("a", Some("1"))].into_iter().map(Ok);
+        let failed = cold.ingest(&Position::default(), &mut records, &mut || {
+            ingest(&cold, 1, vec![record("b", Some("1"))]);
+            pinned = Some(cold.pin().unwrap());
+            ingest(&cold, 2, vec![record("b", Some("2"))]);
+            cold.compact_all().unwrap();
+            Err(StoreError::Closed)
+        });
+        assert!(failed.is_err());
+        let names = cold.small.file_names().unwrap();
+        let pinned = pinned.unwrap();
+        assert!(
+            pinned.files.iter().all(|file| names.contains(&file.name.replace("tables/", ""))),
+            "{names:?}"
+        );
+        assert_eq!(
+            names.len(),
+            3,
+            "what is pinned, what the tree itself still has, and what came of the merge"
+        );
+    }
+
+    #[test]
     fn what_failed_while_others_wrote_leaves_nothing_once_they_have_ended() {
         let dir = tempfile::tempdir().unwrap();
         let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();

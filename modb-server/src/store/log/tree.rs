@@ -75,6 +75,8 @@ pub(super) struct Tree {
     writing: RwLock<()>,
     /// The files that were there before all writings which failed and of which something may be left.
     before_failures: Mutex<Option<HashSet<String>>>,
+    /// Those that were in a list since then, or since somebody began to write: the tree removes them once nobody has them.
+    listed: Mutex<HashSet<String>>,
     pub(super) free_bytes: FreeBytes,
     /// Says which of its lists holds on the disk.
     pub(super) list_file: ListFile,
@@ -107,8 +109,8 @@ impl Tree {
         );
         let (files, writing) = (folder.join(TABLES_FOLDER), RwLock::default());
         let (free_bytes, list_file) = (crate::sys::free_bytes, ListFile::new(folder));
-        let before_failures = Mutex::default();
-        Ok(Self { tree, seqno, strategy, files, writing, before_failures, free_bytes, list_file })
+        let (before_failures, listed) = (Mutex::default(), Mutex::default());
+        Ok(Self { tree, seqno, strategy, files, writing, before_failures, listed, free_bytes, list_file })
     }
 
     /// The crate's, to read its tables and to begin an ingestion.
@@ -131,16 +133,26 @@ impl Tree {
         let result = noted.map_err(|e| StoreError::io(CANNOT_READ_LIST, e)).and_then(|()| write());
         // If it cannot be read now, it is before the next writing; this is for who writes meanwhile.
         let _ = result.is_ok().then(|| self.list_file.note(self.tree.current_version().id()));
+        lock(&self.listed).extend(self.listed_now());
         drop(writing);
         if let Err(error) = &result {
             let short = error.is_for_want_of_descriptors();
             self.list_file.set_doubt(if short { Doubt::ShortOfDescriptors } else { Doubt::Failed });
             self.note_failure(before);
-            if let Ok(_alone) = self.writing.try_write() {
+        }
+        if let Ok(_alone) = self.writing.try_write() {
+            if result.is_err() {
                 self.compare_lists()?;
+            }
+            if lock(&self.before_failures).is_none() {
+                lock(&self.listed).clear();
             }
         }
         result
+    }
+
+    fn listed_now(&self) -> HashSet<String> {
+        self.tree.current_version().iter_tables().map(|table| table.id().to_string()).collect()
     }
 
     /// Before the next writing, if not now, it is known what has become of a failed one, and what it left is removed.
@@ -183,11 +195,11 @@ impl Tree {
         Ok(())
     }
 
-    /// Removes the files that are not in the list and not among `before`; nobody else writes any now.
+    /// Removes the files that were in no list and are not among `before`; nobody else writes any now.
     fn remove_unlisted(&self, before: &HashSet<String>) -> io::Result<()> {
-        let version = self.tree.current_version();
-        let kept: HashSet<String> = version.iter_tables().map(|table| table.id().to_string()).collect();
-        for name in self.file_names()?.difference(before).filter(|name| !kept.contains(*name)) {
+        let (now, listed) = (self.listed_now(), lock(&self.listed));
+        let kept = |name: &&String| now.contains(*name) || listed.contains(*name);
+        for name in self.file_names()?.difference(before).filter(|name| !kept(name)) {
             if let Err(error) = std::fs::remove_file(self.files.join(name)) {
                 tracing::warn!(%name, %error, "part of a table file stays until the next start");
             }
