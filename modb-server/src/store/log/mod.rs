@@ -29,6 +29,8 @@ mod difference;
 mod disk;
 mod engine;
 mod file_head;
+#[cfg(test)]
+mod file_tests;
 mod folders;
 mod large;
 #[cfg(test)]
