@@ -18,12 +18,14 @@
 //!
 //! `service` makes the program a service of the system, where programs do that themselves.
 //!
-//! `process` has what concerns the process as a whole, `allocator` how it gives memory back and whether there is some.
+//! `process` has what concerns the process as a whole, `allocator` how it gives memory back and whether there is some,
+//! `ticks` how long a request took.
 
 mod allocator;
 mod process;
 #[cfg(feature = "cli")]
 pub mod service;
+mod ticks;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -36,6 +38,7 @@ pub(crate) use self::allocator::{free_large, give_free_memory_back, has_memory};
 pub use self::process::{Told, make_files_private, on_signals, tell_service_manager};
 pub use self::process::{cpu_seconds, memory_bytes, peak_memory_bytes, total_memory_bytes};
 pub(crate) use self::process::{forks, prepare_listener};
+pub(crate) use self::ticks::Ticks;
 #[cfg(all(test, unix))]
 pub(crate) use self::unix::model_tests;
 #[cfg(unix)]
