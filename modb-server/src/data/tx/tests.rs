@@ -57,8 +57,8 @@ fn who_has_asked_for_room_does_not_wait_for_it_while_others_wait_for_what_he_hol
     let data = Data::open(Arc::clone(&store), 16, false).unwrap();
     let (held, tally, mut key_buf) = (data.hold_sleeping(Need::everything()), Tally::default(), Vec::new());
     // Until a flush has been slow enough to be seen from both sides.
-    let did_not_wait = (0..20).any(|_| {
-        let puts = (0..32_u32).map(|n| Write::Put(n.to_string().into(), vec![7; 1 << 20].into()));
+    let did_not_wait = (0..3).any(|_| {
+        let puts = (0..12_u32).map(|n| Write::Put(n.to_string().into(), vec![7; 1 << 20].into()));
         store.apply_at_once(Batch { writes: puts.collect() }, false).unwrap();
         let is_crowded = store.crowded_until().is_some();
         let mut tx = Tx::new(&data, &held, &tally, &mut key_buf, 1000).with_room();
