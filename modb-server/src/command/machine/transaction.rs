@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use modb_net::resp::{Args, KeptRequests, Protocol};
+use smallvec::SmallVec;
 
 use super::client::{Client, ReplyMode};
 use super::clients::Shown;
@@ -54,6 +55,9 @@ pub struct Transaction {
     before: Option<Before>,
 }
 
+/// How long each command of a run took, in nanoseconds. Most transactions are of a few.
+pub(crate) type Laps = SmallVec<[u64; 8]>;
+
 /// Requests that will be executed together.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
@@ -69,7 +73,7 @@ pub(crate) struct Queue {
     /// Replies of what acts outside of the data and was done by a run that was given up, ascending by place.
     done: Vec<(usize, Reply)>,
     /// How long each took in the last run, in nanoseconds.
-    laps_ns: Vec<u64>,
+    laps_ns: Laps,
 }
 
 impl Transaction {
@@ -135,7 +139,7 @@ impl Queue {
     }
 
     /// Remembers more such replies, of commands that stand behind all those before; and how long each command took.
-    pub(crate) fn note_run(&mut self, done: Vec<(usize, Reply)>, laps_ns: Vec<u64>) {
+    pub(crate) fn note_run(&mut self, done: Vec<(usize, Reply)>, laps_ns: Laps) {
         self.done.extend(done);
         self.laps_ns = laps_ns;
     }

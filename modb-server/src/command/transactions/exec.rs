@@ -18,7 +18,7 @@ use crate::command::machine::spec::Flags;
 use crate::command::machine::stopwatch::Stopwatch;
 use crate::command::machine::table::Resolved;
 use crate::command::machine::tracking;
-use crate::command::machine::transaction::Queue;
+use crate::command::machine::transaction::{Laps, Queue};
 use crate::command::machine::weight::{Scale, Weight};
 use crate::data::DataError;
 
@@ -45,7 +45,7 @@ pub(super) fn exec(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandE
         }
     }
     let mut queue = ctx.client.take_queue();
-    let (mut done, mut laps_ns) = (Vec::new(), Vec::with_capacity(queue.len()));
+    let (mut done, mut laps_ns) = (Vec::new(), Laps::with_capacity(queue.len()));
     let replies = execute(ctx, &queue, &mut done, &mut laps_ns);
     queue.note_run(done, laps_ns);
     ctx.client.put_back(queue);
@@ -91,7 +91,7 @@ fn execute(
     ctx: &mut Ctx<'_, '_>,
     queue: &Queue,
     done: &mut Vec<(usize, Reply)>,
-    laps_ns: &mut Vec<u64>,
+    laps_ns: &mut Laps,
 ) -> Result<Vec<Reply>, CommandError> {
     ctx.tx.set_freeing(!queue.flags().has(Flags::DENYOOM));
     let mut replies = Vec::with_capacity(queue.len());
