@@ -135,15 +135,16 @@ struct Claim {
 }
 
 impl Claim {
-    /// Whether so many bytes more may be taken now. If not, the claim waits for them.
-    fn may_take(&self, bytes: usize) -> bool {
+    /// Whether so many bytes more may be taken now. If not, the claim waits for them and for those `beside` them: what is counted of the
+    /// same request already, and is given back while it waits.
+    fn may_take(&self, bytes: usize, beside: usize) -> bool {
         let budget = &*self.budget;
         let mut order = budget.lock();
         let first = order.first_key_value().is_some_and(|(&number, _)| number == self.number);
         let may = first
             || (order.range(..self.number).all(|(_, wish)| wish.bytes == 0)
                 && budget.used().saturating_add(bytes) <= budget.limit());
-        let began = self.want(&mut order, if may { 0 } else { bytes });
+        let began = self.want(&mut order, if may { 0 } else { bytes.saturating_add(beside) });
         drop(order);
         if began {
             // Whoever holds much is to look now whether it makes progress.
@@ -241,12 +242,13 @@ impl Account {
         if small > 0 {
             return wanted.min(small);
         }
-        if self.ask(wanted, worker, now) { wanted } else { 0 }
+        if self.ask(wanted, 0, worker, now) { wanted } else { 0 }
     }
 
-    /// Counts a reply of so many bytes before it is made; `false`: it must wait.
-    pub(crate) fn reserve(&mut self, bytes: usize, worker: usize, now: Instant) -> bool {
-        let granted = self.has_plenty(bytes) || self.ask(bytes, worker, now);
+    /// Counts a reply of so many bytes before it is made; `false`: it must wait, until there is room for it and for what is `beside` it:
+    /// bytes that were granted to the same request, which are not held while it waits.
+    pub(crate) fn reserve(&mut self, bytes: usize, beside: usize, worker: usize, now: Instant) -> bool {
+        let granted = self.has_plenty(bytes) || self.ask(bytes, beside, worker, now);
         if granted {
             self.budget.recount(self.counted, self.counted + bytes);
             self.counted += bytes;
@@ -262,7 +264,7 @@ impl Account {
     /// Whether it need not wait any longer; it then asks again when it takes something.
     pub(crate) fn try_again(&mut self) -> bool {
         let Some(large) = &mut self.large else { return true };
-        if large.waits_for > 0 && large.claim.may_take(large.waits_for) {
+        if large.waits_for > 0 && large.claim.may_take(large.waits_for, 0) {
             large.waits_for = 0;
         }
         large.waits_for == 0
@@ -307,13 +309,13 @@ impl Account {
         !self.budget.is_awaited() && self.budget.used().saturating_add(bytes) <= self.budget.limit()
     }
 
-    fn ask(&mut self, bytes: usize, worker: usize, now: Instant) -> bool {
+    fn ask(&mut self, bytes: usize, beside: usize, worker: usize, now: Instant) -> bool {
         let budget = &self.budget;
         let large = self.large.get_or_insert_with(|| {
             Box::new(Large { claim: budget.claim(worker), waits_for: 0, since: now, moved: 0 })
         });
-        let may = large.claim.may_take(bytes);
-        large.waits_for = if may { 0 } else { bytes };
+        let may = large.claim.may_take(bytes, beside);
+        large.waits_for = if may { 0 } else { bytes.saturating_add(beside) };
         may
     }
 

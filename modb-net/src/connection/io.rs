@@ -118,6 +118,8 @@ pub struct Out<'a> {
     buf: &'a mut OutBuf,
     account: &'a mut Account,
     at: &'a Desk,
+    /// What was granted since the last byte was appended: to the request that is executed now.
+    granted: usize,
 }
 
 /// What is the same for all outputs of a worker in a turn.
@@ -134,13 +136,14 @@ pub(crate) struct Desk {
 impl<'a> Out<'a> {
     pub(crate) fn new(buf: &'a mut OutBuf, account: &'a mut Account, at: &'a Desk) -> Self {
         at.full.set(buf.len() >= at.high_water_bytes);
-        Self { buf, account, at }
+        Self { buf, account, at, granted: 0 }
     }
 
     /// Where to append.
     #[inline]
     pub fn tail(&mut self) -> Tail<'_> {
         self.note_full();
+        self.granted = 0;
         self.buf.tail()
     }
 
@@ -151,15 +154,19 @@ impl<'a> Out<'a> {
 
     /// Asks for room for a reply of `bytes`, before it is made and before anything is done that cannot be undone. What
     /// is small ([`Limits::SMALL_REPLY_BYTES`]) always has room. `false`: answer [`crate::Flow::AwaitRoom`] with the
-    /// request unconsumed; the layer calls again when there may be room.
+    /// request unconsumed; the layer calls again when there may be room for all that it has asked for.
     pub fn reserve(&mut self, bytes: usize) -> bool {
-        bytes <= Limits::SMALL_REPLY_BYTES || self.account.reserve(bytes, self.at.worker, self.at.now)
+        bytes <= Limits::SMALL_REPLY_BYTES || self.reserve_to_keep(bytes)
     }
 
     /// As [`Out::reserve`], for what the session is about to keep: so many bytes more, however few they are. It says that it has them
     /// ([`crate::Service::session_bytes`]) once it has.
     pub fn reserve_to_keep(&mut self, bytes: usize) -> bool {
-        self.account.reserve(bytes, self.at.worker, self.at.now)
+        let may = self.account.reserve(bytes, self.granted, self.at.worker, self.at.now);
+        if may {
+            self.granted = self.granted.saturating_add(bytes);
+        }
+        may
     }
 
     /// What [`In`] is told about the output.

@@ -260,6 +260,43 @@ fn what_sessions_come_to_keep_finds_room_first_and_who_keeps_much_goes_when_othe
 }
 
 #[test]
+fn who_asks_twice_for_one_request_waits_for_both() {
+    let mut bench = with_memory(256 * KIB);
+    // An older claim, so that the other is not the first, who always goes on.
+    let (_, silent) = bench.silent(40 * KIB);
+    let room = 256 * KIB - bench.budget.used();
+    let (token, wire) = bench.connect();
+    // There is room for either, and not for both.
+    wire.arrive(format!("both {} {}\n", room - 10 * KIB, 20 * KIB).as_bytes());
+    bench.turn(&[readable(token)]);
+    for _ in 0..4 {
+        bench.turn(&[]);
+        assert!(
+            !bench.core.has_ready(),
+            "it is shown what it has asked for again, though nothing was given back"
+        );
+        assert!(bench.budget.missing() > 0, "it waits for less than it needs");
+    }
+    for _ in 0..8 {
+        bench.pass(Duration::from_secs(1));
+    }
+    assert_eq!((silent.is_shut(), wire.sent()), (true, "both\n".into()), "who rests on what is missing goes");
+    assert!(!bench.budget.is_awaited());
+}
+
+#[test]
+fn what_was_granted_to_a_request_that_is_answered_is_not_waited_for_again() {
+    let mut bench = with_memory(512 * KIB);
+    let (_, _silent) = bench.silent(40 * KIB);
+    let (token, wire) = bench.connect();
+    wire.room(0);
+    bench.send(token, &wire, &format!("value {}\nvalue {}\n", 100 * KIB, 400 * KIB));
+    // The reply of the first is held, and counted; of the second all is missing but what is left.
+    let missing = bench.budget.used() + 400 * KIB - 512 * KIB;
+    assert_eq!(bench.budget.missing(), missing);
+}
+
+#[test]
 fn a_session_hears_what_its_connection_holds() {
     let mut bench = with_memory(256 * KIB);
     let (token, wire) = bench.connect();

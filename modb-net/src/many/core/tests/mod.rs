@@ -139,6 +139,9 @@ impl Service for Lines {
                 "park" if !std::mem::replace(&mut reply.parked, true) => return Flow::Parked,
                 "stay" => return Flow::Blocked,
                 "grow" if !out.reserve_to_keep(rest.parse().unwrap()) => return Flow::AwaitRoom,
+                "both" if !rest.split(' ').all(|part| out.reserve_to_keep(part.parse().unwrap())) => {
+                    return Flow::AwaitRoom;
+                }
                 "value" if !out.reserve(rest.parse().unwrap()) => return Flow::AwaitRoom,
                 _ => input.consume(whole),
             }
@@ -171,6 +174,7 @@ impl Service for Lines {
                     reply.kept += rest.parse::<usize>().unwrap();
                     out.tail().extend_from_slice(b"grown\n");
                 }
+                "both" => out.tail().extend_from_slice(b"both\n"),
                 "panic" => panic!("a client asked for it"),
                 "tick" => {
                     reply.ticks = true;
