@@ -232,6 +232,24 @@ pub(crate) fn overwriting_more_keys_than_memory_holds_reads_nothing(platform: &P
     }
 }
 
+/// Most of the choices would be in vain where nearly all have been chosen; elements are so long that each has a leaf of its own.
+pub(crate) fn nearly_all_elements_are_chosen_at_the_cost_of_passing_over_all(platform: &Platform) {
+    let server = Launch::new(platform).start();
+    let mut peer = server.peer();
+    for len in [1_000, 4_000] {
+        let member = "m".repeat(400);
+        pipeline(&mut peer, (0..len).map(|n| format!("SADD set{len} {member}{n}")));
+        for part in [len - 1, len * 3 / 4] {
+            let before = counted(&mut peer, "modb_pages_read:");
+            let Reply::Array(chosen) = peer.ask(&format!("SRANDMEMBER set{len} {part}")) else { panic!("an array") };
+            assert_eq!(chosen.len(), part);
+            let pages = counted(&mut peer, "modb_pages_read:") - before;
+            let most = 2 * len as u64;
+            assert!((part as u64 / 2..most).contains(&pages), "{pages} pages for {part} of {len}");
+        }
+    }
+}
+
 /// What the server has read of ranges until now.
 fn range_reads(peer: &mut Peer) -> u64 {
     counted(peer, "modb_store_range_reads:")

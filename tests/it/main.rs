@@ -259,6 +259,7 @@ scenarios! {
     costs::costs_grow_as_the_table_of_commands_says, unless Redis: "the table is Modb's own";
     costs::small_keys_cost_the_same_beside_large_values_of_any_size, unless Redis: "its data lie in memory";
     costs::a_large_value_is_read_by_who_needs_its_bytes_and_once, unless Redis: "its data lie in memory";
+    costs::nearly_all_elements_are_chosen_at_the_cost_of_passing_over_all, unless Redis: "it has no pages";
     costs::overwriting_more_keys_than_memory_holds_reads_nothing, unless Redis: "its data lie in memory";
 
     counts::commands_are_counted_by_name_and_outcome_and_forgotten_when_asked;

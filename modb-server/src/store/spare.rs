@@ -17,7 +17,8 @@ thread_local! {
 /// An empty list with some room, or with room for `few`.
 #[inline]
 pub(crate) fn list(few: usize) -> Vec<Write> {
-    let list = SPARE.take();
+    // None while the thread ends.
+    let list = SPARE.try_with(Cell::take).unwrap_or_default();
     if list.capacity() == 0 { Vec::with_capacity(few) } else { list }
 }
 
@@ -26,7 +27,8 @@ pub(crate) fn list(few: usize) -> Vec<Write> {
 pub(super) fn keep(mut list: Vec<Write>) {
     list.clear();
     if is_kept(&list) {
-        SPARE.set(list);
+        // A thread that ends keeps none.
+        let _ = SPARE.try_with(|spare| spare.set(list));
     }
 }
 

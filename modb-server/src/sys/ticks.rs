@@ -3,7 +3,7 @@
 //!
 //! Durations are told in it, and nothing else: no deadline, no expiry, nothing that is written. It can be trusted where it runs at
 //! one rate whatever the processor does (Intel SDM 17.17.1, AMD APM 13.2.4: "invariant"), and where the system, which
-//! watches it on all processors, does the same. Invariant: time never runs backwards, whatever the counter does: it stands still then.
+//! watches it on all processors, did the same when it was first asked for (should it find a fault later, durations are wrong, and no more). Invariant: time never runs backwards, whatever the counter does: it stands still then.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

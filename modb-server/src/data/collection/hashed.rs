@@ -166,10 +166,11 @@ impl ByHash<'_> {
         if count >= len {
             return self.entries(tx);
         }
-        // Leaves are half full at least, mostly.
-        let leaves = 2 * len / u64::from(self.elements.widest.leaf).max(1);
+        // Leaves are half full at least, mostly, and none is empty.
+        let leaves = (2 * len / u64::from(self.elements.widest.leaf).max(1)).min(len);
         let pages = self.elements.pages_of_choices(&self.plot.numbers, count);
-        if self.elements.height == 0 || pages > leaves {
+        // Of more than half most choices are of what was chosen before.
+        if self.elements.height == 0 || pages > leaves || count > len / 2 {
             return self.choose_on_a_walk(tx, count);
         }
         let mut chosen = Vec::new();

@@ -38,7 +38,7 @@ pub(super) struct OpenFiles {
     most: usize,
     all_open: AtomicBool,
     held: RwLock<Held>,
-    /// Reads that may have opened a file which is not among `held` yet.
+    /// Those who may have opened a file which is not among `held` yet.
     opening: AtomicUsize,
     /// Held by who closes a file to open another: who waits for it finds that one to close.
     exchanging: Mutex<()>,
@@ -73,7 +73,7 @@ impl Held {
     }
 }
 
-/// One read that is counted in `opening`.
+/// One who is counted in `opening`.
 struct Opening<'a>(&'a AtomicUsize);
 
 impl<'a> Opening<'a> {
@@ -125,6 +125,10 @@ impl OpenFiles {
         if self.all_open.load(Ordering::Acquire) {
             let result = read();
             if !self.is_short(&result) {
+                // Closed by others meanwhile, it was opened again.
+                if !self.all_open.load(Ordering::Acquire) {
+                    self.hold(id);
+                }
                 return result;
             }
         }
@@ -192,7 +196,8 @@ impl OpenFiles {
             if self.hold(*id) {
                 continue;
             }
-            // No lock is held, so no read waits for the disk.
+            // No lock is held, so no read waits for the disk. It is counted as a read that opens is: it may take the last descriptor.
+            let _opening = Opening::begin(&self.opening);
             let file = File::open(&**path).map_err(|e| tree_error(&name_of(path), e.into()))?;
             let mut held = self.write();
             self.close_beyond(self.most - 1, &mut held, |id| !kept.contains(id));

@@ -127,8 +127,9 @@ impl Tree {
         write: impl FnOnce() -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.resolve_doubt()?;
-        let before = self.file_names().map_err(|e| StoreError::io("cannot list the table files", e))?;
         let writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
+        // Listed once nobody forgets any more what others publish.
+        let before = self.file_names().map_err(|e| StoreError::io("cannot list the table files", e))?;
         let noted = self.list_file.note(self.tree.current_version().id());
         let result = noted.map_err(|e| StoreError::io(CANNOT_READ_LIST, e)).and_then(|()| write());
         // If it cannot be read now, it is before the next writing; this is for who writes meanwhile.
