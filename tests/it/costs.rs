@@ -241,7 +241,9 @@ pub(crate) fn nearly_all_elements_are_chosen_at_the_cost_of_passing_over_all(pla
         pipeline(&mut peer, (0..len).map(|n| format!("SADD set{len} {member}{n}")));
         for part in [len - 1, len * 3 / 4] {
             let before = counted(&mut peer, "modb_pages_read:");
-            let Reply::Array(chosen) = peer.ask(&format!("SRANDMEMBER set{len} {part}")) else { panic!("an array") };
+            let Reply::Array(chosen) = peer.ask(&format!("SRANDMEMBER set{len} {part}")) else {
+                panic!("an array")
+            };
             assert_eq!(chosen.len(), part);
             let pages = counted(&mut peer, "modb_pages_read:") - before;
             let most = 2 * len as u64;
