@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::layout::{self, Place};
 use super::{Data, DataError, Need, Tally, Tx};
-use crate::store::{Page, Write};
+use crate::store::{Page, Write, vast};
 
 /// An entry that expires later than this after its own commit need not lower the floor: nobody has raised it
 /// that far meanwhile.
@@ -104,6 +104,7 @@ impl Data {
         let mut key_buf = Vec::new();
         // Before it holds what others want.
         self.store.wait_for_room();
+        let _later = vast::later();
         let held = self.hold_sleeping(Need::many(group.iter().map(|(place, _)| place.hash)));
         let mut tx = Tx::new(self, &held, tally, &mut key_buf, now_ms).freeing(true);
         for (place, at) in group {

@@ -6,6 +6,7 @@ use std::sync::mpsc;
 
 use super::*;
 use crate::Server;
+use crate::store::vast;
 
 fn open(folder: &Path) -> Result<Database, OpenError> {
     Options::new(folder).min_free_mb(0).open()
@@ -45,6 +46,24 @@ fn closing_frees_the_folder_whatever_lives_and_all_of_it_says_so() {
     assert_eq!(clone.folder(), Some(&*folder));
     drop((database, clone, keyspace, client, walk));
     again.set("still", "mine").unwrap();
+}
+
+#[test]
+fn very_large_values_are_given_back_by_who_calls_or_a_thread_that_has_ended_when_the_database_is_closed() {
+    let database = Database::in_memory().unwrap();
+    let (value, by) = vast::watched::value("removed by a call");
+    database.set("a", &value).unwrap();
+    database.delete("a").unwrap();
+    assert_eq!(by.try_recv().unwrap().id(), std::thread::current().id());
+
+    let server = Server::bind(&database, any_port()).unwrap();
+    let (value, by) = vast::watched::value("removed by a worker");
+    database.set("a", &value).unwrap();
+    let mut connection = TcpStream::connect(server.local_addrs()[0]).unwrap();
+    connection.write_all(b"DEL a\r\n").unwrap();
+    connection.read_exact(&mut [0; 4]).unwrap();
+    database.close().unwrap();
+    assert_eq!(by.try_recv().unwrap().name(), Some("modb-errand"));
 }
 
 #[test]

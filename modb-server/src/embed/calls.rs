@@ -11,6 +11,7 @@ use crate::data::{DataError, Tx};
 use crate::error::Error;
 use crate::handle::Open;
 use crate::session::now_ms;
+use crate::store::vast;
 
 thread_local! {
     /// Space for keys, used again by every call of a thread.
@@ -90,6 +91,7 @@ impl Keyspace {
                 Way::Read => need = need.shared(),
                 Way::Write => instance.data.store().wait_for_room(),
             }
+            let _later = vast::later();
             let held = open.hold(need)?;
             let tx = Tx::new(&instance.data, &held, &instance.embedded, &mut key_buf, now_ms());
             let done = work(open, tx.waiting(), keys).and_then(|(result, mut tx)| {

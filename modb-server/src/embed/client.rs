@@ -12,6 +12,7 @@ use crate::data::Parker;
 use crate::error::Error;
 use crate::handle::{Open, Shared};
 use crate::session::now_ms;
+use crate::store::vast;
 
 /// A client in this process, which executes any command, in sequence, with a state of its own (the database that it has
 /// selected, its name). See [`Database::client`](crate::Database::client).
@@ -77,7 +78,9 @@ impl LocalClient {
             let (mut awaited, mut gave_up) = (Seq::ZERO, None);
             let reply = command::resolve(args, client, instance).and_then(|resolved| {
                 command::wait_for_room(resolved, args, client, instance);
+                let later = vast::later();
                 let mut outcome = command::execute(resolved, args, client, &env, scratch);
+                drop(later);
                 let wait = open.closures.wait();
                 let outcome = loop {
                     match outcome {
@@ -89,6 +92,7 @@ impl LocalClient {
                                 gave_up = Some(error);
                                 return Ok(command::Reply::Nothing);
                             }
+                            let _later = vast::later();
                             outcome = command::go_on(begun, args, client, &env, scratch);
                         }
                     }

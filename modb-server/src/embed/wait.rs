@@ -15,6 +15,7 @@ use crate::data::{Committed, End, Parker, Tx};
 use crate::error::Error;
 use crate::handle::Open;
 use crate::session::now_ms;
+use crate::store::vast;
 use crate::value::Value;
 
 /// One of the two ends of a list, or of a sorted set.
@@ -111,6 +112,7 @@ impl Keyspace {
             let data = &open.instance.data;
             let keys = what.keys().iter().chain(what.target()).map(|key| &key[..]);
             data.store().wait_for_room();
+            let later = vast::later();
             let (held, mut key_buf) = (open.hold(data.need_many(keys))?, Vec::new());
             let tx = Tx::new(data, &held, &open.instance.embedded, &mut key_buf, now_ms());
             let mut tx = tx.waiting();
@@ -118,7 +120,7 @@ impl Keyspace {
                 Some(reply) => {
                     let told = tx.messages().to_vec();
                     let committed = tx.commit()?;
-                    drop(held);
+                    drop((held, later));
                     open.wait_for_room_of(&told);
                     (reply, committed)
                 }
@@ -132,7 +134,7 @@ impl Keyspace {
                     let client = open.instance.clients.add(None, now_ms()).id;
                     let who = (client, self.index);
                     let waiting = open.instance.waiting.begin(until, who, data, &held, parker.waker());
-                    drop(held);
+                    drop((held, later));
                     let (reply, committed) = waiting.sleep(&parker);
                     (reply?, committed)
                 }

@@ -33,6 +33,7 @@ use crate::limits;
 use crate::messages::{Posted, Scope};
 use crate::present::Present;
 use crate::settled::Listener;
+use crate::store::vast;
 
 /// What workers post to each other.
 #[derive(Debug)]
@@ -90,6 +91,8 @@ pub struct Worker {
     look_for_room_at: Option<Instant>,
     /// When the time of those is over who wait for what others bring.
     deadlines: Deadlines,
+    /// Of each turn; then others give it back.
+    _later: vast::Later,
     /// The database stays open as long as it is served. Dropped last.
     present: Present,
 }
@@ -154,6 +157,7 @@ impl Worker {
             crowded: Vec::new(),
             look_for_room_at: None,
             deadlines: Deadlines::default(),
+            _later: vast::later(),
             present,
         }
     }
@@ -247,6 +251,14 @@ impl Worker {
                 "refused: {}",
                 limits::REFUSAL[1..].trim_ascii_end().escape_ascii()
             );
+        }
+    }
+
+    /// Has a thread give back the memory of very large values that this one has dropped.
+    #[inline]
+    fn give_back(&self) {
+        if let Some(left) = vast::take_left() {
+            self.instance.errands.give_back(left);
         }
     }
 
@@ -405,6 +417,7 @@ impl Service for Worker {
         if self.next_sample.is_none_or(|at| turn.now >= at) {
             self.sample(turn);
         }
+        self.give_back();
         let store = self.instance.data.store();
         let settled = store.settled();
         // Asked in every turn while replies wait, also if it wrote nothing: only the answer tells of a failed sync.
@@ -423,11 +436,15 @@ impl Service for Worker {
     }
 
     fn has_idle_work(&self) -> bool {
-        self.syncing == Syncing::OnceIdle
+        // Connections that ended after the end of the turn may have left something.
+        self.syncing == Syncing::OnceIdle || vast::is_any_left()
     }
 
     fn on_idle(&mut self) {
-        self.instance.data.store().lead();
+        self.give_back();
+        if self.syncing == Syncing::OnceIdle {
+            self.instance.data.store().lead();
+        }
     }
 
     fn session_bytes(&self, session: &Session) -> usize {

@@ -9,7 +9,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use bytes::Bytes;
 use modb_net::Seq;
 
-use super::vast::COPIED_RECORD_BYTES;
+use super::vast::{self, COPIED_RECORD_BYTES};
 use super::{BackupKind, Batch, Counter, Got, Page, SettledHook, Store, StoreError, StoreKey, Write};
 
 /// An ordered map behind a lock.
@@ -78,6 +78,7 @@ impl Store for MemoryStore {
 
     fn apply(&self, batch: Batch) -> Result<Seq, StoreError> {
         batch.check_keys()?;
+        let _later = vast::later();
         let mut inner = self.write()?;
         for write in batch.writes {
             match write {

@@ -8,10 +8,15 @@
 //! that is not done, because its thread panicked or could not be had, tells so when it is dropped.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::command::{CommandError, Reply, Work};
 use crate::data::{Kept, Wake};
+use crate::store::vast;
+
+/// While so much is being given back, who has more does it himself.
+const MOST_BEING_FREED_BYTES: usize = vast::MOST_LEFT_BYTES;
 
 /// Most of those that wait.
 const MOST_WAIT: usize = 64;
@@ -65,6 +70,7 @@ impl Drop for Left {
 pub struct Errands {
     waiting: Line,
     computing: Line,
+    being_freed_bytes: Arc<AtomicUsize>,
 }
 
 impl Errands {
@@ -90,6 +96,24 @@ impl Errands {
             }
         }
         self.waiting.add(Box::new(Free(what)), MOST_WAIT);
+    }
+
+    /// As [`Errands::free`], of values, unless threads have much to do of that already.
+    #[cold]
+    pub(crate) fn give_back(&self, left: vast::Left) {
+        struct Counted(vast::Left, Arc<AtomicUsize>);
+        impl Drop for Counted {
+            fn drop(&mut self) {
+                let bytes = self.0.bytes();
+                drop(std::mem::take(&mut self.0));
+                self.1.fetch_sub(bytes, Ordering::Relaxed);
+            }
+        }
+        let before = self.being_freed_bytes.fetch_add(left.bytes(), Ordering::Relaxed);
+        let left = Counted(left, Arc::clone(&self.being_freed_bytes));
+        if before < MOST_BEING_FREED_BYTES {
+            self.free(left);
+        }
     }
 
     /// How many threads compute, or are about to, and how many computations wait for one.
@@ -151,6 +175,7 @@ struct Hand(Option<Line>);
 impl Hand {
     fn work_off(mut self) {
         while let Some(errand) = self.next() {
+            let _later = vast::later();
             errand.run();
         }
     }
@@ -187,4 +212,29 @@ impl Drop for Hand {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn values_are_given_back_by_a_thread_unless_threads_have_much_to_give_back() {
+        let errands = Errands::default();
+        let give_back = |end: &str| {
+            let (value, by) = vast::watched::value(end);
+            let _later = vast::later();
+            drop(vast::share(value));
+            errands.give_back(vast::take_left().unwrap());
+            errands.wait();
+            by.try_recv().unwrap().id()
+        };
+        assert_ne!(give_back("nothing else is"), thread::current().id());
+        assert_eq!(errands.being_freed_bytes.load(Ordering::Relaxed), 0);
+        errands.being_freed_bytes.store(MOST_BEING_FREED_BYTES, Ordering::Relaxed);
+        assert_eq!(give_back("much else is"), thread::current().id());
+        assert_eq!(errands.being_freed_bytes.load(Ordering::Relaxed), MOST_BEING_FREED_BYTES);
+    }
 }

@@ -28,7 +28,9 @@ use super::writer::Log;
 use crate::store::glimpse::Portion;
 use crate::store::group::Backing;
 use crate::store::locking::lock;
-use crate::store::{Batch, Counter, Glimpse, Got, MAX_STORE_KEY_BYTES, Page, Splices, StoreError, Write};
+use crate::store::{
+    Batch, Counter, Glimpse, Got, MAX_STORE_KEY_BYTES, Page, Splices, StoreError, Write, vast,
+};
 
 /// What the tree takes while it writes a record, in sizes of its value: the block that it becomes, which grows to twice its
 /// length, and what that is compressed to.
@@ -424,6 +426,8 @@ impl Backing for Engine {
 const MANY_WRITES: usize = if cfg!(test) { 8 } else { 1_024 };
 
 pub(super) fn put_into(table: &Table, seq: u64, writes: &[Write]) {
+    // What is overwritten is dropped where a shard is locked.
+    let _later = vast::later();
     if writes.len() >= MANY_WRITES {
         return table.write_all(writes, seq);
     }

@@ -38,7 +38,7 @@ pub(crate) use self::walk::Walk;
 use super::merge::Record;
 use crate::store::glimpse::Portion;
 use crate::store::locking::lock;
-use crate::store::{Glimpse, Write};
+use crate::store::{Glimpse, Write, vast};
 
 /// Clean records looked at for eviction per hold of a shard's lock.
 const EVICTION_STEPS: usize = 64;
@@ -281,7 +281,7 @@ impl Table {
         }
         // A small one is copied into its record anyway; a large one would be shared, and keep a whole block of the cold
         // store alive.
-        let value = if fits_beside(key.len(), value.len()) { value } else { &Bytes::copy_from_slice(value) };
+        let value = if fits_beside(key.len(), value.len()) { value } else { &vast::copy(value) };
         ghosts.take_away(key);
         let (at, record) = records.insert_new(key, Some(value), Marks::clean_and_queued());
         self.accounts.change(Cost::NOTHING, Cost::of(record));
@@ -389,6 +389,7 @@ impl Table {
         if !self.accounts.is_over() {
             return;
         }
+        let _later = vast::later();
         // Twice around: on the first the hand may only have taken marks away.
         for _ in 0..=2 * self.shards.len() {
             let hand = self.hand.load(Ordering::Relaxed);

@@ -316,3 +316,17 @@ fn ghosts_take_of_the_room_of_records() {
         }
     }
 }
+
+#[test]
+fn a_very_large_value_that_was_read_is_put_aside_by_who_drops_it() {
+    let (value, by) = vast::watched::value("read from the disk");
+    let table = Table::new(64 << 20);
+    let Lookup::Unknown(ticket) = table.get::<Bytes>(b"a") else { panic!("it is there") };
+    table.fill(b"a", &value.into(), ticket);
+    assert!(found(&table, b"a").is_some());
+    let later = vast::later();
+    drop(table);
+    assert!(by.try_recv().is_err());
+    drop(later);
+    by.try_recv().unwrap();
+}
