@@ -168,9 +168,10 @@ fn hold_and_run(
     run_if_held(resolved, args, client, env, scratch, held)
 }
 
-/// The keys of a command, if they are very many: what can be done with them before they are held.
+/// The keys of a command, if they are very many: what can be done with them before they are held. Where events of keys are told it would be in
+/// vain: they are taken in the order in which they came.
 fn many(spec: &Spec, args: Args<'_>, client: &Client, data: &Data) -> Option<Many> {
-    let words = spec.many.filter(|_| args.len() >= MANY_WORDS)?;
+    let words = spec.many.filter(|_| args.len() >= MANY_WORDS && data.exchange().events().bits() == 0)?;
     match words {
         Words::Keys => Many::new(data, client.database, args.iter().skip(1).map(|key| (key, None))),
         // A key without a value is refused.

@@ -90,6 +90,7 @@ impl LocalClient {
                                 command::sleep_until(parker, begun.deadline());
                             } else if let Err(error) = wait.sleep(parker, || begun.waits_for()) {
                                 gave_up = Some(error);
+                                *scratch = Scratch::default();
                                 return Ok(command::Reply::Nothing);
                             }
                             let _later = vast::later();

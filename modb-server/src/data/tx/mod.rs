@@ -87,7 +87,7 @@ pub struct Tx<'a> {
     pages: u32,
     /// Bytes of values that were copied.
     moved_bytes: usize,
-    /// What was applied: it is freed when the stripes are given back.
+    /// What was applied: freed with this, so whoever applies very much drops it once the stripes are given back.
     applied: Batch,
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::data::Parker;
+use crate::store::{Batch, Write};
 use crate::{Database, Options, Reply, Server};
 
 /// What nobody waits for in vain takes less.
@@ -518,4 +519,21 @@ fn a_wait_for_many_closures_of_which_each_is_quick_goes_on() {
         }
     });
     assert_eq!(database.get("held").unwrap(), Some("8".into()));
+}
+
+#[test]
+fn a_call_that_has_waited_for_room_does_not_do_so_while_others_wait_for_its_keys() {
+    let database = Options::temporary().cache_mb(8).min_free_mb(0).open().unwrap();
+    let store = database.shared.run(|open| Ok::<_, Error>(Arc::clone(open.instance.data.store()))).unwrap();
+    // Until a flush has been slow enough to be seen from both sides.
+    let did_not_wait = (0..3).any(|_| {
+        let is_crowded = database.update(&["a"], |keys| {
+            let puts = (0..12_u32).map(|n| Write::Put(n.to_string().into(), vec![7; 1 << 20].into()));
+            store.apply_at_once(Batch { writes: puts.collect() }, false).unwrap();
+            keys.set("a", "1")?;
+            Ok::<_, Error>(store.crowded_until().is_some())
+        });
+        is_crowded.unwrap() && store.crowded_until().is_some()
+    });
+    assert!(did_not_wait);
 }
