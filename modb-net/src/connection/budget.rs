@@ -5,7 +5,7 @@
 //! grow if the budget has room and no older claim waits, and the oldest of all may always grow. So requests that began
 //! first are read to their end while the others wait unread, one request or reply at a time may be larger than the whole
 //! budget, and nobody waits for ever: the oldest claim ends, or is closed since it makes no progress
-//! ([`crate::Limits::stall_timeout`]), and then another one is the oldest.
+//! ([`crate::Limits::stall_timeout`]), or steps back where it may not be closed, and then another one is the oldest.
 //!
 //! Invariants: `used` is the sum of what all accounts have counted, since an account gives back what it counted when it
 //! is dropped; a claim leaves the order when it is dropped; whoever waits is woken when room was made or the order changed.
@@ -206,6 +206,14 @@ struct Large {
     since: Instant,
     /// Bytes that came or went since then.
     moved: usize,
+    /// Since when it was seen to rest on what it keeps, whatever comes and goes.
+    kept_since: Option<Instant>,
+}
+
+impl Large {
+    fn new(claim: Claim, now: Instant) -> Box<Self> {
+        Box::new(Self { claim, waits_for: 0, since: now, moved: 0, kept_since: None })
+    }
 }
 
 impl Account {
@@ -282,6 +290,14 @@ impl Account {
         }
     }
 
+    /// From now on others wait for memory.
+    pub(crate) fn watch(&mut self, now: Instant) {
+        self.watch_progress(now);
+        if let Some(large) = &mut self.large {
+            large.kept_since = None;
+        }
+    }
+
     /// Progress is measured from now on.
     pub(crate) fn watch_progress(&mut self, now: Instant) {
         if let Some(large) = &mut self.large {
@@ -289,13 +305,26 @@ impl Account {
         }
     }
 
-    /// For how long it has made no progress, if it holds much and nobody here kept it from that.
-    pub(crate) fn stalled_for(&mut self, now: Instant) -> Duration {
+    /// For how long it has made no progress, if it holds much and nobody here kept it from that. Where it `keeps` most of what it holds,
+    /// what comes and goes is none.
+    pub(crate) fn stalled_for(&mut self, now: Instant, keeps: bool) -> Duration {
         let Some(large) = &mut self.large else { return Duration::ZERO };
         if large.waits_for > 0 || large.moved >= Limits::SMALL_REQUEST_BYTES {
             (large.since, large.moved) = (now, 0);
         }
-        now.saturating_duration_since(large.since)
+        if large.waits_for > 0 || !keeps {
+            large.kept_since = None;
+            return now.saturating_duration_since(large.since);
+        }
+        let kept_since = *large.kept_since.get_or_insert(now);
+        now.saturating_duration_since(kept_since.min(large.since))
+    }
+
+    /// It gives its place in the order back, unless it waits for room: it makes no progress, and may hold what it holds for ever.
+    pub(crate) fn step_back(&mut self) {
+        if !self.waits() {
+            self.large = None;
+        }
     }
 
     /// Its connection goes to another worker.
@@ -311,9 +340,7 @@ impl Account {
 
     fn ask(&mut self, bytes: usize, beside: usize, worker: usize, now: Instant) -> bool {
         let budget = &self.budget;
-        let large = self.large.get_or_insert_with(|| {
-            Box::new(Large { claim: budget.claim(worker), waits_for: 0, since: now, moved: 0 })
-        });
+        let large = self.large.get_or_insert_with(|| Large::new(budget.claim(worker), now));
         let may = large.claim.may_take(bytes, beside);
         large.waits_for = if may { 0 } else { bytes.saturating_add(beside) };
         may
@@ -322,8 +349,7 @@ impl Account {
     /// Takes a place in the order, if it has none: it has begun something large.
     pub(crate) fn begin_large(&mut self, worker: usize, now: Instant) {
         if self.large.is_none() && self.budget.limit() != usize::MAX {
-            let claim = self.budget.claim(worker);
-            self.large = Some(Box::new(Large { claim, waits_for: 0, since: now, moved: 0 }));
+            self.large = Some(Large::new(self.budget.claim(worker), now));
         }
     }
 }

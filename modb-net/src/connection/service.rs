@@ -172,8 +172,8 @@ pub struct Turn<'a, S: Service> {
 ///    Many small ones need no asking: once the output is full nothing more is shown. Whoever writes to other connections
 ///    asks theirs ([`Out::is_full`]) and is told when they have drained ([`on_drained`](Self::on_drained)).
 /// 5. **say what a session holds** beside its input and output, in [`session_bytes`](Self::session_bytes), if that can be more
-///    than some hundred bytes; ask before it keeps more than is small ([`Out::reserve_to_keep`]); and bound what belongs to no
-///    session. A large session is better boxed, since every connection has a place of its size.
+///    than some hundred bytes; ask before it keeps more than is small ([`Out::reserve_to_keep`]), and say what of it stays
+///    ([`kept_bytes`](Self::kept_bytes)); and bound what belongs to no session. A large session is better boxed, since every connection has a place of its size.
 /// 6. **expect that a message is refused**: mailboxes are bounded. It comes back ([`crate::Undelivered`]) to be dropped or kept
 ///    for [`on_timer`](Self::on_timer); or room for it is asked for first ([`crate::Messages::reserve`]), and whoever sends it waits. A resume is never refused, but wakes only who waits for one; a connection
 ///    that waits for input is reached by a message.
@@ -315,6 +315,13 @@ pub trait Service: Sized + 'static {
 
     /// What the session holds on the heap beside its input and output, in bytes. Asked after each turn in which it did something.
     fn session_bytes(&self, session: &Self::Session) -> usize {
+        let _ = session;
+        0
+    }
+
+    /// What of [`Service::session_bytes`] the session keeps by its own doing for longer than a request, in bytes. Who holds much, and most of it
+    /// so, gives nothing of it back however much comes and goes: while others wait for memory that is no progress.
+    fn kept_bytes(&self, session: &Self::Session) -> usize {
         let _ = session;
         0
     }

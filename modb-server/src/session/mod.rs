@@ -455,6 +455,10 @@ impl Service for Worker {
         begun + session.partial.as_deref().map_or(0, decoder) + told + session.client.kept_bytes()
     }
 
+    fn kept_bytes(&self, session: &Session) -> usize {
+        session.client.kept_bytes()
+    }
+
     fn on_held(&mut self, session: &Session, held: Holdings) {
         let (queued, watched) = session.client.queued_and_watched();
         session.client.info.set_held(held, queued, watched);

@@ -1,7 +1,8 @@
 //! Memory that is short: who may go on when there is room again, and who is closed since others wait for what it holds.
 //!
-//! Invariant: nobody is closed who makes progress, or whom this server keeps from making it; the largest goes first, of
-//! all workers.
+//! Invariants: nobody is closed who makes progress, or whom this server keeps from making it; the largest goes first, of
+//! all workers. Who rests on what it keeps makes none by what comes and goes beside that, or he could hold up all others for ever;
+//! and who makes none and may not be closed is not waited for.
 
 use std::time::Instant;
 
@@ -89,7 +90,7 @@ impl<S: Service, T: Stream> Core<S, T> {
                     // Behind all who wait for room: it holds what it has, and wants no more.
                     conn.account.begin_large(turn.worker, turn.now);
                 }
-                conn.account.watch_progress(turn.now);
+                conn.account.watch(turn.now);
             }
             self.stalls.next = again;
             return;
@@ -106,10 +107,17 @@ impl<S: Service, T: Stream> Core<S, T> {
             if waits && !waits_at_will(&self.service, &conn.phase) || conn.is_in_line() {
                 // Its time begins when it goes on.
                 conn.account.watch_progress(turn.now);
+                continue;
             }
-            let time = conn.account.stalled_for(turn.now);
-            if time >= nearly && may_be_closed(&self.service, &conn.phase) {
+            let keeps = keeps_most(&self.service, &conn.phase, conn.account.counted());
+            let time = conn.account.stalled_for(turn.now, keeps);
+            if time < nearly {
+                continue;
+            }
+            if may_be_closed(&self.service, &conn.phase) {
                 stalled.push((conn.account.counted(), slot as u32, time >= timeout));
+            } else if time >= timeout {
+                conn.account.step_back();
             }
         }
         stalled.sort_unstable();
@@ -161,6 +169,15 @@ fn keeps_much<S: Service>(service: &S, phase: &Phase<S::Session>) -> bool {
     let Phase::Serving(serving) = phase else { return false };
     let is_its_doing = !serving.waits_for_resume() || waits_at_will(service, phase);
     is_its_doing && service.session_bytes(&serving.session) > Limits::SMALL_REQUEST_BYTES
+}
+
+/// Whether most of the much that a connection holds is what its session keeps for longer than a request.
+fn keeps_most<S: Service>(service: &S, phase: &Phase<S::Session>, counted: usize) -> bool {
+    let Phase::Serving(serving) = phase else { return false };
+    let at_will = waits_at_will(service, phase);
+    let session = &serving.session;
+    let kept = if at_will { service.session_bytes(session) } else { service.kept_bytes(session) };
+    kept > Limits::SMALL_REQUEST_BYTES && kept > counted / 2
 }
 
 /// Whether a connection waits for what it has asked to wait for.

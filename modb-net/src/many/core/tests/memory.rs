@@ -260,6 +260,71 @@ fn what_sessions_come_to_keep_finds_room_first_and_who_keeps_much_goes_when_othe
 }
 
 #[test]
+fn who_keeps_what_others_wait_for_goes_though_its_traffic_moves() {
+    let mut bench = with_memory(256 * KIB);
+    let (keeper, keeper_wire) = bench.connect();
+    let (waiting, wire) = bench.connect();
+    let wires = [(keeper, &keeper_wire), (waiting, &wire)];
+    // It is the first who wants much, so it may, and is the oldest for as long as it keeps that.
+    keeper_wire.arrive(format!("grow {}\n", 300 * KIB).as_bytes());
+    bench.settle(&wires);
+    wire.arrive(format!("echo {}\n", "x".repeat(60 * KIB)).as_bytes());
+    bench.settle(&wires);
+    assert!(bench.budget.is_awaited());
+    for second in 0..8 {
+        bench.pass(Duration::from_secs(1));
+        if second < 4 {
+            assert_eq!(bench.closed(), [], "after {second} s");
+        }
+        (0..3).for_each(|_| keeper_wire.arrive(format!("echo {}\n", "x".repeat(8 * KIB)).as_bytes()));
+        bench.settle(&wires);
+    }
+    assert_eq!((bench.closed(), keeper_wire.is_shut()), (vec![CloseReason::MemoryStall], true));
+    assert_eq!(wire.sent().len(), 60 * KIB + 1);
+}
+
+#[test]
+fn who_keeps_little_beside_a_large_request_that_moves_is_read_to_its_end() {
+    let mut bench = with_memory(256 * KIB);
+    let (first, first_wire) = bench.connect();
+    let (waiting, wire) = bench.connect();
+    let wires = [(first, &first_wire), (waiting, &wire)];
+    first_wire.arrive(format!("grow {}\necho {}", 20 * KIB, "x".repeat(100 * KIB)).as_bytes());
+    bench.settle(&wires);
+    wire.arrive(format!("echo {}\n", "x".repeat(100 * KIB)).as_bytes());
+    bench.settle(&wires);
+    for _ in 0..16 {
+        assert!(bench.budget.is_awaited());
+        bench.pass(Duration::from_secs(1));
+        first_wire.arrive("x".repeat(17 * KIB).as_bytes());
+        bench.settle(&wires);
+    }
+    first_wire.arrive(b"\n");
+    bench.settle(&wires);
+    assert_eq!(bench.closed(), []);
+    assert_eq!(first_wire.sent().len(), "grown\n".len() + 372 * KIB + 1);
+    assert_eq!(wire.sent().len(), 100 * KIB + 1);
+}
+
+#[test]
+fn who_may_not_be_closed_for_what_it_keeps_is_not_waited_for() {
+    let mut bench = with_memory(256 * KIB);
+    let (keeper, keeper_wire) = bench.connect();
+    let (waiting, wire) = bench.connect();
+    let wires = [(keeper, &keeper_wire), (waiting, &wire)];
+    keeper_wire.arrive(format!("stays\ngrow {}\n", 300 * KIB).as_bytes());
+    bench.settle(&wires);
+    wire.arrive(format!("echo {}\n", "x".repeat(60 * KIB)).as_bytes());
+    bench.settle(&wires);
+    assert!(bench.budget.is_awaited());
+    for _ in 0..8 {
+        bench.pass(Duration::from_secs(1));
+        bench.settle(&wires);
+    }
+    assert_eq!((bench.closed(), wire.sent().len()), (vec![], 60 * KIB + 1));
+}
+
+#[test]
 fn who_asks_twice_for_one_request_waits_for_both() {
     let mut bench = with_memory(256 * KIB);
     // An older claim, so that the other is not the first, who always goes on.

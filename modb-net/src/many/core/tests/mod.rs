@@ -62,6 +62,8 @@ struct Reply {
     kept: usize,
     /// It has asked to wait.
     at_will: bool,
+    /// It has asked not to be closed for what it holds.
+    stays: bool,
 }
 
 /// To a connection: go on, or close.
@@ -169,6 +171,7 @@ impl Service for Lines {
                     out.tail().extend_from_slice(b"ran\n");
                 }
                 "leave" => return Flow::HandOut,
+                "stays" => reply.stays = true,
                 "keep" => reply.kept = rest.parse().unwrap(),
                 "grow" => {
                     reply.kept += rest.parse::<usize>().unwrap();
@@ -288,6 +291,14 @@ impl Service for Lines {
 
     fn session_bytes(&self, reply: &Reply) -> usize {
         reply.kept
+    }
+
+    fn kept_bytes(&self, reply: &Reply) -> usize {
+        reply.kept
+    }
+
+    fn may_be_evicted(&self, reply: &Reply) -> bool {
+        !reply.stays
     }
 
     fn on_held(&mut self, reply: &Reply, held: Holdings) {
