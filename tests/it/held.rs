@@ -202,6 +202,18 @@ pub(crate) fn those_who_watch_many_keys_hold_no_more_than_connections_may(platfo
     assert_held_within_bounds(platform, clients, count as u64 * KEY_BYTES, wire);
 }
 
+pub(crate) fn those_who_watch_very_many_keys_hold_no_more_than_connections_may(platform: &Platform) {
+    /// What a key takes at least that is watched.
+    const KEY_BYTES: u64 = 400;
+    // So many of each that a thread does it: what is lent has its room, too.
+    let (clients, count) = (60, 12_000);
+    let wire = |client: usize| {
+        let keys = (0..count).map(|n| format!("{client}:{n}"));
+        encode(["WATCH".to_owned()].into_iter().chain(keys))
+    };
+    assert_held_within_bounds(platform, clients, count * KEY_BYTES, wire);
+}
+
 pub(crate) fn those_who_track_many_keys_hold_no_more_than_connections_may(platform: &Platform) {
     const KEY_BYTES: usize = 1_000;
     let (clients, count) = (120, 1_000);

@@ -475,6 +475,7 @@ scenarios! {
     held::keys_that_are_tracked_are_counted_until_nobody_tracks_them, unless Redis: "the bounds are Modb's own";
     held::those_who_queue_much_hold_no_more_than_connections_may, unless Redis: "the bounds are Modb's own";
     held::those_who_watch_many_keys_hold_no_more_than_connections_may, unless Redis: "the bounds are Modb's own";
+    held::those_who_watch_very_many_keys_hold_no_more_than_connections_may, unless Redis: "the bounds are Modb's own";
     held::those_who_track_many_keys_hold_no_more_than_connections_may, unless Redis: "the bounds are Modb's own",
         unless Wine: "120 MiB are slow there";
     held::what_each_client_holds_is_said, unless Redis: "the bounds are Modb's own";

@@ -169,6 +169,12 @@ impl<'a> Out<'a> {
         may
     }
 
+    /// How many bytes were granted since the last one was appended: to the request that is executed now. They are counted until the call
+    /// ends; from then on counts what the session says that it holds.
+    pub fn granted(&self) -> usize {
+        self.granted
+    }
+
     /// What [`In`] is told about the output.
     pub(crate) fn full(&self) -> &'a Cell<bool> {
         &self.at.full

@@ -2,7 +2,8 @@
 //!
 //! The request stays unread in the input until its reply has been written, so what is behind it waits, and it is answered also after
 //! a half-close and during a shutdown. Invariants: a worker copies at most a piece at a time, of the request and of the reply; room for
-//! both is asked for before a thread begins, which holds no stripe before; a connection that ends takes along what no thread has
+//! both, and for what it gathers and is about to keep, is asked for before a thread begins, which holds no stripe before, and counted until
+//! it has ended; a connection that ends takes along what no thread has
 //! begun.
 
 use std::sync::Arc;
@@ -44,8 +45,9 @@ impl Worker {
     ) -> Flow {
         let Some((resolved, mut long)) = take_long(session) else { return Flow::Parked };
         long.request_bytes = request.len();
+        long.beside_bytes = out.granted();
         self.instance.long_commands.bump();
-        self.send(conn, session, (resolved, long), request, out)
+        self.send(conn, session, (resolved, long), request, 0, out)
     }
 
     /// Goes on with a request that takes long. `None`: it was answered, or is to be executed anew, with whatever is next.
@@ -58,17 +60,22 @@ impl Worker {
         out: &mut Out<'_>,
     ) -> Option<Flow> {
         let (resolved, long) = take_long(session)?;
-        let request_bytes = long.request_bytes;
+        let Long { request_bytes, beside_bytes, .. } = long;
         let step = match long.stage {
             Stage::Found { .. } | Stage::Gathered { .. } => {
                 // It is still there, as it was when it was found to take long; not shown where the output is full.
                 match input.bytes().get(..request_bytes) {
-                    Some(request) => Step::Stop(self.send(conn, session, (resolved, long), request, out)),
+                    Some(request) => {
+                        Step::Stop(self.send(conn, session, (resolved, long), request, beside_bytes, out))
+                    }
                     None => Step::Stop(keep(session, resolved, long, Flow::NeedInput)),
                 }
             }
             Stage::Away { ref tray, .. } => match tray.take() {
-                Some(back) => self.take_back(conn.token(), resolved, session, request_bytes, back, out),
+                Some(back) => {
+                    let sizes = (request_bytes, beside_bytes);
+                    self.take_back(conn.token(), resolved, session, sizes, back, out)
+                }
                 None => Step::Stop(keep(session, resolved, long, Flow::Parked)),
             },
             Stage::Answered(_) => {
@@ -93,18 +100,20 @@ impl Worker {
         }
     }
 
-    /// Asks for room, gathers the request, and gives it to a thread.
+    /// Asks for room, gathers the request, and gives it to a thread. Of the room that is asked for beside that of the request and its
+    /// reply, `again` bytes are not granted in this call.
     fn send(
         &mut self,
         conn: Handle<'_>,
         session: &mut Session,
         (resolved, mut long): (Resolved, Long),
         request: &[u8],
+        again: usize,
         out: &mut Out<'_>,
     ) -> Flow {
         let (mut gathered, room_bytes) = match long.stage {
             Stage::Found { reply_bytes } => {
-                if !out.reserve(request.len().saturating_add(reply_bytes)) {
+                if !out.reserve(request.len().saturating_add(reply_bytes).saturating_add(again)) {
                     return keep(session, resolved, long, Flow::AwaitRoom);
                 }
                 (Vec::with_capacity(request.len()), reply_bytes.max(Limits::SMALL_REPLY_BYTES))
@@ -119,7 +128,7 @@ impl Worker {
             return keep(session, resolved, long, Flow::Yield);
         }
         // What is lent is counted here as long as it is away.
-        let bytes = gathered.capacity() + room_bytes + session.client.kept_bytes();
+        let bytes = gathered.capacity() + room_bytes + long.beside_bytes + session.client.kept_bytes();
         let tray = Tray::default();
         let lent = Lent { resolved, request: gathered, client: session.client.lend(), room_bytes };
         let resume = Resume { workers: Arc::clone(&self.workers), connection: conn.address() };
@@ -141,7 +150,7 @@ impl Worker {
         token: Token,
         resolved: Resolved,
         session: &mut Session,
-        request_bytes: usize,
+        (request_bytes, beside_bytes): (usize, usize),
         back: Back,
         out: &mut Out<'_>,
     ) -> Step {
@@ -161,7 +170,7 @@ impl Worker {
                 if let Some(feed) = feed
                     && client.wants_reply()
                 {
-                    let long = Long { request_bytes, stage: Stage::Answered(feed) };
+                    let long = Long { request_bytes, beside_bytes: 0, stage: Stage::Answered(feed) };
                     keep(session, resolved, long, Flow::Yield);
                 }
                 Step::Executed
@@ -170,7 +179,7 @@ impl Worker {
                 Step::Stop(self.keep(Begun::waiting(resolved, waiting), &mut session.client))
             }
             Ran::TooLarge(reply_bytes) => {
-                let long = Long { request_bytes, stage: Stage::Found { reply_bytes } };
+                let long = Long { request_bytes, beside_bytes, stage: Stage::Found { reply_bytes } };
                 Step::Stop(keep(session, resolved, long, Flow::Yield))
             }
             Ran::Paused => Step::Anew,

@@ -340,7 +340,7 @@ impl Worker {
             return Self::what_follows(client);
         }
         let feed = Feed::new(Reply::Bulk(bytes), client.protocol);
-        let long = Long { request_bytes: request.bytes, stage: Stage::Answered(feed) };
+        let long = Long { request_bytes: request.bytes, beside_bytes: 0, stage: Stage::Answered(feed) };
         client.keep_begun(Begun::long(request.resolved, long));
         Some(Flow::Yield)
     }

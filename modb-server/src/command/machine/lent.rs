@@ -88,6 +88,9 @@ impl Tray {
 pub(crate) struct Long {
     /// Its length; 0 until whoever serves the client has seen to it.
     pub(crate) request_bytes: usize,
+    /// Room that it was granted before it was found to take long, for what it gathers and what it is about to keep: counted until it was
+    /// executed.
+    pub(crate) beside_bytes: usize,
     /// How far it is.
     pub(crate) stage: Stage,
 }
@@ -111,7 +114,7 @@ pub(crate) enum Stage {
     Away {
         /// Where it comes back to.
         tray: Tray,
-        /// What the request and the reply may take, in bytes.
+        /// What all of it may take, and what is lent holds, in bytes.
         bytes: usize,
     },
     /// It was executed, and its reply leaves piece by piece.
@@ -121,14 +124,14 @@ pub(crate) enum Stage {
 impl Long {
     /// One that is answered with so many bytes, about.
     pub(crate) fn found(reply_bytes: usize) -> Self {
-        Self { request_bytes: 0, stage: Stage::Found { reply_bytes } }
+        Self { request_bytes: 0, beside_bytes: 0, stage: Stage::Found { reply_bytes } }
     }
 
     /// What it holds, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         match &self.stage {
             Stage::Found { .. } => 0,
-            Stage::Gathered { request, room_bytes } => request.capacity() + room_bytes,
+            Stage::Gathered { request, room_bytes } => request.capacity() + room_bytes + self.beside_bytes,
             Stage::Away { bytes, .. } => *bytes,
             Stage::Answered(feed) => feed.bytes(),
         }
