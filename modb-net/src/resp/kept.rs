@@ -33,10 +33,15 @@ impl<T> Default for KeptRequests<T> {
 impl<T: Copy> KeptRequests<T> {
     /// Keeps one more.
     pub fn push(&mut self, args: Args<'_>, known: T) {
+        // At once: step by step it could come to take more than `room_for` says.
+        let bytes: usize = args.iter().map(<[u8]>::len).sum();
         if self.requests.is_empty() {
-            self.bytes.reserve(FIRST_BYTES);
-            self.spans.reserve(FIRST_WORDS);
+            self.bytes.reserve(bytes.max(FIRST_BYTES));
+            self.spans.reserve(args.len().max(FIRST_WORDS));
             self.requests.reserve(FIRST_REQUESTS);
+        } else {
+            self.bytes.reserve(bytes);
+            self.spans.reserve(args.len());
         }
         let first = self.bytes.len();
         for arg in args {
@@ -85,6 +90,23 @@ impl<T: Copy> KeptRequests<T> {
             + self.spans.capacity() * size_of::<Span>()
             + self.requests.capacity() * size_of::<Kept<T>>()
     }
+
+    /// How many bytes of memory more are held, at most, while one more request of so many words and bytes comes to be kept: what has to grow
+    /// doubles, and is there twice until it has moved. 0: nothing has to grow.
+    pub fn room_for(&self, words: usize, bytes: usize) -> usize {
+        let bytes = grown(&self.bytes, bytes, FIRST_BYTES);
+        let spans = grown(&self.spans, words, FIRST_WORDS);
+        bytes.saturating_add(spans).saturating_add(grown(&self.requests, 1, FIRST_REQUESTS))
+    }
+}
+
+/// What `list` takes, in bytes, once it has grown for so many more; 0: it need not.
+fn grown<T>(list: &Vec<T>, more: usize, first: usize) -> usize {
+    let needed = list.len().saturating_add(more);
+    if needed <= list.capacity() && list.capacity() > 0 {
+        return 0;
+    }
+    needed.max(list.capacity().saturating_mul(2)).max(first).saturating_mul(size_of::<T>())
 }
 
 #[cfg(test)]
@@ -109,5 +131,28 @@ mod tests {
         assert!(kept.iter().all(|(count, args)| count == args.len()));
         assert_eq!((kept.len(), kept.words(), kept.bytes()), (3, 6, 12));
         assert!(kept.memory_bytes() >= 12);
+    }
+
+    #[test]
+    fn what_it_comes_to_take_is_known_before() {
+        let (mut kept, mut decoder) = (KeptRequests::default(), RequestDecoder::new());
+        let mut grew = 0;
+        for round in 0..2_000_usize {
+            let words: Vec<Vec<u8>> =
+                (0..1 + round % 7).map(|word| vec![b'x'; (round * 31 + word * 17) % 300]).collect();
+            let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+            let mut wire = Vec::new();
+            crate::resp::encode_request(&mut wire, &words);
+            assert!(matches!(decoder.decode(&wire, &Limits::default()), Ok(Decoded::Request { .. })));
+            let bytes = words.iter().map(|word| word.len()).sum();
+            let (before, room) = (kept.memory_bytes(), kept.room_for(words.len(), bytes));
+            kept.push(decoder.args(&wire), round);
+            let more = kept.memory_bytes() - before;
+            assert!(more <= room, "{more} more in round {round}, {room} were told");
+            assert!(room == 0 || more > 0, "{room} were told in round {round} for nothing");
+            grew += usize::from(more > 0);
+            decoder.release();
+        }
+        assert!((20..60).contains(&grew), "it doubles: {grew} times");
     }
 }

@@ -24,7 +24,8 @@ impl Client {
         let Some(rare) = self.rare() else { return load.flags.has(Flags::WATCHES) };
         match &rare.transaction {
             Some(transaction) if rare.watches.is_none() && rare.caching.is_none() => {
-                transaction.bytes() + load.bytes + load.words * QUEUED_BYTES > Limits::SMALL_REQUEST_BYTES
+                // What grows is there once as it was, and once twice as large.
+                3 * transaction.bytes() + load.bytes + load.words * QUEUED_BYTES > Limits::SMALL_REQUEST_BYTES
             }
             _ => true,
         }
@@ -34,8 +35,9 @@ impl Client {
     #[inline]
     pub fn room_to_keep(&self, spec: &Spec, load: &Load) -> usize {
         let each = |bytes: usize| load.words.saturating_mul(bytes);
-        let more = if self.is_in_multi() && !spec.flags.has(Flags::AT_ONCE) {
-            each(QUEUED_BYTES).saturating_add(load.bytes)
+        let queues = self.transaction().filter(|_| !spec.flags.has(Flags::AT_ONCE));
+        let more = if let Some(transaction) = queues {
+            transaction.room_to_queue(load)
         } else {
             let watched = if load.flags.has(Flags::WATCHES) {
                 each(WATCH_BYTES).saturating_add(load.bytes.saturating_mul(3))

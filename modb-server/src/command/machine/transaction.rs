@@ -91,6 +91,12 @@ impl Transaction {
     pub(super) fn bytes(&self) -> usize {
         self.queue.requests.memory_bytes() + Union::BYTES
     }
+
+    /// So many bytes more there are while one more request comes to be queued.
+    #[inline]
+    pub(super) fn room_to_queue(&self, load: &Load) -> usize {
+        self.queue.requests.room_for(load.words, load.bytes)
+    }
 }
 
 impl Queue {
