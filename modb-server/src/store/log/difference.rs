@@ -136,8 +136,7 @@ mod tests {
     fn difference(before: &[u8], after: &[u8], most: usize) -> Option<(Difference, usize)> {
         let of = Bytes::copy_from_slice;
         let (base, value) = (of(before), of(after));
-        let patch =
-            Patch { key: Bytes::new().into(), base, base_seq: modb_net::Seq(1), value, splices: None };
+        let patch = Patch { key: "".into(), base, base_seq: modb_net::Seq(1), value, splices: None };
         let mut bytes = Vec::new();
         if !encode(&patch, most, &mut bytes) {
             assert!(bytes.is_empty());
