@@ -19,6 +19,22 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
+/// They are read by who builds on the layer: what it asks of him shows in them.
+#[test]
+fn the_examples_are_as_small_as_they_are_promised_to_be() {
+    let examples = [
+        ("echo", include_str!("../examples/echo.rs"), 50),
+        ("wc", include_str!("../examples/wc.rs"), 75),
+        ("chat", include_str!("../examples/chat.rs"), 135),
+        ("memcached", include_str!("../examples/memcached.rs"), 150),
+        ("proxy", include_str!("../examples/proxy.rs"), 255),
+    ];
+    for (name, text, most) in examples {
+        let lines = text.lines().count();
+        assert!(lines <= most, "{name}: {lines} lines");
+    }
+}
+
 fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()
 }

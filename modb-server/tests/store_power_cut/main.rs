@@ -4,6 +4,8 @@
 //! event (`disk.rs`), the record gives the images that a power cut there could leave; each is opened and must hold
 //! a prefix of the commits with all that the durability mode promises (`workload.rs`). The next process goes on with
 //! one of the images. A disk that ignores syncs must be found out, or nothing here means anything.
+//!
+//! The same of a whole server, and of those whom it serves: `served/`.
 
 #![cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 
@@ -11,6 +13,8 @@ mod disk;
 #[path = "../lasts/mod.rs"]
 mod lasts;
 mod random;
+#[cfg(feature = "cli")]
+mod served;
 mod trace;
 mod workload;
 
