@@ -239,6 +239,8 @@ scenarios! {
 
     shortage::descriptors_taken_away_5_times_come_back_5_times, unless Redis: "Redis needs none while it writes",
         unless Windows: "no descriptor limit", unless WindowsHost: "no descriptor limit";
+    shortage::that_nobody_can_be_accepted_is_said_once_and_not_at_every_try, unless Redis: "Redis says so at every try",
+        unless Windows: "no descriptor limit", unless WindowsHost: "no descriptor limit";
     shortage::what_is_on_the_disk_is_read_where_no_descriptor_is_left, unless Redis: "its data lie in memory",
         unless Windows: "no descriptor limit", unless WindowsHost: "no descriptor limit";
     shortage::space_taken_away_5_times_comes_back_5_times, unless Redis: "Redis answers an error or ends",

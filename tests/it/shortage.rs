@@ -71,10 +71,13 @@ pub(crate) fn a_flush_that_cannot_be_done_is_said_and_done_once_it_can(platform:
         assert!(trouble.contains("flush: "), "{trouble}");
         let refusal = peer.call(["SET", "k", &value(0, VALUE_BYTES)]).error().expect("it is full");
         assert!(refusal.contains("memory is full"), "{refusal}");
+        let said = format!("MISCONF {}", server.info("modb_read_only_reason"));
+        assert_eq!((server.info("modb_read_only"), said), ("1".to_owned(), refusal));
         assert_eq!(peer.ask("STRLEN k0"), Reply::Int(VALUE_BYTES as i64));
         fs::rename(&away, &tables).expect("a test may rename in its own folder");
         wait::until("writes are taken again", || write(&mut peer).then_some(()));
         wait::until("nothing is amiss", || server.info("modb_store_trouble").is_empty().then_some(()));
+        assert_eq!(server.info("modb_read_only"), "0");
     }
     drop((write, peer));
     let server = server.kill_and_restart();
@@ -245,6 +248,29 @@ pub(crate) fn what_is_on_the_disk_is_read_where_no_descriptor_is_left(platform: 
     write(&mut peer, KEYS / 2..KEYS);
     assert_ne!(server.info("modb_store_runs"), "0");
     assert!(read_all(&mut peer, 0..KEYS));
+}
+
+pub(crate) fn that_nobody_can_be_accepted_is_said_once_and_not_at_every_try(platform: &Platform) {
+    /// Below this are those that each process has.
+    const NONE: u64 = 3;
+    const TRIES: u64 = 5;
+    let server = Launch::new(platform).start();
+    let mut peer = server.peer();
+    assert_eq!(peer.ask("PING"), Reply::Simple(b"PONG".to_vec()), "it has its descriptor");
+    let Some(limit) = sys::set_descriptor_limit_of(server.pid(), NONE) else {
+        skip!("the limit of another process cannot be changed here")
+    };
+    // The system has accepted it; the server cannot.
+    let mut waiting = Peer::connect(server.addr());
+    wait::until("it has tried some times", || {
+        let info = peer.ask("INFO stats").text();
+        let failed = info.lines().find_map(|line| line.strip_prefix("modb_accepts_failed:"));
+        (failed.expect("it is counted").trim().parse::<u64>().expect("a number") >= TRIES).then_some(())
+    });
+    assert!(sys::set_descriptor_limit_of(server.pid(), limit).is_some());
+    assert_eq!(waiting.ask("PING"), Reply::Simple(b"PONG".to_vec()), "it has waited, and is served");
+    assert!(server.comes_to_say("cannot accept now"));
+    assert_eq!(server.output().matches("cannot accept now").count(), 1, "{}", server.output());
 }
 
 fn without_descriptors(platform: &Platform, rounds: usize) {

@@ -31,6 +31,9 @@ const NOTIFIER: usize = reserved_key(0);
 /// again so often: soon enough for a client not to notice, seldom enough to cost nothing.
 const RETRY: Duration = Duration::from_millis(100);
 
+/// While that lasts it is said so often: whoever watches the log is to see that it does, and nothing else is to drown in it.
+const SAID_AGAIN: Duration = Duration::from_secs(60);
+
 /// What a server listens on.
 #[derive(Debug)]
 pub(crate) enum Listener {
@@ -67,6 +70,10 @@ pub(crate) struct Acceptor<M> {
     parked: Option<Arrival<M>>,
     /// Not before this time again.
     retry_at: Option<Instant>,
+    /// Not said again before this time.
+    say_at: Option<Instant>,
+    /// Refusals of the system that were not said.
+    left_out: u64,
     /// Whether the listeners are polled now.
     polled: bool,
     /// What the listeners hand down to their connections.
@@ -108,6 +115,8 @@ impl<M> Acceptor<M> {
             words,
             parked: None,
             retry_at: None,
+            say_at: None,
+            left_out: 0,
             polled: true,
             keep_alive,
         };
@@ -185,14 +194,24 @@ impl<M> Acceptor<M> {
                     | ErrorKind::ConnectionReset
                     | ErrorKind::NotConnected => {}
                     _ => {
-                        let connections = hub.admission.taken();
-                        tracing::warn!(%error, connections, "cannot accept now, trying again in {RETRY:?}");
+                        self.say(&error, hub.admission.taken(), now);
                         hub.arrivals.system_refusals.fetch_add(1, Relaxed);
                         self.retry_at = Some(now + RETRY);
                     }
                 },
             }
         }
+    }
+
+    /// Says that the system refuses, unless that was said lately.
+    fn say(&mut self, error: &io::Error, connections: usize, now: Instant) {
+        if self.say_at.is_some_and(|at| now < at) {
+            self.left_out += 1;
+            return;
+        }
+        self.say_at = Some(now + SAID_AGAIN);
+        let left_out = std::mem::take(&mut self.left_out);
+        tracing::warn!(%error, connections, left_out, "cannot accept now, trying again every {RETRY:?}");
     }
 
     /// Gives the connection a seat and a worker, or tells it that there is none.

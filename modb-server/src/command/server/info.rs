@@ -151,8 +151,9 @@ fn stats(ctx: &Ctx<'_, '_>, text: &mut String) {
     line(text, "instantaneous_output_kbps", kilobytes(rate.bytes_out));
     line(text, "total_reads_processed", moved.reads);
     line(text, "total_writes_processed", moved.writes);
-    let refused = instance.refused(ctx.network.acceptor().refused);
-    line(text, "rejected_connections", rejected + refused);
+    let acceptor = ctx.network.acceptor();
+    line(text, "rejected_connections", rejected + instance.refused(acceptor.refused));
+    line(text, "modb_accepts_failed", acceptor.system_refusals);
     line(text, "evicted_clients", ctx.network.closed(CloseReason::MemoryStall));
     for reason in CloseReason::ALL {
         line(text, &format!("modb_closed_{}", reason.name().replace('-', "_")), ctx.network.closed(reason));

@@ -247,15 +247,17 @@ impl LogStore {
 
     /// Nothing more is taken while memory is full and cannot be emptied.
     fn check_is_useful(&self) -> Result<(), StoreError> {
-        let engine = &self.engine;
-        if engine.pressure.is_at_bound(engine.filled())
-            && let Some(reason) = self.group.health.trouble(FLUSH)
-        {
-            return Err(StoreError::ReadOnly(format!(
-                "memory is full of what cannot be moved to the disk now: {reason}"
-            )));
+        if !self.engine.pressure.is_at_bound(self.engine.filled()) {
+            return Ok(());
         }
-        Ok(())
+        self.why_stuck().map_or(Ok(()), |reason| Err(StoreError::ReadOnly(reason)))
+    }
+
+    /// At the bound: why it stays there, if so.
+    #[cold]
+    fn why_stuck(&self) -> Option<String> {
+        let trouble = self.group.health.trouble(FLUSH)?;
+        Some(format!("memory is full of what cannot be moved to the disk now: {trouble}"))
     }
 
     /// Until when nothing is taken of one of those who pay.
@@ -497,7 +499,9 @@ impl Store for LogStore {
     }
 
     fn read_only_reason(&self) -> Option<String> {
-        self.group.health.reason().or_else(|| self.engine.log.why_full())
+        let engine = &self.engine;
+        let stuck = || engine.pressure.is_at_bound(engine.filled()).then(|| self.why_stuck()).flatten();
+        self.group.health.reason().or_else(|| engine.log.why_full()).or_else(stuck)
     }
 
     fn stats(&self) -> Vec<(&'static str, String)> {
