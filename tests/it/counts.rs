@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
+use std::time::{Duration, Instant};
 
 use modb_tests::wait::{self, DEADLINE};
 use modb_tests::{Launch, Peer, Platform, Reply};
@@ -76,6 +77,47 @@ pub(crate) fn what_a_transaction_executes_is_counted_and_noted_command_by_comman
         |entry: &Reply| entry.items()[3].items().iter().map(Reply::text).collect::<Vec<_>>().join(" ");
     let noted: Vec<String> = noted.items().iter().map(words).collect();
     assert_eq!(noted, ["INCR n", "MULTI", "CONFIG SET slowlog-log-slower-than 0"]);
+}
+
+/// By the system's clock, whatever the server reads.
+pub(crate) fn what_a_command_took_is_told_as_it_was(platform: &Platform) {
+    const SLEEPS: Duration = Duration::from_millis(200);
+    let server = Launch::new(platform).with("--enable-debug-command", "yes").start();
+    let mut peer = server.peer();
+    let asked = Instant::now();
+    assert_eq!(peer.ask("DEBUG SLEEP 0.2"), Reply::ok());
+    let took = SLEEPS.mul_f64(0.98)..asked.elapsed().mul_f64(1.02);
+    let noted = peer.ask("SLOWLOG GET 1").items()[0].items()[2].int() as f64;
+    let said = info(&mut peer, "commandstats latencystats");
+    let of = |field: &str| {
+        let found = said.iter().find_map(|(key, value)| key.starts_with(field).then_some(value));
+        found.unwrap_or_else(|| panic!("no {field} in {said:?}"))
+    };
+    let counted = number(of("cmdstat_debug"), "usec") as f64;
+    let median = of("latency_percentiles_usec_debug").split([',', '=']).nth(1);
+    let median: f64 = median.expect("it has a name").parse().expect("a number");
+    // A bucket of the histogram is an eighth of what is in it.
+    for (who, micros, bucket) in
+        [("SLOWLOG", noted, 1.0), ("commandstats", counted, 1.0), ("latencystats", median, 1.125)]
+    {
+        let told = Duration::from_secs_f64(micros / 1e6);
+        assert!((took.start..took.end.mul_f64(bucket)).contains(&told), "{who}: {told:?} of {took:?}");
+    }
+}
+
+/// The clock by which requests are measured is watched before it is used: when the server starts.
+pub(crate) fn the_first_request_does_not_wait_for_a_clock(platform: &Platform) {
+    const WATCHED_FOR: Duration = Duration::from_micros(500);
+    const STARTS: usize = 100;
+    // A busy machine may take as long for anything else, but not each time.
+    let is_quick = (0..STARTS).any(|_| {
+        let server = Launch::new(platform).start();
+        let mut peer = server.peer();
+        let asked = Instant::now();
+        peer.ask("PING");
+        asked.elapsed() < WATCHED_FOR
+    });
+    assert!(is_quick, "each first request of {STARTS} servers took {WATCHED_FOR:?} and more");
 }
 
 pub(crate) fn the_rate_is_that_of_the_moment(platform: &Platform) {

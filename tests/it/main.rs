@@ -266,6 +266,9 @@ scenarios! {
 
     counts::commands_are_counted_by_name_and_outcome_and_forgotten_when_asked;
     counts::what_a_transaction_executes_is_counted_and_noted_command_by_command;
+    counts::what_a_command_took_is_told_as_it_was;
+    counts::the_first_request_does_not_wait_for_a_clock,
+        unless Wine: "its server takes longer for any request";
     counts::the_rate_is_that_of_the_moment;
     counts::a_killed_client_is_gone_from_the_list_at_once;
     counts::nothing_that_a_killed_client_sends_is_executed;

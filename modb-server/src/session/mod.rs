@@ -138,6 +138,8 @@ impl Worker {
         farewell: Bring,
     ) -> Self {
         let listeners = Listeners::new(instance.data.exchange(), index, &workers);
+        // Before it serves: not while somebody waits for the first reply.
+        Stopwatch::prepare();
         Self {
             tally: instance.new_tally(),
             calls: instance.new_calls(),

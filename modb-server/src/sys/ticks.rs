@@ -8,7 +8,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// How long the counter is watched before it is used; whoever is the first to measure anything waits for it.
+/// How long the counter is watched before it is used; whoever is the first to need it waits for it ([`Ticks::prepare`]).
 const WATCHED_FOR: Duration = Duration::from_micros(500);
 
 /// What is read within so much is read at the same moment. With the above its rate is known to one part in 250.
@@ -20,6 +20,11 @@ const READ_TRIES: u32 = 1_000;
 pub(crate) struct Ticks(u64);
 
 impl Ticks {
+    /// For who is going to measure others: they need not wait then for what is to be found out first.
+    pub(crate) fn prepare() {
+        clock();
+    }
+
     #[inline(always)]
     pub(crate) fn now() -> Self {
         Self(clock().read())
