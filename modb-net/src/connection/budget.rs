@@ -81,10 +81,20 @@ impl Budget {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// How many bytes must be given back until the oldest who waits can go on.
+    /// How many bytes must be given back until the oldest who waits can go on; none if it is the oldest of all, who always goes on.
     pub(crate) fn missing(&self) -> usize {
-        let Some(wish) = self.lock().values().find(|wish| wish.bytes > 0).copied() else { return 0 };
-        self.used().saturating_add(wish.bytes).saturating_sub(self.limit())
+        let order = self.lock();
+        let Some(at) = order.values().position(|wish| wish.bytes > 0).filter(|at| *at > 0) else { return 0 };
+        let wish_bytes = order.values().nth(at).map_or(0, |wish| wish.bytes);
+        self.used().saturating_add(wish_bytes).saturating_sub(self.limit())
+    }
+
+    /// Claims below this number keep the oldest who waits from going on. What is larger than the whole budget waits until it is the oldest
+    /// of all, however much those behind it give back.
+    pub(crate) fn in_the_way(&self) -> u64 {
+        let order = self.lock();
+        let oldest = order.iter().find(|(_, wish)| wish.bytes > 0);
+        oldest.filter(|(_, wish)| wish.bytes > self.limit()).map_or(u64::MAX, |(&number, _)| number)
     }
 
     /// The largest stalled connection of `worker` holds so many bytes. Whether no other worker knows a larger one.

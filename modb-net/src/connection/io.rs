@@ -65,14 +65,21 @@ pub struct In<'a> {
     requests_left: &'a mut u32,
     /// The output has reached its mark.
     full: &'a Cell<bool>,
+    /// What was granted to the request that is executed now.
+    granted: &'a Cell<usize>,
     /// Nothing more is shown in this call.
     stopped: bool,
 }
 
 impl<'a> In<'a> {
-    pub(crate) fn new(bytes: &'a [u8], requests_left: &'a mut u32, full: &'a Cell<bool>) -> Self {
+    pub(crate) fn new(
+        bytes: &'a [u8],
+        requests_left: &'a mut u32,
+        full: &'a Cell<bool>,
+        granted: &'a Cell<usize>,
+    ) -> Self {
         let stopped = *requests_left == 0 || full.get();
-        Self { bytes, consumed: 0, wanted: 0, requests_left, full, stopped }
+        Self { bytes, consumed: 0, wanted: 0, requests_left, full, granted, stopped }
     }
 
     /// What is not yet consumed. Nothing, though more may be there, if the turn's requests are spent or the output is
@@ -91,6 +98,7 @@ impl<'a> In<'a> {
     pub fn consume(&mut self, n: usize) {
         assert!(n <= self.bytes.len() - self.consumed, "consumed more than was there");
         self.consumed += n;
+        self.granted.set(0);
         *self.requests_left = self.requests_left.saturating_sub(1);
         self.stopped = *self.requests_left == 0 || self.full.get();
     }
@@ -118,8 +126,6 @@ pub struct Out<'a> {
     buf: &'a mut OutBuf,
     account: &'a mut Account,
     at: &'a Desk,
-    /// What was granted since the last byte was appended: to the request that is executed now.
-    granted: usize,
 }
 
 /// What is the same for all outputs of a worker in a turn.
@@ -131,19 +137,21 @@ pub(crate) struct Desk {
     pub(crate) high_water_bytes: usize,
     /// Whether the output that is written to is full.
     pub(crate) full: Cell<bool>,
+    /// What was granted to the request that is executed now: since the last one was consumed.
+    pub(crate) granted: Cell<usize>,
 }
 
 impl<'a> Out<'a> {
     pub(crate) fn new(buf: &'a mut OutBuf, account: &'a mut Account, at: &'a Desk) -> Self {
         at.full.set(buf.len() >= at.high_water_bytes);
-        Self { buf, account, at, granted: 0 }
+        at.granted.set(0);
+        Self { buf, account, at }
     }
 
     /// Where to append.
     #[inline]
     pub fn tail(&mut self) -> Tail<'_> {
         self.note_full();
-        self.granted = 0;
         self.buf.tail()
     }
 
@@ -162,22 +170,28 @@ impl<'a> Out<'a> {
     /// As [`Out::reserve`], for what the session is about to keep: so many bytes more, however few they are. It says that it has them
     /// ([`crate::Service::session_bytes`]) once it has.
     pub fn reserve_to_keep(&mut self, bytes: usize) -> bool {
-        let may = self.account.reserve(bytes, self.granted, self.at.worker, self.at.now);
+        let granted = self.granted();
+        let may = self.account.reserve(bytes, granted, self.at.worker, self.at.now);
         if may {
-            self.granted = self.granted.saturating_add(bytes);
+            self.at.granted.set(granted.saturating_add(bytes));
         }
         may
     }
 
-    /// How many bytes were granted since the last one was appended: to the request that is executed now. They are counted until the call
-    /// ends; from then on counts what the session says that it holds.
+    /// How many bytes were granted since a request was consumed ([`In::consume`]): to the one that is executed now. They are counted until
+    /// the call ends; from then on counts what the session says that it holds.
     pub fn granted(&self) -> usize {
-        self.granted
+        self.at.granted.get()
     }
 
     /// What [`In`] is told about the output.
     pub(crate) fn full(&self) -> &'a Cell<bool> {
         &self.at.full
+    }
+
+    /// What [`In`] tells of the end of a request.
+    pub(crate) fn granted_cell(&self) -> &'a Cell<usize> {
+        &self.at.granted
     }
 
     /// Bytes not yet sent.

@@ -76,7 +76,7 @@ impl<X, T: Stream> Conns<X, T> {
             pool: Pool::default(),
             limits,
             budget,
-            desk: Desk { worker, now, high_water_bytes, full: Cell::new(false) },
+            desk: Desk { worker, now, high_water_bytes, full: Cell::new(false), granted: Cell::new(0) },
             alarms: RefCell::default(),
             touched: Vec::new(),
             ready: Vec::new(),

@@ -2,7 +2,7 @@
 //!
 //! Invariants: nobody is closed who makes progress, or whom this server keeps from making it; the largest goes first, of
 //! all workers. Who rests on what it keeps makes none by what comes and goes beside that, or he could hold up all others for ever;
-//! and who makes none and may not be closed is not waited for.
+//! and who makes none and may not be closed is not waited for. Nobody is closed whose going helps nobody.
 
 use std::time::Instant;
 
@@ -102,6 +102,7 @@ impl<S: Service, T: Stream> Core<S, T> {
         // Who will be stalled at the next look counts, too: another worker that looks at its own in between is to know.
         let nearly = timeout - timeout / LOOKS;
         let mut stalled: Vec<(usize, u32, bool)> = Vec::new();
+        let in_the_way = budget.in_the_way();
         for (slot, conn) in &mut self.conns.slab {
             let waits = conn.serving().is_some_and(|serving| serving.waits_for_resume());
             if waits && !waits_at_will(&self.service, &conn.phase) || conn.is_in_line() {
@@ -115,6 +116,9 @@ impl<S: Service, T: Stream> Core<S, T> {
                 continue;
             }
             if may_be_closed(&self.service, &conn.phase) {
+                if conn.account.number() >= in_the_way {
+                    continue;
+                }
                 stalled.push((conn.account.counted(), slot as u32, time >= timeout));
             } else if time >= timeout {
                 conn.account.step_back();
@@ -142,10 +146,11 @@ impl<S: Service, T: Stream> Core<S, T> {
                 serving.doom = Some(Doom::Close(CloseReason::MemoryStall));
                 self.end_serving_if_due(slot, turn);
                 self.conns.touch(slot);
-                // Given back at once, since it decides whether another one has to go.
+                // Given back at once, as its place is, since that decides whether another one has to go.
                 self.conns.pool.clear();
                 let conn = &mut self.conns.slab[slot as usize];
                 conn.account.recount(conn.output.heap_bytes());
+                conn.account.step_back();
             }
             _ => self.abort(slot, CloseReason::MemoryStall, turn),
         }

@@ -145,8 +145,8 @@ impl<S: Service, T: Stream> Core<S, T> {
         pool.lend(output);
         // All of it: a session that answers "close" to what looks empty would lose what it was not shown.
         let (mut requests, never) = (u32::MAX, Cell::new(false));
-        let mut input = In::new(serving.input.bytes(), &mut requests, &never);
         let mut out = Out::new(output, account, desk);
+        let mut input = In::new(serving.input.bytes(), &mut requests, &never, out.granted_cell());
         let flow = service.on_end(handle, &mut serving.session, &mut input, &mut out, turn);
         let consumed = input.consumed();
         serving.input.consume(consumed, 0);
@@ -216,7 +216,7 @@ fn show<S: Service>(
 ) -> Result<Flow, TryReserveError> {
     let Serving { session, input, waits, .. } = serving;
     if input.is_empty() {
-        let mut shown = In::new(fresh, requests, full);
+        let mut shown = In::new(fresh, requests, full, out.granted_cell());
         let flow = service.on_input(handle, session, &mut shown, out, turn);
         let (consumed, wanted) = (shown.consumed(), shown.wanted());
         input.append(&fresh[consumed..], wanted, pool)?;
@@ -226,7 +226,7 @@ fn show<S: Service>(
     if *waits == Waits::Input && input.is_short() {
         return Ok(Flow::NeedInput);
     }
-    let mut shown = In::new(input.bytes(), requests, full);
+    let mut shown = In::new(input.bytes(), requests, full, out.granted_cell());
     let flow = service.on_input(handle, session, &mut shown, out, turn);
     let (consumed, wanted) = (shown.consumed(), shown.wanted());
     input.consume(consumed, wanted);

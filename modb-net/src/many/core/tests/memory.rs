@@ -170,6 +170,39 @@ fn of_all_who_are_stalled_the_largest_goes_and_no_more_than_must() {
 }
 
 #[test]
+fn for_what_is_larger_than_all_only_those_before_it_go() {
+    let mut bench = with_memory(512 * KIB);
+    let (_, oldest) = bench.silent(40 * KIB);
+    // It has its place since it began what it does not end yet.
+    let (waiting, wire) = bench.silent(20 * KIB);
+    let (_, behind) = bench.silent(60 * KIB);
+    let (keeper, keeps) = bench.connect();
+    bench.send(keeper, &keeps, &format!("keep {}\n", 80 * KIB));
+    bench.send(waiting, &wire, &format!("\nvalue {}\n", 600 * KIB));
+    for _ in 0..8 {
+        bench.pass(Duration::from_secs(1));
+    }
+    assert_eq!([&oldest, &behind, &keeps].map(Wire::is_shut), [true, false, false]);
+    assert_eq!(wire.sent().len(), (20 + 600) * KIB + 1);
+}
+
+#[test]
+fn who_has_become_the_oldest_goes_on_and_nobody_else_is_closed_for_it() {
+    let mut bench = with_memory(512 * KIB);
+    let (_, oldest) = bench.silent(200 * KIB);
+    // It has its place since it began what it does not end yet.
+    let (waiting, wire) = bench.silent(20 * KIB);
+    let (_, behind) = bench.silent(100 * KIB);
+    bench.send(waiting, &wire, &format!("\nvalue {}\n", 460 * KIB));
+    for _ in 0..8 {
+        bench.pass(Duration::from_secs(1));
+        bench.settle(&[(waiting, &wire)]);
+    }
+    assert_eq!([&oldest, &behind].map(Wire::is_shut), [true, false]);
+    assert_eq!(wire.sent().len(), (20 + 460) * KIB + 1);
+}
+
+#[test]
 fn who_waits_at_will_is_closed_for_what_it_holds_and_who_is_blocked_otherwise_is_not() {
     let mut bench = with_memory(1024 * KIB);
     let blocked = [("block", 500), ("will", 200), ("will", 250), ("will", 10)].map(|(verb, kib)| {
@@ -359,6 +392,17 @@ fn what_was_granted_to_a_request_that_is_answered_is_not_waited_for_again() {
     // The reply of the first is held, and counted; of the second all is missing but what is left.
     let missing = bench.budget.used() + 400 * KIB - 512 * KIB;
     assert_eq!(bench.budget.missing(), missing);
+}
+
+#[test]
+fn what_was_granted_to_a_request_that_nobody_is_told_of_is_not_waited_for_again() {
+    let mut bench = with_memory(512 * KIB);
+    let (_, _silent) = bench.silent(40 * KIB);
+    let (token, wire) = bench.connect();
+    bench.send(token, &wire, &format!("mute {}\nvalue {}\n", 100 * KIB, 480 * KIB));
+    let large = 480 * KIB;
+    let waits = bench.budget.missing() + 512 * KIB - bench.budget.used();
+    assert_eq!(waits, large, "it waits for more than it has asked for");
 }
 
 #[test]

@@ -144,11 +144,11 @@ impl Service for Lines {
                 "both" if !rest.split(' ').all(|part| out.reserve_to_keep(part.parse().unwrap())) => {
                     return Flow::AwaitRoom;
                 }
-                "value" if !out.reserve(rest.parse().unwrap()) => return Flow::AwaitRoom,
+                "value" | "mute" if !out.reserve(rest.parse().unwrap()) => return Flow::AwaitRoom,
                 _ => input.consume(whole),
             }
             match verb {
-                "" => {}
+                "" | "mute" => {}
                 "echo" => out.tail().extend_from_slice(format!("{rest}\n").as_bytes()),
                 "long" => {
                     out.tail().extend_from_slice(b"x\n");
