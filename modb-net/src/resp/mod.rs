@@ -12,6 +12,7 @@
 
 mod encode;
 mod error;
+mod glance;
 mod inline;
 mod kept;
 mod limits;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use encode::{Deferred, Encoder, Protocol, encode_request};
 pub use error::{ProtocolError, ReplyError};
+pub use glance::{Glance, glance};
 pub use inline::{UnbalancedQuotes, split_args};
 pub use kept::KeptRequests;
 pub use limits::{Limits, ReplyLimits};

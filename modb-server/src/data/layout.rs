@@ -330,7 +330,7 @@ impl<'k> Place<'k> {
         rest
     }
 
-    fn record_prefix(&self) -> [u8; RECORD_PREFIX_BYTES] {
+    pub(super) fn record_prefix(&self) -> [u8; RECORD_PREFIX_BYTES] {
         let mut prefix = [space::KEYS; RECORD_PREFIX_BYTES];
         prefix[1..5].copy_from_slice(&self.namespace.to_be_bytes());
         prefix[5..].copy_from_slice(&self.hash.to_be_bytes());

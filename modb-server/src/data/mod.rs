@@ -10,6 +10,7 @@
 mod catalog;
 mod check;
 mod collection;
+mod coming;
 mod committed;
 mod expiry;
 mod hash;
@@ -35,6 +36,7 @@ pub use collection::{
     Compact, End, Extent, Hash, List, Map, Place as MemberPlace, ScoreBounds, ScoreEdge, Set, SetResult,
     SortedSet, has_only_integers, is_big,
 };
+pub use coming::Coming;
 pub use committed::Committed;
 pub use housekeeping::Housekeeper;
 pub use interests::{

@@ -5,6 +5,7 @@
 //! once per turn, and once per command to time it; a connection that was served for `WORK_PER_TURN_NS` yields to the others.
 
 mod afar;
+mod ahead;
 mod away;
 mod deadlines;
 mod listeners;
@@ -22,6 +23,7 @@ use modb_net::{
     Peer, Release, Seq, Service, Token, Turn, Workers,
 };
 
+use self::ahead::Ahead;
 use self::deadlines::Deadlines;
 use self::listeners::Listeners;
 use self::request::Whole;
@@ -196,6 +198,7 @@ impl Worker {
         }
         let mut watch = Stopwatch::start();
         let mut limits = self.limits(&session.client);
+        let mut ahead = Ahead::new(&self.instance.data);
         loop {
             let bytes = input.bytes();
             if bytes.is_empty() {
@@ -214,6 +217,7 @@ impl Worker {
                 Ok(Decoded::Nothing { consumed }) => input.consume(consumed),
                 Ok(Decoded::Request { consumed }) => {
                     let whole = Whole::new(decoder, &bytes[..consumed]);
+                    ahead.look(&bytes[consumed..], &self.instance.data, session.client.database);
                     let flow = self.request(conn, session, whole, out, turn, &mut watch);
                     // Executed when it goes on.
                     match flow {

@@ -163,16 +163,53 @@ pub struct Page<V = Bytes> {
 /// Calls back when more commits have become safe. Must be cheap and never block: it wakes a worker.
 pub type SettledHook = Arc<dyn Fn() + Send + Sync>;
 
+/// What of a record is to be in the processor's caches, of which one leads to the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fetch {
+    /// Where it is.
+    Whereabouts,
+    /// The record, if where it is was fetched before.
+    Record,
+}
+
+/// By so many of its first bytes a key can be told from nearly all others, where [`is_told_by_its_beginning`].
+pub const TELLING_BYTES: usize = 13;
+
+/// Whether nearly no other key begins as this one does.
+#[inline(always)]
+pub fn is_told_by_its_beginning(key: &[u8]) -> bool {
+    key.len() >= TELLING_BYTES && key[0] & 0xf0 == 0x10
+}
+
 /// An ordered key-value store. All methods may be called from any thread.
 ///
 /// What callers promise of the bytes of keys: in those that begin with a byte `>= 0x10` and are longer than 5 bytes, byte
-/// 5 is uniformly distributed, so an engine may shard by it. No key begins with the byte `0x00` or `0xff`.
+/// 5 is uniformly distributed, so an engine may shard by it. Of those that begin with `0x10` to `0x1f` hardly two have the same
+/// [`TELLING_BYTES`], whatever clients do, so it may find them by a hash of these. No key begins with the byte `0x00` or `0xff`.
 pub trait Store: Send + Sync + 'static {
     /// Reads one record.
     ///
     /// # Errors
     /// If the disk cannot be read or what it holds is corrupt.
     fn get(&self, key: &[u8]) -> Result<Got, StoreError>;
+
+    /// Whether a record that is asked for comes sooner if it was announced ([`Store::fetch`]): not where all of them are in the processor's
+    /// caches anyway.
+    fn is_worth_fetching_for(&self) -> bool {
+        false
+    }
+
+    /// Announces that a record will be asked for whose key begins so, and is told by that ([`is_told_by_its_beginning`]). Waits for
+    /// nothing, and changes nothing but how long that takes.
+    fn fetch(&self, beginning: &[u8; TELLING_BYTES], fetch: Fetch) {
+        let _ = (beginning, fetch);
+    }
+
+    /// How many records were fetched so.
+    #[cfg(test)]
+    fn fetched(&self) -> u64 {
+        0
+    }
 
     /// As [`Store::get`], for those who may not wait for the disk long. `None`: there is such a record, and its value is of more than so many
     /// bytes, and not in memory.

@@ -22,6 +22,7 @@
 //! `ticks` how long a request took.
 
 mod allocator;
+mod prefetch;
 mod process;
 #[cfg(feature = "cli")]
 pub mod service;
@@ -34,6 +35,7 @@ mod windows;
 #[cfg(feature = "cli")]
 pub use self::allocator::give_large_memory_back;
 pub(crate) use self::allocator::{free_large, give_free_memory_back, has_memory};
+pub(crate) use self::prefetch::prefetch;
 #[cfg(feature = "cli")]
 pub use self::process::{Told, make_files_private, on_signals, tell_service_manager};
 pub use self::process::{cpu_seconds, memory_bytes, peak_memory_bytes, total_memory_bytes};

@@ -345,6 +345,11 @@ impl Default for Stripes {
 }
 
 impl Stripes {
+    /// Has the processor fetch the stripe of a key that will be wanted.
+    pub(super) fn fetch(&self, hash: u64) {
+        self.locks.fetch(index(hash));
+    }
+
     /// Takes what is needed, if all of it is free soon.
     ///
     /// # Errors

@@ -22,6 +22,11 @@ impl Locks {
         Self((0..count).map(|_| Stripe::new()).collect())
     }
 
+    /// Has the processor fetch a stripe that will be wanted.
+    pub(super) fn fetch(&self, stripe: u16) {
+        crate::sys::prefetch(&self.0[usize::from(stripe)], usize::MAX);
+    }
+
     /// Takes one stripe, if it is free soon.
     #[inline]
     pub(super) fn take_one(&self, stripe: u16, access: Access) -> bool {

@@ -444,6 +444,25 @@ fn a_wait_for_a_closure_ends_with_an_error_that_names_it() {
 }
 
 #[test]
+fn records_of_pipelined_requests_are_fetched_while_those_before_them_run() {
+    const KEYS: usize = 200;
+    let database = Options::temporary().open().unwrap();
+    let server = serve(&database);
+    let mut peer = Peer::new(&server);
+    let fetched =
+        || database.shared().run(|open| Ok::<_, Error>(open.instance.data.store().fetched())).unwrap();
+    let all = |request: fn(usize) -> String| (0..KEYS).map(request).collect::<String>();
+    let set = |n: usize| format!("*3\r\n$3\r\nSET\r\n$6\r\nkey{n:03}\r\n$3\r\n{n:03}\r\n");
+    peer.0.write_all(all(set).as_bytes()).unwrap();
+    peer.expect(&"+OK|".repeat(KEYS));
+    assert_eq!(fetched(), 0, "none of them was there");
+    peer.0.write_all(all(|n| format!("*2\r\n$3\r\nGET\r\n$6\r\nkey{n:03}\r\n")).as_bytes()).unwrap();
+    peer.expect(&(0..KEYS).map(|n| format!("$3|{n:03}|")).collect::<String>());
+    // Of what is read of the connection at once all but the first.
+    assert!((KEYS as u64 * 9 / 10..KEYS as u64).contains(&fetched()), "{} of {KEYS}", fetched());
+}
+
+#[test]
 fn a_wait_behind_a_command_that_waits_for_a_closure_ends_as_well() {
     let database = with_patience(50);
     while_a_closure_runs(&database, &["held"], || {

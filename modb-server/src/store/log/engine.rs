@@ -140,6 +140,10 @@ impl Engine {
         }
     }
 
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
+    }
+
     pub(crate) fn get(&self, key: &[u8]) -> Result<Got, StoreError> {
         match self.table.get(key) {
             Lookup::Found(value, seq) => Ok(Got { value, seq: Seq(seq) }),

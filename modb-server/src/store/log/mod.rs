@@ -82,7 +82,10 @@ use super::group::GroupCommit;
 use super::health::Purpose;
 use super::locking::lock;
 use super::options::{EngineKind, OpenOptions};
-use super::{BackupKind, Batch, Counter, ErrorClass, Glimpse, Got, Page, SettledHook, Store, StoreError};
+use super::{
+    BackupKind, Batch, Counter, ErrorClass, Fetch, Glimpse, Got, Page, SettledHook, Store, StoreError,
+    TELLING_BYTES,
+};
 use super::{key, spare};
 
 /// The part of the memory that caches file blocks; the rest is the table's.
@@ -324,6 +327,19 @@ impl Store for LogStore {
             return Ok(Got::default());
         }
         self.engine.get(key)
+    }
+
+    fn is_worth_fetching_for(&self) -> bool {
+        self.engine.table().is_worth_fetching_for()
+    }
+
+    fn fetch(&self, beginning: &[u8; TELLING_BYTES], fetch: Fetch) {
+        self.engine.table().fetch(beginning, fetch);
+    }
+
+    #[cfg(test)]
+    fn fetched(&self) -> u64 {
+        self.engine.table().fetched()
     }
 
     fn get_soon(&self, key: &[u8], most_bytes: usize) -> Result<Option<Got>, StoreError> {

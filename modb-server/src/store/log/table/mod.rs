@@ -14,6 +14,7 @@
 //!   otherwise a value that was overwritten, flushed and dropped meanwhile would come back.
 
 mod accounts;
+mod buckets;
 mod ghosts;
 mod index;
 mod records;
@@ -38,7 +39,7 @@ pub(crate) use self::walk::Walk;
 use super::merge::Record;
 use crate::store::glimpse::Portion;
 use crate::store::locking::lock;
-use crate::store::{Glimpse, Write, vast};
+use crate::store::{Fetch, Glimpse, TELLING_BYTES, Write, vast};
 
 /// Clean records looked at for eviction per hold of a shard's lock.
 const EVICTION_STEPS: usize = 64;
@@ -46,6 +47,8 @@ const EVICTION_STEPS: usize = 64;
 const MAX_STALE_HANDLES: usize = 64;
 /// Dirty records made clean per hold of a shard's lock.
 const PAGE_RECORDS: usize = 128;
+/// What a core's own caches hold, as a rule.
+const CACHE_BYTES: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 const SHARDS: usize = ROUTED_SHARDS + 1;
 /// In place of the commit of what the cold store has.
 const IN_COLD_STORE: u64 = 0;
@@ -207,6 +210,9 @@ pub(crate) struct Table {
     /// The shard that is looked at for eviction.
     hand: AtomicUsize,
     flushes: AtomicU64,
+    /// How many records were fetched before they were asked for.
+    #[cfg(test)]
+    fetched: AtomicU64,
 }
 
 impl Table {
@@ -217,7 +223,30 @@ impl Table {
             accounts: Accounts::new(budget_bytes),
             hand: AtomicUsize::new(0),
             flushes: AtomicU64::new(0),
+            #[cfg(test)]
+            fetched: AtomicU64::new(0),
         }
+    }
+
+    /// Whether what it holds is so much that the processor has to wait for nearly each record.
+    pub(crate) fn is_worth_fetching_for(&self) -> bool {
+        self.accounts.bytes() > CACHE_BYTES
+    }
+
+    /// See [`crate::store::Store::fetch`].
+    pub(crate) fn fetch(&self, beginning: &[u8; TELLING_BYTES], fetch: Fetch) {
+        // Whoever writes there has it in the cache now.
+        if let Ok(shard) = self.shards[shard_of(beginning)].0.try_lock() {
+            let is_here = shard.records.fetch(beginning, fetch);
+            #[cfg(test)]
+            self.fetched.fetch_add(u64::from(is_here && fetch == Fetch::Record), Ordering::Relaxed);
+            let _ = is_here;
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn fetched(&self) -> u64 {
+        self.fetched.load(Ordering::Relaxed)
     }
 
     pub(crate) fn get<P: Portion>(&self, key: &[u8]) -> Lookup<P> {

@@ -1,29 +1,32 @@
 //! A hash map from keys to what the table knows of them, laid out for few cache misses: memory latency is most of what
-//! a read costs. The map's own array holds nothing but a pointer per record, so that it stays in the processor's
-//! cache (growing it asks each record for its key again, which is rare); behind the pointer lie, one after the other in one allocation, what is known of the record, its key, and
-//! its value unless that is large. A read of a small value is thus one walk through neighbouring lines.
+//! a read costs. The map's own array ([`super::buckets`]) holds nothing but a pointer and a part of the hash per record; behind the pointer
+//! lie, one after the other in one allocation, what is known of the record, its key, and its value unless that is large. A read of a small
+//! value is thus one line, and one walk through neighbouring lines; both can be fetched before they are needed ([`Records::fetch`]).
 //!
 //! What has to find a record again without its key holds a [`Handle`], not a copy of the key.
 //!
 //! Invariants: a small value is copied out, so its place is written over in place; a large one is shared, never
 //! copied. What is deleted keeps its node until it is removed.
 
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher as _, Hasher as _};
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 
+use super::buckets::{self, Buckets};
 use crate::store::glimpse::Portion;
 use crate::store::vast::COPIED_RECORD_BYTES;
+use crate::store::{Fetch, TELLING_BYTES, is_told_by_its_beginning};
+use crate::sys;
 
 /// The most that a key and a value beside it take, in bytes: beyond it a copy per read costs more than the cache miss
 /// that it saves.
 const MAX_BESIDE_BYTES: usize = COPIED_RECORD_BYTES;
 /// What the allocator adds to an allocation, and what it rounds up to, in bytes.
 const ALLOCATOR_BYTES: usize = 16;
-/// What the map's array takes per record, in bytes: a slot and its share of what is free.
-const SLOT_BYTES: usize = 28;
+/// How much of a record is fetched before it is needed, in bytes: with a value of a hundred it is all of it. What is longer comes in order, so
+/// the processor sees it coming.
+const FETCHED_BYTES: usize = 192;
 
 /// Where a record is beside memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +70,7 @@ impl Marks {
 /// is one with the same key again. Its number tells it from others of the same hash; it would repeat after four billion records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Handle {
-    hash: u64,
+    hash: u32,
     id: u32,
 }
 
@@ -164,7 +167,7 @@ impl Record {
             Value::Apart(value) => value.len() + size_of::<Bytes>() + 2 * ALLOCATOR_BYTES,
             _ => 0,
         };
-        SLOT_BYTES + ALLOCATOR_BYTES + size_of_val(&*self.0) + apart
+        buckets::ENTRY_BYTES + ALLOCATOR_BYTES + size_of_val(&*self.0) + apart
     }
 }
 
@@ -207,18 +210,36 @@ sized_nodes!(20 52 84 116 148 180 212 276 340 468 596 724 852 1044 4096);
 /// The map.
 #[derive(Default)]
 pub(super) struct Records {
-    table: HashTable<Record>,
+    table: Buckets<Record>,
     hasher: RandomState,
+    secret: Secret,
     next_id: u32,
 }
 
 impl Records {
     pub(super) fn get(&self, key: &[u8]) -> Option<&Record> {
-        self.table.find(hash(&self.hasher, key), |record| record.key() == key)
+        self.table.find(self.hash(key), |record| record.key() == key)
     }
 
     pub(super) fn get_mut(&mut self, key: &[u8]) -> Option<&mut Record> {
-        self.table.find_mut(hash(&self.hasher, key), |record| record.key() == key)
+        self.table.find_mut(self.hash(key), |record| record.key() == key)
+    }
+
+    /// Has the processor fetch what leads to the record whose key begins so, or the record; whether there is anything.
+    #[inline(always)]
+    pub(super) fn fetch(&self, beginning: &[u8; TELLING_BYTES], fetch: Fetch) -> bool {
+        let hash = self.secret.hash(beginning);
+        match fetch {
+            Fetch::Whereabouts => {
+                self.table.line(hash).inspect(|line| sys::prefetch(*line, FETCHED_BYTES)).is_some()
+            }
+            // Nearly always it is the first one with that hash; if not, the wrong one is fetched.
+            Fetch::Record => self
+                .table
+                .find(hash, |_| true)
+                .inspect(|record| sys::prefetch(&*record.0, FETCHED_BYTES))
+                .is_some(),
+        }
     }
 
     /// Puts in a record that is not there yet.
@@ -228,16 +249,15 @@ impl Records {
         value: Option<&Bytes>,
         marks: Marks,
     ) -> (Handle, &Record) {
-        let Self { table, hasher, next_id } = self;
-        let at = Handle { hash: hash(hasher, key), id: *next_id };
-        *next_id = next_id.wrapping_add(1);
+        let at = Handle { hash: self.hash(key), id: self.next_id };
+        self.next_id = self.next_id.wrapping_add(1);
         let record = Record::new(key, value, Marks { id: at.id, ..marks });
-        (at, table.insert_unique(at.hash, record, |record| hash(hasher, record.key())).into_mut())
+        (at, self.table.insert_new(at.hash, record))
     }
 
     /// What finds that record of this map again.
     pub(super) fn handle(&self, key: &[u8], marks: Marks) -> Handle {
-        Handle { hash: hash(&self.hasher, key), id: marks.id }
+        Handle { hash: self.hash(key), id: marks.id }
     }
 
     pub(super) fn at(&self, at: Handle) -> Option<&Record> {
@@ -249,15 +269,12 @@ impl Records {
     }
 
     pub(super) fn remove_at(&mut self, at: Handle) {
-        if let Ok(occupied) = self.table.find_entry(at.hash, |record| record.marks().id == at.id) {
-            occupied.remove();
-        }
+        self.table.remove(at.hash, |record| record.marks().id == at.id);
     }
 
     /// So many more will be put in: it grows once for all of them.
     pub(super) fn expect(&mut self, more: usize) {
-        let Self { table, hasher, .. } = self;
-        table.reserve(more, |record| hash(hasher, record.key()));
+        self.table.reserve(more);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -267,12 +284,38 @@ impl Records {
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Record> {
         self.table.iter_mut()
     }
+
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // the upper half
+    fn hash(&self, key: &[u8]) -> u32 {
+        match key.first_chunk() {
+            Some(beginning) if is_told_by_its_beginning(key) => self.secret.hash(beginning),
+            _ => (self.hasher.hash_one(key) >> 32) as u32,
+        }
+    }
 }
 
-fn hash(hasher: &RandomState, key: &[u8]) -> u64 {
-    let mut hasher = hasher.build_hasher();
-    hasher.write(key);
-    hasher.finish()
+/// Hashes the beginnings of keys that are told by them. No key is longer to read than another, and one multiplication spreads what is
+/// different already (folded multiply: wyhash, Wang Yi 2019).
+struct Secret([u64; 2]);
+
+impl Default for Secret {
+    fn default() -> Self {
+        Self([(); 2].map(|()| std::hash::RandomState::new().build_hasher().finish()))
+    }
+}
+
+impl Secret {
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // halves
+    fn hash(&self, beginning: &[u8; TELLING_BYTES]) -> u32 {
+        let [mut first, mut last] = [[0; 8]; 2];
+        first.copy_from_slice(&beginning[..8]);
+        last.copy_from_slice(&beginning[TELLING_BYTES - 8..]);
+        let [first, last] = [first, last].map(u64::from_le_bytes);
+        let product = u128::from(first ^ self.0[0]) * u128::from(last ^ self.0[1]);
+        ((product as u64 ^ (product >> 64) as u64) >> 32) as u32
+    }
 }
 
 #[cfg(test)]
