@@ -7,7 +7,6 @@ use crate::store::{Fetch, TELLING_BYTES};
 /// A key that a request behind the one that is executed seems to be about.
 #[derive(Clone, Copy, Debug)]
 pub struct Coming {
-    hash: u64,
     /// What the store key of its record begins with.
     beginning: [u8; TELLING_BYTES],
 }
@@ -26,7 +25,7 @@ impl Data {
         let beginning = place.record_prefix();
         self.store.fetch(&beginning, Fetch::Whereabouts);
         self.stripes.fetch(hash);
-        Coming { hash, beginning }
+        Coming { beginning }
     }
 
     /// What was announced comes next: has it brought.

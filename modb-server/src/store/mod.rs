@@ -12,6 +12,7 @@
 //! Why no `snapshot()`: a command's reads are isolated by the stripes of its keys (see `data::stripes`), so no
 //! caller needs an open view of the past, which engines pay for with every write. Scans go page by page.
 
+mod batch;
 mod end;
 mod files;
 #[cfg(feature = "fjall")]
@@ -43,6 +44,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use modb_net::Seq;
 
+pub use self::batch::{Batch, Counter, Patch, Write};
 pub use self::files::{copy_folder, engine_of, folder_bytes};
 pub use self::folder::NewFolder;
 pub use self::glimpse::{GLIMPSE_BYTES, Glimpse};
@@ -89,66 +91,6 @@ pub struct Got<V = Bytes> {
     pub value: Option<V>,
     /// The commit that last wrote the key (also by deleting it), or [`Seq::ZERO`] if it is long since safe.
     pub seq: Seq,
-}
-
-/// A number that commits add to; kept by the store beside the records, exact through crashes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Counter(pub u32);
-
-/// One write of a batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Write {
-    /// Sets a record.
-    Put(StoreKey, Bytes),
-    /// Sets a record that is there: an engine may keep how it differs from what it was, and no more.
-    Patch(Box<Patch>),
-    /// Removes a record; nothing happens if there is none.
-    Delete(StoreKey),
-    /// Adds to a counter.
-    Add(Counter, i64),
-}
-
-/// A record that changes. The batch has no other write of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Patch {
-    /// Its key.
-    pub key: StoreKey,
-    /// What a read of it found. Nobody has written it since.
-    pub base: Bytes,
-    /// The commit that the read named.
-    pub base_seq: Seq,
-    /// What it becomes.
-    pub value: Bytes,
-    /// How that differs, if whoever changes it knows; it is compared otherwise.
-    pub splices: Option<Splices>,
-}
-
-impl Write {
-    /// The key of the record that is written.
-    #[inline]
-    pub(crate) fn key(&self) -> Option<&StoreKey> {
-        match self {
-            Self::Put(key, _) | Self::Delete(key) => Some(key),
-            Self::Patch(patch) => Some(&patch.key),
-            Self::Add(..) => None,
-        }
-    }
-
-    /// What the record becomes; `None`: it is removed, or there is none.
-    pub(crate) fn value(&self) -> Option<&Bytes> {
-        match self {
-            Self::Put(_, value) => Some(value),
-            Self::Patch(patch) => Some(&patch.value),
-            Self::Delete(_) | Self::Add(..) => None,
-        }
-    }
-}
-
-/// Writes that happen together or not at all, in this order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Batch {
-    /// The writes, oldest first; a later write of the same key wins.
-    pub writes: Vec<Write>,
 }
 
 /// A page of a scan.
@@ -612,19 +554,5 @@ impl StoreError {
     /// The system refused while `what` was being done.
     pub(crate) fn io(what: impl Into<String>, source: std::io::Error) -> Self {
         Self::Io { what: what.into(), source }
-    }
-}
-
-impl Batch {
-    /// Refuses keys that no engine can hold, before anything is changed.
-    fn check_keys(&self) -> Result<(), StoreError> {
-        for write in &self.writes {
-            if let Some(key) = write.key()
-                && !key::is_possible(key)
-            {
-                return Err(StoreError::ImpossibleKey(key.len()));
-            }
-        }
-        Ok(())
     }
 }
