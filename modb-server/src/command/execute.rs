@@ -347,8 +347,7 @@ fn run<'d>(
         held.give_back();
     }
     let frees = !spec.flags.has(Flags::DENYOOM);
-    let mut tx =
-        Tx::new(data, &held, tally, &mut scratch.key, now_ms).freeing(frees).at_once(!may_sleep).with_room();
+    let mut tx = Tx::new(data, &held, tally, &mut scratch.key, now_ms).freeing(frees).at_once(!may_sleep);
     tx.set_many(scratch.many.as_ref());
     if let Some(hash) = held.hash_of_key()
         && let Some(key) = spec.only_key()

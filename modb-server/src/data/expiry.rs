@@ -106,7 +106,7 @@ impl Data {
         self.store.wait_for_room();
         let _later = vast::later();
         let held = self.hold_sleeping(Need::many(group.iter().map(|(place, _)| place.hash)));
-        let mut tx = Tx::new(self, &held, tally, &mut key_buf, now_ms).freeing(true).with_room();
+        let mut tx = Tx::new(self, &held, tally, &mut key_buf, now_ms).freeing(true);
         for (place, at) in group {
             let entry = tx.outlined_at(*place, self.catalog.database_of(place.namespace))?;
             if entry.expires_at_ms() == Some(*at) {

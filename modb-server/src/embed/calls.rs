@@ -94,7 +94,6 @@ impl Keyspace {
             let _later = vast::later();
             let held = open.hold(need)?;
             let tx = Tx::new(&instance.data, &held, &instance.embedded, &mut key_buf, now_ms());
-            let tx = if way == Way::Write { tx.with_room() } else { tx };
             let done = work(open, tx.waiting(), keys).and_then(|(result, mut tx)| {
                 let told = tx.messages().to_vec();
                 let committed = tx.commit().map_err(Error::from)?;

@@ -421,9 +421,7 @@ impl Keyspace {
             let data = &open.instance.data;
             data.store().wait_for_room();
             let (held, mut key_buf) = (open.hold(Need::everything())?, Vec::new());
-            let mut tx = Tx::new(data, &held, &open.instance.embedded, &mut key_buf, now_ms())
-                .freeing(true)
-                .with_room();
+            let mut tx = Tx::new(data, &held, &open.instance.embedded, &mut key_buf, now_ms()).freeing(true);
             tx.flush_database(self.index)?;
             let written = tx.commit()?.written;
             drop(held);

@@ -115,7 +115,7 @@ impl Keyspace {
             let later = vast::later();
             let (held, mut key_buf) = (open.hold(data.need_many(keys))?, Vec::new());
             let tx = Tx::new(data, &held, &open.instance.embedded, &mut key_buf, now_ms());
-            let mut tx = tx.waiting().with_room();
+            let mut tx = tx.waiting();
             let (reply, committed) = match what.attempt(&mut tx, self.index)? {
                 Some(reply) => {
                     let told = tx.messages().to_vec();

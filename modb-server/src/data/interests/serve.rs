@@ -69,7 +69,6 @@ impl Tx<'_> {
     fn for_another<'b>(&'b self, key_buf: &'b mut Vec<u8>) -> Tx<'b> {
         let tx = Tx::new(self.data(), self.held, self.tally(), key_buf, self.now_ms());
         let mut tx = tx.freeing(true).at_once(self.at_once);
-        tx.asked_for_room = self.asked_for_room;
         tx.ready = Some(Vec::new());
         tx
     }

@@ -81,8 +81,6 @@ pub struct Tx<'a> {
     frees: bool,
     /// Whoever commits it serves others: he may not read pages without end.
     pub(super) at_once: bool,
-    /// Room was asked for before anything was held.
-    pub(super) asked_for_room: bool,
     /// Pages of collections that were read.
     pages: u32,
     /// Bytes of values that were copied.
@@ -126,7 +124,6 @@ impl<'a> Tx<'a> {
             ready: None,
             frees: false,
             at_once: false,
-            asked_for_room: false,
             pages: 0,
             moved_bytes: 0,
             applied: Batch::default(),
@@ -158,13 +155,6 @@ impl<'a> Tx<'a> {
     /// For those who serve others: they leave what takes long to a thread.
     pub fn at_once(self, at_once: bool) -> Self {
         Self { at_once, ..self }
-    }
-
-    /// Whoever commits it has asked for room ([`Store::crowded_until`](crate::store::Store::crowded_until)) before he held anything: now that
-    /// others wait for what he holds, he does not wait for it.
-    #[must_use]
-    pub fn with_room(self) -> Self {
-        Self { asked_for_room: true, ..self }
     }
 
     /// For what cannot be run again: it waits where it would miss a stripe. No worker may.
@@ -445,7 +435,9 @@ impl<'a> Tx<'a> {
         Ok(got)
     }
 
-    /// Applies what was written, as one batch, of which nobody sees a part.
+    /// Applies what was written, as one batch, of which nobody sees a part. It waits for no room in memory and log, since others wait for
+    /// what is held: who writes waits before he holds anything ([`Store::wait_for_room`](crate::store::Store::wait_for_room)), or asks
+    /// whether he would have to ([`Store::crowded_until`](crate::store::Store::crowded_until)).
     ///
     /// # Errors
     /// [`DataError::Store`]; nothing was changed then.
@@ -464,9 +456,6 @@ impl<'a> Tx<'a> {
             );
             let (data, remapped) = (self.data, &mut self.remapped);
             let (frees, batch) = (self.frees, Batch { writes });
-            if !self.asked_for_room {
-                data.store.wait_for_room();
-            }
             (written, self.applied) = self.held.publish(several, || {
                 let applied = data.store.apply_at_once(batch, frees)?;
                 for (database, namespace) in remapped.drain(..) {

@@ -51,7 +51,7 @@ fn what_has_more_to_be_seen_than_one_key_is_published_as_such() {
 }
 
 #[test]
-fn who_has_asked_for_room_does_not_wait_for_it_while_others_wait_for_what_he_holds() {
+fn nobody_waits_for_room_while_others_wait_for_what_he_holds() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&OpenOptions { cache_mb: 8, ..OpenOptions::new(dir.path()) }).unwrap();
     let data = Data::open(Arc::clone(&store), 16, false).unwrap();
@@ -61,7 +61,7 @@ fn who_has_asked_for_room_does_not_wait_for_it_while_others_wait_for_what_he_hol
         let puts = (0..12_u32).map(|n| Write::Put(n.to_string().into(), vec![7; 1 << 20].into()));
         store.apply_at_once(Batch { writes: puts.collect() }, false).unwrap();
         let is_crowded = store.crowded_until().is_some();
-        let mut tx = Tx::new(&data, &held, &tally, &mut key_buf, 1000).with_room();
+        let mut tx = Tx::new(&data, &held, &tally, &mut key_buf, 1000);
         tx.set(0, b"a", b"1", None).unwrap();
         tx.commit().unwrap();
         is_crowded && store.crowded_until().is_some()
