@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use modb_tests::platform::Product;
 use modb_tests::wait::{self, DEADLINE};
 use modb_tests::{Launch, Peer, Platform, Reply};
 
@@ -77,6 +79,85 @@ pub(crate) fn what_a_transaction_executes_is_counted_and_noted_command_by_comman
         |entry: &Reply| entry.items()[3].items().iter().map(Reply::text).collect::<Vec<_>>().join(" ");
     let noted: Vec<String> = noted.items().iter().map(words).collect();
     assert_eq!(noted, ["INCR n", "MULTI", "CONFIG SET slowlog-log-slower-than 0"]);
+}
+
+/// A number that `INFO` says.
+fn told(said: &BTreeMap<String, String>, field: &str) -> u64 {
+    said.get(field).unwrap_or_else(|| panic!("no {field}")).parse().expect("a number")
+}
+
+pub(crate) fn what_was_asked_and_answered_is_counted(platform: &Platform) {
+    const LARGE_BYTES: usize = 100_000;
+    let launch = Launch::new(platform).with("--databases", "3");
+    let server = launch.start();
+    let mut peer = server.peer();
+    let large = "x".repeat(LARGE_BYTES);
+    assert_eq!(peer.ask("SET text x"), Reply::ok());
+    let before = info(&mut peer, "everything");
+    assert_eq!(peer.call(["SET", "large", &large]), Reply::ok());
+    assert_eq!(peer.ask("GET large"), Reply::bulk(&large));
+    peer.ask("MGET text nothing large");
+    assert!(peer.ask("INCR text").error().is_some());
+    assert!(peer.ask("NOTHING").error().is_some());
+    let mut listener = server.peer();
+    for channel in ["a", "b"] {
+        listener.ask(&format!("SSUBSCRIBE {channel}"));
+    }
+    let after = info(&mut peer, "everything");
+    let grew = |field: &str| told(&after, field) - told(&before, field);
+    assert_eq!((grew("keyspace_hits"), grew("keyspace_misses")), (3, 1), "by those who only read");
+    assert_eq!(grew("total_error_replies"), 2);
+    let sent = LARGE_BYTES as u64;
+    assert!(
+        (sent..sent + 10_000).contains(&grew("total_net_input_bytes")),
+        "{}",
+        grew("total_net_input_bytes")
+    );
+    let replies = 2 * sent..2 * sent + 50_000;
+    assert!(replies.contains(&grew("total_net_output_bytes")), "{}", grew("total_net_output_bytes"));
+    assert!(grew("total_reads_processed") >= 5 && grew("total_writes_processed") >= 5);
+    assert_eq!(told(&after, "pubsubshard_channels"), 2);
+    if platform.product == Product::Modb {
+        assert_eq!(grew("modb_store_commits"), 1, "one write that was done");
+        assert!((sent..2 * sent).contains(&grew("modb_store_dirty_bytes")));
+        assert!(told(&after, "modb_store_dirty_bytes") < told(&after, "modb_store_memory_limit_bytes"));
+    }
+}
+
+/// What the system says from outside, and how the server was started.
+pub(crate) fn what_info_says_of_the_process_is_so(platform: &Platform) {
+    let launch = Launch::new(platform).with_durability("always");
+    let server = launch.start();
+    let mut peer = server.peer();
+    let now_us = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_micros() as u64;
+    let (began, cpu_before) = (now_us(), server.cpu_time());
+    let said = info(&mut peer, "everything");
+    let (ended, cpu_after) = (now_us(), server.cpu_time());
+    assert_eq!(told(&said, "tcp_port"), u64::from(server.addr().port()));
+    // It is told to the millisecond at which a turn began.
+    assert!((began - 100_000..=ended).contains(&told(&said, "server_time_usec")));
+    assert!(told(&said, "uptime_in_seconds") < 60 && told(&said, "uptime_in_days") == 0);
+    if platform.product == Product::Modb {
+        assert_eq!((&said["modb_durability"][..], &said["modb_engine"][..]), ("always", "log"));
+        let folder = Path::new(&said["modb_store_folder"]).file_name();
+        assert_eq!(folder, server.launch().folder().file_name());
+    }
+    if let Some((before, after)) = cpu_before.zip(cpu_after) {
+        /// What the system counts processor time in.
+        const TICK: Duration = Duration::from_millis(20);
+        let seconds = |field: &str| said[field].parse::<f64>().expect("a number");
+        let used = Duration::from_secs_f64(seconds("used_cpu_sys") + seconds("used_cpu_user"));
+        assert!(
+            (before.saturating_sub(TICK)..=after + TICK).contains(&used),
+            "{before:?} {used:?} {after:?}"
+        );
+    }
+    if let Some(rss) = server.rss_bytes() {
+        let used = told(&said, "used_memory_rss");
+        assert!((rss / 4 * 3..rss / 3 * 4).contains(&used), "{used} of {rss}");
+        assert!(told(&said, "used_memory_peak") >= told(&said, "used_memory"));
+        assert!(told(&said, "total_system_memory") > rss);
+    }
 }
 
 /// By the system's clock, whatever the server reads.

@@ -266,6 +266,8 @@ scenarios! {
 
     counts::commands_are_counted_by_name_and_outcome_and_forgotten_when_asked;
     counts::what_a_transaction_executes_is_counted_and_noted_command_by_command;
+    counts::what_was_asked_and_answered_is_counted;
+    counts::what_info_says_of_the_process_is_so, unless Wine: "Wine's own memory and time would be measured";
     counts::what_a_command_took_is_told_as_it_was;
     counts::the_first_request_does_not_wait_for_a_clock,
         unless Wine: "its server takes longer for any request";

@@ -73,11 +73,13 @@ pub(crate) fn a_flush_that_cannot_be_done_is_said_and_done_once_it_can(platform:
         assert!(refusal.contains("memory is full"), "{refusal}");
         let said = format!("MISCONF {}", server.info("modb_read_only_reason"));
         assert_eq!((server.info("modb_read_only"), said), ("1".to_owned(), refusal));
+        assert_eq!(server.info("aof_last_write_status"), "err");
         assert_eq!(peer.ask("STRLEN k0"), Reply::Int(VALUE_BYTES as i64));
         fs::rename(&away, &tables).expect("a test may rename in its own folder");
         wait::until("writes are taken again", || write(&mut peer).then_some(()));
         wait::until("nothing is amiss", || server.info("modb_store_trouble").is_empty().then_some(()));
-        assert_eq!(server.info("modb_read_only"), "0");
+        let fields = ["modb_read_only", "aof_last_write_status"].map(|field| server.info(field));
+        assert_eq!(fields, ["0", "ok"]);
     }
     drop((write, peer));
     let server = server.kill_and_restart();
