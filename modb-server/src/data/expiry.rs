@@ -4,10 +4,13 @@
 //! whose bucket is before the floor has been dealt with, so that a call does not walk over what is long gone. The floor
 //! also looks ahead: while it is in the future nothing is due, and a call reads nothing at all.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::layout::{self, Place};
-use super::{Data, DataError, Need, Tally, Tx};
+use super::{Data, DataError, Need, Parker, Tally, Tx};
+use crate::messages::{Frame, Rooms};
 use crate::store::{Page, Write, vast};
 
 /// An entry that expires later than this after its own commit need not lower the floor: nobody has raised it
@@ -20,8 +23,11 @@ const LOOK_AHEAD_MS: u64 = FLOOR_MARGIN_MS / 2;
 /// Entries, removed ones included, that looking ahead passes.
 const MOST_LOOKED_AT: usize = 1000;
 
-/// Keys removed in one batch, whose stripes are held together.
+/// Keys removed in one batch, whose stripes are held together. So much is told without room for it.
 const KEYS_PER_BATCH: usize = 64;
+
+/// How often who waits for room looks whether there is to be an end.
+const LOOK_FOR_END: Duration = Duration::from_millis(50);
 
 /// The first bucket that may have entries (low 32 bits), and how often it was lowered (high 32 bits): raising
 /// it must not overlook an entry that was committed after the index was read.
@@ -75,7 +81,8 @@ impl Data {
         due.retain(|(_, at)| *at <= now_ms);
         let left = left - due.len();
         for group in due.chunks(KEYS_PER_BATCH) {
-            self.remove_group(group, now_ms, tally)?;
+            let told = self.remove_group(group, now_ms, tally)?;
+            self.wait_for_room_of(&told);
         }
         let raised = match last {
             Some(last) if !seen_all => last,
@@ -100,7 +107,30 @@ impl Data {
         Ok(first.map(entry).transpose()?.map_or(horizon, |(_, at)| layout::bucket(at)))
     }
 
-    fn remove_group(&self, group: &[(Place<'_>, u64)], now_ms: u64, tally: &Tally) -> Result<(), DataError> {
+    /// Whoever is told what the keys were has no room for it: it is waited for before the next are removed, as long as there is to be a
+    /// next.
+    fn wait_for_room_of(&self, told: &[Arc<Frame>]) {
+        if told.is_empty() {
+            return;
+        }
+        let (parker, mut rooms) = (Parker::default(), Rooms::default());
+        let tell = || {
+            let waker = parker.waker();
+            Box::new(move || waker.wake()) as modb_net::Tell
+        };
+        self.exchange.reserve(told, &mut rooms, &tell);
+        while !rooms.are_there() && !self.is_stopping() {
+            parker.wait_for(LOOK_FOR_END);
+        }
+    }
+
+    /// Answers what it has told.
+    fn remove_group(
+        &self,
+        group: &[(Place<'_>, u64)],
+        now_ms: u64,
+        tally: &Tally,
+    ) -> Result<Vec<Arc<Frame>>, DataError> {
         let mut key_buf = Vec::new();
         // Before it holds what others want.
         self.store.wait_for_room();
@@ -118,9 +148,10 @@ impl Data {
                 tx.write(Write::Delete(key.into()));
             }
         }
+        let told = tx.all_messages();
         tx.commit()?;
         drop(held);
-        Ok(())
+        Ok(told)
     }
 }
 

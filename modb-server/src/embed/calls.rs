@@ -95,7 +95,7 @@ impl Keyspace {
             let held = open.hold(need)?;
             let tx = Tx::new(&instance.data, &held, &instance.embedded, &mut key_buf, now_ms());
             let done = work(open, tx.waiting(), keys).and_then(|(result, mut tx)| {
-                let told = tx.messages().to_vec();
+                let told = tx.all_messages();
                 let committed = tx.commit().map_err(Error::from)?;
                 Ok((result, committed, told))
             });

@@ -118,7 +118,7 @@ impl Keyspace {
             let mut tx = tx.waiting();
             let (reply, committed) = match what.attempt(&mut tx, self.index)? {
                 Some(reply) => {
-                    let told = tx.messages().to_vec();
+                    let told = tx.all_messages();
                     let committed = tx.commit()?;
                     drop((held, later));
                     open.wait_for_room_of(&told);

@@ -76,6 +76,12 @@ impl Tx<'_> {
         self.telling.0.as_ref().map_or(&[], |told| &told.messages)
     }
 
+    /// All that will be told with what was written, so that whoever commits it can wait for room for as much.
+    pub(crate) fn all_messages(&mut self) -> Vec<Arc<Frame>> {
+        self.tell_trackers(None).into_iter().for_each(|frame| self.announce(frame));
+        self.messages().to_vec()
+    }
+
     /// What is told from number `from` on is told even if the command is taken back.
     pub(super) fn let_stay(&mut self, from: usize) {
         if let Some(told) = &mut self.telling.0 {

@@ -309,3 +309,70 @@ fn where_a_worker_has_no_room_a_call_of_the_program_waits() {
         });
     }
 }
+
+#[test]
+fn where_a_worker_has_no_room_the_housekeeper_removes_a_few_keys_and_waits() {
+    const KEYS: usize = 1000;
+    /// What it removes at once.
+    const BATCH: usize = 64;
+    let database = with("notify-keyspace-events", "Ex");
+    let server = serve(&database);
+    let mut peer = Peer::new(&server);
+    peer.exchange("PSUBSCRIBE *", "*3|$10|psubscribe|$1|*|:1|");
+    let heard_here = database.subscribe_matching(&["*"]).unwrap();
+    let rooms: Vec<_> = (0..server.workers()).map(|worker| server.fill_lane(worker)).collect();
+    let leave_expired = |leave| {
+        let done = database.shared.run(|open| {
+            open.instance.data.leave_expired(leave);
+            Ok::<_, Error>(())
+        });
+        done.unwrap();
+    };
+    leave_expired(true);
+    for n in 0..KEYS {
+        database.set_for(n.to_string(), "x", Duration::from_millis(1)).unwrap();
+    }
+    leave_expired(false);
+    assert!(heard_here.recv().unwrap().channel.ends_with(b":expired"));
+    std::thread::sleep(Duration::from_millis(300)); // what is tested: nothing happens meanwhile
+    let heard = 1 + heard(&heard_here).len();
+    assert!(heard <= BATCH, "{heard} of {KEYS} are told without room");
+    assert_eq!(database.get("0").unwrap(), None, "nobody waits for it");
+    drop(rooms);
+    (heard..KEYS).for_each(|_| drop(heard_here.recv().unwrap()));
+}
+
+#[test]
+fn who_closes_a_database_does_not_wait_for_room_that_its_housekeeper_waits_for() {
+    let database = with("notify-keyspace-events", "Ex");
+    let server = serve(&database);
+    let mut peer = Peer::new(&server);
+    peer.exchange("PSUBSCRIBE *", "*3|$10|psubscribe|$1|*|:1|");
+    let heard_here = database.subscribe_matching(&["*"]).unwrap();
+    let _rooms: Vec<_> = (0..server.workers()).map(|worker| server.fill_lane(worker)).collect();
+    database.set_for("k", "x", Duration::from_millis(1)).unwrap();
+    assert_eq!(heard_here.recv().unwrap().payload, "k");
+    database.close().unwrap();
+}
+
+#[test]
+fn a_call_waits_for_room_also_where_only_those_are_told_who_track_what_it_changes() {
+    let database = in_memory();
+    let server = serve(&database);
+    let mut tracker = Peer::new(&server);
+    tracker.send("HELLO 3");
+    tracker.skip();
+    tracker.exchange("CLIENT TRACKING ON BCAST", "+OK|");
+    let rooms: Vec<_> = (0..server.workers()).map(|worker| server.fill_lane(worker)).collect();
+    std::thread::scope(|scope| {
+        let caller = scope.spawn(|| database.set("k", "1").unwrap());
+        while !database.exists("k").unwrap() {
+            std::thread::yield_now();
+        }
+        std::thread::sleep(Duration::from_millis(50)); // what is tested: it does not go on
+        assert!(!caller.is_finished(), "it has not waited");
+        drop(rooms);
+        caller.join().unwrap();
+    });
+    tracker.expect(">2|$10|invalidate|*1|$1|k|");
+}
