@@ -100,7 +100,7 @@ impl From<DataError> for Error {
             DataError::NotAnInteger => Self::NotAnInteger,
             DataError::Overflow => Self::Overflow,
             DataError::Corrupt(what) => Self::Corrupt(what),
-            DataError::Store(error) => error.into(),
+            DataError::Store(error) => (*error).into(),
             // Words for clients.
             other => Self::Other(other.to_string().trim_start_matches("ERR ").to_owned()),
         }

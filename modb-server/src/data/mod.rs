@@ -102,14 +102,14 @@ pub enum DataError {
     /// A collection is not what the format says, or full.
     #[error("ERR {0}")]
     Collection(#[from] tree::Fault),
-    /// The store failed.
+    /// The store failed. Boxed, since results are moved with each command, and this seldom in one.
     #[error("ERR {0}")]
-    Store(#[source] StoreError),
+    Store(#[source] Box<StoreError>),
 }
 
 impl From<StoreError> for DataError {
     fn from(error: StoreError) -> Self {
-        if error.is_for_want_of_memory() { Self::NoMemory } else { Self::Store(error) }
+        if error.is_for_want_of_memory() { Self::NoMemory } else { Self::Store(Box::new(error)) }
     }
 }
 

@@ -14,6 +14,8 @@ pub(super) struct Ahead<'i> {
     is_worth_it: bool,
     /// Of the input, what was not looked at.
     rest: &'i [u8],
+    /// The key that was seen last.
+    last: &'i [u8],
     /// Those that were, and that come next.
     next: [Look; 2],
 }
@@ -23,15 +25,15 @@ pub(super) struct Ahead<'i> {
 enum Look {
     /// It was not looked at, or there is none.
     None,
-    /// A request that seems to name no key.
-    Keyless,
+    /// A request that seems to name no key, or the key of the one before it.
+    NothingNew,
     Key(Coming),
 }
 
 impl<'i> Ahead<'i> {
     #[inline(always)]
     pub(super) fn new(data: &Data) -> Self {
-        Self { is_worth_it: data.wants_to_know_what_comes(), rest: &[], next: [Look::None; 2] }
+        Self { is_worth_it: data.wants_to_know_what_comes(), rest: &[], last: &[], next: [Look::None; 2] }
     }
 
     /// A request is about to be executed on that database, and `behind` it is what follows.
@@ -53,7 +55,13 @@ impl<'i> Ahead<'i> {
                 && let Some(seen) = glance(self.rest)
             {
                 self.rest = &self.rest[seen.bytes..];
-                *next = seen.second_word.map_or(Look::Keyless, |key| Look::Key(data.announce(database, key)));
+                *next = match seen.second_word {
+                    Some(key) if key != self.last => {
+                        self.last = key;
+                        Look::Key(data.announce(database, key))
+                    }
+                    _ => Look::NothingNew,
+                };
             }
         }
         if let Look::Key(coming) = &self.next[0] {

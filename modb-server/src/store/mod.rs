@@ -263,13 +263,13 @@ pub trait Store: Send + Sync + 'static {
     fn wait_for_room(&self) {}
 
     /// As [`Store::apply`], or [`Store::apply_freeing`] if it `frees`, for those who may not sleep, or wait for room while they hold
-    /// something. What the engine has not kept of the batch comes back: to free very many records takes long.
+    /// something. What the engine does not keep of the batch stays in it: to free very many records takes long.
     ///
     /// # Errors
     /// As [`Store::apply`].
-    fn apply_at_once(&self, batch: Batch, frees: bool) -> Result<(Seq, Batch), StoreError> {
-        let seq = if frees { self.apply_freeing(batch) } else { self.apply(batch) };
-        Ok((seq?, Batch::default()))
+    fn apply_at_once(&self, batch: &mut Batch, frees: bool) -> Result<Seq, StoreError> {
+        let batch = std::mem::take(batch);
+        if frees { self.apply_freeing(batch) } else { self.apply(batch) }
     }
 
     /// The end of a turn: starts, or does, what the durability mode promises for all commits so far, and says

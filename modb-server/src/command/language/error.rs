@@ -53,7 +53,9 @@ impl CommandError {
             Self::Echo(bytes) => return bytes.into(),
             Self::Text(text) => text.as_ref().into(),
             // What clients of Redis know as "the server takes no writes now".
-            Self::Data(DataError::Store(StoreError::ReadOnly(why))) => format!("MISCONF {why}").into(),
+            Self::Data(DataError::Store(error)) if let StoreError::ReadOnly(why) = &**error => {
+                format!("MISCONF {why}").into()
+            }
             other => other.to_string().into(),
         };
         match text {

@@ -38,7 +38,7 @@ impl<'s> Owners<'s> {
                 self.owned.add_all(sum);
                 Ok(None)
             }
-            Err(DataError::Store(error)) => Err(error),
+            Err(DataError::Store(error)) => Err(*error),
             // It may be whole.
             Err(DataError::NoMemory) => {
                 Err(StoreError::io("cannot read a large record", std::io::ErrorKind::OutOfMemory.into()))

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use modb_net::Seq;
 
 use crate::data::layout::{Head, Kind, Place, Record, Stored};
-use crate::store::{Patch, StoreKey, Write};
+use crate::store::{Patch, Write};
 
 /// Payloads of fewer bytes are written whole: a patch would hardly be shorter.
 const LEAST_PATCHED_BYTES: usize = 64;
@@ -67,8 +67,9 @@ impl<'k, R: Stored> Entry<'k, R> {
 }
 
 impl Entry<'_> {
-    /// What writes its record, under its store key, as one that differs little from what is stored.
-    pub(super) fn changed(&self, store_key: StoreKey, value: Bytes) -> Write {
+    /// What writes its record, as one that differs little from what is stored.
+    pub(super) fn changed(&self, value: Bytes) -> Write {
+        let store_key = self.place.to_record_key();
         let patched = LEAST_PATCHED_BYTES..=MOST_PATCHED_BYTES;
         match self.stored.as_ref().filter(|stored| patched.contains(&stored.payload().len())) {
             Some(stored) => Write::Patch(Box::new(Patch {

@@ -9,7 +9,7 @@ use super::{Entry, Tx};
 use crate::data::layout::{CollectionId, Head, Kind, MAX_VALUE_BYTES, Record, Stored};
 use crate::data::{DataError, collection, ensure_memory};
 use crate::messages::Event;
-use crate::store::{StoreKey, Write};
+use crate::store::Write;
 
 impl Tx<'_> {
     /// Sets the key of `entry` to `head` and the payload that `parts` make, and tells of it with `event`. An expiry that has passed
@@ -24,9 +24,9 @@ impl Tx<'_> {
         parts: &[&[u8]],
         event: impl Into<Option<Event>>,
     ) -> Result<(), DataError> {
-        if let Some(key) = self.make_way(entry, head, parts, event.into())? {
+        if self.makes_way(entry, head, parts, event.into())? {
             let record = self.encode(head, parts)?;
-            self.write(Write::Put(key, record));
+            self.write(Write::Put(entry.place.to_record_key(), record));
         }
         Ok(())
     }
@@ -49,9 +49,9 @@ impl Tx<'_> {
         parts: &[&[u8]],
         event: impl Into<Option<Event>>,
     ) -> Result<(), DataError> {
-        if let Some(key) = self.make_way(entry, head, parts, event.into())? {
+        if self.makes_way(entry, head, parts, event.into())? {
             let record = self.encode(head, parts)?;
-            self.write(entry.changed(key, record));
+            self.write(entry.changed(record));
         }
         Ok(())
     }
@@ -67,8 +67,8 @@ impl Tx<'_> {
         record: Bytes,
         event: Option<Event>,
     ) -> Result<(), DataError> {
-        if let Some(key) = self.make_way(entry, head, &[&record[head.bytes()..]], event)? {
-            self.write(entry.changed(key, record));
+        if self.makes_way(entry, head, &[&record[head.bytes()..]], event)? {
+            self.write(entry.changed(record));
         }
         Ok(())
     }
@@ -90,14 +90,14 @@ impl Tx<'_> {
         Ok(true)
     }
 
-    /// Does all that goes with setting the key of `entry` but that itself; its store key. `None`: it has expired, and is removed.
-    fn make_way(
+    /// Does all that goes with setting the key of `entry` but that itself. `false`: it has expired, and is removed.
+    fn makes_way(
         &mut self,
         entry: &Entry<'_, impl Stored>,
         head: Head,
         parts: &[&[u8]],
         event: Option<Event>,
-    ) -> Result<Option<StoreKey>, DataError> {
+    ) -> Result<bool, DataError> {
         let payload: usize = parts.iter().map(|part| part.len()).sum();
         if payload > MAX_VALUE_BYTES {
             return Err(DataError::ValueTooLong);
@@ -106,14 +106,14 @@ impl Tx<'_> {
         ensure_memory(payload.saturating_mul(2))?;
         if head.expires_at_ms.is_some_and(|at| at <= self.now_ms) {
             self.put_expired(entry, event);
-            return Ok(None);
+            return Ok(false);
         }
         let kept = parts.first().and_then(|payload| collection::number_in(head.kind, payload));
         self.give_way(entry, head, kept.map(|(id, _)| id));
         if self.tells_events() {
             self.notify_of_put(entry, event);
         }
-        Ok(Some(entry.place.to_record_key()))
+        Ok(true)
     }
 
     /// What the key of `entry` holds gives way to what has this head, unless that is this collection. Its expiry has not passed.
@@ -202,8 +202,8 @@ impl Tx<'_> {
         if entry.live().is_some() {
             self.notify_of(Event::NEW, entry);
         }
-        if let Some(key) = self.make_way(entry, record.head, &[record.payload()], event.into())? {
-            self.write(Write::Put(key, record.whole().clone()));
+        if self.makes_way(entry, record.head, &[record.payload()], event.into())? {
+            self.write(Write::Put(entry.place.to_record_key(), record.whole().clone()));
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ use super::interests::{Ready, Touched};
 use super::layout::{self, CollectionId, MAX_KEY_BYTES, Outline, Place, Record, Stored};
 use super::many::Many;
 use super::{Committed, Data, DataError, Held, Missed, Tally, collection};
-use crate::store::{Batch, Counter, Glimpse, Got, Write};
+use crate::store::{Batch, Counter, Glimpse, Got, StoreError, Write};
 
 /// So many pages of collections are read by one command of those who serve others, before it is left to a thread: some
 /// milliseconds' work.
@@ -454,14 +454,15 @@ impl<'a> Tx<'a> {
             writes.extend(
                 self.added.drain(..).filter(|(_, by)| *by != 0).map(|(counter, by)| Write::Add(counter, by)),
             );
-            let (data, remapped) = (self.data, &mut self.remapped);
-            let (frees, batch) = (self.frees, Batch { writes });
-            (written, self.applied) = self.held.publish(several, || {
-                let applied = data.store.apply_at_once(batch, frees)?;
+            let (data, remapped, frees) = (self.data, &mut self.remapped, self.frees);
+            self.applied.writes = writes;
+            let batch = &mut self.applied;
+            written = self.held.publish(several, || {
+                let written = data.store.apply_at_once(batch, frees)?;
                 for (database, namespace) in remapped.drain(..) {
                     data.catalog.publish(database, namespace);
                 }
-                Ok::<_, DataError>(applied)
+                Ok::<_, StoreError>(written)
             })?;
             self.data.expiry_floor.lower(self.soonest, self.now_ms);
             self.soonest = u64::MAX;

@@ -59,7 +59,7 @@ fn nobody_waits_for_room_while_others_wait_for_what_he_holds() {
     // Until a flush has been slow enough to be seen from both sides.
     let did_not_wait = (0..3).any(|_| {
         let puts = (0..12_u32).map(|n| Write::Put(n.to_string().into(), vec![7; 1 << 20].into()));
-        store.apply_at_once(Batch { writes: puts.collect() }, false).unwrap();
+        store.apply_at_once(&mut Batch { writes: puts.collect() }, false).unwrap();
         let is_crowded = store.crowded_until().is_some();
         let mut tx = Tx::new(&data, &held, &tally, &mut key_buf, 1000);
         tx.set(0, b"a", b"1", None).unwrap();

@@ -548,7 +548,7 @@ fn a_call_that_has_waited_for_room_does_not_do_so_while_others_wait_for_its_keys
     let did_not_wait = (0..3).any(|_| {
         let is_crowded = database.update(&["a"], |keys| {
             let puts = (0..12_u32).map(|n| Write::Put(n.to_string().into(), vec![7; 1 << 20].into()));
-            store.apply_at_once(Batch { writes: puts.collect() }, false).unwrap();
+            store.apply_at_once(&mut Batch { writes: puts.collect() }, false).unwrap();
             keys.set("a", "1")?;
             Ok::<_, Error>(store.crowded_until().is_some())
         });

@@ -311,13 +311,16 @@ impl LogStore {
     }
 
     /// Poisons the store if `result` is an error after which the outcome of commits is unknown.
+    #[inline(always)]
     fn or_fail<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        if let Err(error) = &result
-            && error.class() == ErrorClass::Poison
-        {
+        result.inspect_err(|error| self.fail_of(error))
+    }
+
+    #[cold]
+    fn fail_of(&self, error: &StoreError) {
+        if error.class() == ErrorClass::Poison {
             self.group.fail(error);
         }
-        result
     }
 }
 impl Store for LogStore {
@@ -400,13 +403,12 @@ impl Store for LogStore {
         self.commit(batch, Purpose::Free)
     }
 
-    fn apply_at_once(&self, batch: Batch, frees: bool) -> Result<(Seq, Batch), StoreError> {
-        let purpose = if frees { Purpose::Free } else { Purpose::Keep };
+    fn apply_at_once(&self, batch: &mut Batch, frees: bool) -> Result<Seq, StoreError> {
+        let applied = self.apply_to_engine(batch, if frees { Purpose::Free } else { Purpose::Keep });
         if spare::is_kept(&batch.writes) {
-            return Ok((self.commit(batch, purpose)?, Batch::default()));
+            spare::keep(std::mem::take(&mut batch.writes));
         }
-        let seq = self.apply_to_engine(&batch, purpose)?;
-        Ok((seq, batch))
+        applied
     }
 
     fn apply_beside(&self, batch: Batch) -> Result<Seq, StoreError> {

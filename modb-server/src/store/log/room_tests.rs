@@ -18,14 +18,14 @@ fn who_may_not_sleep_is_told_when_to_ask_again_and_who_may_sleeps_until_there_is
         let stopped = store.engine.stop_flushes();
         let mut applied = 0;
         while store.crowded_until().is_none() {
-            store.apply_at_once(batch(applied), false).unwrap();
+            store.apply_at_once(&mut batch(applied), false).unwrap();
             applied += 1;
             assert!(applied < 1000, "there is a bound");
         }
         assert!(store.crowded_until().is_some_and(|at| at > Instant::now()), "nobody has made room");
         // A turn's end does not wait either, nor does what asked before others took the room.
         store.settle().unwrap();
-        store.apply_at_once(batch(applied), false).unwrap();
+        store.apply_at_once(&mut batch(applied), false).unwrap();
         let (store, batch) = (&store, &batch);
         let sleeps = scope.spawn(move || store.apply(batch(0)).unwrap());
         while store.engine.pressure.waiters() == 0 {

@@ -249,6 +249,7 @@ impl Table {
         self.fetched.load(Ordering::Relaxed)
     }
 
+    #[inline(always)]
     pub(crate) fn get<P: Portion>(&self, key: &[u8]) -> Lookup<P> {
         let mut shard = self.shards[shard_of(key)].lock();
         shard.find(key).unwrap_or_else(|| Lookup::Unknown(shard.ticket()))
