@@ -1,6 +1,7 @@
 //! The threads: one that accepts and refuses, the workers that serve, and what starts and ends them.
 
 pub(crate) mod accept;
+mod last_look;
 pub(crate) mod refuse;
 pub(crate) mod runtime;
 pub(crate) mod worker;

@@ -7,7 +7,8 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
@@ -23,6 +24,7 @@ use crate::many::handoff::{Arrival, Letter, Live, Mail, Way};
 use crate::many::hub::Hub;
 use crate::system::notify::Notifier;
 use crate::system::poll::{Events, Interest, Poller};
+use crate::threads::last_look::LastLook;
 
 const NOTIFIER: usize = reserved_key(0);
 const SHARED_QUEUE: usize = reserved_key(1);
@@ -68,6 +70,10 @@ pub(crate) struct Worker<S: Service> {
     shared_polled: bool,
     /// When timers are due, as far as was known before the last wait.
     deadline: Option<Instant>,
+    last_look: LastLook,
+    /// The look before the last sleep has found something, in place of that.
+    found_at_last: bool,
+    turn_began: Instant,
     stopping: bool,
 }
 
@@ -116,6 +122,9 @@ impl<S: Service> Worker<S> {
             no_room: None,
             shared_polled: true,
             deadline: None,
+            last_look: LastLook::default(),
+            found_at_last: false,
+            turn_began: Instant::now(),
             stopping: false,
         })
     }
@@ -147,11 +156,23 @@ impl<S: Service> Worker<S> {
         // For what is to be done when nothing else is, a look is enough.
         let wait = self.notifier.begin_wait(drained && !idle_work);
         self.deadline = self.core.next_deadline();
-        let timeout = match self.deadline {
-            Some(at) if wait.may_block() => Some(at.saturating_duration_since(Instant::now())),
-            _ => None,
-        };
-        self.poller.wait(events, wait.timeout(timeout))?;
+        // Where replies wait for a commit others bring that, and wake.
+        let looks = wait.may_block() && !self.core.holds_replies() && self.last_look.is_due();
+        if looks {
+            thread::yield_now();
+            self.poller.wait(events, Some(Duration::ZERO))?;
+        }
+        self.found_at_last = looks && !events.is_empty();
+        if !self.found_at_last {
+            if looks {
+                self.last_look.told(false, self.turn_began.elapsed());
+            }
+            let timeout = match self.deadline {
+                Some(at) if wait.may_block() => Some(at.saturating_duration_since(Instant::now())),
+                _ => None,
+            };
+            self.poller.wait(events, wait.timeout(timeout))?;
+        }
         let notified = events.iter().any(|event| event.key == NOTIFIER);
         wait.end(notified).map_err(io::Error::other)?;
         if idle_work && events.is_empty() {
@@ -163,6 +184,11 @@ impl<S: Service> Worker<S> {
     fn turn(&mut self, events: &Events) {
         let hub = self.hub.clone();
         let turn = Turn { now: Instant::now(), worker: self.index, workers: &*hub };
+        // With the turn before it: for what it is to tell that is near enough, and the clock was read.
+        let since = turn.now - std::mem::replace(&mut self.turn_began, turn.now);
+        if self.found_at_last {
+            self.last_look.told(true, since);
+        }
         self.core.begin(&turn);
         self.core.set_idle_timeout(hub.idle_timeout(), turn.now);
         self.poll_shared(!hub.is_draining(self.index) && !hub.is_stopping());

@@ -48,7 +48,7 @@ const CRATES: &[Crate] = &[
                 "connection/conn",
             ],
             &["many/core", "many/handoff", "many/hub"],
-            &["threads/refuse", "threads/worker", "threads/accept", "threads/runtime"],
+            &["threads/last_look", "threads/refuse", "threads/worker", "threads/accept", "threads/runtime"],
         ],
     },
     Crate {

@@ -214,6 +214,11 @@ impl<X, T: Stream> Conns<X, T> {
         self.held.len()
     }
 
+    /// Whether output of any connection waits for a commit.
+    pub(crate) fn has_held(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Takes the connection out; its slot is free.
     pub(crate) fn detach(&mut self, slot: u32) -> (Token, Conn<X, T>) {
         self.unhold(slot);

@@ -271,6 +271,11 @@ impl<S: Service, T: Stream> Core<S, T> {
         !self.conns.ready.is_empty() || !self.conns.touched.is_empty() || !self.conns.line.is_empty()
     }
 
+    /// Whether output waits for a commit.
+    pub(crate) fn holds_replies(&self) -> bool {
+        self.conns.has_held()
+    }
+
     /// Whether the service has something to do once nothing else is.
     pub(crate) fn has_idle_work(&self) -> bool {
         self.service.has_idle_work()
