@@ -136,20 +136,22 @@ impl<T> Buckets<T> {
         }
     }
 
-    /// Goes on behind the bucket where it would lie first.
+    /// Goes on behind the bucket where it would lie first. Once round at most: what was removed leaves room in buckets whose passers are
+    /// still counted, so all of them may count some.
     #[inline(never)]
     fn further(&self, home: usize, hash: u32, is_it: &mut impl FnMut(&T) -> bool) -> Option<(usize, usize)> {
         let mut at = self.behind(home);
-        loop {
+        while at != home {
             let bucket = &self.buckets[at];
             if let Some(place) = bucket.place(hash, is_it) {
                 return Some((at, place));
             }
             if bucket.passed == 0 {
-                return None;
+                break;
             }
             at = self.behind(at);
         }
+        None
     }
 
     /// Scaled to the number of buckets: the higher bits tell.
@@ -209,6 +211,26 @@ mod tests {
             let left: u32 = buckets.buckets.iter().map(|bucket| bucket.passed).sum();
             prop_assert_eq!(left, 0, "of {}", passed);
         }
+    }
+
+    #[test]
+    fn a_search_ends_where_every_bucket_was_passed() {
+        let (first, second) = (1, u32::MAX);
+        let mut buckets = Buckets::default();
+        buckets.reserve(4);
+        assert_eq!(buckets.buckets.len(), 2);
+        (0..4).for_each(|n| _ = buckets.insert_new(first, n));
+        (0..3).for_each(|n| _ = buckets.remove(first, |one| *one == n));
+        (4..7).for_each(|n| _ = buckets.insert_new(second, n));
+        assert!(buckets.buckets.iter().all(|bucket| bucket.passed == 1));
+        assert_eq!(
+            (buckets.find(first, |one| *one == 9), buckets.find(second, |one| *one == 9)),
+            (None, None)
+        );
+        assert_eq!(
+            (buckets.find(first, |one| *one == 3), buckets.find(second, |one| *one == 6)),
+            (Some(&3), Some(&6))
+        );
     }
 
     #[test]
