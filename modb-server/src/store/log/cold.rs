@@ -24,9 +24,9 @@ pub(crate) trait Cold: Send + Sync + 'static {
     /// Reads a record.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
 
-    /// Reads a record, but for a value that lies apart since it is large.
-    fn look(&self, key: &[u8]) -> Result<Option<Kept>, StoreError> {
-        Ok(self.get(key)?.map(Kept::Beside))
+    /// Reads a record, but for a value that lies apart since it is large, and has more than so many bytes.
+    fn look(&self, key: &[u8], _most_bytes: usize) -> Result<Option<Kept>, StoreError> {
+        Ok(self.get(key)?.map(Kept::Whole))
     }
 
     /// The records with `from <= key < to` as they are now, whatever is ingested later; deleted ones may be among them.
@@ -81,8 +81,8 @@ pub(crate) trait Cold: Send + Sync + 'static {
 
 /// What the cold store has under a key.
 pub(crate) enum Kept {
-    /// The value, beside others.
-    Beside(Bytes),
+    /// The value.
+    Whole(Bytes),
     /// A large one, which was not read.
     Apart(Glimpse),
 }

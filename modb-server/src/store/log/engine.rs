@@ -161,10 +161,9 @@ impl Engine {
             Lookup::Found(value, seq) => Ok(Some(Got { value, seq: Seq(seq) })),
             Lookup::Unknown(ticket) => {
                 self.cold_reads.fetch_add(1, Ordering::Relaxed);
-                let value = match self.cold.look(key)? {
-                    Some(Kept::Apart(glimpse)) if glimpse.value_bytes() > most_bytes => return Ok(None),
-                    Some(Kept::Apart(_)) => self.cold.get(key)?,
-                    Some(Kept::Beside(value)) => Some(value),
+                let value = match self.cold.look(key, most_bytes)? {
+                    Some(Kept::Apart(_)) => return Ok(None),
+                    Some(Kept::Whole(value)) => Some(value),
                     None => None,
                 };
                 Ok(Some(self.filled_with(key, value, ticket)))
@@ -186,8 +185,8 @@ impl Engine {
             Lookup::Found(value, seq) => Ok(Got { value, seq: Seq(seq) }),
             Lookup::Unknown(ticket) => {
                 self.cold_reads.fetch_add(1, Ordering::Relaxed);
-                let value = self.cold.look(key)?.map(|kept| match kept {
-                    Kept::Beside(value) => {
+                let value = self.cold.look(key, 0)?.map(|kept| match kept {
+                    Kept::Whole(value) => {
                         self.table.fill(key, &value, ticket);
                         Glimpse::of(&value)
                     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::LogStore;
-use super::cold::{Cold as _, MAX_BACKLOG_BYTES};
+use super::cold::{Cold as _, Kept, MAX_BACKLOG_BYTES};
 use super::large::LARGE_BYTES;
 use super::lsm::LsmCold;
 use super::writer::Position;
@@ -39,6 +39,24 @@ fn table_bytes(cold: &LsmCold, folder: &Path, tree: &str) -> u64 {
 
 const LARGE_TABLES: &str = "large/tables/";
 const SMALL_TABLES: &str = "tables/";
+
+#[test]
+fn a_large_value_is_read_by_who_takes_so_many_bytes_and_others_see_what_it_begins_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let cold = LsmCold::open(dir.path(), 1 << 20).unwrap();
+    ingest(&cold, 1, &[("a", Some("small".into())), ("b", Some(large(2)))]);
+    for most_bytes in [0, LARGE_BYTES - 1, LARGE_BYTES, usize::MAX] {
+        let look = |key| cold.look(key, most_bytes).unwrap();
+        assert!(matches!(look(b"a"), Some(Kept::Whole(value)) if value == "small"), "{most_bytes}");
+        match look(b"b").unwrap() {
+            Kept::Whole(value) => assert!(value == large(2) && most_bytes >= LARGE_BYTES, "{most_bytes}"),
+            Kept::Apart(glimpse) => {
+                assert!(glimpse == Glimpse::of(&large(2)) && most_bytes < LARGE_BYTES, "{most_bytes}");
+            }
+        }
+        assert!(look(b"c").is_none());
+    }
+}
 
 #[test]
 fn a_value_from_the_limit_on_lies_among_the_large_ones_and_its_stub_among_the_small() {

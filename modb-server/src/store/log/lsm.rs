@@ -80,11 +80,11 @@ impl Cold for LsmCold {
         self.view.get().get(key)
     }
 
-    fn look(&self, key: &[u8]) -> Result<Option<Kept>, StoreError> {
+    fn look(&self, key: &[u8], most_bytes: usize) -> Result<Option<Kept>, StoreError> {
         if !self.holds_records.load(Ordering::Acquire) {
             return Ok(None);
         }
-        self.view.get().look(key)
+        self.view.get().look(key, most_bytes)
     }
 
     fn range(&self, from: &[u8], to: &[u8]) -> Merge {

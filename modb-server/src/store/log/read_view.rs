@@ -53,16 +53,20 @@ impl Records {
         Arc::new(Self { small: get(small, files), range, large })
     }
 
-    fn look(&self, key: &[u8]) -> Result<Option<Kept>, StoreError> {
-        Ok((self.small)(key)?
-            .map(|value| self.large.glimpse(&value).map_or(Kept::Beside(value), Kept::Apart)))
+    fn look(&self, key: &[u8], most_bytes: usize) -> Result<Option<Kept>, StoreError> {
+        let Some(value) = (self.small)(key)? else { return Ok(None) };
+        Ok(Some(match self.large.glimpse(&value) {
+            None => Kept::Whole(value),
+            Some(stub) if stub.value_bytes() > most_bytes => Kept::Apart(stub),
+            Some(stub) => Kept::Whole(self.large.value(key, &stub)?),
+        }))
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        match self.look(key)? {
-            None => Ok(None),
-            Some(Kept::Beside(value)) => Ok(Some(value)),
-            Some(Kept::Apart(stub)) => self.large.value(key, &stub).map(Some),
+        let Some(value) = (self.small)(key)? else { return Ok(None) };
+        match self.large.glimpse(&value) {
+            None => Ok(Some(value)),
+            Some(stub) => self.large.value(key, &stub).map(Some),
         }
     }
 }
@@ -103,9 +107,9 @@ impl ReadView {
         self.records.get(key)
     }
 
-    /// As [`ReadView::get`], but for a large value.
-    pub(super) fn look(&self, key: &[u8]) -> Result<Option<Kept>, StoreError> {
-        self.records.look(key)
+    /// As [`ReadView::get`], but for a large value of more than so many bytes.
+    pub(super) fn look(&self, key: &[u8], most_bytes: usize) -> Result<Option<Kept>, StoreError> {
+        self.records.look(key, most_bytes)
     }
 
     /// The records with `from <= key < to`.
