@@ -8,21 +8,18 @@ use modb_net::Seq;
 use modb_net::resp::Args;
 
 use super::machine::begun::{On, Waits};
+use super::machine::env::{Env, Host};
 use super::machine::lent::Long;
 use super::machine::monitor;
 use super::machine::outcome::Outcome;
+#[cfg(test)]
+use super::machine::room::sleep_until;
 use super::machine::spec::Words;
 use super::machine::tracking;
 use super::machine::weight::{self, Weight};
 use super::transactions;
-#[cfg(test)]
-use super::waiting::room::sleep_until;
-use crate::command::{
-    Begun, Calls, Client, CommandError, Ctx, Flags, Instance, Load, Network, Reply, Resolved, Spec, TABLE,
-};
-use crate::data::{
-    Committed, Data, Held, Many, Missed, Need, Parker, Tally, Ticket, Tx, Wake, ensure_memory,
-};
+use crate::command::{Begun, Client, CommandError, Ctx, Flags, Instance, Load, Reply, Resolved, Spec, TABLE};
+use crate::data::{Committed, Data, Held, Many, Missed, Need, Parker, Tally, Ticket, Tx, ensure_memory};
 use crate::messages::Rooms;
 
 /// Space that is used again for every command of a worker.
@@ -58,49 +55,6 @@ pub fn refuse(args: Args<'_>, client: &mut Client, instance: &Instance, error: C
 pub fn load(resolved: Resolved, args: Args<'_>, bytes: usize, client: &Client) -> Load {
     let load = Load { flags: resolved.spec.flags, words: args.len(), bytes };
     if load.flags.has(Flags::EXECUTES) { client.queued_load().unwrap_or(load) } else { load }
-}
-
-/// Who has a command executed.
-pub trait Host {
-    /// Whether there is room for a reply of so many bytes; asked before anything is committed, for large ones.
-    fn has_room(&self, bytes: usize) -> bool;
-
-    /// Makes what wakes him, if the command has to wait.
-    fn waker(&self) -> Box<dyn Wake>;
-
-    /// Where what `EXEC` executes is counted, if he counts.
-    fn calls(&self) -> Option<&Calls> {
-        None
-    }
-}
-
-/// A thread that may sleep.
-impl Host for Parker {
-    fn has_room(&self, _: usize) -> bool {
-        true
-    }
-
-    fn waker(&self) -> Box<dyn Wake> {
-        Self::waker(self)
-    }
-}
-
-/// What a command is executed with, besides its arguments and the client.
-#[derive(Clone, Copy)]
-pub struct Env<'e> {
-    /// What all clients share.
-    pub instance: &'e Instance,
-    /// The other connections.
-    pub network: &'e dyn Network,
-    /// The counts of this worker.
-    pub tally: &'e Tally,
-    /// The time, in milliseconds since 1970.
-    pub now_ms: u64,
-    /// Who has it executed.
-    pub host: &'e dyn Host,
-    /// He serves nobody else: he may work as long as it takes. Who may not is told ([`Begun::is_long`]) what takes long. Both have asked
-    /// for room before ([`wait_for_room`]).
-    pub may_sleep: bool,
 }
 
 /// Executes a resolved command: takes the stripes it needs, runs it, commits, gives them back.

@@ -4,6 +4,8 @@
 //! This floor parses arguments and makes replies; it knows no socket.
 
 mod catalog;
+#[cfg(test)]
+mod chance;
 mod connection;
 mod execute;
 mod geo;
@@ -18,13 +20,15 @@ mod server;
 mod sets;
 mod sorted_sets;
 mod strings;
+#[cfg(test)]
+pub(crate) mod testing;
 mod transactions;
 mod waiting;
 
 pub use catalog::TABLE;
 #[cfg(test)]
 pub use execute::execute_sleeping;
-pub use execute::{Env, Host, Scratch, execute, execute_long, go_on, load, refuse, resolve, wait_for_room};
+pub use execute::{Scratch, execute, execute_long, go_on, load, refuse, resolve, wait_for_room};
 pub use language::error::{CommandError, Work};
 pub use language::feed::Feed;
 pub use language::reply::Reply;
@@ -35,24 +39,23 @@ pub use machine::client::{Client, ReplyMode, Then};
 pub use machine::clients::{ClientInfo, Pause, Registry};
 pub use machine::context::Ctx;
 use machine::context::in_thread;
+pub use machine::env::{Env, Host};
 pub use machine::errands::{Errand, Errands};
 pub use machine::instance::{Counts, Instance, Network, NoNetwork};
 pub(crate) use machine::lent::{Back, Heard, Lent, Long, Ran, Stage, Tray};
 pub use machine::listening::{Late, Listening};
 pub use machine::outcome::Outcome;
+pub(crate) use machine::room::sleep_until;
+pub use machine::room::{Deadline, Room};
 pub use machine::slowlog::SlowLog;
 pub use machine::spec::{Flags, Spec};
 pub(crate) use machine::stopwatch::Stopwatch;
 pub use machine::strangers::{Notices, spoken_by_strangers};
 pub use machine::table::{Resolved, Table};
 pub use machine::tasks::Tasks;
-#[cfg(test)]
-pub(crate) use machine::testing;
 pub use machine::times::Times;
 pub use machine::transaction::{Load, Transaction, Watches};
 pub use messages::may_be_given_while_listening;
 pub use server::config::{warn_of_idle, warn_of_open_door};
 pub(crate) use waiting::lists::{move_of_list, pop_of_lists};
-pub(crate) use waiting::room::sleep_until;
-pub use waiting::room::{Deadline, Room};
 pub(crate) use waiting::sorted_sets::pop_of_sorted_sets;

@@ -283,7 +283,7 @@ fn no_touch(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
 
 #[cfg(test)]
 mod tests {
-    use crate::command::machine::testing::run;
+    use crate::command::testing::run;
 
     run! {
         names_are_kept_and_checked {

@@ -161,7 +161,7 @@ fn hello(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::command::machine::testing::{Bench, run};
+    use crate::command::testing::{Bench, run};
 
     run! {
         greetings {

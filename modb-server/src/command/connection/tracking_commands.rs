@@ -225,7 +225,7 @@ pub(super) fn trackinginfo(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, 
 
 #[cfg(test)]
 mod tests {
-    use crate::command::machine::testing::run;
+    use crate::command::testing::run;
 
     run! {
         what_is_wrong_is_refused_as_in_redis {

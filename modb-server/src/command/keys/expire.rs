@@ -159,7 +159,7 @@ fn ask(ctx: &mut Ctx<'_, '_>, args: Args<'_>, answer: impl Fn(u64) -> u64) -> Re
 
 #[cfg(test)]
 mod tests {
-    use crate::command::machine::testing::run;
+    use crate::command::testing::run;
 
     run! {
         expiry_with_conditions {

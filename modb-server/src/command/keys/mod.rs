@@ -274,7 +274,7 @@ fn object_help(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> 
 
 #[cfg(test)]
 mod tests {
-    use crate::command::machine::testing::{Bench, run};
+    use crate::command::testing::{Bench, run};
 
     run! {
         existence_counts_every_mention {

@@ -374,7 +374,7 @@ pub(super) fn move_element(
 
 #[cfg(test)]
 mod tests {
-    use crate::command::machine::testing::{Bench, run};
+    use crate::command::testing::{Bench, run};
 
     run! {
         elements_are_put_and_taken_at_both_ends {

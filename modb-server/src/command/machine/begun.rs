@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use super::errands::Done;
 use super::lent::Long;
+use super::room::{Deadline, Waiting};
 use super::table::Resolved;
-use crate::command::waiting::room::{Deadline, Waiting};
 use crate::data::Ticket;
 use crate::messages::Rooms;
 

@@ -12,9 +12,9 @@ use bytes::Bytes;
 
 use super::client::Client;
 use super::outcome::Outcome;
+use super::room::Waiting;
 use super::table::Resolved;
 use crate::command::language::feed::Feed;
-use crate::command::waiting::room::Waiting;
 use crate::messages::Scope;
 
 /// What a thread is lent.

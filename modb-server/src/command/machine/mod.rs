@@ -3,11 +3,10 @@
 
 pub(crate) mod begun;
 pub(crate) mod calls;
-#[cfg(test)]
-mod chance;
 pub(crate) mod client;
 pub(crate) mod clients;
 pub(crate) mod context;
+pub(crate) mod env;
 pub(crate) mod errands;
 mod figures;
 pub(crate) mod help;
@@ -18,6 +17,7 @@ pub(crate) mod listening;
 pub(crate) mod monitor;
 mod name;
 pub(crate) mod outcome;
+pub(crate) mod room;
 pub(crate) mod secrets;
 pub(crate) mod slowlog;
 pub(crate) mod spec;
@@ -25,8 +25,6 @@ pub(crate) mod stopwatch;
 pub(crate) mod strangers;
 pub(crate) mod table;
 pub(crate) mod tasks;
-#[cfg(test)]
-pub(crate) mod testing;
 pub(crate) mod times;
 pub(crate) mod tracking;
 pub(crate) mod transaction;

@@ -263,7 +263,7 @@ mod tests {
     use super::*;
     use crate::command::TABLE;
     use crate::command::machine::spec::Find;
-    use crate::command::machine::testing::Bench;
+    use crate::command::testing::Bench;
 
     /// What is not weighed although its time grows with something, and why that does no harm.
     const NOT_WEIGHED: &[(&[&str], &str)] = &[

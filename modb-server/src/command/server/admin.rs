@@ -204,7 +204,7 @@ fn role(_: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::command::machine::testing::{Bench, run};
+    use crate::command::testing::{Bench, run};
 
     run! {
         what_tools_ask {

@@ -64,7 +64,7 @@ fn status(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::command::machine::testing::Bench;
+    use crate::command::testing::Bench;
 
     #[test]
     fn a_task_that_fails_says_why_and_makes_room_for_the_next() {

@@ -134,7 +134,7 @@ fn without_effect(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandEr
 
 #[cfg(test)]
 mod tests {
-    use crate::command::machine::testing::Bench;
+    use crate::command::testing::Bench;
     use crate::data::Tally;
 
     #[test]

@@ -273,7 +273,7 @@ fn keyspace(ctx: &Ctx<'_, '_>, text: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::human;
-    use crate::command::machine::testing::Bench;
+    use crate::command::testing::Bench;
 
     #[test]
     fn a_section_is_shown_by_name_and_the_long_ones_only_then() {

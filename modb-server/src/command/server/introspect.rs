@@ -269,7 +269,7 @@ fn getkeysandflags(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, Comma
 
 #[cfg(test)]
 mod tests {
-    use crate::command::machine::testing::run;
+    use crate::command::testing::run;
 
     run! {
         commands_describe_themselves {

@@ -339,7 +339,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::ops::Range;
 
-    use crate::command::machine::testing::{Bench, run};
+    use crate::command::testing::{Bench, run};
 
     fn add(bench: &Bench, key: &str, prefix: &str, numbers: Range<u32>) {
         let numbers: Vec<u32> = numbers.collect();

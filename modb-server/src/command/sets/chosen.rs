@@ -64,7 +64,7 @@ pub(super) fn srandmember(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply
 
 #[cfg(test)]
 mod tests {
-    use crate::command::machine::testing::run;
+    use crate::command::testing::run;
 
     run! {
         counts_are_checked_before_the_key {

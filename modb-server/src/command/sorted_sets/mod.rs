@@ -343,7 +343,7 @@ fn rank(ctx: &mut Ctx<'_, '_>, args: Args<'_>, reverse: bool) -> Result<Reply, C
 
 #[cfg(test)]
 mod tests {
-    use crate::command::machine::testing::{Bench, run};
+    use crate::command::testing::{Bench, run};
 
     run! {
         members_are_added_and_scored {

@@ -219,7 +219,7 @@ fn write(bytes: &mut [u8], offset: usize, width: Width, value: u64) {
 
 #[cfg(test)]
 mod tests {
-    use crate::command::machine::testing::run;
+    use crate::command::testing::run;
 
     run! {
         fields_are_read_and_changed {

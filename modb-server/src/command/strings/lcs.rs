@@ -126,7 +126,7 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use crate::command::machine::testing::run;
+    use crate::command::testing::run;
 
     run! {
         common_subsequences {

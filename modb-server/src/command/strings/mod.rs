@@ -333,7 +333,7 @@ pub(super) fn encoding(record: &impl Stored) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use crate::command::machine::testing::run;
+    use crate::command::testing::run;
 
     // The expected replies are those of Redis.
     run! {

@@ -55,7 +55,7 @@ fn incrbyfloat(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandEr
 
 #[cfg(test)]
 mod tests {
-    use crate::command::machine::testing::run;
+    use crate::command::testing::run;
 
     run! {
         integers_count_and_stay_in_range {

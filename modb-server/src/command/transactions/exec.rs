@@ -6,12 +6,12 @@
 
 use modb_net::resp::{Args, Protocol};
 
-use crate::command::Env;
 use crate::command::language::error::{CommandError, err};
 use crate::command::language::parse;
 use crate::command::language::reply::{MAX_REPLY_BYTES, Reply};
 use crate::command::machine::client::Client;
 use crate::command::machine::context::Ctx;
+use crate::command::machine::env::Env;
 use crate::command::machine::instance::Instance;
 use crate::command::machine::monitor;
 use crate::command::machine::spec::Flags;

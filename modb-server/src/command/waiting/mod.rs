@@ -2,22 +2,12 @@
 //! [`sorted_sets`], waiting for time and the disk in [`wait`].
 //!
 //! Such a command says what it wants to do ([`What`](super::language::until::What)). That is tried at once, under the stripes of its
-//! keys; if there is nothing, the client enters the queues of its keys under the same stripes ([`room`]), and whoever
+//! keys; if there is nothing, the client enters the queues of its keys under the same stripes ([`room`](super::machine::room)), and whoever
 //! brings something does it for him (`data/interests/serve.rs`). Inside `EXEC` it is answered as if its time were over.
 
-pub(super) mod exchange;
 pub(super) mod lists;
-#[cfg(test)]
-mod model;
-pub(super) mod room;
 pub(super) mod sorted_sets;
 pub(super) mod wait;
-
-/// What the exchange is made of, so that the model checker's can take its place (`model.rs`).
-mod sync {
-    pub(super) use std::sync::atomic::{AtomicU8, Ordering};
-    pub(super) use std::sync::{Mutex, MutexGuard};
-}
 
 use std::sync::Arc;
 

@@ -3,12 +3,22 @@
 //! Invariants: one who waits is in the room, and in the queues of his keys, for as long as his [`Waiting`] lives, which his
 //! connection or thread owns; whoever ends the wait gives the answer, wakes him, and leaves the rest to him.
 
+mod exchange;
+#[cfg(test)]
+mod model;
+
+/// What the exchange is made of, so that the model checker's can take its place (`model.rs`).
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicU8, Ordering};
+    pub(super) use std::sync::{Mutex, MutexGuard};
+}
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::exchange::{End, Exchange};
+use self::exchange::{End, Exchange};
 use crate::command::language::error::CommandError;
 use crate::command::language::reply::Reply;
 use crate::command::language::until::{Until, What};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use modb_net::resp::{Decoded, Encoder, Limits, ReplyDecoder, RequestDecoder, Value};
 
-use super::weight;
+use super::machine::weight;
 use crate::command::{
     Client, Env, Flags, Host, Instance, NoNetwork, Scratch, TABLE, execute_sleeping, resolve,
 };

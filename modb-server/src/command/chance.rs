@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use modb_net::resp::Value;
 
-use crate::command::machine::testing::Bench;
+use crate::command::testing::Bench;
 use crate::data::{check, layout};
 use crate::store::{Batch, EngineKind, OpenOptions, Store, Write, open};
 
