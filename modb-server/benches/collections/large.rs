@@ -137,7 +137,8 @@ pub(crate) fn whole_here(args: impl Iterator<Item = String>) -> ExitCode {
     let what = format!("{name}, COPY, RENAME, DEL");
     judgement.expect_others(&what, &others, &control);
     database.close().expect("closes");
-    judgement.expect_memory(&what, memory_kib("VmHWM:"), cache_mb);
+    // Two threads that fill the memory in turns: the README says what that is with glibc's allocator.
+    judgement.expect_memory(&what, memory_kib("VmHWM:"), cache_mb + cache_mb / 4);
     judgement.exit_code()
 }
 

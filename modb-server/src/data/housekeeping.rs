@@ -221,12 +221,27 @@ impl Data {
                 layout::records_from(namespace, (slice + 1).wrapping_mul(width))
             };
             self.store.sweep(&from, &to)?;
-            if self.chores.stopped() {
+            if !self.pause_sweeping(pause)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Does what comes between two parts of a sweep, until there is to be another; `false` if it was told to stop.
+    pub(super) fn pause_sweeping(
+        &self,
+        pause: &mut dyn FnMut() -> Result<(), DataError>,
+    ) -> Result<bool, DataError> {
+        loop {
+            if self.is_stopping() {
                 return Ok(false);
             }
             pause()?;
+            if !self.store.rest_from_sweeping() {
+                return Ok(true);
+            }
         }
-        Ok(true)
     }
 
     /// Removes what stands beside the records of a dropped namespace: their expiry entries, and the pages of collections,

@@ -243,6 +243,12 @@ pub trait Store: Send + Sync + 'static {
         self.apply(batch)
     }
 
+    /// Sleeps for a moment, and is to be asked again, if what was [freed](Store::apply_freeing) is to be flushed before there is more of it:
+    /// who sweeps very many records asks, since nobody waits for him and each deletion takes memory until it is flushed.
+    fn rest_from_sweeping(&self) -> bool {
+        false
+    }
+
     /// As [`Store::apply`], for one of the many batches in which something large is built beside the data, with puts alone: whoever does
     /// that waits until what he has written is paid for, and others do not wait for that.
     ///

@@ -78,10 +78,9 @@ impl Data {
                 return Ok(true);
             }
             next = left;
-            if self.is_stopping() {
+            if !self.pause_sweeping(pause)? {
                 return Ok(false);
             }
-            pause()?;
         }
     }
 }

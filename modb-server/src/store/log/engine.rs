@@ -8,7 +8,7 @@
 //! newer. Therefore the log is synced after the run was gathered and before it is published: whatever the cold
 //! store then holds, the log after its position leads to a state at least as new, commit by commit.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -58,6 +58,9 @@ const MAX_LARGE_RUNS: usize = 6;
 const UNLENT_BYTES: usize = 32 << 20;
 /// Beyond the cache and this much the allocator is asked for what it keeps.
 const KEPT_BESIDE_BYTES: u64 = 48 << 20;
+/// Records that are swept between two flushes. Each small one takes the room of larger ones that were dropped for it, and an allocator that
+/// has a heap for each thread does not give the one's memory to the other: this is 16 MiB or so.
+const MOST_SWEPT: usize = if cfg!(test) { 4_096 } else { 128 << 10 };
 /// Sizes that follow from the configuration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tuning {
@@ -109,6 +112,8 @@ pub(crate) struct Engine {
     pub(crate) cold_reads: AtomicU64,
     /// What ranges have cost: see [`Scan::looked_at`].
     pub(crate) range_reads: AtomicU64,
+    /// Records that were swept since the last flush.
+    swept: AtomicUsize,
     /// Held by whoever changes what the cold store holds, or needs that it does not change.
     flushing: Mutex<()>,
 }
@@ -136,6 +141,7 @@ impl Engine {
             flushed,
             cold_reads,
             range_reads,
+            swept: AtomicUsize::new(0),
             flushing: Mutex::new(()),
         }
     }
@@ -267,7 +273,19 @@ impl Engine {
 
     /// Whether a flush is due.
     pub(crate) fn wants_flush(&self) -> bool {
-        self.table.dirty_bytes() > self.tuning.flush_bytes() || self.log.live_bytes() > self.tuning.log_bytes
+        self.table.dirty_bytes() > self.tuning.flush_bytes()
+            || self.log.live_bytes() > self.tuning.log_bytes
+            || self.is_much_swept()
+    }
+
+    /// So many records more were swept: deleted, and nobody waits for it.
+    pub(crate) fn note_swept(&self, records: usize) {
+        self.swept.fetch_add(records, Ordering::Relaxed);
+    }
+
+    /// Whether a flush is due before more is swept.
+    pub(crate) fn is_much_swept(&self) -> bool {
+        self.swept.load(Ordering::Relaxed) >= MOST_SWEPT
     }
 
     /// What fills the memory and the log now.
@@ -332,6 +350,7 @@ impl Engine {
         let (before, begin) = (self.filled(), Instant::now());
         let position = self.log.barrier();
         if position.seq == self.flushed.load(Ordering::Acquire) {
+            self.swept.store(0, Ordering::Relaxed);
             return Ok(());
         }
         let mut run = self.table.flush_run().map(with_memory_to_write);
@@ -351,6 +370,7 @@ impl Engine {
             return Err(error);
         }
         self.flushed.store(position.seq, Ordering::Release);
+        self.swept.store(0, Ordering::Relaxed);
         self.table.flushed();
         self.log.release(position.seq);
         self.pressure.note_flush(before, begin.elapsed());

@@ -57,7 +57,7 @@ mod view;
 mod writer;
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -285,8 +285,13 @@ impl LogStore {
     /// At the bound: when to look again, unless there will be no room.
     #[cold]
     fn full_until(&self) -> Option<Instant> {
+        self.flushed_until(&self.background.urgent_flush_wanted)
+    }
+
+    /// Asks for a flush; when to look again, unless there will be none.
+    fn flushed_until(&self, wanted: &AtomicBool) -> Option<Instant> {
         let (background, health) = (&self.background, &self.group.health);
-        background.want(&background.urgent_flush_wanted);
+        background.want(wanted);
         let in_vain = background.stop.load(Ordering::Acquire)
             || health.check_write(Purpose::Free).is_err()
             || health.trouble(FLUSH).is_some();
@@ -400,7 +405,16 @@ impl Store for LogStore {
 
     fn apply_freeing(&self, batch: Batch) -> Result<Seq, StoreError> {
         self.wait_for_room();
+        self.engine.note_swept(batch.writes.len());
         self.commit(batch, Purpose::Free)
+    }
+
+    fn rest_from_sweeping(&self) -> bool {
+        if !self.engine.is_much_swept() || self.flushed_until(&self.background.flush_wanted).is_none() {
+            return false;
+        }
+        self.engine.pressure.wait(LOOK);
+        true
     }
 
     fn apply_at_once(&self, batch: &mut Batch, frees: bool) -> Result<Seq, StoreError> {

@@ -97,3 +97,31 @@ fn a_turn_neither_writes_much_nor_waits_for_who_does_and_is_told_when_it_is_writ
         thread::yield_now();
     }
 }
+
+#[test]
+fn who_sweeps_rests_until_what_he_has_swept_is_flushed_and_not_where_nothing_can_be() {
+    const BATCH: u32 = 256;
+    let dir = tempfile::tempdir().unwrap();
+    let store = LogStore::open(&OpenOptions { cache_mb: 64, ..OpenOptions::new(dir.path()) }).unwrap();
+    let sweep = |batch: u32| {
+        let delete = |n: u32| Write::Delete(format!("page {batch} {n}").into());
+        store.apply_freeing(Batch { writes: (0..BATCH).map(delete).collect() }).unwrap();
+        store.settle().unwrap();
+    };
+    let (mut most, mut rests) = (0, 0);
+    for batch in 0..200 {
+        sweep(batch);
+        most = most.max(store.engine.table.dirty_bytes());
+        while store.rest_from_sweeping() {
+            rests += 1;
+        }
+    }
+    // Each takes some 300 bytes until it is flushed; all of them would be 15 MiB, which is no reason to flush.
+    assert!(rests > 0 && most < 2 << 20, "{most} bytes at once, {rests} rests");
+    let stopped = store.engine.stop_flushes();
+    (200..220).for_each(sweep);
+    assert!(store.rest_from_sweeping(), "the flush is on its way");
+    store.background.stop();
+    assert!(!store.rest_from_sweeping(), "there will be none");
+    drop(stopped);
+}

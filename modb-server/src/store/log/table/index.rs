@@ -132,7 +132,7 @@ mod tests {
                         records.remove_at(at);
                     }
                 } else if let Entry::Vacant(place) = model.entry(key) {
-                    let at = records.insert_new(place.key(), None, Marks::dirty(1)).0;
+                    let at = records.insert_new(place.key(), None, Marks::dirty(1), None).0;
                     index.insert(place.key(), at, &records);
                     place.insert(at);
                 }
@@ -153,7 +153,7 @@ mod tests {
     fn ascending_keys_leave_full_blocks() {
         let (mut records, mut index) = (Records::default(), Index::default());
         for n in 0..10 * BLOCK_ENTRIES as u32 {
-            let at = records.insert_new(&n.to_be_bytes(), None, Marks::dirty(1)).0;
+            let at = records.insert_new(&n.to_be_bytes(), None, Marks::dirty(1), None).0;
             index.insert(&n.to_be_bytes(), at, &records);
         }
         assert_eq!(index.blocks.len(), 10);

@@ -15,6 +15,7 @@
 
 mod accounts;
 mod buckets;
+mod dropped;
 mod ghosts;
 mod index;
 mod records;
@@ -31,9 +32,10 @@ use std::sync::{Mutex, MutexGuard};
 use bytes::Bytes;
 
 use self::accounts::{Accounts, Cost};
+use self::dropped::Dropped;
 use self::ghosts::Ghosts;
 use self::index::Index;
-use self::records::{Handle, Marks, Record as Kept, Records, State, fits_beside};
+use self::records::{Handle, Marks, Record as Kept, Records, State, fits_beside, room_needed};
 use self::routing::{ROUTED_SHARDS, shard_of};
 pub(crate) use self::walk::Walk;
 use super::merge::Record;
@@ -50,6 +52,9 @@ const PAGE_RECORDS: usize = 128;
 /// What a core's own caches hold, as a rule.
 const CACHE_BYTES: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 const SHARDS: usize = ROUTED_SHARDS + 1;
+/// The part of the budget that the memory of dropped records may take, beside it: some times what is dropped at once, so that each
+/// class of rooms lasts until more comes.
+const DROPPED_PART: usize = 64;
 /// In place of the commit of what the cold store has.
 const IN_COLD_STORE: u64 = 0;
 /// Above every key.
@@ -89,7 +94,7 @@ impl Shard {
 
     /// See [`Table::write`].
     #[inline(always)]
-    fn write(&mut self, key: &[u8], value: Option<&Bytes>, seq: u64, accounts: &Accounts) {
+    fn write(&mut self, key: &[u8], value: Option<&Bytes>, seq: u64, accounts: &Accounts, dropped: &Dropped) {
         let Self { records, dirty, version, ghosts, .. } = self;
         *version += 1;
         match records.get_mut(key) {
@@ -108,7 +113,8 @@ impl Shard {
             }
             None => {
                 ghosts.take_away(key);
-                let (at, record) = records.insert_new(key, value, Marks::dirty(seq));
+                let room = dropped.take(|| room_needed(key, value));
+                let (at, record) = records.insert_new(key, value, Marks::dirty(seq), room);
                 accounts.change(Cost::NOTHING, Cost::of(record));
                 dirty.insert(key, at, records);
             }
@@ -123,7 +129,7 @@ impl Shard {
 
     /// Looks at some clean records and drops those that were not read since they were last looked at; true once the hand is
     /// through with this shard.
-    fn evict_some(&mut self, accounts: &Accounts) -> bool {
+    fn evict_some(&mut self, accounts: &Accounts, dropped: &Dropped) -> bool {
         let Self { records, queue, left_to_look_at, ghosts, .. } = self;
         if *left_to_look_at == 0 {
             *left_to_look_at = queue.len();
@@ -149,7 +155,7 @@ impl Shard {
                 let (before, most) = (ghosts.memory_bytes(), accounts.most_ghost_bytes() / SHARDS);
                 record.value().into_iter().for_each(|value| ghosts.add(record.key(), &value, most));
                 accounts.change_ghosts(before, ghosts.memory_bytes());
-                records.remove_at(at);
+                records.remove_at(at).into_iter().for_each(|room| dropped.put(room));
                 accounts.change(cost, Cost::NOTHING);
             }
         }
@@ -207,6 +213,7 @@ impl Drop for Loan<'_> {
 pub(crate) struct Table {
     shards: Box<[Guarded]>,
     accounts: Accounts,
+    dropped: Dropped,
     /// The shard that is looked at for eviction.
     hand: AtomicUsize,
     flushes: AtomicU64,
@@ -221,6 +228,7 @@ impl Table {
         Self {
             shards: (0..SHARDS).map(|_| Guarded::default()).collect(),
             accounts: Accounts::new(budget_bytes),
+            dropped: Dropped::new(budget_bytes / DROPPED_PART),
             hand: AtomicUsize::new(0),
             flushes: AtomicU64::new(0),
             #[cfg(test)]
@@ -270,7 +278,7 @@ impl Table {
 
     /// Takes the write of commit `seq`; a later commit's is kept.
     pub(crate) fn write(&self, key: &[u8], value: Option<&Bytes>, seq: u64) {
-        self.shards[shard_of(key)].lock().write(key, value, seq, &self.accounts);
+        self.shards[shard_of(key)].lock().write(key, value, seq, &self.accounts, &self.dropped);
         self.make_room();
     }
 
@@ -288,10 +296,9 @@ impl Table {
                     guard.records.expect(more);
                 }
                 for write in page {
-                    write
-                        .key()
-                        .into_iter()
-                        .for_each(|key| guard.write(key, write.value(), seq, &self.accounts));
+                    if let Some(key) = write.key() {
+                        guard.write(key, write.value(), seq, &self.accounts, &self.dropped);
+                    }
                 }
                 drop(guard);
                 self.make_room();
@@ -313,7 +320,8 @@ impl Table {
         // store alive.
         let value = if fits_beside(key.len(), value.len()) { value } else { &vast::copy(value) };
         ghosts.take_away(key);
-        let (at, record) = records.insert_new(key, Some(value), Marks::clean_and_queued());
+        let room = self.dropped.take(|| room_needed(key, Some(value)));
+        let (at, record) = records.insert_new(key, Some(value), Marks::clean_and_queued(), room);
         self.accounts.change(Cost::NOTHING, Cost::of(record));
         queue.push_back(at);
         drop(guard);
@@ -358,7 +366,7 @@ impl Table {
         let Some(record) = records.at_mut(at) else { return };
         if record.is_deleted() {
             // The cold store says the same.
-            records.remove_at(at);
+            records.remove_at(at).into_iter().for_each(|room| self.dropped.put(room));
             self.accounts.change(before, Cost::NOTHING);
             return;
         }
@@ -424,7 +432,7 @@ impl Table {
         for _ in 0..=2 * self.shards.len() {
             let hand = self.hand.load(Ordering::Relaxed);
             let mut shard = self.shards[hand % self.shards.len()].lock();
-            while !shard.evict_some(&self.accounts) {
+            while !shard.evict_some(&self.accounts, &self.dropped) {
                 if !self.accounts.wants_more_room() {
                     return;
                 }

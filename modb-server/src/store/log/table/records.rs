@@ -96,8 +96,11 @@ pub(super) struct Record(Box<Node>);
 
 impl Record {
     fn new(key: &[u8], value: Option<&Bytes>, marks: Marks) -> Self {
-        let beside = value.filter(|value| fits_beside(key.len(), value.len()));
-        let mut node = node_with_room(key.len() + beside.map_or(0, |value| value.len()));
+        Self::in_room(Room(node_with_room(room_needed(key, value))), key, value, marks)
+    }
+
+    /// In room that is large enough for it.
+    fn in_room(Room(mut node): Room, key: &[u8], value: Option<&Bytes>, marks: Marks) -> Self {
         node.marks = marks;
         node.key_len = len_u32(key.len());
         node.bytes[..key.len()].copy_from_slice(key);
@@ -161,6 +164,12 @@ impl Record {
         };
     }
 
+    /// Its memory, without a value that lies apart.
+    fn into_room(mut self) -> Room {
+        self.0.value = Value::Deleted;
+        Room(self.0)
+    }
+
     /// What it takes of memory, its place in the map included.
     pub(super) fn memory_bytes(&self) -> usize {
         let apart = match &self.0.value {
@@ -169,6 +178,26 @@ impl Record {
         };
         buckets::ENTRY_BYTES + ALLOCATOR_BYTES + size_of_val(&*self.0) + apart
     }
+}
+
+/// Memory for a record.
+pub(super) struct Room(Box<Node>);
+
+impl Room {
+    /// How much goes in, in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.0.bytes.len()
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        ALLOCATOR_BYTES + size_of_val(&*self.0)
+    }
+}
+
+/// What a key and the value beside it take in a room, in bytes.
+pub(super) fn room_needed(key: &[u8], value: Option<&Bytes>) -> usize {
+    let beside = value.filter(|value| fits_beside(key.len(), value.len()));
+    key.len() + beside.map_or(0, |value| value.len())
 }
 
 /// Whether a value of that length is copied into its record; otherwise it is shared.
@@ -193,6 +222,8 @@ macro_rules! sized_nodes {
             }
         }
 
+        const ROOMS: [usize; [$($room),*].len()] = [$($room),*];
+
         fn node_with_room(bytes: usize) -> Box<Node> {
             fn node<B>(bytes: B) -> Box<Node<B>> {
                 Box::new(Node { marks: Marks::default(), value: Value::Deleted, key_len: 0, bytes })
@@ -206,6 +237,14 @@ macro_rules! sized_nodes {
 }
 // With the rest of the node they fill what common allocators hand out. What is longer than the last but one is a key alone.
 sized_nodes!(20 52 84 116 148 180 212 276 340 468 596 724 852 1044 4096);
+
+/// How many classes of rooms there are.
+pub(super) const CLASSES: usize = ROOMS.len();
+
+/// The class of the room for so many bytes; [`CLASSES`] of what is larger than them.
+pub(super) fn class_of(bytes: usize) -> usize {
+    ROOMS.partition_point(|room| *room < bytes)
+}
 
 /// The map.
 #[derive(Default)]
@@ -242,16 +281,21 @@ impl Records {
         }
     }
 
-    /// Puts in a record that is not there yet.
+    /// Puts in a record that is not there yet, in that room if there is some that is large enough.
     pub(super) fn insert_new(
         &mut self,
         key: &[u8],
         value: Option<&Bytes>,
         marks: Marks,
+        room: Option<Room>,
     ) -> (Handle, &Record) {
         let at = Handle { hash: self.hash(key), id: self.next_id };
         self.next_id = self.next_id.wrapping_add(1);
-        let record = Record::new(key, value, Marks { id: at.id, ..marks });
+        let marks = Marks { id: at.id, ..marks };
+        let record = match room {
+            Some(room) => Record::in_room(room, key, value, marks),
+            None => Record::new(key, value, marks),
+        };
         (at, self.table.insert_new(at.hash, record))
     }
 
@@ -268,8 +312,9 @@ impl Records {
         self.table.find_mut(at.hash, |record| record.marks().id == at.id)
     }
 
-    pub(super) fn remove_at(&mut self, at: Handle) {
-        self.table.remove(at.hash, |record| record.marks().id == at.id);
+    /// Takes a record out; its memory, without a value that lay apart.
+    pub(super) fn remove_at(&mut self, at: Handle) -> Option<Room> {
+        self.table.remove(at.hash, |record| record.marks().id == at.id).map(Record::into_room)
     }
 
     /// So many more will be put in: it grows once for all of them.
@@ -356,7 +401,7 @@ mod tests {
                         record.set_value(value.as_ref());
                         record.marks_mut().seq = seq;
                     }
-                    None => _ = records.insert_new(&key, value.as_ref(), Marks::dirty(seq)),
+                    None => _ = records.insert_new(&key, value.as_ref(), Marks::dirty(seq), None),
                 }
                 model.insert(key, (value, seq));
             }
@@ -371,7 +416,7 @@ mod tests {
     #[test]
     fn a_value_of_the_same_size_is_written_in_place_and_memory_follows_the_size() {
         let mut records = Records::default();
-        let small = records.insert_new(b"key", Some(&value(100, 1)), Marks::dirty(1)).1.memory_bytes();
+        let small = records.insert_new(b"key", Some(&value(100, 1)), Marks::dirty(1), None).1.memory_bytes();
         let record = records.get_mut(b"key").unwrap();
         let at = record.key().as_ptr();
         record.set_value(Some(&value(100, 2)));
@@ -389,12 +434,12 @@ mod tests {
     #[test]
     fn a_handle_finds_its_record_until_it_is_removed_and_never_another() {
         let mut records = Records::default();
-        let first = records.insert_new(b"key", None, Marks::dirty(1)).0;
+        let first = records.insert_new(b"key", None, Marks::dirty(1), None).0;
         assert_eq!(records.handle(b"key", *records.get(b"key").unwrap().marks()), first);
         records.at_mut(first).unwrap().set_value(Some(&value(500, 1)));
         assert_eq!(records.at(first).unwrap().key(), b"key", "also once it has moved");
         records.remove_at(first);
-        let second = records.insert_new(b"key", None, Marks::dirty(2)).0;
+        let second = records.insert_new(b"key", None, Marks::dirty(2), None).0;
         assert!(records.at(first).is_none());
         assert_eq!(records.at(second).unwrap().marks().seq, 2);
     }

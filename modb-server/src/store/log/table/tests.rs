@@ -330,3 +330,66 @@ fn a_very_large_value_that_was_read_is_put_aside_by_who_drops_it() {
     drop(later);
     by.try_recv().unwrap();
 }
+
+#[test]
+fn a_record_lies_where_one_was_that_was_dropped_whoever_brings_it() {
+    const BUDGET: usize = 4 << 20;
+    let table = Table::new(BUDGET);
+    let fill = |kind: u8| {
+        for n in 0..2 * BUDGET as u64 / 400 {
+            let key = routed(kind, n.wrapping_mul(0x9e37_79b9_7f4a_7c15), "");
+            let Lookup::Unknown(ticket) = table.get::<Bytes>(&key) else { panic!("new") };
+            table.fill(&key, &Bytes::from(vec![0; 200 + (n * 7 % 300) as usize]), ticket);
+        }
+    };
+    let places = || -> std::collections::HashSet<usize> {
+        let of = |shard: &Guarded| -> Vec<usize> {
+            shard.lock().records.values_mut().map(|record| record.key().as_ptr() as usize).collect()
+        };
+        table.shards.iter().flat_map(of).collect()
+    };
+    // Each thread has a heap of its own where the allocator gives it one.
+    let filled_by_another = |kind: u8| {
+        std::thread::scope(|scope| scope.spawn(|| fill(kind)).join().unwrap());
+        places()
+    };
+    std::thread::scope(|scope| {
+        let (filled, told) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let (fill, places) = (&fill, &places);
+        // It stays: the heap of one that has ended is the next one's.
+        scope.spawn(move || {
+            fill(0x10);
+            filled.send(places()).unwrap();
+            _ = ended.recv();
+        });
+        let before = told.recv().unwrap();
+        let after = filled_by_another(0x11);
+        drop(end);
+        let same = before.intersection(&after).count();
+        assert!(same * 10 > after.len() * 8, "{same} of {} lie where one was before", after.len());
+    });
+}
+
+#[test]
+fn what_nobody_takes_of_what_was_dropped_is_bounded_and_goes() {
+    const BUDGET: usize = 1 << 20;
+    let table = Table::new(BUDGET);
+    let fill = |kind: u8, len: usize| {
+        for n in 0..BUDGET as u64 / (len as u64 + 30) {
+            let key = routed(kind, n.wrapping_mul(0x9e37_79b9_7f4a_7c15), "");
+            let Lookup::Unknown(ticket) = table.get::<Bytes>(&key) else { panic!("new") };
+            table.fill(&key, &Bytes::from(vec![0; len]), ticket);
+            assert!(table.dropped.bytes() <= BUDGET / DROPPED_PART);
+        }
+    };
+    (0x10..0x12).for_each(|kind| fill(kind, 900));
+    let large =
+        || std::iter::from_fn(|| table.dropped.take(|| 900)).map(|room| room.memory_bytes()).sum::<usize>();
+    assert!(large() > 0, "some was dropped last");
+    (0x12..0x14).for_each(|kind| fill(kind, 900));
+    (0x14..0x17).for_each(|kind| fill(kind, 30));
+    // What is dropped at once has its room.
+    let left = large();
+    assert!(left <= BUDGET / DROPPED_PART / 8 * 7, "{left} bytes that nobody takes");
+}
