@@ -16,6 +16,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
 
 use lsm_tree::{DescriptorTable, GlobalTableId};
 
@@ -29,6 +30,8 @@ const OPEN_FILES_PART: usize = 8;
 const MAX_OPEN_FILES: usize = 128;
 /// Fewer would be opened and closed for nearly each read.
 const MIN_OPEN_FILES: usize = 16;
+/// So long who finds no file to close waits for what others have opened meanwhile: many times what a read takes.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// More files than a store ever has: what the trees' table could close by itself.
 const NEVER_FULL: usize = 1 << 20;
 
@@ -148,6 +151,7 @@ impl OpenFiles {
         }
         drop(opening);
         let _alone = lock(&self.exchanging);
+        let begin = Instant::now();
         loop {
             let result = read();
             if !self.is_short(&result) {
@@ -157,7 +161,8 @@ impl OpenFiles {
             // Asked for first: what they open is among those that can be closed once they are not counted.
             let others = self.opening.load(Ordering::Acquire) > 0;
             if !self.close_one() {
-                if !others {
+                // Those who read what is open come and go: where no file leaves a descriptor, as when the limit was lowered, there may always be one.
+                if !others || begin.elapsed() >= PATIENCE {
                     return result;
                 }
                 std::thread::yield_now();
@@ -396,5 +401,21 @@ mod tests {
             Err::<(), _>(lack())
         });
         assert!(read.is_err() && tries == 2);
+    }
+
+    #[test]
+    fn who_finds_none_to_close_does_not_wait_for_ever_for_others_who_read() {
+        let files = with_so_few(4);
+        let _reading = Opening::begin(&files.opening);
+        let mut tries = 0_u64;
+        assert!(
+            files
+                .read(id(0), || {
+                    tries += 1;
+                    Err::<(), _>(lack())
+                })
+                .is_err()
+        );
+        assert!(tries > 2, "it has waited, since what they open could be closed");
     }
 }
