@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use modb_server::store::{Batch, EngineKind, OpenOptions, Patch, Store, Write, open};
+use modb_server::store::{Batch, Change, EngineKind, OpenOptions, Patch, Store, Write, open};
 
 use crate::measured::cpu_us;
 use crate::random::Random;
@@ -47,10 +47,9 @@ pub(crate) fn measure() {
                         let write = if patched {
                             Write::Patch(Box::new(Patch {
                                 key: key.into(),
-                                base,
                                 base_seq: found.seq,
                                 value,
-                                splices: None,
+                                change: Change::From(base),
                             }))
                         } else {
                             Write::Put(key.into(), value)

@@ -1,9 +1,8 @@
 //! What is written to a store: a batch of writes, which happen together or not at all. Pure.
 
 use bytes::Bytes;
-use modb_net::Seq;
 
-use super::{Splices, StoreError, StoreKey, key};
+use super::{Patch, StoreError, StoreKey, key};
 
 /// A number that commits add to; kept by the store beside the records, exact through crashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,21 +19,6 @@ pub enum Write {
     Delete(StoreKey),
     /// Adds to a counter.
     Add(Counter, i64),
-}
-
-/// A record that changes. The batch has no other write of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Patch {
-    /// Its key.
-    pub key: StoreKey,
-    /// What a read of it found. Nobody has written it since.
-    pub base: Bytes,
-    /// The commit that the read named.
-    pub base_seq: Seq,
-    /// What it becomes.
-    pub value: Bytes,
-    /// How that differs, if whoever changes it knows; it is compared otherwise.
-    pub splices: Option<Splices>,
 }
 
 impl Write {

@@ -28,6 +28,7 @@ mod log;
 mod memory;
 mod open;
 mod options;
+mod patch;
 mod place;
 mod spare;
 mod splices;
@@ -44,7 +45,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use modb_net::Seq;
 
-pub use self::batch::{Batch, Counter, Patch, Write};
+pub use self::batch::{Batch, Counter, Write};
 pub use self::files::{copy_folder, engine_of, folder_bytes};
 pub use self::folder::NewFolder;
 pub use self::glimpse::{GLIMPSE_BYTES, Glimpse};
@@ -53,6 +54,7 @@ pub use self::key::StoreKey;
 pub(crate) use self::log::LOG_FOLDER;
 pub use self::open::open;
 pub use self::options::{EngineKind, OpenOptions};
+pub use self::patch::{Change, Patch};
 pub(crate) use self::spare::list as spare_list;
 pub use self::splices::Splices;
 

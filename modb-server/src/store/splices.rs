@@ -13,6 +13,10 @@
 //!
 //! Invariant: splices are in ascending order and do not overlap; one that reaches beyond the record makes nothing of it.
 
+mod compose;
+
+use bytes::Bytes;
+
 /// Numbers fit 32 bits.
 const MOST_VARINT_BYTES: usize = 5;
 
@@ -31,6 +35,8 @@ pub struct Splices {
     end: usize,
     added: usize,
     removed: usize,
+    /// In one of them some bytes give way to more or fewer, so that what is behind them moves.
+    shifts: bool,
 }
 
 impl Splices {
@@ -47,14 +53,14 @@ impl Splices {
         self.end = at + removed;
         self.added += added.len();
         self.removed += removed;
+        self.shifts |= removed != added.len();
     }
 
     /// As [`Splices::push`], of bytes that give way to as many others: from the first that differs to the last.
     pub fn replace(&mut self, at: usize, before: &[u8], after: &[u8]) {
         debug_assert_eq!(before.len(), after.len(), "as many as there were");
-        let both = || before.iter().zip(after);
-        let differ = |(before, after)| before != after;
-        if let (Some(first), Some(last)) = (both().position(differ), both().rposition(differ)) {
+        let differs = |&at: &usize| before.get(at) != after.get(at);
+        if let (Some(first), Some(last)) = ((0..after.len()).find(differs), (0..after.len()).rfind(differs)) {
             self.push(at + first, last + 1 - first, &after[first..=last]);
         }
     }
@@ -84,6 +90,27 @@ impl Splices {
         Some(after)
     }
 
+    /// As [`Splices::apply`], in the memory of what the record was if nothing in it moves and nobody else has it.
+    pub fn apply_to(&self, before: Bytes) -> Option<Bytes> {
+        let before = if self.shifts { Err(before) } else { before.try_into_mut() };
+        match before {
+            Ok(mut bytes) => self.overwrite(&mut bytes).map(|()| bytes.freeze()),
+            Err(before) => self.apply(&before).map(Bytes::from),
+        }
+    }
+
+    /// As [`Splices::apply`], where nothing moves.
+    fn overwrite(&self, mut rest: &mut [u8]) -> Option<()> {
+        let mut splices = self.as_bytes();
+        while !splices.is_empty() {
+            let Splice { kept, added, .. } = Splice::take(&mut splices)?;
+            let (here, behind) = rest.get_mut(kept..)?.split_at_mut_checked(added.len())?;
+            here.copy_from_slice(added);
+            rest = behind;
+        }
+        Some(())
+    }
+
     /// Takes `count` splices off the front of bytes of the log; `None`: there are not so many.
     pub(crate) fn take(count: u8, bytes: &mut &[u8]) -> Option<Self> {
         let all = *bytes;
@@ -93,6 +120,7 @@ impl Splices {
             splices.end = splices.end.checked_add(kept)?.checked_add(removed)?;
             splices.added += added.len();
             splices.removed += removed;
+            splices.shifts |= removed != added.len();
         }
         splices.bytes.extend(&all[..all.len() - bytes.len()]);
         Some(splices)
@@ -229,6 +257,24 @@ mod tests {
         let mut rest = splices.as_bytes();
         assert_eq!(Splices::take(splices.count(), &mut rest), Some(splices.clone()));
         assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn bytes_that_give_way_to_as_many_do_so_where_they_are_unless_somebody_else_has_them() {
+        let (mut even, mut uneven) = (Splices::default(), Splices::default());
+        even.push(1, 2, b"ab");
+        even.push(5, 1, b"c");
+        uneven.push(1, 2, b"a");
+        let bytes = || Bytes::copy_from_slice(b"0123456789");
+        for (splices, in_place) in [(&even, true), (&uneven, false)] {
+            let (mine, shared) = (bytes(), bytes());
+            let (at, other) = (mine.as_ptr(), shared.clone());
+            let made = splices.apply_to(mine).unwrap();
+            assert_eq!((Some(made.to_vec()), made.as_ptr() == at), (splices.apply(b"0123456789"), in_place));
+            assert_eq!(splices.apply_to(shared), Some(made));
+            assert_eq!(other, bytes());
+            assert_eq!(splices.apply_to(Bytes::from_static(b"01")), None, "it reaches beyond the end");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The tests of kills and those of power cuts share it: what they find after a crash is counted from here.
 
 use bytes::Bytes;
-use modb_server::store::{Patch, Store, Write};
+use modb_server::store::{Change, Patch, Store, Write};
 
 /// The write by which `thread` says that its commit `n` is its last.
 pub(crate) fn change_last(store: &dyn Store, thread: u64, n: u64) -> Write {
@@ -11,9 +11,12 @@ pub(crate) fn change_last(store: &dyn Store, thread: u64, n: u64) -> Write {
     let value = Bytes::from([&n.to_be_bytes()[..], &[thread as u8; 200]].concat());
     match found.value {
         None => Write::Put(key.into(), value),
-        Some(base) => {
-            Write::Patch(Box::new(Patch { key: key.into(), base, base_seq: found.seq, value, splices: None }))
-        }
+        Some(base) => Write::Patch(Box::new(Patch {
+            key: key.into(),
+            base_seq: found.seq,
+            value,
+            change: Change::From(base),
+        })),
     }
 }
 

@@ -33,9 +33,23 @@ pub(crate) fn int32(arg: &[u8]) -> Result<i32, CommandError> {
 
 /// A double as `strtod` reads all of `arg`: no blanks, no NaN, and nothing that leaves the range.
 pub(crate) fn double(arg: &[u8]) -> Option<f64> {
+    if let Some(whole) = short_whole(arg) {
+        return Some(whole);
+    }
     let (number, rest) = strtod(arg)?;
     let out_of_range = is_out_of_range(number, arg);
     (rest.is_empty() && !number.is_nan() && !out_of_range && !arg[0].is_ascii_whitespace()).then_some(number)
+}
+
+/// A whole number of so few digits that a double has it, as most scores are.
+fn short_whole(arg: &[u8]) -> Option<f64> {
+    const MOST_DIGITS: usize = 15;
+    if arg.is_empty() || arg.len() > MOST_DIGITS {
+        return None;
+    }
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+    let whole = arg.iter().try_fold(0, |whole, byte| Some(whole * 10 + digit(byte)?))?;
+    Some(whole as f64)
 }
 
 /// A double, with another text than the usual if it is none.

@@ -9,6 +9,7 @@ pub(crate) use self::ranges::store;
 
 use bytes::Bytes;
 use modb_net::resp::{Args, Protocol};
+use smallvec::SmallVec;
 
 use crate::command::language::error::{err, wrong_arity};
 use crate::command::language::packed::TOO_LARGE;
@@ -241,7 +242,9 @@ fn add(ctx: &mut Ctx<'_, '_>, args: Args<'_>, mut how: How) -> Result<Reply, Com
 /// Adds the pairs of scores and members from argument `first` on.
 fn add_pairs(ctx: &mut Ctx<'_, '_>, args: Args<'_>, first: usize, how: How) -> Result<Reply, CommandError> {
     let pair = |at: usize| Ok((double_or(&args[at], NOT_A_FLOAT)?, &args[at + 1]));
-    let pairs = (first..args.len()).step_by(2).map(pair).collect::<Result<Vec<_>, CommandError>>()?;
+    // Mostly there is one.
+    let pairs =
+        (first..args.len()).step_by(2).map(pair).collect::<Result<SmallVec<[_; 1]>, CommandError>>()?;
     put_all(ctx, &args[1], &pairs, how)
 }
 

@@ -7,7 +7,7 @@ use super::payload::number_in;
 use crate::data::layout::{CollectionId, Stored};
 use crate::data::tree::{Fault, NodeNumber, Pages, splice};
 use crate::data::{DataError, Tx};
-use crate::store::{Patch, Splices, StoreKey, Write};
+use crate::store::{Change, Patch, Splices, StoreKey, Write};
 
 /// Pages that are read through a [`Tx`] and written with its batch. The collection gets its number with its first page.
 pub(in crate::data) struct TxPages<'t, 'a> {
@@ -49,12 +49,12 @@ impl Pages for TxPages<'_, '_> {
     fn edit(
         &mut self,
         node: NodeNumber,
-        (base, base_seq): (Bytes, Seq),
+        (was, base_seq): (Bytes, Seq),
         splices: Splices,
     ) -> Result<(), DataError> {
-        let value = splice(node, &base, &splices)?;
+        let value = splice(node, was, &splices)?;
         let key = self.key(node)?;
-        let patch = Patch { key, base, base_seq, value, splices: Some(splices) };
+        let patch = Patch { key, base_seq, value, change: Change::By(splices) };
         self.tx.write(Write::Patch(Box::new(patch)));
         Ok(())
     }

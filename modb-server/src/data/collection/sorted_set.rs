@@ -173,16 +173,15 @@ impl<'k> SortedSet<'k> {
         // With its length before it.
         self.make_room(tx, entry.len() + 2)?;
         let place_of_score = Bound::at_member(score, member);
-        self.by_score(tx, |tree, ground| {
-            if let Some(was) = was {
+        self.by_score(tx, |tree, ground| match was {
+            Some(was) => {
                 let cursor = seek_member(tree, ground, was, member)?;
-                let Some(cursor) = tree.move_within_leaf(ground, cursor, &place_of_score, &entry)? else {
-                    return Ok(());
-                };
-                tree.splice(ground, cursor, 1, &[])?;
+                tree.relocate(ground, cursor, &place_of_score, &entry)
             }
-            let cursor = tree.seek(ground, &place_of_score)?;
-            tree.splice(ground, cursor, 0, &[&entry])
+            None => {
+                let cursor = tree.seek(ground, &place_of_score)?;
+                tree.splice(ground, cursor, 0, &[&entry])
+            }
         })?;
         let Some(members) = &mut self.0.elements.members else { return Ok(()) };
         self.0.plot.with(tx, members, |tree, ground| {

@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use modb_net::Seq;
 
-use super::page::{Node, Shape, child_in, entry_in};
+use super::page::{Node, Shape, entry_in, fixed_bytes};
 use super::{Ground, NodeNumber, Order, Pages, Probe, Tree};
 
 /// A node on the way, and which of its entries.
@@ -34,6 +34,17 @@ pub(in crate::data) struct Cursor {
     /// From the root to the leaf; never empty.
     pub(super) way: Vec<Step>,
     pub(super) leaf: Step,
+}
+
+/// A place beside that of a cursor, whose way down it shares to begin with.
+#[derive(Debug)]
+pub(super) struct Fork {
+    /// The node on the way of the cursor where they part ...
+    pub(super) level: usize,
+    /// ... and the child that the other way goes on to.
+    pub(super) child: usize,
+    /// Its way from there on.
+    pub(super) below: Cursor,
 }
 
 impl Cursor {
@@ -98,11 +109,22 @@ impl<O: Order> Tree<O> {
     pub(super) fn descend<P: Pages>(
         &self,
         ground: &mut Ground<'_, P>,
+        choose: impl FnMut(&Node, &mut Ground<'_, P>, u8) -> Result<usize, P::Error>,
+    ) -> Result<Cursor, P::Error> {
+        self.descend_from(ground, 0, self.height, choose)
+    }
+
+    /// As [`Tree::descend`], from the node `number` on, which is `height` nodes above an entry.
+    fn descend_from<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        number: NodeNumber,
+        height: u8,
         mut choose: impl FnMut(&Node, &mut Ground<'_, P>, u8) -> Result<usize, P::Error>,
     ) -> Result<Cursor, P::Error> {
-        let mut way = Vec::with_capacity(usize::from(self.height));
-        let mut step = self.read_step(ground, 0, self.height)?;
-        for height in (1..=self.height).rev() {
+        let mut way = Vec::with_capacity(usize::from(height));
+        let mut step = self.read_step(ground, number, height)?;
+        for height in (1..=height).rev() {
             step.at = choose(&step.node, ground, height)?;
             let number = child_number(&step)?;
             way.push(step);
@@ -166,32 +188,75 @@ impl<O: Order> Tree<O> {
         ground: &mut Ground<'_, P>,
         probe: &impl Probe,
     ) -> Result<Cursor, P::Error> {
-        let cursor = self.descend(ground, |node, ground, height| {
-            // The first child always does; then come those that do, those of which their first entry tells, and those that do not.
-            let reaches = |raw: &[u8]| child_in(raw, Self::INNER).map(|child| probe.reaches(child.separator));
-            let mut is_sure = true;
-            let may = |at, raw: &[u8]| {
-                let reaches = if at == 0 { Some(Some(true)) } else { reaches(raw) };
-                let may = matches!(reaches, Some(None | Some(true)));
-                if may {
-                    // The last that may is the last one that is asked for and does.
-                    is_sure = reaches == Some(Some(true));
-                }
-                may
-            };
-            let mut behind = node.count_passed(may);
-            if !is_sure {
-                let does = |at, raw: &[u8]| at == 0 || reaches(raw) == Some(Some(true));
-                let first = node.count_passed(does);
-                behind = first_not(first..behind, |at| {
-                    let Some(child) = node.child(at) else { return Ok(false) };
-                    Ok::<_, P::Error>(probe.passes(&self.first_below(ground, child.node, height - 1)?))
-                })?;
-            }
-            Ok(behind.saturating_sub(1))
-        })?;
+        self.seek_from(ground, 0, self.height, probe)
+    }
+
+    /// As [`Tree::seek`], below the node `number`, which is `height` nodes above an entry.
+    fn seek_from<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        number: NodeNumber,
+        height: u8,
+        probe: &impl Probe,
+    ) -> Result<Cursor, P::Error> {
+        let towards =
+            |node: &Node, ground: &mut Ground<'_, P>, height| self.child_towards(ground, node, height, probe);
+        let cursor = self.descend_from(ground, number, height, towards)?;
         let at = cursor.leaf.node.count_passed(|_, raw| probe.passes(entry_in(raw)));
         Ok(cursor.at(at))
+    }
+
+    /// The child below which the place is that a probe seeks, in a node that is `height` nodes above an entry and has that place below it.
+    fn child_towards<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        node: &Node,
+        height: u8,
+        probe: &impl Probe,
+    ) -> Result<usize, P::Error> {
+        // The first child always does; then come those that do, those of which their first entry tells, and those that do not.
+        let reaches =
+            |raw: &[u8]| raw.get(fixed_bytes(O::COUNTED)..).map(|separator| probe.reaches(separator));
+        let mut is_sure = true;
+        let may = |at, raw: &[u8]| {
+            let reaches = if at == 0 { Some(Some(true)) } else { reaches(raw) };
+            let may = matches!(reaches, Some(None | Some(true)));
+            if may {
+                // The last that may is the last one that is asked for and does.
+                is_sure = reaches == Some(Some(true));
+            }
+            may
+        };
+        let mut behind = node.count_passed(may);
+        if !is_sure {
+            let does = |at, raw: &[u8]| at == 0 || reaches(raw) == Some(Some(true));
+            let first = node.count_passed(does);
+            behind = first_not(first..behind, |at| {
+                let Some(child) = node.child(at) else { return Ok(false) };
+                Ok::<_, P::Error>(probe.passes(&self.first_below(ground, child.node, height - 1)?))
+            })?;
+        }
+        Ok(behind.saturating_sub(1))
+    }
+
+    /// Where the way to the place that a probe seeks leaves that of a cursor; `None`: it ends in the same leaf.
+    pub(super) fn fork<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        cursor: &Cursor,
+        probe: &impl Probe,
+    ) -> Result<Option<Fork>, P::Error> {
+        for (level, step) in cursor.way.iter().enumerate() {
+            // It is as high as there are nodes on the way to the leaf, this one included.
+            let height = (cursor.way.len() - level) as u8;
+            let child = self.child_towards(ground, &step.node, height, probe)?;
+            if child != step.at {
+                let number = number_of_child(step, child)?;
+                let below = self.seek_from(ground, number, height - 1, probe)?;
+                return Ok(Some(Fork { level, child, below }));
+            }
+        }
+        Ok(None)
     }
 
     /// The first entry below a node.
@@ -334,6 +399,10 @@ enum Direction {
 
 /// The node that a step leads to.
 pub(super) fn child_number(step: &Step) -> Result<NodeNumber, super::Fault> {
+    number_of_child(step, step.at)
+}
+
+fn number_of_child(step: &Step, child: usize) -> Result<NodeNumber, super::Fault> {
     let damaged = super::Fault::Damaged { node: step.number, what: "it leads nowhere" };
-    step.node.child(step.at).map(|child| child.node).filter(|&number| number != 0).ok_or(damaged)
+    step.node.child_number(child).filter(|&number| number != 0).ok_or(damaged)
 }

@@ -14,11 +14,14 @@ use bytes::Bytes;
 use super::cursor::{Cursor, Step};
 use super::ground::Limits;
 use super::page::{
-    self, Child, HEAD_BYTES, Node, Shape, entry_in, fixed_bytes, head, inner_page, put_child, put_entry,
-    varint_bytes,
+    self, Child, HEAD_BYTES, Node, Shape, fixed_bytes, head, inner_page, put_child, put_entry, varint_bytes,
 };
-use super::{Fault, Ground, Order, Pages, Probe, Tree, splice};
+use super::{Fault, Ground, Order, Pages, Tree, splice};
 use crate::store::Splices;
+
+/// Two pieces of a node that differ by at most this part of both are cut where the shortest separator is (Bayer and Unterauer 1977): of
+/// short ones more fit the node above, and where all are as short as can be its entries are found by halves.
+const NEAR_THE_MIDDLE: usize = 4;
 
 /// What the node above has to know.
 enum Change {
@@ -29,8 +32,10 @@ enum Change {
 }
 
 /// Entries of a node that give way to others.
-struct Edit {
+pub(super) struct Edit {
     entries: Range<usize>,
+    /// Where they lie in the node.
+    gone: Range<usize>,
     /// The others, as bytes, and how many.
     insert: Vec<u8>,
     inserted: usize,
@@ -38,6 +43,19 @@ struct Edit {
     added: i64,
     /// Where it stays full if it grows too large: entries came at an end of the tree.
     lean: Option<Lean>,
+}
+
+/// What becomes of a node that is edited.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Nothing is left in it.
+    Empty,
+    /// It is to be cut.
+    Large,
+    /// It may be joined with a neighbour: it is small, and has become smaller.
+    Small,
+    /// It stays as the node that it is.
+    Stays,
 }
 
 /// At which end of a tree entries come. Those that come there next go to the node at that end, so the other one is left full.
@@ -86,13 +104,18 @@ impl<O: Order> Tree<O> {
         } else {
             is_first().then_some(Lean::First)
         };
-        let mut edit = Edit { entries: first..end, insert: bytes, inserted: insert.len(), added, lean };
+        let mut edit = Edit { added, lean, ..Edit::new(&leaf.node, first..end, bytes, insert.len()) };
         let mut step = leaf;
         while let Some(above) = way.pop() {
             match self.change(ground, step, &above, &edit)? {
-                Change::Below(_) if !O::COUNTED => return Ok(()),
-                Change::Below(added) => return self.count(ground, above, way, added),
-                Change::Children(children, with) => edit = Edit::of_children::<O>(children, &with, &edit),
+                Change::Below(added) if !O::COUNTED || added == 0 => return Ok(()),
+                Change::Below(added) => {
+                    way.push(above);
+                    return self.count(ground, way, added);
+                }
+                Change::Children(children, with) => {
+                    edit = Edit::of_children::<O>(&above.node, children, &with, &edit);
+                }
             }
             step = above;
         }
@@ -117,41 +140,6 @@ impl<O: Order> Tree<O> {
         self.write(ground, leaf, splices)
     }
 
-    /// The entry at `cursor` gives way to one that is as long and stands at `place`, if that is in its leaf: what counts the entries of
-    /// leaves does not change then. Otherwise nothing is done, and the cursor comes back.
-    ///
-    /// # Errors
-    /// As [`Tree::splice`].
-    pub(in crate::data) fn move_within_leaf<P: Pages>(
-        &mut self,
-        ground: &mut Ground<'_, P>,
-        cursor: Cursor,
-        place: &impl Probe,
-        entry: &[u8],
-    ) -> Result<Option<Cursor>, P::Error> {
-        if !cursor.leaf_has(place) {
-            return Ok(Some(cursor));
-        }
-        let Step { ref node, at: from, .. } = cursor.leaf;
-        let to = node.count_passed(|_, raw| place.passes(entry_in(raw)));
-        let gone = node.bytes_of(from..from + 1);
-        let mut raw = Vec::with_capacity(gone.len());
-        put_entry(entry, &mut raw);
-        debug_assert_eq!(raw.len(), gone.len(), "the leaf may become too large");
-        let mut splices = Splices::default();
-        if to == from || to == from + 1 {
-            splices.replace(gone.start, &node.page[gone], &raw);
-        } else if to < from {
-            splices.push(node.bytes_of(to..to).start, 0, &raw);
-            splices.push(gone.start, gone.len(), &[]);
-        } else {
-            splices.push(gone.start, gone.len(), &[]);
-            splices.push(node.bytes_of(to..to).start, 0, &raw);
-        }
-        self.write(ground, cursor.leaf, splices)?;
-        Ok(None)
-    }
-
     /// Takes entries away from `index` on, at most `most`, as far as one leaf reaches, and returns them; in a tree that counts.
     ///
     /// # Errors
@@ -173,29 +161,35 @@ impl<O: Order> Tree<O> {
         Ok(gone)
     }
 
-    /// Adds to the counts of all nodes on the way, from `step` up.
-    fn count<P: Pages>(
+    /// Adds to the counts of all nodes on the way.
+    pub(super) fn count<P: Pages>(
+        &mut self,
+        ground: &mut Ground<'_, P>,
+        way: Vec<Step>,
+        added: i64,
+    ) -> Result<(), P::Error> {
+        for step in way.into_iter().rev() {
+            let at = step.at;
+            self.count_below(ground, step, &[(at, added)])?;
+        }
+        Ok(())
+    }
+
+    /// Adds to what a node says to be below some of its children, in the order in which they stand.
+    pub(super) fn count_below<P: Pages>(
         &mut self,
         ground: &mut Ground<'_, P>,
         step: Step,
-        mut above: Vec<Step>,
-        added: i64,
+        more: &[(usize, i64)],
     ) -> Result<(), P::Error> {
-        let mut next = Some(step).filter(|_| added != 0);
-        while let Some(step) = next {
-            let child = step.node.child(step.at).ok_or(step.damaged("it leads nowhere"))?;
-            let below = i64::from(child.below) + added;
+        let mut splices = Splices::default();
+        for &(at, added) in more {
+            let (place, was) = step.node.below_child(at).ok_or(step.damaged("it leads nowhere"))?;
+            let below = i64::from(was) + added;
             let below = u32::try_from(below).map_err(|_| step.damaged("a count"))?;
-            let mut splices = Splices::default();
-            splices.replace(
-                step.node.place_of_below(step.at),
-                &child.below.to_be_bytes(),
-                &below.to_be_bytes(),
-            );
-            self.write(ground, step, splices)?;
-            next = above.pop();
+            splices.replace(place, &was.to_be_bytes(), &below.to_be_bytes());
         }
-        Ok(())
+        self.write(ground, step, splices)
     }
 
     /// Edits a node below the root.
@@ -207,31 +201,30 @@ impl<O: Order> Tree<O> {
         edit: &Edit,
     ) -> Result<Change, P::Error> {
         let Step { number, ref node, .. } = step;
-        let (count, bytes) = edit.result(node);
-        let most = limit(ground.limits, node.shape());
         let here = above.at..above.at + 1;
-        if count == 0 {
-            ground.release(number)?;
-            return Ok(Change::Children(here, Vec::new()));
+        match edit.fate(node, ground.limits) {
+            Fate::Empty => {
+                ground.release(number)?;
+                return Ok(Change::Children(here, Vec::new()));
+            }
+            Fate::Large => {
+                let child = above.node.child(above.at).ok_or(above.damaged("it leads nowhere"))?;
+                let new = Node::read(edit.apply(node)?, node.shape(), number)?;
+                let children = self.cut(ground, &new, Some(&step), child.separator, edit)?;
+                return Ok(Change::Children(here, children));
+            }
+            Fate::Small => {
+                if let Some(joined) = self.join(ground, &step, above, edit)? {
+                    return Ok(joined);
+                }
+            }
+            Fate::Stays => {}
         }
-        let child = above.node.child(above.at).ok_or(above.damaged("it leads nowhere"))?;
-        if bytes > most && count > 1 {
-            let page = edit.apply(node)?;
-            let new = Node::read(page, node.shape(), number)?;
-            let children = self.cut(ground, &new, Some(&step), child.separator, edit)?;
-            return Ok(Change::Children(here, children));
-        }
-        if bytes < most / 4
-            && bytes < node.page.len()
-            && let Some(joined) = self.join(ground, &step, above, edit)?
-        {
-            return Ok(joined);
-        }
-        self.widen(node.shape(), count);
-        let splices = edit.splices(node);
-        self.write(ground, step, splices)?;
+        let (_, bytes) = edit.result(node);
+        self.write_edited(ground, step, edit)?;
         // Where it is all that is below the root it may be small enough now to take its place.
         if above.number == 0 && above.node.count() == 1 && becomes_root(bytes, ground.limits) {
+            let child = above.node.child(above.at).ok_or(above.damaged("it leads nowhere"))?;
             let below = if O::COUNTED { i64::from(child.below) + edit.added } else { 0 };
             let below = u32::try_from(below).map_err(|_| above.damaged("a count"))?;
             let child = Child { node: number, below, separator: child.separator.to_vec() };
@@ -324,7 +317,7 @@ impl<O: Order> Tree<O> {
         Ok(children)
     }
 
-    /// Where to cut: as evenly as entries and separators allow, or so that what is away from the end that it leans to is full.
+    /// Where to cut: as evenly as entries and short separators allow, or so that what is away from the end that it leans to is full.
     fn pieces(
         &self,
         all: &[&[u8]],
@@ -355,8 +348,16 @@ impl<O: Order> Tree<O> {
         };
         // How uneven the halves are.
         let halves = cuts.map(|(before, behind, at)| (before.abs_diff(behind), at));
-        let cut = full.and_then(|(.., at)| separated(at));
-        let cut = cut.or_else(|| halves.clone().min().and_then(|(_, at)| separated(at))).or_else(|| {
+        let is_short =
+            |(_, separator): &(usize, Vec<u8>)| separator.len() <= usize::from(O::MIN_SEPARATOR_BYTES);
+        let middle = || halves.clone().min().and_then(|(_, at)| separated(at)).filter(is_short);
+        let cut = full.and_then(|(.., at)| separated(at)).or_else(middle).or_else(|| {
+            let near = halves.clone().filter(|(uneven, _)| *uneven <= total / NEAR_THE_MIDDLE);
+            let separated = near.filter_map(|(uneven, at)| Some((uneven, separated(at)?)));
+            let shortest = separated.min_by_key(|(uneven, (_, separator))| (separator.len(), *uneven));
+            shortest.map(|(_, cut)| cut)
+        });
+        let cut = cut.or_else(|| {
             // Entries that nothing separates are rare.
             let mut halves: Vec<_> = halves.collect();
             halves.sort_unstable();
@@ -444,14 +445,27 @@ impl<O: Order> Tree<O> {
         *widest = (*widest).max(u16::try_from(count).unwrap_or(u16::MAX));
     }
 
-    fn write<P: Pages>(
+    /// Writes a node below the root that stays.
+    pub(super) fn write_edited<P: Pages>(
+        &mut self,
+        ground: &mut Ground<'_, P>,
+        step: Step,
+        edit: &Edit,
+    ) -> Result<(), P::Error> {
+        let (count, _) = edit.result(&step.node);
+        self.widen(step.node.shape(), count);
+        let splices = edit.splices(&step.node);
+        self.write(ground, step, splices)
+    }
+
+    pub(super) fn write<P: Pages>(
         &mut self,
         ground: &mut Ground<'_, P>,
         step: Step,
         splices: Splices,
     ) -> Result<(), P::Error> {
         if step.number == 0 {
-            self.root = splice(0, &step.node.page, &splices)?;
+            self.root = splice(0, step.node.page, &splices)?;
             return Ok(());
         }
         ground.pages.edit(step.number, (step.node.page, step.seq), splices)
@@ -465,35 +479,51 @@ struct Piece {
 }
 
 impl Step {
-    fn damaged(&self, what: &'static str) -> Fault {
+    pub(super) fn damaged(&self, what: &'static str) -> Fault {
         Fault::Damaged { node: self.number, what }
     }
 }
 
 impl Edit {
+    /// Of entries of a leaf, or of an inner node, which give way to so many, which these bytes are.
+    pub(super) fn new(node: &Node, entries: Range<usize>, insert: Vec<u8>, inserted: usize) -> Self {
+        let gone = node.bytes_of(entries.clone());
+        let added = inserted as i64 - entries.len() as i64;
+        Self { entries, gone, insert, inserted, added, lean: None }
+    }
+
     /// The edit of the node above that follows from `below`.
-    fn of_children<O: Order>(children: Range<usize>, with: &[Child], below: &Self) -> Self {
+    fn of_children<O: Order>(node: &Node, children: Range<usize>, with: &[Child], below: &Self) -> Self {
         let mut insert = Vec::new();
         with.iter().for_each(|child| put_child(child, O::COUNTED, &mut insert));
         // What was cut off at an end of the tree goes into a node of its own here, too.
         let lean = below.lean.filter(|_| with.len() > 1);
-        Self { entries: children, insert, inserted: with.len(), added: below.added, lean }
+        Self { added: below.added, lean, ..Self::new(node, children, insert, with.len()) }
     }
 
     /// How many entries and bytes the node has afterwards.
     fn result(&self, node: &Node) -> (usize, usize) {
-        let bytes = node.bytes_of(self.entries.clone()).len();
-        (node.count() - self.entries.len() + self.inserted, node.page.len() - bytes + self.insert.len())
+        let count = node.count() - self.entries.len() + self.inserted;
+        (count, node.page.len() - self.gone.len() + self.insert.len())
+    }
+
+    pub(super) fn fate(&self, node: &Node, limits: Limits) -> Fate {
+        let most = limit(limits, node.shape());
+        match self.result(node) {
+            (0, _) => Fate::Empty,
+            (2.., bytes) if bytes > most => Fate::Large,
+            (_, bytes) if bytes < most / 4 && bytes < node.page.len() => Fate::Small,
+            _ => Fate::Stays,
+        }
     }
 
     fn splices(&self, node: &Node) -> Splices {
         let (count, _) = self.result(node);
-        let bytes = node.bytes_of(self.entries.clone());
         let mut splices = Splices::default();
         if count != node.count() {
             splices.replace(0, &head(node.shape(), node.count()), &head(node.shape(), count));
         }
-        splices.push(bytes.start, bytes.len(), &self.insert);
+        splices.push(self.gone.start, self.gone.len(), &self.insert);
         splices
     }
 
@@ -501,7 +531,7 @@ impl Edit {
         if self.result(node).0 > usize::from(u16::MAX) {
             return Err(Fault::Full);
         }
-        splice(0, &node.page, &self.splices(node))
+        splice(0, node.page.clone(), &self.splices(node))
     }
 }
 

@@ -34,14 +34,14 @@ pub(in crate::data) trait Pages {
         (was, _): (Bytes, Seq),
         splices: Splices,
     ) -> Result<(), Self::Error> {
-        let page = splice(node, &was, &splices)?;
+        let page = splice(node, was, &splices)?;
         self.put(node, page)
     }
 }
 
 /// What the page of a node becomes.
-pub(in crate::data) fn splice(node: NodeNumber, page: &[u8], splices: &Splices) -> Result<Bytes, Fault> {
-    splices.apply(page).map(Bytes::from).ok_or(Fault::Damaged { node, what: "it is too short" })
+pub(in crate::data) fn splice(node: NodeNumber, page: Bytes, splices: &Splices) -> Result<Bytes, Fault> {
+    splices.apply_to(page).ok_or(Fault::Damaged { node, what: "it is too short" })
 }
 
 /// The numbers that nodes of one collection have, also if it consists of two trees.

@@ -85,7 +85,9 @@ pub(super) struct Node {
     even: Option<(u32, u32)>,
     /// An entry that was looked for or passed over, and where it begins: the next one that is wanted is mostly not before it.
     finger: Cell<Finger>,
-    /// Where each begins, once they are looked for backwards.
+    /// One was looked for before that, which is walked to from the first again.
+    went_back: Cell<bool>,
+    /// Where each begins, once they are looked for backwards again and again.
     starts: OnceCell<Box<[u32]>>,
 }
 
@@ -132,7 +134,8 @@ impl Node {
         let count = u16::from_be_bytes([high, low]);
         let finger = Cell::new(Finger::FIRST);
         let even = even_entries(&page, shape, count.into());
-        Ok(Self { page, shape, count, even, finger, starts: OnceCell::new() })
+        let went_back = Cell::new(false);
+        Ok(Self { page, shape, count, even, finger, went_back, starts: OnceCell::new() })
     }
 
     pub(super) fn shape(&self) -> Shape {
@@ -173,7 +176,10 @@ impl Node {
         if let Some(starts) = self.starts.get() {
             return starts.get(entry).map_or(self.page.len(), |&start| start as usize);
         }
-        let (at, start) = self.finger.get().place();
+        let (mut at, mut start) = self.finger.get().place();
+        if entry < at && !self.went_back.replace(true) {
+            (at, start) = Finger::FIRST.place();
+        }
         if entry < at {
             let starts = self.starts.get_or_init(|| self.walk().map(|place| place.start as u32).collect());
             return starts.get(entry).map_or(self.page.len(), |&start| start as usize);
@@ -327,9 +333,17 @@ impl Node {
         child_in(self.raw(entry), self.shape)
     }
 
-    /// Where the count of a child lies.
-    pub(super) fn place_of_below(&self, entry: usize) -> usize {
-        self.start(entry) + 4
+    /// The node that an entry of an inner node leads to.
+    pub(super) fn child_number(&self, entry: usize) -> Option<NodeNumber> {
+        let number = self.page.get(self.start(entry)..)?.first_chunk()?;
+        Some(u32::from_be_bytes(*number))
+    }
+
+    /// How many entries are below a child, in a node that counts, and where it says so.
+    pub(super) fn below_child(&self, entry: usize) -> Option<(usize, u32)> {
+        let place = self.start(entry) + 4;
+        let below = self.page.get(place..)?.first_chunk()?;
+        Some((place, u32::from_be_bytes(*below)))
     }
 
     #[inline(always)]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use modb_net::Seq;
 
 use crate::data::layout::{Head, Kind, Place, Record, Stored};
-use crate::store::{Patch, Write};
+use crate::store::{Change, Patch, Write};
 
 /// Payloads of fewer bytes are written whole: a patch would hardly be shorter.
 const LEAST_PATCHED_BYTES: usize = 64;
@@ -74,10 +74,9 @@ impl Entry<'_> {
         match self.stored.as_ref().filter(|stored| patched.contains(&stored.payload().len())) {
             Some(stored) => Write::Patch(Box::new(Patch {
                 key: store_key,
-                base: stored.whole().clone(),
                 base_seq: self.seq,
                 value,
-                splices: None,
+                change: Change::From(stored.whole().clone()),
             })),
             None => Write::Put(store_key, value),
         }

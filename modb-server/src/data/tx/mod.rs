@@ -349,8 +349,10 @@ impl<'a> Tx<'a> {
 
     fn entry_at<'k>(&mut self, place: Place<'k>, database: Option<u32>) -> Result<Entry<'k>, DataError> {
         place.record_key(self.key_buf);
-        let got = self.get_record()?;
-        self.entry_of(place, database, got, Record::decode)
+        let key = std::mem::take(self.key_buf);
+        let got = self.get_record(&key);
+        *self.key_buf = key;
+        self.entry_of(place, database, got?, Record::decode)
     }
 
     pub(super) fn outlined_at<'k>(
@@ -400,24 +402,20 @@ impl<'a> Tx<'a> {
         if self.pages > MOST_PAGES && self.at_once {
             self.tire()?;
         }
-        id.page_key(node, self.key_buf);
-        self.get_record()
+        self.get_record(&id.to_page_key(node))
     }
 
-    /// Reads the record whose store key is in the buffer. What this is going to write is of no commit.
-    fn get_record(&mut self) -> Result<Got, DataError> {
-        if let Some(value) = self.writes.pending(self.key_buf) {
+    /// Reads the record of a store key. What this is going to write is of no commit.
+    fn get_record(&mut self, key: &[u8]) -> Result<Got, DataError> {
+        if let Some(value) = self.writes.pending(key) {
             return Ok(Got { value, seq: Seq::ZERO });
         }
-        let got = match self
-            .data
-            .store
-            .get_soon(self.key_buf, if self.at_once { MOST_MOVED_BYTES } else { usize::MAX })?
-        {
+        let most_bytes = if self.at_once { MOST_MOVED_BYTES } else { usize::MAX };
+        let got = match self.data.store.get_soon(key, most_bytes)? {
             Some(got) => got,
             None => {
                 self.tire()?;
-                self.data.store.get(self.key_buf)?
+                self.data.store.get(key)?
             }
         };
         self.read = self.read.max(got.seq);

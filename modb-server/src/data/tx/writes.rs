@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use crate::data::layout::{CollectionId, TELLING_FROM};
-use crate::store::{Patch, Write, spare_list};
+use crate::store::{Write, spare_list};
 
 /// Up to this many pending writes are searched one by one; above, through a map.
 const SEARCHED_WRITES: usize = 16;
@@ -232,14 +232,13 @@ impl Writes {
     }
 }
 
-/// A write of a record that was to be written before: a change is one of what the store has, not of what that would have made, and
-/// how that differs nobody has said.
+/// A write of a record that was to be written before: a change is one of what the store has, not of what that would have made.
 fn instead_of(before: &Write, write: Write) -> Write {
     match (before, write) {
-        (Write::Patch(before), Write::Patch(patch)) => {
-            let (base, base_seq) = (before.base.clone(), before.base_seq);
-            Write::Patch(Box::new(Patch { base, base_seq, splices: None, ..*patch }))
-        }
+        (Write::Patch(before), Write::Patch(patch)) => match before.then(patch) {
+            Ok(both) => Write::Patch(both),
+            Err(whole) => Write::Put(whole.key, whole.value),
+        },
         (_, Write::Patch(patch)) => Write::Put(patch.key, patch.value),
         (_, write) => write,
     }
@@ -252,7 +251,7 @@ mod tests {
     use modb_net::Seq;
 
     use super::*;
-    use crate::store::{Splices, StoreKey};
+    use crate::store::{Change, Patch, Splices, StoreKey};
 
     fn key(n: u32) -> Bytes {
         Bytes::from(format!("key {n}"))
@@ -319,21 +318,20 @@ mod tests {
     fn change(base: &'static str, base_seq: u64, value: &'static str) -> Write {
         let patch = Patch {
             key: key(1).into(),
-            base: base.into(),
             base_seq: Seq(base_seq),
             value: value.into(),
-            splices: None,
+            change: Change::From(base.into()),
         };
         Write::Patch(Box::new(patch))
     }
 
-    /// The same, by one who knows how it differs.
-    fn known(change: Write) -> Write {
-        let Write::Patch(mut patch) = change else { panic!("a change") };
+    /// The same, by one who knows how it differs: as many bytes give way to these, or all that are there.
+    fn splice(base: &str, base_seq: u64, at: usize, added: &str) -> Write {
         let mut splices = Splices::default();
-        splices.push(0, patch.base.len(), &patch.value);
-        patch.splices = Some(splices);
-        Write::Patch(patch)
+        splices.push(at, added.len().min(base.len() - at), added.as_bytes());
+        let value = splices.apply(base.as_bytes()).unwrap().into();
+        let patch = Patch { key: key(1).into(), base_seq: Seq(base_seq), value, change: Change::By(splices) };
+        Write::Patch(Box::new(patch))
     }
 
     #[test]
@@ -346,9 +344,7 @@ mod tests {
         };
         let put = Write::Put(key(1).into(), "3".into());
         assert_eq!(written(&[change("1", 7, "2"), change("2", 0, "3")]), change("1", 7, "3"));
-        // How the second differs is not how both do.
-        assert_eq!(written(&[change("1", 7, "2"), known(change("2", 0, "3"))]), change("1", 7, "3"));
-        assert_eq!(written(&[known(change("1", 7, "2")), change("2", 0, "3")]), change("1", 7, "3"));
+        assert_eq!(written(&[change("1", 7, "2"), splice("2", 0, 0, "3")]), change("1", 7, "3"));
         assert_eq!(written(&[Write::Put(key(1).into(), "2".into()), change("2", 0, "3")]), put);
         assert_eq!(written(&[Write::Delete(key(1).into()), change("2", 7, "3")]), put);
         assert_eq!(written(&[change("1", 7, "2"), put.clone()]), put);
@@ -363,6 +359,28 @@ mod tests {
         writes.roll_back();
         writes.write(change("2", 0, "3"));
         assert_eq!(writes.take(), [change("1", 7, "3")]);
+    }
+
+    #[test]
+    fn of_two_changes_that_are_known_it_is_known_how_both_differ() {
+        let written = |writes: [Write; 2]| {
+            let mut all = Writes::default();
+            writes.into_iter().for_each(|write| all.write(write));
+            all.take().remove(0)
+        };
+        let [first, second, third] =
+            ["--1 and much that stays", "--2 and much that stays", "--3 and much that stays"];
+        let Write::Patch(both) = written([splice(first, 7, 2, "2"), splice(second, 0, 2, "3")]) else {
+            panic!("a patch")
+        };
+        let Change::By(splices) = &both.change else { panic!("it is known") };
+        assert_eq!((both.base_seq, &both.value[..]), (Seq(7), third.as_bytes()));
+        assert_eq!(splices.apply(first.as_bytes()).as_deref(), Some(third.as_bytes()));
+        // Where not all is known, or too much changes, it is written whole.
+        let put = Write::Put(key(1).into(), third.into());
+        assert_eq!(written([splice(first, 7, 2, "2"), change(second, 0, third)]), put);
+        let put = Write::Put(key(1).into(), "--2 and much that goes away".into());
+        assert_eq!(written([splice(first, 7, 2, "2"), splice(second, 0, 18, "goes away")]), put);
     }
 
     #[test]

@@ -120,8 +120,8 @@ fn put_count(writes: &[Write], out: &mut impl Out) {
 fn encode_patch(out: &mut Vec<u8>, patch: &Patch) -> bool {
     let Patch { key, value, .. } = patch;
     let start = out.len();
-    out.push(PATCH);
-    out.extend_from_slice(&(key.len() as u16).to_le_bytes());
+    let [low, high] = (key.len() as u16).to_le_bytes();
+    out.extend_from_slice(&[PATCH, low, high]);
     out.extend_from_slice(key);
     let most = (put_bytes(key, value) / 2).saturating_sub(out.len() - start);
     let is_shorter = difference::encode(patch, most, out);
@@ -209,6 +209,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::store::Change;
 
     fn write() -> impl Strategy<Value = Write> {
         let bytes = |max| prop::collection::vec(any::<u8>(), 0..max).prop_map(Bytes::from);
@@ -248,10 +249,9 @@ mod tests {
         let bytes = Bytes::copy_from_slice;
         let patch = Patch {
             key: b"key".into(),
-            base: bytes(base),
             base_seq: modb_net::Seq(base_seq),
             value: bytes(value),
-            splices: None,
+            change: Change::From(bytes(base)),
         };
         Write::Patch(Box::new(patch))
     }

@@ -8,7 +8,7 @@
 //! Invariant: applied to anything but what the record was, a difference makes nothing: the sum tells.
 
 use super::chunk::u32_at;
-use crate::store::{Patch, Splices};
+use crate::store::{Change, Patch, Splices};
 
 /// Bytes that are the same between two places that differ, for these to be two splices.
 const SAME_BYTES: usize = 8;
@@ -18,9 +18,9 @@ const MOST_CHANGED_BYTES: usize = 64;
 /// Appends how a record changes to `out`. `false`, with nothing appended, if that takes more than `most` bytes.
 pub(super) fn encode(patch: &Patch, most: usize, out: &mut Vec<u8>) -> bool {
     let found;
-    let splices = match &patch.splices {
-        Some(known) => known,
-        None => match compare(&patch.base, &patch.value, most) {
+    let splices = match &patch.change {
+        Change::By(known) => known,
+        Change::From(base) => match compare(base, &patch.value, most) {
             Some(splices) => {
                 found = splices;
                 &found
@@ -30,8 +30,8 @@ pub(super) fn encode(patch: &Patch, most: usize, out: &mut Vec<u8>) -> bool {
     };
     let fits = 5 + splices.as_bytes().len() <= most;
     if fits {
-        out.extend_from_slice(&crc32c::crc32c(&patch.value).to_le_bytes());
-        out.push(splices.count());
+        let [a, b, c, d] = crc32c::crc32c(&patch.value).to_le_bytes();
+        out.extend_from_slice(&[a, b, c, d, splices.count()]);
         out.extend_from_slice(splices.as_bytes());
     }
     fits
@@ -135,8 +135,8 @@ mod tests {
 
     fn difference(before: &[u8], after: &[u8], most: usize) -> Option<(Difference, usize)> {
         let of = Bytes::copy_from_slice;
-        let (base, value) = (of(before), of(after));
-        let patch = Patch { key: "".into(), base, base_seq: modb_net::Seq(1), value, splices: None };
+        let (change, value) = (Change::From(of(before)), of(after));
+        let patch = Patch { key: "".into(), base_seq: modb_net::Seq(1), value, change };
         let mut bytes = Vec::new();
         if !encode(&patch, most, &mut bytes) {
             assert!(bytes.is_empty());

@@ -29,7 +29,7 @@ use crate::store::glimpse::Portion;
 use crate::store::group::Backing;
 use crate::store::locking::lock;
 use crate::store::{
-    Batch, Counter, Glimpse, Got, MAX_STORE_KEY_BYTES, Page, Splices, StoreError, Write, vast,
+    Batch, Change, Counter, Glimpse, Got, MAX_STORE_KEY_BYTES, Page, StoreError, Write, vast,
 };
 
 /// What the tree takes while it writes a record, in sizes of its value: the block that it becomes, which grows to twice its
@@ -263,9 +263,11 @@ impl Engine {
             // Without a number: it was read from the cold store, perhaps meanwhile.
             Lookup::Found(value, seq) => {
                 let is_of = seq == patch.base_seq.0 || seq == 0 || patch.base_seq.0 == 0;
-                let makes_it =
-                    |splices: &Splices| splices.apply(&patch.base).is_some_and(|made| made == patch.value);
-                is_of && value.as_ref() == Some(&patch.base) && patch.splices.as_ref().is_none_or(makes_it)
+                let makes_it = |was: &Bytes| match &patch.change {
+                    Change::From(base) => base == was,
+                    Change::By(splices) => splices.apply(was).is_some_and(|made| made == patch.value),
+                };
+                is_of && value.as_ref().is_some_and(makes_it)
             }
             Lookup::Unknown(_) => true,
         }

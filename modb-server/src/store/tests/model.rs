@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::Patch;
 use crate::store::memory::MemoryStore;
+use crate::store::{Change, Patch};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -78,7 +78,7 @@ pub(super) fn run(engine: EngineKind) {
                         Some(base) => {
                             let at = at.index(base.len() + 1);
                             let value = Bytes::from([&base[..at], &added, &base[at..]].concat());
-                            Write::Patch(Box::new(Patch { key: key.into(), base, base_seq: found.seq, value, splices: None }))
+                            Write::Patch(Box::new(Patch { key: key.into(), base_seq: found.seq, value, change: Change::From(base) }))
                         }
                     };
                     let batch = Batch { writes: vec![write] };

@@ -6,6 +6,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::super::order::Slot;
+use super::super::page::Node;
 use super::super::*;
 use super::{Planted, SMALL, Shelf, USUAL};
 use crate::data::hash::Seed;
@@ -243,24 +244,93 @@ fn a_score_that_changes_little_changes_nothing_but_its_leaf() {
             tree.splice(ground, end, 0, &[&scored_entry(f64::from(number), &member(number))])
         });
     }
-    let (root, height) = (scores.tree.root.clone(), usize::from(scores.tree.height));
     let mut moved = 0;
     for number in (0..20_000).step_by(97) {
         let (was, is) = (f64::from(number), f64::from(number) + 1.5);
         let cursor = scores.with(|tree, ground| tree.seek(ground, &Bound::at_member(was, &member(number))));
         (scores.shelf.reads, scores.shelf.written_bytes) = (0, 0);
+        let root = scores.tree.root.clone();
         let (entry, name) = (scored_entry(is, &member(number)), member(number));
-        let kept = scores
-            .with(|tree, ground| tree.move_within_leaf(ground, cursor, &Bound::at_member(is, &name), &entry));
-        assert_eq!(scores.shelf.reads, 0, "the leaf was read by whoever looked for it");
-        // What is not in its leaf is told, and nothing was done.
-        let most = if kept.is_none() { 2 * (3 + entry.len()) + 1 } else { 0 };
-        assert!(scores.shelf.written_bytes <= most, "{} bytes", scores.shelf.written_bytes);
-        moved += usize::from(kept.is_none());
+        scores.with(|tree, ground| tree.relocate(ground, cursor, &Bound::at_member(is, &name), &entry));
+        // The leaf was read by whoever looked for it.
+        if scores.shelf.reads == 0 {
+            let written = scores.shelf.written_bytes;
+            assert!(written <= 2 * (3 + entry.len()) + 1, "{written} bytes");
+            assert_eq!(scores.tree.root, root);
+            moved += 1;
+        }
     }
     assert!(moved > 180, "{moved} of 207: a leaf has more than twenty");
-    assert_eq!((&scores.tree.root, usize::from(scores.tree.height)), (&root, height));
     scores.verify();
+}
+
+#[test]
+fn a_score_that_goes_far_changes_two_leaves_and_each_node_above_them_once() {
+    const MEMBERS: u32 = 5_000;
+    let mut scores = Planted::new(Scored, USUAL);
+    // No two leaves are as full.
+    let mixed = |number: u32| f64::from(number * 7_919 % MEMBERS);
+    for number in 0..MEMBERS {
+        let (entry, score) = (scored_entry(mixed(number), &number.to_be_bytes()), mixed(number));
+        scores.with(|tree, ground| {
+            let cursor = tree.seek(ground, &Bound::at_member(score, &number.to_be_bytes()))?;
+            tree.splice(ground, cursor, 0, &[&entry])
+        });
+    }
+    let height = usize::from(scores.tree.height);
+    assert!(height > 1);
+    let mut far = 0;
+    for number in (0..MEMBERS).step_by(7) {
+        let (was, is, name) = (mixed(number), mixed(number + 31), number.to_be_bytes());
+        let entry = scored_entry(is, &name);
+        let cursor = scores.with(|tree, ground| {
+            let mut cursor = tree.seek(ground, &Bound::at_member(was, &name))?;
+            tree.settle(ground, &mut cursor)?;
+            Ok(cursor)
+        });
+        let next = scores.numbers.next;
+        scores.shelf.edited.clear();
+        scores.shelf.reads = 0;
+        scores.with(|tree, ground| tree.relocate(ground, cursor, &Bound::at_member(is, &name), &entry));
+        // Nothing was cut, joined or removed, which reads more, or takes a number.
+        if (1..=height).contains(&scores.shelf.reads) && scores.numbers.next == next {
+            let mut edited = std::mem::take(&mut scores.shelf.edited);
+            // The other way has a node of its own for each that was read.
+            let ways = height - scores.shelf.reads..height;
+            assert_eq!(edited.len(), 2 * ways.len() + usize::from(ways.start > 0));
+            edited.sort_unstable();
+            edited.dedup();
+            assert_eq!(edited.len(), 2 * ways.len() + usize::from(ways.start > 0), "one is changed twice");
+            far += 1;
+        }
+    }
+    assert!(far > 600, "{far} of 715");
+    scores.verify();
+}
+
+#[test]
+fn a_node_is_cut_where_what_separates_its_halves_is_short() {
+    const MEMBERS: u32 = 6_000;
+    let mut scores = Planted::new(Scored, USUAL);
+    for number in (0..MEMBERS).map(|number| number * 7_919 % MEMBERS) {
+        // What tells two of one score from each other is at their ends.
+        let (score, member) = (f64::from(number / 3), format!("a name that is long {number:05}"));
+        scores.with(|tree, ground| {
+            let cursor = tree.seek(ground, &Bound::at_member(score, member.as_bytes()))?;
+            tree.splice(ground, cursor, 0, &[&scored_entry(score, member.as_bytes())])
+        });
+    }
+    scores.verify();
+    assert!(scores.tree.height > 1);
+    let mut separators = 0;
+    for page in scores.shelf.pages.values().filter(|page| page[0] == scores.tree.root[0]) {
+        let node = Node::read(page.clone(), Tree::<Scored>::INNER, 1).unwrap();
+        for child in node.children().skip(1) {
+            assert_eq!(child.separator.len(), 8, "the score alone");
+            separators += 1;
+        }
+    }
+    assert!(separators > 300, "{separators}");
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub(super) struct Shelf {
     pub(super) pages: HashMap<NodeNumber, Bytes>,
     pub(super) reads: usize,
     pub(super) written_bytes: usize,
+    /// Which nodes were changed, one after the other.
+    pub(super) edited: Vec<NodeNumber>,
 }
 
 impl Pages for Shelf {
@@ -39,7 +41,8 @@ impl Pages for Shelf {
     fn edit(&mut self, node: NodeNumber, (old, _): (Bytes, Seq), splices: Splices) -> Result<(), Fault> {
         assert_eq!(self.pages.get(&node), Some(&old), "an edit of something else than what is there");
         self.written_bytes += splices.as_bytes().len();
-        self.pages.insert(node, splice(node, &old, &splices)?);
+        self.edited.push(node);
+        self.pages.insert(node, splice(node, old, &splices)?);
         Ok(())
     }
 }

@@ -167,7 +167,8 @@ proptest! {
         let mut scores = Planted::new(Scored, if small { SMALL } else { USUAL });
         let mut model: Vec<(f64, Vec<u8>)> = Vec::new();
         for (score, number, what) in program {
-            let (stays, moves) = (what > 0, what > 1);
+            // Some are taken away, some are taken away and put in again, and most move.
+            let (stays, moves) = (what == 1, what > 1);
             let score = match SCORES.get(usize::from(score)) {
                 Some(&score) => score,
                 None if many_of_one => 1.0,
@@ -176,7 +177,6 @@ proptest! {
             let member = number.to_string().into_bytes();
             let (entry, place) = (scored_entry(score, &member), Bound::at_member(score, &member));
             let known = model.iter().position(|(_, known)| *known == member);
-            let mut left = known;
             if let Some(known) = known {
                 let (score, member) = model.remove(known);
                 scores.with(|tree, ground| {
@@ -184,21 +184,16 @@ proptest! {
                     tree.settle(ground, &mut cursor)?;
                     assert_eq!(cursor.entry(), Some(&scored_entry(score, &member)[..]));
                     assert_eq!(cursor.rank(), known as u64);
-                    let cursor = if moves { tree.move_within_leaf(ground, cursor, &place, &entry)? } else { Some(cursor) };
-                    let Some(cursor) = cursor else { return Ok(()) };
-                    left = None;
-                    tree.splice(ground, cursor, 1, &[])
+                    if moves { tree.relocate(ground, cursor, &place, &entry) } else { tree.splice(ground, cursor, 1, &[]) }
                 });
             }
-            if stays {
-                scores.with(|tree, ground| {
-                    // It is there already where it moved within its leaf.
-                    if left.is_some() {
-                        return Ok(());
-                    }
-                    let cursor = tree.seek(ground, &place)?;
-                    tree.splice(ground, cursor, 0, &[&entry])
-                });
+            if moves || stays {
+                if known.is_none() || !moves {
+                    scores.with(|tree, ground| {
+                        let cursor = tree.seek(ground, &place)?;
+                        tree.splice(ground, cursor, 0, &[&entry])
+                    });
+                }
                 model.push((score, member));
                 model.sort_by(|left, right| left.0.partial_cmp(&right.0).unwrap().then_with(|| left.1.cmp(&right.1)));
             }
@@ -325,9 +320,10 @@ proptest! {
                 let _ = tree.nth(&mut ground, 2);
             } else if order == 2 {
                 let tree = Tree { root: page.clone().into(), height, len: 3, ..Tree::new(Scored) };
-                let place = Bound::from_score(5.0);
-                if let Ok(cursor) = tree.seek(&mut ground, &place) {
-                    let _ = cursor.leaf_has(&place);
+                let (here, there) = (Bound::from_score(5.0), Bound::from_score(7.0));
+                if let Ok(cursor) = tree.seek(&mut ground, &here) {
+                    let _ = cursor.leaf_has(&here);
+                    let _ = tree.fork(&mut ground, &cursor, &there);
                 }
             } else {
                 let tree = Tree { root: page.clone().into(), height, len: 3, ..Tree::new(Hashed(Seed::from_bytes([1; 16]))) };

@@ -28,7 +28,7 @@ use super::start::{self, Before, Owner, Parts, Tables};
 use crate::store::format::{End, EndFile, Format};
 use crate::store::group::Backing;
 use crate::store::locking::lock;
-use crate::store::{Batch, Counter, EngineKind, Patch, Splices, StoreError, Write};
+use crate::store::{Batch, Change, Counter, EngineKind, Patch, Splices, StoreError, Write};
 
 const TUNING: Tuning =
     Tuning { segment_bytes: HEAD_BYTES as u64 + 4096, log_bytes: 16 << 10, table_bytes: 1 << 20 };
@@ -259,16 +259,16 @@ fn change_some(engine: &Engine, random: &mut Random, mut batch: Batch) -> Batch 
             && writes == 1
             && random.below(4) > 0
         {
-            let (value, splices) = changed(&base, random);
-            let patch = Patch { key: key.clone(), base, base_seq: found.seq, value, splices };
+            let (value, change) = changed(base, random);
+            let patch = Patch { key: key.clone(), base_seq: found.seq, value, change };
             batch.writes[at] = Write::Patch(Box::new(patch));
         }
     }
     batch
 }
 
-/// What a record becomes, and how that differs, where that is known.
-fn changed(base: &Bytes, random: &mut Random) -> (Bytes, Option<Splices>) {
+/// What a record becomes, and how, which may be known or not.
+fn changed(base: Bytes, random: &mut Random) -> (Bytes, Change) {
     let (mut splices, mut end) = (Splices::default(), 0);
     for _ in 0..=random.below(3) {
         let at = end + random.below((base.len() - end) as u64 + 1) as usize;
@@ -278,8 +278,8 @@ fn changed(base: &Bytes, random: &mut Random) -> (Bytes, Option<Splices>) {
         splices.push(at, removed, &added);
         end = at + removed;
     }
-    let value = splices.apply(base).unwrap();
-    (value.into(), Some(splices).filter(|_| random.below(2) == 0))
+    let value = splices.apply(&base).unwrap();
+    (value.into(), if random.below(2) == 0 { Change::By(splices) } else { Change::From(base) })
 }
 
 type Contents = (BTreeMap<Bytes, Bytes>, Vec<i64>);

@@ -5,6 +5,7 @@
 
 use super::versions::{by_hand, put};
 use super::*;
+use crate::store::Change;
 use crate::store::log::commit::{self, Patched};
 
 /// For about ten records, or half a dozen dirty ones.
@@ -78,7 +79,7 @@ fn grow(engine: &Engine, n: u8) -> bool {
     let base = found.value.unwrap();
     let value = Bytes::from([&base[..], b"+"].concat());
     let before = engine.log.patched();
-    let patch = Patch { key: key(n).into(), base, base_seq: found.seq, value, splices: None };
+    let patch = Patch { key: key(n).into(), base_seq: found.seq, value, change: Change::From(base) };
     engine.apply(&Batch { writes: vec![Write::Patch(Box::new(patch))] }).unwrap();
     engine.log.patched() > before
 }
@@ -133,7 +134,7 @@ fn a_record_that_was_dropped_from_memory_is_logged_whole() {
 /// A commit of one patch.
 fn patch(key: &'static str, base: &'static str, value: &'static str) -> Vec<u8> {
     let [key, base, value] = [key, base, value].map(Bytes::from);
-    let patch = Patch { key: key.into(), base, base_seq: modb_net::Seq(1), value, splices: None };
+    let patch = Patch { key: key.into(), base_seq: modb_net::Seq(1), value, change: Change::From(base) };
     Patched::of(&[Write::Patch(Box::new(patch))], 0).expect("it is short").body.copied
 }
 

@@ -111,15 +111,19 @@ mod tests {
     use modb_net::Seq;
 
     use super::*;
-    use crate::store::Patch;
     use crate::store::log::commit::Logged;
+    use crate::store::{Change, Patch};
 
     #[test]
     fn a_barrier_that_comes_while_a_commit_is_being_patched_makes_it_whole() {
         let (key, base) = (Bytes::from("key"), Bytes::from(vec![1; 200]));
         let value = Bytes::from([&base[..], b"+"].concat());
-        let patch =
-            Patch { key: key.clone().into(), base, base_seq: Seq(5), value: value.clone(), splices: None };
+        let patch = Patch {
+            key: key.clone().into(),
+            base_seq: Seq(5),
+            value: value.clone(),
+            change: Change::From(base),
+        };
         let writes = [Write::Patch(Box::new(patch))];
         let patched = Patched::of(&writes, 4).unwrap();
         let logged = |barrier| {
@@ -140,7 +144,8 @@ mod tests {
             let (key, base) = (Bytes::from("key"), Bytes::from(vec![1; 200]));
             let value = Bytes::from(vec![7; value_bytes]);
             let changed = Bytes::from([&base[..], b"+"].concat());
-            let patch = Patch { key: key.into(), base, base_seq: Seq(9), value: changed, splices: None };
+            let patch =
+                Patch { key: key.into(), base_seq: Seq(9), value: changed, change: Change::From(base) };
             let writes = [
                 Write::Put("large".into(), value),
                 Write::Patch(Box::new(patch)),
