@@ -97,11 +97,12 @@ impl Keyspace {
             let done = work(open, tx.waiting(), keys).and_then(|(result, mut tx)| {
                 let told = tx.all_messages();
                 let committed = tx.commit().map_err(Error::from)?;
-                Ok((result, committed, told))
+                Ok((result, committed, told, tx.take_applied()))
             });
             drop(held);
             SCRATCH.set(key_buf);
-            let (result, committed, told) = done?;
+            // What was applied is freed here, now that nobody waits for it.
+            let (result, committed, told, _) = done?;
             open.wait_for_room_of(&told);
             open.wait_for(committed.awaited(instance.data.reads_wait())).map_err(Error::from)?;
             Ok(result)

@@ -9,6 +9,9 @@ use modb_net::resp::glance;
 
 use crate::data::{Coming, Data};
 
+/// What is longer is hardly a key, and to hash it in vain would take long.
+const MOST_KEY_BYTES: usize = 256;
+
 /// See the top of this file.
 pub(super) struct Ahead<'i> {
     is_worth_it: bool,
@@ -16,7 +19,7 @@ pub(super) struct Ahead<'i> {
     rest: &'i [u8],
     /// The key that was seen last.
     last: &'i [u8],
-    /// Those that were, and that come next.
+    /// What was seen of the next two, in their order.
     next: [Look; 2],
 }
 
@@ -32,8 +35,9 @@ enum Look {
 
 impl<'i> Ahead<'i> {
     #[inline(always)]
-    pub(super) fn new(data: &Data) -> Self {
-        Self { is_worth_it: data.wants_to_know_what_comes(), rest: &[], last: &[], next: [Look::None; 2] }
+    pub(super) fn new(data: &Data, authenticated: bool) -> Self {
+        let is_worth_it = authenticated && data.wants_to_know_what_comes();
+        Self { is_worth_it, rest: &[], last: &[], next: [Look::None; 2] }
     }
 
     /// A request is about to be executed on that database, and `behind` it is what follows.
@@ -56,7 +60,7 @@ impl<'i> Ahead<'i> {
             {
                 self.rest = &self.rest[seen.bytes..];
                 *next = match seen.second_word {
-                    Some(key) if key != self.last => {
+                    Some(key) if key.len() <= MOST_KEY_BYTES && key != self.last => {
                         self.last = key;
                         Look::Key(data.announce(database, key))
                     }

@@ -198,7 +198,7 @@ impl Worker {
         }
         let mut watch = Stopwatch::start();
         let mut limits = self.limits(&session.client);
-        let mut ahead = Ahead::new(&self.instance.data);
+        let mut ahead = Ahead::new(&self.instance.data, session.client.authenticated);
         loop {
             let bytes = input.bytes();
             if bytes.is_empty() {

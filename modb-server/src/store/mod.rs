@@ -122,13 +122,13 @@ pub const TELLING_BYTES: usize = 13;
 /// Whether nearly no other key begins as this one does.
 #[inline(always)]
 pub fn is_told_by_its_beginning(key: &[u8]) -> bool {
-    key.len() >= TELLING_BYTES && key[0] & 0xf0 == 0x10
+    key.len() >= TELLING_BYTES && matches!(key[0], 0x10 | 0x11)
 }
 
 /// An ordered key-value store. All methods may be called from any thread.
 ///
 /// What callers promise of the bytes of keys: in those that begin with a byte `>= 0x10` and are longer than 5 bytes, byte
-/// 5 is uniformly distributed, so an engine may shard by it. Of those that begin with `0x10` to `0x1f` hardly two have the same
+/// 5 is uniformly distributed, so an engine may shard by it. Of those that begin with `0x10` or `0x11` hardly two have the same
 /// [`TELLING_BYTES`], whatever clients do, so it may find them by a hash of these. No key begins with the byte `0x00` or `0xff`.
 pub trait Store: Send + Sync + 'static {
     /// Reads one record.

@@ -19,7 +19,7 @@
 //! `service` makes the program a service of the system, where programs do that themselves.
 //!
 //! `process` has what concerns the process as a whole, `allocator` how it gives memory back and whether there is some,
-//! `ticks` how long a request took.
+//! `ticks` how long a request took, `prefetch` what the processor is to fetch.
 
 mod allocator;
 mod prefetch;
@@ -35,7 +35,7 @@ mod windows;
 #[cfg(feature = "cli")]
 pub use self::allocator::give_large_memory_back;
 pub(crate) use self::allocator::{free_large, give_free_memory_back, has_memory};
-pub(crate) use self::prefetch::prefetch;
+pub(crate) use self::prefetch::{CAN_PREFETCH, prefetch};
 #[cfg(feature = "cli")]
 pub use self::process::{Told, make_files_private, on_signals, tell_service_manager};
 pub use self::process::{cpu_seconds, memory_bytes, peak_memory_bytes, total_memory_bytes};

@@ -2,6 +2,9 @@
 //!
 //! A hint: it changes nothing that can be seen, whatever becomes of the address.
 
+/// Whether it does anything on this processor.
+pub(crate) const CAN_PREFETCH: bool = cfg!(target_arch = "x86_64");
+
 /// How many neighbouring lines are asked for at once.
 const LINE_BYTES: usize = 64;
 

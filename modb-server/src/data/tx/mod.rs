@@ -486,6 +486,11 @@ impl<'a> Tx<'a> {
         Ok(Committed { written, read: self.read })
     }
 
+    /// What was applied, to be freed once the stripes are given back.
+    pub fn take_applied(&mut self) -> Batch {
+        std::mem::take(&mut self.applied)
+    }
+
     /// Whether there is more to be seen of this than one key: several keys, or another state of a database.
     fn changes_several(&self) -> bool {
         let keys =

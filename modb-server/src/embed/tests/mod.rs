@@ -459,7 +459,11 @@ fn records_of_pipelined_requests_are_fetched_while_those_before_them_run() {
     peer.0.write_all(all(|n| format!("*2\r\n$3\r\nGET\r\n$6\r\nkey{n:03}\r\n")).as_bytes()).unwrap();
     peer.expect(&(0..KEYS).map(|n| format!("$3|{n:03}|")).collect::<String>());
     // Of what is read of the connection at once all but the first.
-    assert!((KEYS as u64 * 9 / 10..KEYS as u64).contains(&fetched()), "{} of {KEYS}", fetched());
+    assert!(
+        !crate::sys::CAN_PREFETCH || (KEYS as u64 * 9 / 10..KEYS as u64).contains(&fetched()),
+        "{} of {KEYS}",
+        fetched()
+    );
 }
 
 #[test]

@@ -11,14 +11,17 @@ use std::ops::Bound;
 
 use super::records::{Handle, Records};
 
-/// Entries of a full block: what one insertion moves at most, 4 KiB. Few in tests, so that blocks split.
+/// Entries of a full block: what one insertion moves at most, 3 KiB. Few in tests, so that blocks split.
 const BLOCK_ENTRIES: usize = if cfg!(test) { 6 } else { 128 };
 /// What a record's entry takes, in bytes: blocks are two thirds full.
 pub(super) const ENTRY_BYTES: usize = size_of::<Entry>() * 3 / 2;
 
+/// The first bytes of a key, as a number in two halves: in one it would be aligned to its size, and an entry a third larger.
+type Head = [u64; 2];
+
 #[derive(Clone, Copy)]
 struct Entry {
-    head: u128,
+    head: Head,
     at: Handle,
 }
 
@@ -87,7 +90,7 @@ impl Index {
     }
 }
 
-fn compare(entry: &Entry, head: u128, key: &[u8], records: &Records) -> Ordering {
+fn compare(entry: &Entry, head: Head, key: &[u8], records: &Records) -> Ordering {
     entry.head.cmp(&head).then_with(|| {
         // The invariant says that it is there.
         records.at(entry.at).map_or(Ordering::Less, |record| record.key().cmp(key))
@@ -95,11 +98,12 @@ fn compare(entry: &Entry, head: u128, key: &[u8], records: &Records) -> Ordering
 }
 
 /// The first bytes of a key as a number, zeros behind a shorter one: never in another order than the keys are.
-fn head_of(key: &[u8]) -> u128 {
+fn head_of(key: &[u8]) -> Head {
     let mut head = [0; 16];
     let n = key.len().min(16);
     head[..n].copy_from_slice(&key[..n]);
-    u128::from_be_bytes(head)
+    let (halves, _) = head.as_chunks::<8>();
+    [u64::from_be_bytes(halves[0]), u64::from_be_bytes(halves[1])]
 }
 
 #[cfg(test)]

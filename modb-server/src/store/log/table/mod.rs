@@ -76,6 +76,9 @@ struct Shard {
     ghosts: Ghosts,
 }
 
+/// With the lock's own eight bytes.
+const _: () = assert!(size_of::<Records>() <= 56);
+
 impl Shard {
     /// The record of a key, if it is here; it was used now.
     #[inline(always)]
@@ -238,17 +241,16 @@ impl Table {
 
     /// Whether what it holds is so much that the processor has to wait for nearly each record.
     pub(crate) fn is_worth_fetching_for(&self) -> bool {
-        self.accounts.bytes() > CACHE_BYTES
+        crate::sys::CAN_PREFETCH && self.accounts.bytes() > CACHE_BYTES
     }
 
     /// See [`crate::store::Store::fetch`].
     pub(crate) fn fetch(&self, beginning: &[u8; TELLING_BYTES], fetch: Fetch) {
         // Whoever writes there has it in the cache now.
         if let Ok(shard) = self.shards[shard_of(beginning)].0.try_lock() {
-            let is_here = shard.records.fetch(beginning, fetch);
+            let _is_here = shard.records.fetch(beginning, fetch);
             #[cfg(test)]
-            self.fetched.fetch_add(u64::from(is_here && fetch == Fetch::Record), Ordering::Relaxed);
-            let _ = is_here;
+            self.fetched.fetch_add(u64::from(_is_here && fetch == Fetch::Record), Ordering::Relaxed);
         }
     }
 
