@@ -309,6 +309,30 @@ fn a_score_that_goes_far_changes_two_leaves_and_each_node_above_them_once() {
 }
 
 #[test]
+fn a_leaf_that_all_its_members_leave_is_no_more() {
+    for limits in [SMALL, NARROW] {
+        let mut scores = Planted::new(Scored, limits);
+        let member = |number: u32| number.to_string().into_bytes();
+        for number in (0..300).map(|number| number * 97 % 300) {
+            scores.with(|tree, ground| {
+                let cursor = tree.seek(ground, &Bound::at_member(f64::from(number), &member(number)))?;
+                tree.splice(ground, cursor, 0, &[&scored_entry(f64::from(number), &member(number))])
+            });
+        }
+        for number in 0..200 {
+            let (was, is, name) = (f64::from(number), f64::from(1_000 + number * 7 % 300), member(number));
+            scores.with(|tree, ground| {
+                let mut cursor = tree.seek(ground, &Bound::at_member(was, &name))?;
+                tree.settle(ground, &mut cursor)?;
+                tree.relocate(ground, cursor, &Bound::at_member(is, &name), &scored_entry(is, &name))
+            });
+            scores.verify();
+        }
+        assert_eq!(scores.tree.len, 300);
+    }
+}
+
+#[test]
 fn a_node_is_cut_where_what_separates_its_halves_is_short() {
     const MEMBERS: u32 = 6_000;
     let mut scores = Planted::new(Scored, USUAL);
