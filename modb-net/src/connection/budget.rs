@@ -40,6 +40,16 @@ struct Wish {
     bytes: usize,
 }
 
+/// What keeps the oldest who waits from going on, at one moment: both are of the same wish.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Missing {
+    /// So many bytes must be given back; none if nobody waits, or it is the oldest of all.
+    pub(crate) bytes: usize,
+    /// By claims below this number. What is larger than the whole budget waits until it is the oldest of all, however much those behind it
+    /// give back.
+    pub(crate) before: u64,
+}
+
 impl Budget {
     /// A budget of `limit` bytes for the workers that these wakers wake.
     pub(crate) fn new(limit: usize, wakers: impl IntoIterator<Item = Waker>) -> Self {
@@ -81,20 +91,19 @@ impl Budget {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// How many bytes must be given back until the oldest who waits can go on; none if it is the oldest of all, who always goes on.
-    pub(crate) fn missing(&self) -> usize {
+    /// What keeps the oldest who waits from going on.
+    pub(crate) fn missing(&self) -> Missing {
         let order = self.lock();
-        let Some(at) = order.values().position(|wish| wish.bytes > 0).filter(|at| *at > 0) else { return 0 };
-        let wish_bytes = order.values().nth(at).map_or(0, |wish| wish.bytes);
-        self.used().saturating_add(wish_bytes).saturating_sub(self.limit())
-    }
-
-    /// Claims below this number keep the oldest who waits from going on. What is larger than the whole budget waits until it is the oldest
-    /// of all, however much those behind it give back.
-    pub(crate) fn in_the_way(&self) -> u64 {
-        let order = self.lock();
-        let oldest = order.iter().find(|(_, wish)| wish.bytes > 0);
-        oldest.filter(|(_, wish)| wish.bytes > self.limit()).map_or(u64::MAX, |(&number, _)| number)
+        let Some((at, (&number, wish))) = order.iter().enumerate().find(|(_, (_, wish))| wish.bytes > 0)
+        else {
+            return Missing { bytes: 0, before: u64::MAX };
+        };
+        let lacks = self.used().saturating_add(wish.bytes).saturating_sub(self.limit());
+        Missing {
+            // The oldest of all always goes on.
+            bytes: if at > 0 { lacks } else { 0 },
+            before: if wish.bytes > self.limit() { number } else { u64::MAX },
+        }
     }
 
     /// The largest stalled connection of `worker` holds so many bytes. Whether no other worker knows a larger one.

@@ -102,7 +102,6 @@ impl<S: Service, T: Stream> Core<S, T> {
         // Who will be stalled at the next look counts, too: another worker that looks at its own in between is to know.
         let nearly = timeout - timeout / LOOKS;
         let mut stalled: Vec<(usize, u32, bool)> = Vec::new();
-        let in_the_way = budget.in_the_way();
         for (slot, conn) in &mut self.conns.slab {
             let waits = conn.serving().is_some_and(|serving| serving.waits_for_resume());
             if waits && !waits_at_will(&self.service, &conn.phase) || conn.is_in_line() {
@@ -116,9 +115,6 @@ impl<S: Service, T: Stream> Core<S, T> {
                 continue;
             }
             if may_be_closed(&self.service, &conn.phase) {
-                if conn.account.number() >= in_the_way {
-                    continue;
-                }
                 stalled.push((conn.account.counted(), slot as u32, time >= timeout));
             } else if time >= timeout {
                 conn.account.step_back();
@@ -126,7 +122,12 @@ impl<S: Service, T: Stream> Core<S, T> {
         }
         stalled.sort_unstable();
         while let Some((bytes, slot, is_due)) = stalled.pop() {
-            if !budget.is_largest_stalled(turn.worker, bytes) || !is_due || budget.missing() == 0 {
+            // Asked each time: others go on meanwhile, and who went may have been what kept the oldest.
+            let missing = budget.missing();
+            if self.conns.slab[slot as usize].account.number() >= missing.before {
+                continue;
+            }
+            if !budget.is_largest_stalled(turn.worker, bytes) || !is_due || missing.bytes == 0 {
                 return;
             }
             tracing::info!(

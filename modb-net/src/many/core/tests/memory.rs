@@ -187,6 +187,25 @@ fn for_what_is_larger_than_all_only_those_before_it_go() {
 }
 
 #[test]
+fn nor_do_others_where_it_comes_to_be_the_oldest_who_waits_only_while_somebody_is_chosen() {
+    let mut bench = with_memory(512 * KIB);
+    let (_, oldest) = bench.silent(100 * KIB);
+    let mut elsewhere = Account::new(&bench.budget);
+    elsewhere.begin_large(1, bench.now);
+    let (waiting, wire) = bench.silent(20 * KIB);
+    let (_, behind) = bench.silent(120 * KIB);
+    bench.send(waiting, &wire, &format!("\nvalue {}\n", 600 * KIB));
+    assert!(!elsewhere.reserve(450 * KIB, 0, 1, bench.now));
+    bench.core.service.ends_meanwhile.set(Some(elsewhere));
+    for seconds in [1, 10] {
+        bench.pass(Duration::from_secs(seconds));
+    }
+    bench.settle(&[(waiting, &wire)]);
+    assert_eq!([&oldest, &behind].map(Wire::is_shut), [true, false]);
+    assert_eq!(wire.sent().len(), (20 + 600) * KIB + 1);
+}
+
+#[test]
 fn who_has_become_the_oldest_goes_on_and_nobody_else_is_closed_for_it() {
     let mut bench = with_memory(512 * KIB);
     let (_, oldest) = bench.silent(200 * KIB);
@@ -373,7 +392,7 @@ fn who_asks_twice_for_one_request_waits_for_both() {
             !bench.core.has_ready(),
             "it is shown what it has asked for again, though nothing was given back"
         );
-        assert!(bench.budget.missing() > 0, "it waits for less than it needs");
+        assert!(bench.budget.missing().bytes > 0, "it waits for less than it needs");
     }
     for _ in 0..8 {
         bench.pass(Duration::from_secs(1));
@@ -391,7 +410,7 @@ fn what_was_granted_to_a_request_that_is_answered_is_not_waited_for_again() {
     bench.send(token, &wire, &format!("value {}\nvalue {}\n", 100 * KIB, 400 * KIB));
     // The reply of the first is held, and counted; of the second all is missing but what is left.
     let missing = bench.budget.used() + 400 * KIB - 512 * KIB;
-    assert_eq!(bench.budget.missing(), missing);
+    assert_eq!(bench.budget.missing().bytes, missing);
 }
 
 #[test]
@@ -401,7 +420,7 @@ fn what_was_granted_to_a_request_that_nobody_is_told_of_is_not_waited_for_again(
     let (token, wire) = bench.connect();
     bench.send(token, &wire, &format!("mute {}\nvalue {}\n", 100 * KIB, 480 * KIB));
     let large = 480 * KIB;
-    let waits = bench.budget.missing() + 512 * KIB - bench.budget.used();
+    let waits = bench.budget.missing().bytes + 512 * KIB - bench.budget.used();
     assert_eq!(waits, large, "it waits for more than it has asked for");
 }
 

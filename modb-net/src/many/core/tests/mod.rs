@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::connection::budget::Account;
 use crate::connection::conn::{Conn, Share, Then};
 use crate::connection::counts::AcceptorStats;
 use crate::connection::io::{Handle, In, Out};
@@ -46,6 +47,8 @@ struct Lines {
     limits: Rc<Cell<OutputLimits>>,
     /// What connections were last said to hold.
     held: Rc<Cell<Holdings>>,
+    /// What another worker counts of a connection that ends while this one looks whom to close.
+    ends_meanwhile: Rc<Cell<Option<Account>>>,
 }
 
 /// What is left of a large reply.
@@ -298,6 +301,7 @@ impl Service for Lines {
     }
 
     fn may_be_evicted(&self, reply: &Reply) -> bool {
+        drop(self.ends_meanwhile.take());
         !reply.stays
     }
 
