@@ -40,6 +40,8 @@ pub(super) const OF_CLIENTS: &[Lane] = &[
     (Brings::Exec, &[Takes::Move, Takes::Move]),
     (Brings::Add, &[Takes::PopLowest, Takes::PopLowest]),
     (Brings::Exec, &[Takes::Move, Takes::PopMoved]),
+    // Nobody takes it out: a push that is lost is seen, without a mark.
+    (Brings::Push, &[Takes::Move, Takes::Move]),
 ];
 pub(super) const WITH_CALLS: &[Lane] = &[
     (Brings::Exec, &[Takes::Call, Takes::Call]),
