@@ -6,11 +6,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use super::layout::{self, Place};
-use super::{Data, DataError, Need, Parker, Tally, Tx};
-use crate::messages::{Frame, Rooms};
+use super::{Data, DataError, Need, Tally, Tx};
+use crate::messages::Frame;
 use crate::store::{Page, Write, vast};
 
 /// An entry that expires later than this after its own commit need not lower the floor: nobody has raised it
@@ -25,9 +24,6 @@ const MOST_LOOKED_AT: usize = 1000;
 
 /// Keys removed in one batch, whose stripes are held together. So much is told without room for it.
 const KEYS_PER_BATCH: usize = 64;
-
-/// How often who waits for room looks whether there is to be an end.
-const LOOK_FOR_END: Duration = Duration::from_millis(50);
 
 /// The first bucket that may have entries (low 32 bits), and how often it was lowered (high 32 bits): raising
 /// it must not overlook an entry that was committed after the index was read.
@@ -63,7 +59,7 @@ impl Floor {
 
 impl Data {
     /// Removes keys that have expired at `now_ms`, looking at up to `limit` entries of the index; says whether
-    /// there may be more.
+    /// there may be more. Where there is no room for what it tells it waits for that behind each batch.
     ///
     /// # Errors
     /// If the store cannot be read or written.
@@ -105,23 +101,6 @@ impl Data {
         )?;
         let first = page.records.first().map(|(key, _)| &key[..]).or(page.next.as_deref());
         Ok(first.map(entry).transpose()?.map_or(horizon, |(_, at)| layout::bucket(at)))
-    }
-
-    /// Whoever is told what the keys were has no room for it: it is waited for before the next are removed, as long as there is to be a
-    /// next.
-    fn wait_for_room_of(&self, told: &[Arc<Frame>]) {
-        if told.is_empty() {
-            return;
-        }
-        let (parker, mut rooms) = (Parker::default(), Rooms::default());
-        let tell = || {
-            let waker = parker.waker();
-            Box::new(move || waker.wake()) as modb_net::Tell
-        };
-        self.exchange.reserve(told, &mut rooms, &tell);
-        while !rooms.are_there() && !self.is_stopping() {
-            parker.wait_for(LOOK_FOR_END);
-        }
     }
 
     /// Answers what it has told.

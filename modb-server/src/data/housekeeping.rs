@@ -118,10 +118,9 @@ fn run(data: &Data, tally: &Tally) {
         asked.sweep |= owed_since.is_some_and(|since| since.elapsed() >= SWEEP_AGAIN);
         asked.sweep |= data.sites.were_left();
         data.sweep_trackers();
-        let mut done = data.remove_due(tally);
-        if asked.sync {
-            done = done.and(data.store.sync().map_err(DataError::from));
-        }
+        // First: whoever saves does not wait for those who are told of keys that have expired.
+        let mut done = if asked.sync { data.store.sync().map_err(DataError::from) } else { Ok(()) };
+        done = done.and(data.remove_due(tally));
         if asked.sweep {
             let pause = &mut || data.remove_due(tally);
             let swept = data.sweep_dropped(pause).and_then(|()| data.sweep_ended(pause).map(drop));

@@ -20,6 +20,7 @@ pub mod layout;
 pub mod long_double;
 mod many;
 mod random_key;
+mod rooms;
 mod scan;
 pub mod strings;
 mod stripes;

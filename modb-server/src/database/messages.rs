@@ -113,11 +113,11 @@ impl Database {
     fn send(&self, scope: Scope, channel: &[u8], message: &[u8]) -> Result<usize, Error> {
         fit_message(channel, message)?;
         self.shared().run(|open| {
-            let exchange = open.instance.data.exchange();
+            let (data, exchange) = (&open.instance.data, open.instance.data.exchange());
             let listeners = exchange.listeners(scope, channel);
             if listeners > 0 {
                 let frames = vec![Arc::new(Frame::new(scope, channel, message))];
-                let rooms = open.room_for(&frames);
+                let rooms = data.room_for(&frames);
                 exchange.post(frames, Seq::ZERO, rooms);
             }
             Ok(listeners)

@@ -103,7 +103,7 @@ impl Keyspace {
             SCRATCH.set(key_buf);
             // What was applied is freed here, now that nobody waits for it.
             let (result, committed, told, _) = done?;
-            open.wait_for_room_of(&told);
+            instance.data.wait_for_room_of(&told);
             open.wait_for(committed.awaited(instance.data.reads_wait())).map_err(Error::from)?;
             Ok(result)
         })

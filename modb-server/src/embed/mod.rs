@@ -423,8 +423,10 @@ impl Keyspace {
             let (held, mut key_buf) = (open.hold(Need::everything())?, Vec::new());
             let mut tx = Tx::new(data, &held, &open.instance.embedded, &mut key_buf, now_ms()).freeing(true);
             tx.flush_database(self.index)?;
+            let told = tx.all_messages();
             let written = tx.commit()?.written;
             drop(held);
+            data.wait_for_room_of(&told);
             Ok(open.wait_for(written)?)
         })
     }

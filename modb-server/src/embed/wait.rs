@@ -121,7 +121,7 @@ impl Keyspace {
                     let told = tx.all_messages();
                     let committed = tx.commit()?;
                     drop((held, later));
-                    open.wait_for_room_of(&told);
+                    open.instance.data.wait_for_room_of(&told);
                     (reply, committed)
                 }
                 None if timeout.is_zero() => return Ok(Reply::Null),

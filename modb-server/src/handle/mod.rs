@@ -8,7 +8,6 @@
 //! - No call waits for the end, but for the call that brings it.
 
 pub(crate) mod closures;
-mod rooms;
 
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;

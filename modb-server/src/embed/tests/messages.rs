@@ -310,6 +310,19 @@ fn where_a_worker_has_no_room_a_call_of_the_program_waits() {
     }
 }
 
+/// So many keys expire, and are removed only once all of them have.
+fn expire_together(database: &Database, keys: usize) {
+    let data = database.shared.run(|open| Ok::<_, Error>(Arc::clone(&open.instance.data))).unwrap();
+    data.leave_expired(true);
+    for n in 0..keys {
+        database.set_for(n.to_string(), "x", Duration::from_millis(1)).unwrap();
+    }
+    while database.exists((keys - 1).to_string()).unwrap() {
+        std::thread::yield_now();
+    }
+    data.leave_expired(false);
+}
+
 #[test]
 fn where_a_worker_has_no_room_the_housekeeper_removes_a_few_keys_and_waits() {
     const KEYS: usize = 1000;
@@ -321,18 +334,7 @@ fn where_a_worker_has_no_room_the_housekeeper_removes_a_few_keys_and_waits() {
     peer.exchange("PSUBSCRIBE *", "*3|$10|psubscribe|$1|*|:1|");
     let heard_here = database.subscribe_matching(&["*"]).unwrap();
     let rooms: Vec<_> = (0..server.workers()).map(|worker| server.fill_lane(worker)).collect();
-    let leave_expired = |leave| {
-        let done = database.shared.run(|open| {
-            open.instance.data.leave_expired(leave);
-            Ok::<_, Error>(())
-        });
-        done.unwrap();
-    };
-    leave_expired(true);
-    for n in 0..KEYS {
-        database.set_for(n.to_string(), "x", Duration::from_millis(1)).unwrap();
-    }
-    leave_expired(false);
+    expire_together(&database, KEYS);
     assert!(heard_here.recv().unwrap().channel.ends_with(b":expired"));
     std::thread::sleep(Duration::from_millis(300)); // what is tested: nothing happens meanwhile
     let heard = 1 + heard(&heard_here).len();
@@ -344,14 +346,15 @@ fn where_a_worker_has_no_room_the_housekeeper_removes_a_few_keys_and_waits() {
 
 #[test]
 fn who_closes_a_database_does_not_wait_for_room_that_its_housekeeper_waits_for() {
+    const KEYS: usize = 200;
     let database = with("notify-keyspace-events", "Ex");
     let server = serve(&database);
     let mut peer = Peer::new(&server);
     peer.exchange("PSUBSCRIBE *", "*3|$10|psubscribe|$1|*|:1|");
     let heard_here = database.subscribe_matching(&["*"]).unwrap();
     let _rooms: Vec<_> = (0..server.workers()).map(|worker| server.fill_lane(worker)).collect();
-    database.set_for("k", "x", Duration::from_millis(1)).unwrap();
-    assert_eq!(heard_here.recv().unwrap().payload, "k");
+    expire_together(&database, KEYS);
+    assert!(heard_here.recv().unwrap().channel.ends_with(b":expired"));
     database.close().unwrap();
 }
 
@@ -363,16 +366,23 @@ fn a_call_waits_for_room_also_where_only_those_are_told_who_track_what_it_change
     tracker.send("HELLO 3");
     tracker.skip();
     tracker.exchange("CLIENT TRACKING ON BCAST", "+OK|");
-    let rooms: Vec<_> = (0..server.workers()).map(|worker| server.fill_lane(worker)).collect();
-    std::thread::scope(|scope| {
-        let caller = scope.spawn(|| database.set("k", "1").unwrap());
-        while !database.exists("k").unwrap() {
-            std::thread::yield_now();
-        }
-        std::thread::sleep(Duration::from_millis(50)); // what is tested: it does not go on
-        assert!(!caller.is_finished(), "it has not waited");
-        drop(rooms);
-        caller.join().unwrap();
-    });
-    tracker.expect(">2|$10|invalidate|*1|$1|k|");
+    type Call<'c> = (&'c str, bool, &'c (dyn Fn() + Sync));
+    let calls: [Call<'_>; 2] = [
+        ("*1|$1|k|", true, &|| database.set("k", "1").unwrap()),
+        ("_|", false, &|| database.clear().unwrap()),
+    ];
+    for (told, is_there, call) in calls {
+        let rooms: Vec<_> = (0..server.workers()).map(|worker| server.fill_lane(worker)).collect();
+        std::thread::scope(|scope| {
+            let caller = scope.spawn(call);
+            while database.exists("k").unwrap() != is_there {
+                std::thread::yield_now();
+            }
+            std::thread::sleep(Duration::from_millis(50)); // what is tested: it does not go on
+            assert!(!caller.is_finished(), "{told}: it has not waited");
+            drop(rooms);
+            caller.join().unwrap();
+        });
+        tracker.expect(&format!(">2|$10|invalidate|{told}"));
+    }
 }
