@@ -138,7 +138,7 @@ pub(crate) fn whole_here(args: impl Iterator<Item = String>) -> ExitCode {
     judgement.expect_others(&what, &others, &control);
     database.close().expect("closes");
     // Two threads that fill the memory in turns: the README says what that is with glibc's allocator.
-    judgement.expect_memory(&what, memory_kib("VmHWM:"), cache_mb + cache_mb / 4);
+    judgement.expect_memory(&what, memory_kib("VmHWM:"), cache_mb + cache_mb / 3);
     judgement.exit_code()
 }
 

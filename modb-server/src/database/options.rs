@@ -154,7 +154,7 @@ impl Options {
     }
 
     /// Memory for hot and recent data, in MiB, at least 1; the process takes up to 96 MiB more, and with glibc's allocator, which keeps for
-    /// each thread what was freed of its memory, up to a quarter of it if one thread after another fills it. Default: 256.
+    /// each thread what was freed of its memory, up to a third of it if one thread after another fills it. Default: 256.
     #[must_use]
     pub fn cache_mb(self, mib: u32) -> Self {
         self.with("cache-mb", &mib.to_string())
