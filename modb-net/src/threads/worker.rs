@@ -106,6 +106,7 @@ impl<S: Service> Worker<S> {
         if let Some(shared) = &hub.shared {
             poller.add(SHARED_QUEUE, shared.source()?, Interest::READ)?;
         }
+        let (workers, cores) = (hub.desks.len(), thread::available_parallelism().map_or(1, usize::from));
         let core = Core::new(service, hub.limits.clone(), hub.budget.clone(), index, Instant::now());
         Ok(Self {
             index,
@@ -122,7 +123,7 @@ impl<S: Service> Worker<S> {
             no_room: None,
             shared_polled: true,
             deadline: None,
-            last_look: LastLook::default(),
+            last_look: LastLook::new(workers, cores),
             found_at_last: false,
             turn_began: Instant::now(),
             stopping: false,

@@ -75,6 +75,11 @@ impl Chores {
         (!state.stop).then_some(asked)
     }
 
+    /// What was asked to be synced since; it is asked for no more then.
+    fn take_sync(&self) -> bool {
+        std::mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).sync)
+    }
+
     fn stopped(&self) -> bool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).stop
     }
@@ -117,12 +122,18 @@ fn run(data: &Data, tally: &Tally) {
     while let Some(mut asked) = data.chores.wait() {
         asked.sweep |= owed_since.is_some_and(|since| since.elapsed() >= SWEEP_AGAIN);
         asked.sweep |= data.sites.were_left();
-        data.sweep_trackers();
-        // First: whoever saves does not wait for those who are told of keys that have expired.
+        // First: whoever saves does not wait for those who are told of keys.
         let mut done = if asked.sync { data.store.sync().map_err(DataError::from) } else { Ok(()) };
+        data.sweep_trackers();
         done = done.and(data.remove_due(tally));
         if asked.sweep {
-            let pause = &mut || data.remove_due(tally);
+            let pause = &mut || {
+                // A sweep may take minutes.
+                if data.chores.take_sync() {
+                    data.store.sync()?;
+                }
+                data.remove_due(tally)
+            };
             let swept = data.sweep_dropped(pause).and_then(|()| data.sweep_ended(pause).map(drop));
             owed_since = swept.is_err().then(Instant::now);
             done = done.and(swept);
@@ -186,7 +197,7 @@ impl Data {
         }
         for (key, _) in notes.records {
             let namespace = layout::number_in(&key).ok_or(DataError::Corrupt("a dropped namespace"))?;
-            if !self.sweep_beside(namespace)? || !self.sweep_records(namespace, pause)? {
+            if !self.sweep_beside(namespace, pause)? || !self.sweep_records(namespace, pause)? {
                 return Ok(());
             }
             let mut writes = vec![Write::Delete(key.into())];
@@ -245,7 +256,11 @@ impl Data {
 
     /// Removes what stands beside the records of a dropped namespace: their expiry entries, and the pages of collections,
     /// which get graves; `false` if it was told to stop.
-    fn sweep_beside(&self, namespace: u32) -> Result<bool, DataError> {
+    fn sweep_beside(
+        &self,
+        namespace: u32,
+        pause: &mut dyn FnMut() -> Result<(), DataError>,
+    ) -> Result<bool, DataError> {
         if self.store.counter(expiring_counter(namespace)) == 0 && !self.collections.is_used() {
             return Ok(true);
         }
@@ -269,7 +284,7 @@ impl Data {
                 self.store.apply_freeing(Batch { writes })?;
                 self.store.settle()?;
             }
-            if self.chores.stopped() {
+            if !self.pause_sweeping(pause)? {
                 return Ok(false);
             }
             cursor = page.next;

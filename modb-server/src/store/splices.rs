@@ -17,6 +17,8 @@ mod compose;
 
 use bytes::Bytes;
 
+use super::vast::COPIED_RECORD_BYTES;
+
 /// Numbers fit 32 bits.
 const MOST_VARINT_BYTES: usize = 5;
 
@@ -90,9 +92,11 @@ impl Splices {
         Some(after)
     }
 
-    /// As [`Splices::apply`], in the memory of what the record was if nothing in it moves and nobody else has it.
+    /// As [`Splices::apply`], in the memory of what the record was if nothing in it moves and nobody else has it. What is large may be a part of
+    /// something larger, which it would keep.
     pub fn apply_to(&self, before: Bytes) -> Option<Bytes> {
-        let before = if self.shifts { Err(before) } else { before.try_into_mut() };
+        let stays = !self.shifts && before.len() <= COPIED_RECORD_BYTES;
+        let before = if stays { before.try_into_mut() } else { Err(before) };
         match before {
             Ok(mut bytes) => self.overwrite(&mut bytes).map(|()| bytes.freeze()),
             Err(before) => self.apply(&before).map(Bytes::from),

@@ -7,6 +7,7 @@
 //! itself; nothing is run a second time, but for a program that Wine refused before its first word.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -151,7 +152,7 @@ impl Job {
             let _ = fs::remove_file(&skips);
             let watched = step::watch(&mut self.command, wanted.limit(), &log)?;
             attempts += 1;
-            if attempts == ATTEMPTS || !was_refused_by_wine(&watched) {
+            if attempts == ATTEMPTS || !was_refused_by_wine(&self.command, &watched) {
                 break watched;
             }
         };
@@ -171,11 +172,14 @@ impl Job {
     }
 }
 
-/// Whether nothing has run that could run once more: Wine's complaint is all that there is.
-fn was_refused_by_wine(watched: &Watched) -> bool {
+/// Whether nothing has run that could run once more: Wine's complaint is all that there is, or it has said nothing. What has begun says at
+/// once how many tests it has.
+fn was_refused_by_wine(command: &Command, watched: &Watched) -> bool {
     let mut lines = watched.printed.lines().filter(|line| !line.trim().is_empty());
+    let program = Path::new(command.get_program()).file_name();
+    let by_wine = program.is_some_and(|name| name.to_string_lossy().starts_with("wine"));
     watched.status.is_some_and(|status| !status.success())
-        && lines.clone().next().is_some()
+        && (by_wine || lines.clone().next().is_some())
         && lines.all(|line| line.starts_with(REFUSED_BY_WINE))
 }
 
@@ -236,5 +240,19 @@ mod tests {
         let jobs = vec![script("a", &refused_once("echo 'running 3 tests';"))];
         assert_eq!(run_all("jobs that had begun", jobs).failed.len(), 1);
         fs::remove_file(&mark).expect("it was refused");
+    }
+
+    #[test]
+    fn what_ends_without_a_word_was_refused_if_wine_was_to_run_it() {
+        if !step::has_shell("what_ends_without_a_word_was_refused_if_wine_was_to_run_it") {
+            return;
+        }
+        let ended = |printed: &str| Watched {
+            status: Some(Command::new("sh").args(["-c", "exit 1"]).status().expect("there is a shell")),
+            printed: printed.to_owned(),
+        };
+        let by = |program: &str, printed: &str| was_refused_by_wine(&Command::new(program), &ended(printed));
+        assert!(by("/usr/bin/wine64", "") && !by("/usr/bin/wine64", "running 3 tests"));
+        assert!(!by("target/debug/deps/modb_net", ""));
     }
 }

@@ -351,8 +351,10 @@ impl Engine {
         let _alone = lock(&self.flushing);
         let (before, begin) = (self.filled(), Instant::now());
         let position = self.log.barrier();
+        // What is swept from here on is left to the next one.
+        let swept = self.swept.load(Ordering::Relaxed);
         if position.seq == self.flushed.load(Ordering::Acquire) {
-            self.swept.store(0, Ordering::Relaxed);
+            self.swept.fetch_sub(swept, Ordering::Relaxed);
             return Ok(());
         }
         let mut run = self.table.flush_run().map(with_memory_to_write);
@@ -372,7 +374,7 @@ impl Engine {
             return Err(error);
         }
         self.flushed.store(position.seq, Ordering::Release);
-        self.swept.store(0, Ordering::Relaxed);
+        self.swept.fetch_sub(swept, Ordering::Relaxed);
         self.table.flushed();
         self.log.release(position.seq);
         self.pressure.note_flush(before, begin.elapsed());

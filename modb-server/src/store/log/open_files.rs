@@ -150,8 +150,9 @@ impl OpenFiles {
             return result;
         }
         drop(opening);
-        let _alone = lock(&self.exchanging);
+        // Before he waits for those who look for one, too: together they take no longer.
         let begin = Instant::now();
+        let _alone = lock(&self.exchanging);
         loop {
             let result = read();
             if !self.is_short(&result) {

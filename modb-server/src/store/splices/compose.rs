@@ -130,6 +130,7 @@ impl Splices {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
@@ -163,6 +164,8 @@ mod tests {
             let second = change(second, between.len());
             let both = first.then(&second).unwrap();
             prop_assert_eq!(both.apply(&before), second.apply(&between));
+            // Whether somebody else has it or not.
+            prop_assert_eq!(both.apply_to(Bytes::from(before.clone())), both.apply(&before).map(Bytes::from));
             let mut rest = both.as_bytes();
             prop_assert_eq!(Splices::take(both.count(), &mut rest), Some(both.clone()), "it is one that the log can have");
             prop_assert!(rest.is_empty());

@@ -39,7 +39,12 @@ impl Pages for Shelf {
     }
 
     fn edit(&mut self, node: NodeNumber, (old, _): (Bytes, Seq), splices: Splices) -> Result<(), Fault> {
-        assert_eq!(self.pages.get(&node), Some(&old), "an edit of something else than what is there");
+        // Taken away: what nobody else has is changed where it lies.
+        assert_eq!(
+            self.pages.remove(&node).as_ref(),
+            Some(&old),
+            "an edit of something else than what is there"
+        );
         self.written_bytes += splices.as_bytes().len();
         self.edited.push(node);
         self.pages.insert(node, splice(node, old, &splices)?);

@@ -162,9 +162,16 @@ proptest! {
     #[test]
     fn scores_stand_by_score_and_then_by_member(
         program in proptest::collection::vec((0u8..60, 0u16..300, 0u8..4), 1..400), small: bool, many_of_one: bool,
+        long_prefix: bool,
     ) {
         const SCORES: [f64; 6] = [f64::NEG_INFINITY, -1.5, -0.0, 0.0, 2.0, f64::INFINITY];
-        let mut scores = Planted::new(Scored, if small { SMALL } else { USUAL });
+        // Long members with a long beginning in common, so that separators are cut off.
+        let limits = match (small, long_prefix) {
+            (true, false) => SMALL,
+            (true, true) => Limits { root_bytes: 200, inner_bytes: 250, leaf_bytes: 250, end_bytes: 0 },
+            _ => USUAL,
+        };
+        let mut scores = Planted::new(Scored, limits);
         let mut model: Vec<(f64, Vec<u8>)> = Vec::new();
         for (score, number, what) in program {
             // Some are taken away, some are taken away and put in again, and most move.
@@ -174,7 +181,8 @@ proptest! {
                 None if many_of_one => 1.0,
                 None => f64::from(score),
             };
-            let member = number.to_string().into_bytes();
+            let prefix = if long_prefix { 63 + usize::from(number % 3) } else { 0 };
+            let member = [&b"p".repeat(prefix)[..], number.to_string().as_bytes()].concat();
             let (entry, place) = (scored_entry(score, &member), Bound::at_member(score, &member));
             let known = model.iter().position(|(_, known)| *known == member);
             if let Some(known) = known {

@@ -8,12 +8,13 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::records::{CLASSES, Room, class_of};
-use crate::store::locking::lock;
+use super::records::{CLASSES, ROOMS, Room, class_of};
 
-/// Classes above its own in which room for a record is looked for: it is then a half larger than it has to be at most, and what is dropped
-/// is seldom of the very sizes that come.
+/// Classes above its own in which room for a record is looked for: what is dropped is seldom of the very sizes that come.
 const CLASSES_ABOVE: usize = 2;
+/// But none that is larger by more than this part of what is needed, unless that is little: a record keeps its room for as long as it is there.
+const MOST_SPARE_PART: usize = 2;
+const LITTLE_BYTES: usize = 64;
 
 /// See the top of this file.
 pub(super) struct Dropped {
@@ -37,8 +38,11 @@ impl Dropped {
 
     fn take_some(&self, needed: usize) -> Option<Room> {
         let mut rooms = self.rooms.try_lock().ok()?;
-        let fitting = rooms.get_mut(class_of(needed)..)?.iter_mut().take(1 + CLASSES_ABOVE);
-        let room = fitting.into_iter().find_map(Vec::pop)?;
+        let most = needed + (needed / MOST_SPARE_PART).max(LITTLE_BYTES);
+        let own = class_of(needed);
+        let above =
+            ROOMS.get(own + 1..)?.iter().take(CLASSES_ABOVE).take_while(|room| **room <= most).count();
+        let room = rooms.get_mut(own..=own + above)?.iter_mut().find_map(Vec::pop)?;
         self.bytes.fetch_sub(room.memory_bytes(), Ordering::Relaxed);
         Some(room)
     }
@@ -49,11 +53,11 @@ impl Dropped {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Keeps room until somebody takes it.
+    /// Keeps room until somebody takes it. Who finds another thread here frees it: he holds a shard, for which others may wait.
     pub(super) fn put(&self, room: Room) {
         let Some(class) = Some(class_of(room.len())).filter(|class| *class < CLASSES) else { return };
         let mut bytes = room.memory_bytes();
-        let mut rooms = lock(&self.rooms);
+        let Ok(mut rooms) = self.rooms.try_lock() else { return };
         bytes += self.bytes.load(Ordering::Relaxed);
         rooms[class].push(room);
         while bytes > self.most_bytes
@@ -68,4 +72,26 @@ impl Dropped {
 /// Those of one class take the same each.
 fn bytes_of(rooms: &[Room]) -> usize {
     rooms.first().map_or(0, |room| rooms.len() * room.memory_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_gets_room_that_is_much_larger_than_it_needs() {
+        let dropped = Dropped::new(1 << 20);
+        for (lies, needed, fits) in [
+            (52, 20, true),
+            (84, 20, true),
+            (468, 276, false),
+            (340, 276, true),
+            (4096, 900, false),
+            (1044, 900, true),
+        ] {
+            dropped.put(Room::of(lies));
+            assert_eq!(dropped.take(|| needed).is_some(), fits, "{needed} in {lies}");
+            while dropped.take(|| lies).is_some() {}
+        }
+    }
 }

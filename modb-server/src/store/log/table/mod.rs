@@ -55,6 +55,8 @@ const SHARDS: usize = ROUTED_SHARDS + 1;
 /// The part of the budget that the memory of dropped records may take, beside it: some times what is dropped at once, so that each
 /// class of rooms lasts until more comes.
 const DROPPED_PART: usize = 64;
+/// But no more than so much: that is beside the budget.
+const MOST_DROPPED_BYTES: usize = 8 << 20;
 /// In place of the commit of what the cold store has.
 const IN_COLD_STORE: u64 = 0;
 /// Above every key.
@@ -231,7 +233,7 @@ impl Table {
         Self {
             shards: (0..SHARDS).map(|_| Guarded::default()).collect(),
             accounts: Accounts::new(budget_bytes),
-            dropped: Dropped::new(budget_bytes / DROPPED_PART),
+            dropped: Dropped::new((budget_bytes / DROPPED_PART).min(MOST_DROPPED_BYTES)),
             hand: AtomicUsize::new(0),
             flushes: AtomicU64::new(0),
             #[cfg(test)]

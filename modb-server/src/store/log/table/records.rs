@@ -184,6 +184,11 @@ impl Record {
 pub(super) struct Room(Box<Node>);
 
 impl Room {
+    #[cfg(test)]
+    pub(super) fn of(bytes: usize) -> Self {
+        Self(node_with_room(bytes))
+    }
+
     /// How much goes in, in bytes.
     pub(super) fn len(&self) -> usize {
         self.0.bytes.len()
@@ -222,7 +227,7 @@ macro_rules! sized_nodes {
             }
         }
 
-        const ROOMS: [usize; [$($room),*].len()] = [$($room),*];
+        pub(super) const ROOMS: [usize; [$($room),*].len()] = [$($room),*];
 
         fn node_with_room(bytes: usize) -> Box<Node> {
             fn node<B>(bytes: B) -> Box<Node<B>> {
