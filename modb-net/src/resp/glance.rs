@@ -2,10 +2,10 @@
 //!
 //! It judges nothing: what is long, unusual or wrong is left to the decoder, which looks at it when its turn comes.
 
+use super::number::short_line;
+
 /// More words are not looked at.
-const MOST_WORDS: usize = 8;
-/// The most digits of a number.
-const MOST_DIGITS: usize = 6;
+const MOST_WORDS: u32 = 8;
 
 /// What is seen of a request by [`glance`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,37 +27,20 @@ pub struct Glance<'a> {
 /// assert_eq!(glance(&input[seen.bytes..]), None);
 /// ```
 pub fn glance(input: &[u8]) -> Option<Glance<'_>> {
-    let (words, mut at) = number(input, 0, b'*')?;
+    let (words, mut at) = short_line(input, 0, b'*')?;
     let mut second_word = None;
     if words > MOST_WORDS {
         return None;
     }
     for word in 0..words {
-        let (len, start) = number(input, at, b'$')?;
-        at = start + len + 2;
+        let (len, start) = short_line(input, at, b'$')?;
+        let end = start + len as usize;
+        at = end + 2;
         if word == 1 {
-            second_word = input.get(start..start + len);
+            second_word = input.get(start..end);
         }
     }
     (at <= input.len()).then_some(Glance { second_word, bytes: at })
-}
-
-/// The number in the line at that place, and where the next line begins.
-#[inline(always)]
-fn number(input: &[u8], at: usize, sign: u8) -> Option<(usize, usize)> {
-    let (first, rest) = input.get(at..)?.split_first()?;
-    if *first != sign {
-        return None;
-    }
-    let mut number = 0;
-    for (digits, byte) in rest.iter().take(MOST_DIGITS + 1).enumerate() {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return (*byte == b'\r' && digits > 0).then_some((number, at + 1 + digits + 2));
-        }
-        number = number * 10 + usize::from(digit);
-    }
-    None
 }
 
 #[cfg(test)]

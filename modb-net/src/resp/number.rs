@@ -27,6 +27,33 @@ pub fn parse_i64(text: &[u8]) -> Option<i64> {
     if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
 }
 
+/// The most digits of a number that [`short_line`] reads.
+pub(super) const SHORT_DIGITS: usize = 6;
+
+/// The number in the line that begins there, and where the next one begins, if it has come whole and is as nearly all are that
+/// tell a length or a count: `sign` and a few digits. `None`: it has to be looked at more closely.
+#[inline(always)]
+pub(super) fn short_line(input: &[u8], at: usize, sign: u8) -> Option<(u32, usize)> {
+    let (first, rest) = input.get(at..)?.split_first()?;
+    if *first != sign {
+        return None;
+    }
+    let mut number = 0;
+    for (digits, byte) in rest.iter().take(SHORT_DIGITS + 1).enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            let is_whole = *byte == b'\r' && digits > 0 && rest.len() > digits + 1;
+            return is_whole.then_some((number, at + 1 + digits + 2));
+        }
+        if number == 0 && digits > 0 {
+            // A leading zero is no number.
+            return None;
+        }
+        number = number * 10 + u32::from(digit);
+    }
+    None
+}
+
 /// Appends `n` in decimal.
 pub fn push_i64(out: &mut Vec<u8>, n: i64) {
     out.extend_from_slice(Decimal::of(n).as_bytes());

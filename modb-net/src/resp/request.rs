@@ -8,15 +8,13 @@
 //! connection cannot go on.
 
 use super::inline::split_args;
-use super::number::parse_i64;
+use super::number::{SHORT_DIGITS, parse_i64, short_line};
 use super::{Limits, ProtocolError};
 
 /// Room for arguments that a decoder keeps between requests; what a huge request needed is given back.
 const KEPT_SPANS: usize = 64;
 /// Room for inline commands that a decoder keeps between requests, in bytes.
 const KEPT_INLINE_BYTES: usize = 256;
-/// Digits of the lengths and counts that are read at a glance.
-const SHORT_DIGITS: usize = 6;
 
 /// What [`RequestDecoder::decode`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,27 +268,9 @@ impl RequestDecoder {
         if self.searched != self.position || limits.max_inline_bytes as usize <= SHORT_DIGITS {
             return None;
         }
-        let (first, rest) = input.get(self.position..)?.split_first()?;
-        if *first != sign {
-            return None;
-        }
-        let mut number = 0;
-        for (digits, byte) in rest.iter().take(SHORT_DIGITS + 1).enumerate() {
-            let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                let is_whole = *byte == b'\r' && digits > 0 && rest.len() > digits + 1;
-                return is_whole.then(|| {
-                    self.next_line_at(self.position + 1 + digits + 2);
-                    number
-                });
-            }
-            if number == 0 && digits > 0 {
-                // A leading zero is no number.
-                return None;
-            }
-            number = number * 10 + i64::from(digit);
-        }
-        None
+        let (number, next) = short_line(input, self.position, sign)?;
+        self.next_line_at(next);
+        Some(i64::from(number))
     }
 
     /// The current line without its end, and the position behind it; `None` if its end has not come.

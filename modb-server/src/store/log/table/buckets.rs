@@ -64,9 +64,7 @@ impl<T> Buckets<T> {
     pub(super) fn insert_new(&mut self, hash: u32, entry: T) -> &mut T {
         self.reserve(1);
         self.len += 1;
-        let (bucket, place) = self.make_place(hash);
-        self.buckets[bucket].hashes[place] = hash;
-        self.buckets[bucket].entries[place].insert(entry)
+        self.make_place(hash).insert(entry)
     }
 
     pub(super) fn remove(&mut self, hash: u32, mut is_it: impl FnMut(&T) -> bool) -> Option<T> {
@@ -104,25 +102,25 @@ impl<T> Buckets<T> {
         for Bucket { entries, hashes, .. } in old {
             for (entry, hash) in entries.into_iter().zip(hashes) {
                 if entry.is_some() {
-                    let (bucket, place) = self.make_place(hash);
-                    self.buckets[bucket].hashes[place] = hash;
-                    self.buckets[bucket].entries[place] = entry;
+                    *self.make_place(hash) = entry;
                 }
             }
         }
     }
 
-    /// The first free place for an entry; those who were passed count it.
-    fn make_place(&mut self, hash: u32) -> (usize, usize) {
+    /// The first free place for an entry of that hash; those who were passed count it.
+    fn make_place(&mut self, hash: u32) -> &mut Option<T> {
         let mut at = self.home(hash);
-        loop {
+        let place = loop {
             let bucket = &mut self.buckets[at];
             if let Some(place) = bucket.entries.iter().position(Option::is_none) {
-                return (at, place);
+                break place;
             }
             bucket.passed += 1;
             at = self.behind(at);
-        }
+        };
+        self.buckets[at].hashes[place] = hash;
+        &mut self.buckets[at].entries[place]
     }
 
     #[inline(always)]

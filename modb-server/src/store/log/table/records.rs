@@ -418,6 +418,40 @@ mod tests {
         }
     }
 
+    /// As docs/FORMAT.md draws them: pages of one collection, first pages of collections that are numbered one after the other, records of
+    /// users' keys, whose hash is even already. What differs in few bytes is to be found in one line as well.
+    #[test]
+    fn keys_that_are_told_by_their_beginning_are_hashed_evenly_whichever_bytes_differ() {
+        const KEYS: u32 = 1 << 16;
+        const PARTS: usize = 1 << 10;
+        const SECRETS: u64 = 8;
+        let page = |id: u32, node: u32| {
+            let spread = (id ^ node >> 4).wrapping_mul(0x9e37_79b1).to_be_bytes()[0];
+            [&[0x11], &id.to_be_bytes()[..], &[spread, 0, 0, 0], &node.to_be_bytes()].concat()
+        };
+        let record = |n: u32| {
+            let hash = u64::from(n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            [&[0x10, 0, 0, 0, 0][..], &hash.to_be_bytes(), b"key"].concat()
+        };
+        let mut secrets = (1..=2 * SECRETS).map(|n| n.wrapping_mul(0xbf58_476d_1ce4_e5b9).rotate_left(29));
+        for _ in 0..SECRETS {
+            let secret = Secret([(); 2].map(|()| secrets.next().unwrap()));
+            let records = Records { secret, ..Records::default() };
+            let hold_evenly = |kind: &str, key: &dyn Fn(u32) -> Vec<u8>| {
+                let mut parts = [0; PARTS];
+                for key in (0..KEYS).map(key) {
+                    assert!(is_told_by_its_beginning(&key));
+                    parts[records.hash(&key) as usize >> 22] += 1;
+                }
+                // 64 each; by chance none is half as far off.
+                assert!(parts.iter().all(|part| (16..=128).contains(part)), "{kind}: {parts:?}");
+            };
+            hold_evenly("pages of one collection", &|n| page(7, n));
+            hold_evenly("first pages of collections", &|n| page(n, 0));
+            hold_evenly("records", &record);
+        }
+    }
+
     #[test]
     fn a_value_of_the_same_size_is_written_in_place_and_memory_follows_the_size() {
         let mut records = Records::default();
