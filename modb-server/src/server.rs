@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use modb_net::{UnixListener, Workers};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::command::warn_of_open_door;
+use crate::command::{Holds, warn_of_open_door};
 use crate::config::{ConfigError, Settings};
 use crate::database::Database;
 use crate::error::Error;
@@ -112,16 +112,22 @@ pub struct Server {
     /// Names its wakers within the database.
     number: u64,
     farewell: Farewell,
+    holds: Holds,
 }
 
 /// Ends a server from elsewhere, such as a signal handler.
 #[derive(Clone)]
-pub struct Shutdown(Arc<dyn Workers<Message>>);
+pub struct Shutdown {
+    workers: Arc<dyn Workers<Message>>,
+    holds: Holds,
+}
 
 impl Shutdown {
     /// Begins the graceful shutdown; returns at once.
     pub fn begin(&self) {
-        self.0.shutdown();
+        self.workers.shutdown();
+        // It waits for what is held.
+        self.holds.release();
     }
 }
 
@@ -222,9 +228,10 @@ impl Server {
             // A second server over the same database keeps the first one's port in INFO.
             let _ = open.instance.port.set(addr.port());
         }
-        let workers = net.workers();
-        database.shared().note_server(number, Box::new(move || workers.shutdown()));
-        Ok(Self { net: Some(net), database: database.clone(), number, farewell })
+        let holds = open.instance.holds.clone();
+        let shutdown = Shutdown { workers: net.workers(), holds: holds.clone() };
+        database.shared().note_server(number, Box::new(move || shutdown.begin()));
+        Ok(Self { net: Some(net), database: database.clone(), number, farewell, holds })
     }
 
     /// Where it listens.
@@ -255,13 +262,14 @@ impl Server {
     /// # Panics
     /// Never: it is there until `join`, which takes the server.
     pub fn shutdown_handle(&self) -> Shutdown {
-        Shutdown(self.net.as_ref().expect("there until `join` or drop").workers())
+        let net = self.net.as_ref().expect("there until `join` or drop");
+        Shutdown { workers: net.workers(), holds: self.holds.clone() }
     }
 
     /// Begins the graceful shutdown: stop accepting, answer what was read, send it, close. Returns at once.
     pub fn shutdown(&self) {
-        if let Some(net) = &self.net {
-            net.shutdown();
+        if self.net.is_some() {
+            self.shutdown_handle().begin();
         }
     }
 
@@ -289,12 +297,12 @@ impl Server {
     /// Takes all the room that there is for mail to a worker, until it is dropped.
     pub(crate) fn fill_lane(&self, worker: usize) -> modb_net::Room {
         let limit = modb_net::Limits::default().mail_bytes;
-        self.shutdown_handle().0.reserve(worker, limit, &|| Box::new(|| {}))
+        self.shutdown_handle().workers.reserve(worker, limit, &|| Box::new(|| {}))
     }
 
     /// Has a worker move some of its connections to the others.
     pub(crate) fn move_away(&self, worker: usize, at_most: usize) {
-        self.shutdown_handle().0.move_away(worker, at_most);
+        self.shutdown_handle().workers.move_away(worker, at_most);
     }
 }
 
@@ -314,20 +322,18 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let (net, database, number) = (self.net.take(), self.database.clone(), self.number);
-        if database.shared().is_forked() {
+        if self.database.shared().is_forked() {
             // Its threads and sockets are those of another process.
-            std::mem::forget((net, database));
+            std::mem::forget((self.net.take(), self.database.clone()));
             return;
         }
+        self.shutdown();
+        let (net, database, number) = (self.net.take(), self.database.clone(), self.number);
         if !database.shared().is_inside() {
             Self::end(net, &database, number);
             return;
         }
         // Its workers may wait for the closure that this is dropped in.
-        if let Some(net) = &net {
-            net.shutdown();
-        }
         let rest = Arc::new(Mutex::new(Some((net, database))));
         let taken = Arc::clone(&rest);
         let ends = std::thread::Builder::new().name("modb-server-end".to_owned()).spawn(move || {

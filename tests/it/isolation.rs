@@ -1,5 +1,6 @@
 //! What one client sees of the commands of another: all of it or nothing, and who waits for whom.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -82,7 +83,52 @@ fn torn_pairs(platform: &Platform, workers: usize, time: Duration) {
     assert_eq!(torn, 0, "of {pairs} pairs");
 }
 
-/// One client holds a key for two seconds and fifty want to change it: they wait, and nobody else does.
+/// A key that one client holds.
+pub(crate) struct Held<'s> {
+    server: &'s Server,
+    holder: Peer,
+}
+
+/// Has a client hold a key until it is released, however long that takes.
+pub(crate) fn hold<'s>(server: &'s Server, key: &str) -> Held<'s> {
+    let mut holder = server.peer();
+    holder.send(&encode(["DEBUG", "HOLD", key, "600000"]));
+    wait::until("it is held", || (server.peer().ask("DEBUG HOLDS") == Reply::Int(1)).then_some(()));
+    Held { server, holder }
+}
+
+impl Held<'_> {
+    /// Releases it. It was held until now.
+    pub(crate) fn release(mut self) {
+        assert_eq!(self.server.peer().ask("DEBUG RELEASE"), Reply::Int(1), "it is held no longer");
+        assert_eq!(self.holder.reply(), Reply::ok());
+    }
+
+    /// Has the server end, which releases it. It was held until now.
+    pub(crate) fn release_by_shutdown(mut self) {
+        let mut peer = self.server.peer();
+        peer.send(&[encode(["DEBUG", "HOLDS"]), encode(["SHUTDOWN"])].concat());
+        assert_eq!(peer.reply(), Reply::Int(1), "it is held no longer");
+        assert_eq!(self.holder.reply(), Reply::ok());
+    }
+}
+
+/// Waits until the server has begun to execute the last command of `peer`, or has no such client any more: what `CLIENT LIST` shows
+/// of it.
+fn wait_until_at(server: &Server, peer: &SocketAddr, command: Option<&str>) {
+    let address = format!(" addr={peer} ");
+    wait::until("it is there", || {
+        let all = server.peer().ask("CLIENT LIST").text();
+        let line = all.lines().find(|line| line.contains(&address));
+        match (line, command) {
+            (None, None) => Some(()),
+            (Some(line), Some(command)) => line.contains(&format!(" cmd={command} ")).then_some(()),
+            _ => None,
+        }
+    });
+}
+
+/// One client holds a key and fifty want to change it: they wait, and nobody else does.
 pub(crate) fn who_wants_what_is_held_waits_and_nobody_else_does(platform: &Platform) {
     for workers in [1, 2] {
         let server = start(platform, workers);
@@ -99,28 +145,21 @@ fn delay_beside_a_holder(server: &Server, key: &str) -> Option<String> {
     const WANTING: usize = 50;
     // As the machine is: in which nobody holds anything.
     let control = p99_of_others(server, Duration::from_secs(1));
-    let begun = Instant::now();
-    let mut holder = server.peer();
-    holder.send(&encode(["DEBUG", "HOLD", key, "2000"]));
+    let held = hold(server, key);
     let mut wanting: Vec<_> = (0..WANTING).map(|_| server.peer()).collect();
-    wait_until_held(server, key);
     for peer in &mut wanting {
         peer.send(&encode(["INCR", key]));
     }
     let others = p99_of_others(server, Duration::from_secs(1));
-    let in_time = begun.elapsed() < Duration::from_secs(2);
     let bound = (2 * control).max(Duration::from_millis(20));
-    let said = format!(
-        "p99 of others {others:?}, without a holder {control:?}; looked while it was held: {in_time}"
-    );
+    let said = format!("p99 of others {others:?}, without a holder {control:?}");
     println!("{said}");
-    assert_eq!(holder.reply(), Reply::ok());
-    assert!(begun.elapsed() >= Duration::from_secs(2));
-    // First come, first served.
+    assert!(wanting.iter().all(|peer| !peer.has_come()), "it is held");
+    held.release();
     let mut counts: Vec<i64> = wanting.iter_mut().map(|peer| peer.reply().int()).collect();
     counts.sort_unstable();
     assert!(counts.into_iter().eq(1..=WANTING as i64));
-    (!in_time || others > bound).then_some(said)
+    (others > bound).then_some(said)
 }
 
 /// How long commands on another key take, for some time.
@@ -140,27 +179,14 @@ fn p99_of_others(server: &Server, time: Duration) -> Duration {
 
 /// A key that is not held together with one that is: one of a thousand is. And a connection.
 fn another(server: &Server) -> (Peer, String) {
-    for n in 0..3 {
-        let (mut peer, key) = (server.peer(), format!("other:{n}"));
-        peer.send(&encode(["SET", &key, "1"]));
-        if peer.is_answered_within(Duration::from_millis(200)) {
-            assert_eq!(peer.reply(), Reply::ok());
-            return (peer, key);
-        }
-        peer.reset();
+    let mut some: Vec<_> = (0..3).map(|n| (server.peer(), format!("other:{n}"))).collect();
+    for (peer, key) in &mut some {
+        peer.send(&encode(["SET", key, "1"]));
     }
-    panic!("others have to wait");
-}
-
-/// Waits until a change of `key` is not answered. Leaves a connection that is reset, with what it wanted.
-pub(crate) fn wait_until_held(server: &Server, key: &str) {
-    wait::until("the key is held", || {
-        let mut peer = server.peer();
-        peer.send(&encode(["PERSIST", key]));
-        let waits = !peer.is_answered_within(Duration::from_millis(100));
-        peer.reset();
-        waits.then_some(())
-    });
+    let at = wait::until("others need not wait", || some.iter().position(|(peer, _)| peer.has_come()));
+    let (mut peer, key) = some.swap_remove(at);
+    assert_eq!(peer.reply(), Reply::ok());
+    (peer, key)
 }
 
 /// Clients that hold stripes all the time, each for a moment: who needs many of them, or all, gets his turn.
@@ -206,29 +232,29 @@ pub(crate) fn who_needs_many_gets_them_beside_those_who_hold_without_pause(platf
 /// A request that waits is executed and answered, although its client has said all it had to say, and in a shutdown.
 pub(crate) fn who_waits_is_answered_after_a_half_close_and_in_a_shutdown(platform: &Platform) {
     let mut server = start(platform, 2);
-    let mut holder = server.peer();
-    holder.send(&encode(["DEBUG", "HOLD", "wanted", "1000"]));
-    wait_until_held(&server, "wanted");
+    let address = |peer: &Peer| peer.stream().local_addr().expect("it is connected");
+    let held = hold(&server, "wanted");
     let mut half = server.peer();
     half.send(&[encode(["INCR", "wanted"]), encode(["INCR", "wanted"])].concat());
     half.finish_sending();
+    wait_until_at(&server, &address(&half), Some("incr"));
     // A client that is gone leaves nothing behind: it is neither executed nor waited for.
     let mut gone = server.peer();
+    let of_gone = address(&gone);
     gone.send(&encode(["SET", "wanted", "gone"]));
-    assert!(!gone.is_answered_within(Duration::from_millis(50)));
+    wait_until_at(&server, &of_gone, Some("set"));
     gone.reset();
+    wait_until_at(&server, &of_gone, None);
+    held.release();
     assert_eq!(half.replies(2), [Reply::Int(1), Reply::Int(2)]);
     assert_eq!(half.read_to_close(), b"");
-    assert_eq!(holder.reply(), Reply::ok());
 
-    holder.send(&encode(["DEBUG", "HOLD", "wanted", "1000"]));
-    wait_until_held(&server, "wanted");
+    let held = hold(&server, "wanted");
     let mut late = server.peer();
     late.send(&encode(["INCR", "wanted"]));
-    assert!(!late.is_answered_within(Duration::from_millis(50)));
-    server.peer().send(&encode(["SHUTDOWN"]));
+    wait_until_at(&server, &address(&late), Some("incr"));
+    held.release_by_shutdown();
     assert_eq!(late.reply(), Reply::Int(3));
-    assert_eq!(holder.reply(), Reply::ok());
     assert!(server.wait_for_end().success());
 }
 

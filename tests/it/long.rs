@@ -4,7 +4,6 @@
 //! key that is held. So nothing here is measured, but for the scenario that is.
 
 use std::thread;
-use std::time::Duration;
 
 use modb_tests::peer::encode;
 use modb_tests::random::Random;
@@ -45,55 +44,38 @@ fn list(items: &[&str]) -> Reply {
     Reply::Array(items.iter().map(Reply::bulk).collect())
 }
 
-/// Has `meanwhile` run while the key is held; again, and longer, if the machine was too slow for it.
-fn while_held(server: &Server, key: &str, mut meanwhile: impl FnMut()) {
-    for hold_ms in [1_000, 4_000, 16_000, 64_000] {
-        let mut holder = server.peer();
-        holder.send(&encode(["DEBUG", "HOLD", key, &hold_ms.to_string()]));
-        isolation::wait_until_held(server, key);
-        meanwhile();
-        let was_held = !holder.is_answered_within(Duration::from_millis(1));
-        assert_eq!(holder.reply(), Reply::ok());
-        if was_held {
-            return;
-        }
-    }
-    panic!("the machine is too slow");
-}
-
 /// What a thread executes keeps nobody of its worker waiting, nor do those that wait for that thread; each connection is answered in
 /// the order of its requests, all of them in the order in which they came, and what is gone before its turn is not executed.
 pub(crate) fn others_of_its_worker_are_served_while_one_works_long(platform: &Platform) {
     for workers in [1, 2] {
         let server = start(platform, workers);
         assert_eq!(server.peer().ask("RPUSH held a b"), Reply::Int(2));
-        let mut waiting: Vec<Peer> = Vec::new();
-        while_held(&server, "held", || {
-            let mut other = server.peer();
-            other.send(&wire(&["SET gone 1", "SET killed 1", "SET plain v", "DEL order", "RPUSH order a"]));
-            other.replies(5);
-            waiting = (0..4).map(|_| server.peer()).collect();
-            // It has the thread, and waits for the key.
-            let lines = ["LRANGE held 0 -1", "GET plain", "LRANGE order 0 -1"];
-            send_long(&server, &mut waiting[0], &wire(&lines), 0);
-            send_long(&server, &mut waiting[1], &wire(&["LPOP order 1", "GET plain"]), 1);
-            send_long(&server, &mut waiting[2], &wire(&["LREM order 0 a", "GET plain"]), 2);
-            waiting[2].finish_sending();
-            send_long(&server, &mut waiting[3], &wire(&["DEL killed"]), 3);
-            let mut gone = server.peer();
-            send_long(&server, &mut gone, &wire(&["DEL gone"]), 4);
-            gone.reset();
-            for _ in 0..100 {
-                assert_eq!(other.ask("PING"), Reply::Simple(b"PONG".to_vec()));
-                assert_eq!(other.ask("SET other 1"), Reply::ok());
-                // Nobody holds the key that the next ones wait for a thread with.
-                assert_eq!(other.ask("TYPE order"), Reply::Simple(b"list".to_vec()));
-                assert_eq!(other.ask("LSET order 0 a"), Reply::ok());
-            }
-            let address = waiting[3].stream().local_addr().expect("an address").to_string();
-            assert_eq!(other.call(["CLIENT", "KILL", "ADDR", &address]), Reply::Int(1));
-            assert_eq!(waiting[3].read_to_close(), b"");
-        });
+        let mut other = server.peer();
+        other.send(&wire(&["SET gone 1", "SET killed 1", "SET plain v", "RPUSH order a"]));
+        other.replies(4);
+        let held = isolation::hold(&server, "held");
+        let mut waiting: Vec<Peer> = (0..4).map(|_| server.peer()).collect();
+        // It has the thread, and waits for the key.
+        let lines = ["LRANGE held 0 -1", "GET plain", "LRANGE order 0 -1"];
+        send_long(&server, &mut waiting[0], &wire(&lines), 0);
+        send_long(&server, &mut waiting[1], &wire(&["LPOP order 1", "GET plain"]), 1);
+        send_long(&server, &mut waiting[2], &wire(&["LREM order 0 a", "GET plain"]), 2);
+        waiting[2].finish_sending();
+        send_long(&server, &mut waiting[3], &wire(&["DEL killed"]), 3);
+        let mut gone = server.peer();
+        send_long(&server, &mut gone, &wire(&["DEL gone"]), 4);
+        gone.reset();
+        for _ in 0..100 {
+            assert_eq!(other.ask("PING"), Reply::Simple(b"PONG".to_vec()));
+            assert_eq!(other.ask("SET other 1"), Reply::ok());
+            // Nobody holds the key that the next ones wait for a thread with.
+            assert_eq!(other.ask("TYPE order"), Reply::Simple(b"list".to_vec()));
+            assert_eq!(other.ask("LSET order 0 a"), Reply::ok());
+        }
+        let address = waiting[3].stream().local_addr().expect("an address").to_string();
+        assert_eq!(other.call(["CLIENT", "KILL", "ADDR", &address]), Reply::Int(1));
+        assert_eq!(waiting[3].read_to_close(), b"");
+        held.release();
         let [first, second, third, _] = &mut waiting[..] else { unreachable!() };
         assert_eq!(first.replies(2), [list(&["a", "b"]), Reply::bulk("v")]);
         assert_eq!(second.replies(2), [list(&["a"]), Reply::bulk("v")]);
@@ -119,17 +101,16 @@ pub(crate) fn what_its_keys_make_long_holds_none_while_it_waits(platform: &Platf
     let fill = |key| encode(["RPUSH", key].into_iter().chain(std::iter::repeat_n("a", LIST)));
     other.send(&fill("order"));
     assert_eq!(other.reply(), Reply::Int(LIST as i64));
-    let mut waiting = Vec::new();
-    while_held(&server, "held", || {
-        waiting = (0..2).map(|_| server.peer()).collect();
-        // Its words make it long: it has the thread, and waits for the key.
-        send_long(&server, &mut waiting[0], &fill("held"), 0);
-        send_long(&server, &mut waiting[1], &wire(&["LREM order 0 none"]), 1);
-        let before = long_commands(&server);
-        assert_eq!(other.ask("LSET order 0 b"), Reply::ok());
-        assert_eq!(long_commands(&server), before, "it is short");
-    });
-    assert!(matches!(waiting[0].reply(), Reply::Int(1..)));
+    let held = isolation::hold(&server, "held");
+    let mut waiting: Vec<Peer> = (0..2).map(|_| server.peer()).collect();
+    // Its words make it long: it has the thread, and waits for the key.
+    send_long(&server, &mut waiting[0], &fill("held"), 0);
+    send_long(&server, &mut waiting[1], &wire(&["LREM order 0 none"]), 1);
+    let before = long_commands(&server);
+    assert_eq!(other.ask("LSET order 0 b"), Reply::ok());
+    assert_eq!(long_commands(&server), before, "it is short");
+    held.release();
+    assert_eq!(waiting[0].reply(), Reply::Int(LIST as i64));
     assert_eq!(waiting[1].reply(), Reply::Int(0));
 }
 
@@ -334,13 +315,13 @@ pub(crate) fn a_shutdown_answers_what_takes_long(platform: &Platform) {
     let mut server = start(platform, 2);
     assert_eq!(server.peer().ask("RPUSH held a b"), Reply::Int(2));
     let mut waiting: Vec<Peer> = (0..2).map(|_| server.peer()).collect();
-    server.peer().send(&encode(["DEBUG", "HOLD", "held", "1000"]));
+    let held = isolation::hold(&server, "held");
     for (at, peer) in waiting.iter_mut().enumerate() {
         let before = long_commands(&server);
         peer.send(&wire(&["LRANGE held 0 -1", "LREM held 1 a"][at..=at]));
         wait::until("it is there", || (long_commands(&server) > before).then_some(()));
     }
-    server.peer().send(&encode(["SHUTDOWN"]));
+    held.release_by_shutdown();
     assert_eq!(waiting[0].reply(), list(&["a", "b"]));
     assert_eq!(waiting[1].reply(), Reply::Int(1));
     assert!(server.wait_for_end().success());

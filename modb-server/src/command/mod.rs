@@ -41,6 +41,7 @@ pub use machine::context::Ctx;
 use machine::context::in_thread;
 pub use machine::env::{Env, Host};
 pub use machine::errands::{Errand, Errands};
+pub use machine::holds::Holds;
 pub use machine::instance::{Counts, Instance, Network, NoNetwork};
 pub(crate) use machine::lent::{Back, Heard, Lent, Long, Ran, Stage, Tray};
 pub use machine::listening::{Late, Listening};

@@ -88,6 +88,33 @@ fn closing_waits_for_a_closure_and_new_calls_do_not_wait_for_it() {
 }
 
 #[test]
+fn who_ends_a_server_or_the_database_ends_what_a_test_holds() {
+    let database = Options::in_memory().set("enable-debug-command", "local").unwrap().open().unwrap();
+    let wait_until_held = || {
+        let count = || database.shared().run(|open| Ok::<_, Error>(open.instance.holds.count())).unwrap();
+        while count() == 0 {
+            std::thread::yield_now();
+        }
+    };
+    let server = Server::bind(&database, any_port()).unwrap();
+    let mut connection = TcpStream::connect(server.local_addrs()[0]).unwrap();
+    connection.write_all(b"DEBUG HOLD key 600000\r\n").unwrap();
+    wait_until_held();
+    server.shutdown();
+    let mut all = String::new();
+    connection.read_to_string(&mut all).unwrap();
+    assert_eq!(all, "+OK\r\n", "it need not be waited for until the shutdown has waited long enough");
+    server.join().unwrap();
+    std::thread::scope(|scope| {
+        let mut client = database.client().unwrap();
+        let holder = scope.spawn(move || client.run(["DEBUG", "HOLD", "key", "600000"]));
+        wait_until_held();
+        database.close().unwrap();
+        assert_eq!(holder.join().unwrap().unwrap(), crate::Reply::Simple(b"OK"[..].into()));
+    });
+}
+
+#[test]
 fn a_folder_is_opened_once_in_a_process_as_in_any_other() {
     let around = tempfile::tempdir().unwrap();
     let database = open(around.path()).unwrap();

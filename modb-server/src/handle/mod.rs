@@ -219,6 +219,7 @@ impl Shared {
         let way = self.lanes[0].0.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = &*way {
             open.instance.waiting.close();
+            open.instance.holds.close();
             open.instance.data.exchange().end();
         }
     }

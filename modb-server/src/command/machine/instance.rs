@@ -10,7 +10,9 @@ use modb_net::{AcceptorStats, CloseReason, WorkerStats};
 
 use super::spec::Flags;
 use super::table::{Resolved, Table};
-use crate::command::{Calls, ClientInfo, Errands, Notices, Rate, Registry, Room, SlowLog, Sums, Tasks};
+use crate::command::{
+    Calls, ClientInfo, Errands, Holds, Notices, Rate, Registry, Room, SlowLog, Sums, Tasks,
+};
 use crate::config::{OutputClass, Settings};
 use crate::data::{Data, Tally, Total};
 use crate::messages::{Classes, Ear, Scope};
@@ -110,6 +112,8 @@ pub struct Instance {
     pub tasks: Tasks,
     /// What threads do for commands that take long.
     pub errands: Errands,
+    /// The keys that tests hold.
+    pub holds: Holds,
     /// Those who wait.
     pub waiting: Room,
     /// What is logged about clients, and seldom.
@@ -158,6 +162,7 @@ impl Instance {
             slowlog: SlowLog::default(),
             tasks: Tasks::default(),
             errands: Errands::default(),
+            holds: Holds::default(),
             waiting: Room::default(),
             notices: Notices::default(),
             started_ms,

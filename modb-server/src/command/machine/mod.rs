@@ -10,6 +10,7 @@ pub(crate) mod env;
 pub(crate) mod errands;
 mod figures;
 pub(crate) mod help;
+pub(crate) mod holds;
 pub(crate) mod instance;
 mod keeping;
 pub(crate) mod lent;

@@ -23,11 +23,14 @@ const OBJECT_KEY: &[KeySpec] =
     &[KeySpec { access: Access::Inspect, find: Find::Range { first: 2, last: 2, step: 1 } }];
 
 #[rustfmt::skip]
-pub(super) static SUBCOMMANDS: [Spec; 11] = [
+pub(super) static SUBCOMMANDS: [Spec; 13] = [
     Spec::new("server", "sleep", sleep, 3).flags(ADMIN).flags(&[Flags::OUTSIDE]).docs("seconds", "1.0.0", "O(1)", "Lets this connection's worker sleep.")
         .differs("one worker sleeps, not the server; at most 60 seconds"),
-    Spec::new("server", "hold", hold, 4).flags(ADMIN).flags(&[Flags::NO_MULTI]).keys(HELD_KEY).docs("key milliseconds", "7.2.0", "O(1)", "Keeps others from writing the key for a while, as a slow command does.")
+    Spec::new("server", "hold", hold, 4).flags(ADMIN).flags(&[Flags::NO_MULTI]).keys(HELD_KEY).docs("key milliseconds", "7.2.0", "O(1)", "Keeps others from writing the key until it is released, and for so long at most, as a slow command does.")
         .differs("Redis has none: there a slow command stops everybody"),
+    Spec::new("server", "holds", holds, 2).flags(ADMIN).docs("", "7.2.0", "O(1)", "How many keys are held (`DEBUG HOLD`).").differs("only here"),
+    Spec::new("server", "release", release, 2).flags(ADMIN).flags(&[Flags::OUTSIDE]).docs("", "7.2.0", "O(1)", "Releases the keys that are held, and says how many they were.")
+        .differs("only here"),
     Spec::new("server", "error", error, 3).flags(ADMIN).docs("text", "1.0.0", "O(1)", "Answers with this error."),
     Spec::new("server", "small-pages", small_pages, 3).flags(ADMIN)
         .docs("yes|no", "1.0.0", "O(1)", "Has collections become trees of many levels after a few elements.").differs("only here"),
@@ -64,16 +67,30 @@ fn sleep(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
 }
 
 fn hold(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
-    /// Longer is a mistake, and would hold up a shutdown.
-    const MAX_MS: i64 = 60_000;
+    /// Who wants longer has forgotten to release it. A shutdown ends it.
+    const MAX_MS: i64 = 600_000;
     ctx.check_enabled("debug", "DEBUG")?;
     match int(&args[3])? {
-        ms @ 0..=MAX_MS => in_thread(move || {
-            std::thread::sleep(Duration::from_millis(ms.unsigned_abs()));
-            Ok(Reply::Ok)
-        }),
-        _ => err("ERR the time to hold must be from 0 to 60000 milliseconds"),
+        ms @ 0..=MAX_MS => {
+            // From now on, with the stripes.
+            let hold = ctx.instance.holds.begin();
+            in_thread(move || {
+                hold.last(Duration::from_millis(ms.unsigned_abs()));
+                Ok(Reply::Ok)
+            })
+        }
+        _ => err("ERR the time to hold must be from 0 to 600000 milliseconds"),
     }
+}
+
+fn holds(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    ctx.check_enabled("debug", "DEBUG")?;
+    Ok(Reply::count(ctx.instance.holds.count()))
+}
+
+fn release(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {
+    ctx.check_enabled("debug", "DEBUG")?;
+    Ok(Reply::count(ctx.instance.holds.release()))
 }
 
 fn error(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
@@ -149,6 +166,10 @@ mod tests {
         for (line, reply) in [
             ("DEBUG SLEEP 0", "+OK"),
             ("DEBUG SLEEP 99", "-ERR the time to sleep must be from 0 to 60 seconds"),
+            ("DEBUG HOLD k 600001", "-ERR the time to hold must be from 0 to 600000 milliseconds"),
+            ("DEBUG HOLD k 0", "+OK"),
+            ("DEBUG HOLDS", ":0"),
+            ("DEBUG RELEASE", ":0"),
             ("DEBUG OBJECT none", "-ERR no such key"),
             ("SADD s 1 2", ":2"),
             (

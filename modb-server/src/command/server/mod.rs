@@ -115,6 +115,7 @@ fn shutdown(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
     }
     tracing::info!(peer = ctx.client.info.address(), "asked to end by a client's SHUTDOWN");
     ctx.network.shutdown();
+    ctx.instance.holds.release();
     ctx.client.then = Then::EndWithServer;
     Ok(Reply::Nothing)
 }
