@@ -4,7 +4,9 @@
 //! worker take turns request by request, and each turn is two changes of threads, or a halt of the core. A worker that has only let others
 //! go first is awake: whoever sends wakes nobody, sends all that it has, and the worker finds it together.
 //!
-//! Where there are more cores than workers whoever sends has one of his own: there it would only be a system call more.
+//! Where there are more cores than workers whoever sends has one of his own: there it would only be a system call more. Where there are not
+//! it depends on who sends: one thread that sends for all connections is served no faster, and the worker sleeps less often, but serves less
+//! with each wait. So all of this is only done while a [`trial`](crate::threads::trial) says that it is worth it.
 //!
 //! It must never make a worker wait for who works long: that lasts a slice of the scheduler, some milliseconds, and who is awake is put
 //! before nobody. Nor may it cost much where it brings nothing. So each look that took long, or found nothing, makes the next come later.
@@ -23,10 +25,8 @@ const LEAST_AFTER_LONG: u32 = 16;
 const MOST_IN_VAIN: u32 = 64;
 
 /// See the top of this file.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct LastLook {
-    /// The workers alone can keep all cores busy, so that whoever sends has to share one.
-    shares_cores: bool,
     /// Sleeps before the next look.
     left: u32,
     /// So many came before the last one.
@@ -34,14 +34,10 @@ pub(super) struct LastLook {
 }
 
 impl LastLook {
-    pub(super) fn new(workers: usize, cores: usize) -> Self {
-        Self { shares_cores: workers >= cores, left: 0, apart: 0 }
-    }
-
     /// Whether to look before this sleep.
     #[inline]
     pub(super) fn is_due(&mut self) -> bool {
-        let due = self.shares_cores && self.left == 0;
+        let due = self.left == 0;
         self.left = self.left.saturating_sub(1);
         due
     }
@@ -82,14 +78,8 @@ mod tests {
     }
 
     #[test]
-    fn where_a_core_is_left_for_those_who_send_nobody_looks() {
-        assert_eq!(looks(&mut LastLook::new(1, 2), 100, true, QUICK), 0);
-        assert_eq!(looks(&mut LastLook::new(3, 2), 100, true, QUICK), 100);
-    }
-
-    #[test]
     fn who_finds_something_looks_each_time_and_who_does_not_rarely() {
-        let mut look = LastLook::new(2, 2);
+        let mut look = LastLook::default();
         assert_eq!(looks(&mut look, 100, true, QUICK), 100);
         let in_vain = looks(&mut look, 6_600, false, QUICK);
         assert!((100..120).contains(&in_vain), "{in_vain} looks in vain");
@@ -100,12 +90,12 @@ mod tests {
     #[test]
     fn where_others_work_long_hardly_any_sleep_is_put_off_whatever_is_found_then() {
         for found in [true, false] {
-            let mut look = LastLook::new(2, 2);
+            let mut look = LastLook::default();
             assert_eq!(looks(&mut look, 100, true, QUICK), 100);
             let slow = looks(&mut look, 100_000, found, SLOW);
             assert!(slow < 35, "{slow} looks of milliseconds");
             // Once in a while is not always.
-            let mut look = LastLook::new(2, 2);
+            let mut look = LastLook::default();
             for _ in 0..100 {
                 looks(&mut look, 1, true, SLOW);
                 looks(&mut look, 500, true, QUICK);

@@ -4,4 +4,5 @@ pub(crate) mod accept;
 mod last_look;
 pub(crate) mod refuse;
 pub(crate) mod runtime;
+mod trial;
 pub(crate) mod worker;

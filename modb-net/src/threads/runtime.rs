@@ -9,6 +9,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use crate::base::limits::Limits;
 use crate::connection::service::Service;
@@ -21,6 +22,7 @@ use crate::system::peer::Peer;
 use crate::system::unix_listener::UnixListener;
 use crate::threads::accept::{Acceptor, Listener, RefusalWords};
 use crate::threads::refuse::Refusals;
+use crate::threads::trial::Trial;
 use crate::threads::worker::{Station, Worker};
 
 /// Why a server could not start, or ended before it was asked to.
@@ -186,10 +188,12 @@ impl Builder {
         ));
         let mut server =
             Server { local_addrs: acceptor.local_addrs(), workers: hub.clone(), threads: Vec::new() };
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let looks = Trial::where_cores_are_shared(count, cores, Instant::now());
         let service = Arc::new(service);
         let (made, makings) = mpsc::channel();
         for (index, (station, waker)) in stations.into_iter().zip(wakers).enumerate() {
-            let (hub, service, made) = (hub.clone(), service.clone(), made.clone());
+            let (hub, service, made, looks) = (hub.clone(), service.clone(), made.clone(), looks.clone());
             server.spawn(format!("worker-{index}"), move || {
                 let _guard = EndOfWorker { hub: hub.clone(), index };
                 let context = WorkerContext { index, waker, workers: hub.clone() as Arc<dyn Workers<_>> };
@@ -203,7 +207,7 @@ impl Builder {
                 };
                 let _ = made.send(Ok(()));
                 drop(made);
-                Worker::new(index, hub, station, service)
+                Worker::new(index, hub, station, looks, service)
                     .and_then(Worker::run)
                     .map_err(|source| ServerError::Worker { worker: index, source })
             })?;

@@ -25,9 +25,12 @@ use crate::many::hub::Hub;
 use crate::system::notify::Notifier;
 use crate::system::poll::{Events, Interest, Poller};
 use crate::threads::last_look::LastLook;
+use crate::threads::trial::Trial;
 
 const NOTIFIER: usize = reserved_key(0);
 const SHARED_QUEUE: usize = reserved_key(1);
+/// So rarely a worker reads what all have served.
+const TURNS_PER_COUNT: u64 = 32;
 
 /// What a worker waits with: made before its thread, so that a lack of descriptors is an error of the start.
 pub(crate) struct Station {
@@ -70,6 +73,8 @@ pub(crate) struct Worker<S: Service> {
     shared_polled: bool,
     /// When timers are due, as far as was known before the last wait.
     deadline: Option<Instant>,
+    /// Whether looks before a sleep let all workers serve more; none where nobody has to share a core with one.
+    looks: Option<Arc<Trial>>,
     last_look: LastLook,
     /// The look before the last sleep has found something, in place of that.
     found_at_last: bool,
@@ -101,12 +106,17 @@ enum Posted<M> {
 }
 
 impl<S: Service> Worker<S> {
-    pub(crate) fn new(index: usize, hub: Arc<Hub<S>>, station: Station, service: S) -> io::Result<Self> {
+    pub(crate) fn new(
+        index: usize,
+        hub: Arc<Hub<S>>,
+        station: Station,
+        looks: Option<Arc<Trial>>,
+        service: S,
+    ) -> io::Result<Self> {
         let Station { notifier, mut poller } = station;
         if let Some(shared) = &hub.shared {
             poller.add(SHARED_QUEUE, shared.source()?, Interest::READ)?;
         }
-        let (workers, cores) = (hub.desks.len(), thread::available_parallelism().map_or(1, usize::from));
         let core = Core::new(service, hub.limits.clone(), hub.budget.clone(), index, Instant::now());
         Ok(Self {
             index,
@@ -123,7 +133,8 @@ impl<S: Service> Worker<S> {
             no_room: None,
             shared_polled: true,
             deadline: None,
-            last_look: LastLook::new(workers, cores),
+            looks,
+            last_look: LastLook::default(),
             found_at_last: false,
             turn_began: Instant::now(),
             stopping: false,
@@ -158,7 +169,10 @@ impl<S: Service> Worker<S> {
         let wait = self.notifier.begin_wait(drained && !idle_work);
         self.deadline = self.core.next_deadline();
         // Where replies wait for a commit others bring that, and wake.
-        let looks = wait.may_block() && !self.core.holds_replies() && self.last_look.is_due();
+        let looks = wait.may_block()
+            && !self.core.holds_replies()
+            && self.looks.as_ref().is_some_and(|looks| looks.is_on())
+            && self.last_look.is_due();
         if looks {
             thread::yield_now();
             self.poller.wait(events, Some(Duration::ZERO))?;
@@ -212,7 +226,13 @@ impl<S: Service> Worker<S> {
         self.core.finish(&turn);
         self.apply(&turn);
         self.move_away(&turn);
-        hub.publish(self.index, &self.core.stats());
+        let stats = self.core.stats();
+        hub.publish(self.index, &stats);
+        if let Some(looks) = &self.looks
+            && stats.turns.is_multiple_of(TURNS_PER_COUNT)
+        {
+            looks.told(|| hub.reads(), turn.now);
+        }
     }
 
     fn take_mail(&mut self, turn: &Turn<'_, S>) {

@@ -48,7 +48,14 @@ const CRATES: &[Crate] = &[
                 "connection/conn",
             ],
             &["many/core", "many/handoff", "many/hub"],
-            &["threads/last_look", "threads/refuse", "threads/worker", "threads/accept", "threads/runtime"],
+            &[
+                "threads/last_look",
+                "threads/trial",
+                "threads/refuse",
+                "threads/worker",
+                "threads/accept",
+                "threads/runtime",
+            ],
         ],
     },
     Crate {

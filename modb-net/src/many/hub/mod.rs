@@ -139,6 +139,11 @@ impl<S: Service> Hub<S> {
         self.desks[worker].stats.publish(stats);
     }
 
+    /// How often all workers have read from a socket.
+    pub(crate) fn reads(&self) -> u64 {
+        self.desks.iter().map(|desk| desk.stats.snapshot().reads).sum()
+    }
+
     fn wake_all(&self) {
         let _ = self.acceptor.wake();
         for desk in &self.desks {
