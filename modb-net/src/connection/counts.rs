@@ -17,6 +17,10 @@ pub struct WorkerStats {
     pub bytes_in: u64,
     /// Bytes sent.
     pub bytes_out: u64,
+    /// Looks at the sockets before a sleep, with others let go first.
+    pub looks: u64,
+    /// Of those, the ones that found something: no sleep came of them.
+    pub looks_found: u64,
 }
 
 /// What the acceptor has counted since it started.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use crate::base::token::{Token, reserved_key};
+use crate::connection::counts::WorkerStats;
 use crate::connection::place::Resume;
 use crate::connection::reason::CloseReason;
 use crate::connection::seat::Address;
@@ -76,6 +77,9 @@ pub(crate) struct Worker<S: Service> {
     /// Whether looks before a sleep let all workers serve more; none where nobody has to share a core with one.
     looks: Option<Arc<Trial>>,
     last_look: LastLook,
+    /// Looks before a sleep, and those that found something.
+    looks_made: u64,
+    looks_found: u64,
     /// The look before the last sleep has found something, in place of that.
     found_at_last: bool,
     turn_began: Instant,
@@ -135,6 +139,8 @@ impl<S: Service> Worker<S> {
             deadline: None,
             looks,
             last_look: LastLook::default(),
+            looks_made: 0,
+            looks_found: 0,
             found_at_last: false,
             turn_began: Instant::now(),
             stopping: false,
@@ -178,6 +184,8 @@ impl<S: Service> Worker<S> {
             self.poller.wait(events, Some(Duration::ZERO))?;
         }
         self.found_at_last = looks && !events.is_empty();
+        self.looks_made += u64::from(looks);
+        self.looks_found += u64::from(self.found_at_last);
         if !self.found_at_last {
             if looks {
                 self.last_look.told(false, self.turn_began.elapsed());
@@ -226,7 +234,8 @@ impl<S: Service> Worker<S> {
         self.core.finish(&turn);
         self.apply(&turn);
         self.move_away(&turn);
-        let stats = self.core.stats();
+        let stats =
+            WorkerStats { looks: self.looks_made, looks_found: self.looks_found, ..self.core.stats() };
         hub.publish(self.index, &stats);
         if let Some(looks) = &self.looks
             && stats.turns.is_multiple_of(TURNS_PER_COUNT)

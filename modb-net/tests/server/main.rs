@@ -7,6 +7,7 @@ mod descriptors;
 mod ends;
 mod idle;
 mod lines;
+mod looks;
 mod mail;
 mod moving;
 mod pressure;

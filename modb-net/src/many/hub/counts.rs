@@ -26,6 +26,8 @@ pub(super) struct StatsCell {
     writes: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
+    looks: AtomicU64,
+    looks_found: AtomicU64,
 }
 
 impl StatsCell {
@@ -38,6 +40,8 @@ impl StatsCell {
         self.writes.store(stats.writes, Relaxed);
         self.bytes_in.store(stats.bytes_in, Relaxed);
         self.bytes_out.store(stats.bytes_out, Relaxed);
+        self.looks.store(stats.looks, Relaxed);
+        self.looks_found.store(stats.looks_found, Relaxed);
     }
 
     pub(super) fn snapshot(&self) -> WorkerStats {
@@ -49,6 +53,8 @@ impl StatsCell {
             writes: self.writes.load(Relaxed),
             bytes_in: self.bytes_in.load(Relaxed),
             bytes_out: self.bytes_out.load(Relaxed),
+            looks: self.looks.load(Relaxed),
+            looks_found: self.looks_found.load(Relaxed),
         }
     }
 }

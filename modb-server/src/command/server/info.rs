@@ -248,14 +248,16 @@ fn cpu(_: &Ctx<'_, '_>, text: &mut String) {
 fn workers(ctx: &Ctx<'_, '_>, text: &mut String) {
     for (index, worker) in ctx.network.workers().iter().enumerate() {
         let value = format!(
-            "connections={},accepted={},turns={},reads={},writes={},bytes_in={},bytes_out={}",
+            "connections={},accepted={},turns={},reads={},writes={},bytes_in={},bytes_out={},looks={},looks_found={}",
             worker.connections,
             worker.accepted,
             worker.turns,
             worker.reads,
             worker.writes,
             worker.bytes_in,
-            worker.bytes_out
+            worker.bytes_out,
+            worker.looks,
+            worker.looks_found
         );
         line(text, &format!("worker{index}"), value);
     }
