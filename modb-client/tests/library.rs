@@ -24,6 +24,11 @@ fn with_read_timeout(server: &FakeServer, timeout: Duration) -> Config {
     config
 }
 
+/// Where little time is given: a machine that stands still does not do so each time.
+fn open_in_time(config: &Config) -> Connection {
+    (0..10).find_map(|_| Connection::open(config).ok()).expect("the server answers at once")
+}
+
 #[test]
 fn calls_give_typed_replies_and_the_errors_of_the_server_leave_the_connection_usable() {
     let server = FakeServer::start();
@@ -40,11 +45,11 @@ fn calls_give_typed_replies_and_the_errors_of_the_server_leave_the_connection_us
 fn a_server_that_is_silent_or_drips_is_given_up_in_time() {
     let server = FakeServer::start();
     for name in ["SILENT", "DRIP"] {
-        let mut connection = Connection::open(&with_read_timeout(&server, MS_100)).unwrap();
+        let mut connection = open_in_time(&with_read_timeout(&server, MS_100));
         let start = Instant::now();
         let error = connection.call::<()>([name]).unwrap_err();
         assert!(matches!(error, Error::Timeout), "{name}: {error}");
-        assert!(start.elapsed() >= MS_100 && start.elapsed() < Duration::from_secs(5), "{name}");
+        assert!(start.elapsed() >= MS_100 && start.elapsed() < LONG, "{name}");
         // A late reply must not become the answer to the next request.
         assert!(matches!(connection.call::<()>(["ECHO", "a"]), Err(Error::Broken)));
     }
@@ -206,7 +211,7 @@ fn a_server_that_accepts_and_says_nothing_is_no_connection() {
     let mut config = server.config();
     config.connect_timeout = MS_100;
     config.read_timeout = None;
-    let mut connection = Connection::open(&config).unwrap();
+    let mut connection = open_in_time(&config);
     connection.send(["SILENT"]).unwrap();
     assert_eq!(connection.receive_any(Some(2 * MS_100)).unwrap(), None);
     assert!(connection.is_usable());

@@ -1,7 +1,7 @@
 //! Who may speak to the server, how many, and for how long.
 
 use std::net::{IpAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use modb_tests::peer::encode;
 use modb_tests::wait::DEADLINE;
@@ -170,15 +170,31 @@ pub(crate) fn one_client_too_many_is_told_and_closed_and_the_others_stay(platfor
 }
 
 pub(crate) fn an_idle_client_is_closed_and_a_busy_one_is_not(platform: &Platform) {
-    let server = Launch::new(platform).with("--timeout", "1").start();
-    let (mut idle, mut busy) = (server.peer(), server.peer());
-    assert_eq!(idle.ask("PING"), Reply::Simple(b"PONG".to_vec()));
-    let waiter = std::thread::spawn(move || idle.is_closed_within(DEADLINE));
-    while !waiter.is_finished() {
-        assert_eq!(busy.ask("PING"), Reply::Simple(b"PONG".to_vec()));
-        std::thread::sleep(Duration::from_millis(20)); // busy enough, not a flood
-    }
-    assert!(waiter.join().expect("it does not panic"), "the idle client was never closed");
+    /// Between two requests of the busy one: often enough, not a flood.
+    const PACE: Duration = Duration::from_millis(20);
+    let server = Launch::new(platform).start();
+    let busy_was_idle = |seconds: u64| {
+        assert_eq!(server.peer().ask(&format!("CONFIG SET timeout {seconds}")), Reply::ok());
+        let (mut idle, mut busy) = (server.peer(), server.peer());
+        assert_eq!(idle.ask("PING"), Reply::Simple(b"PONG".to_vec()));
+        let waiter = std::thread::spawn(move || idle.is_closed_within(DEADLINE));
+        let mut answered_at = Instant::now();
+        while !waiter.is_finished() {
+            let pong = busy.try_send(&encode(["PING"])).and_then(|()| busy.try_reply());
+            let silence = answered_at.elapsed();
+            match pong {
+                Ok(pong) => assert_eq!(pong, Reply::Simple(b"PONG".to_vec())),
+                // The machine stood still for so long.
+                Err(_) if silence >= Duration::from_secs(seconds) => return true,
+                Err(error) => panic!("{error} to who was silent for {silence:?}"),
+            }
+            answered_at = Instant::now();
+            std::thread::sleep(PACE);
+        }
+        assert!(waiter.join().expect("it does not panic"), "the idle client was never closed");
+        false
+    };
+    assert!(![1, 4, 16].into_iter().all(busy_was_idle), "the machine is too slow");
 }
 
 pub(crate) fn a_web_page_cannot_give_commands(platform: &Platform) {

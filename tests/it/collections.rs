@@ -10,15 +10,15 @@ use std::thread;
 use std::time::Duration;
 
 use modb_tests::random::Random;
-use modb_tests::{Launch, Peer, Platform, Reply, binary, tool, wait};
+use modb_tests::{Launch, Peer, Platform, Reply, Server, binary, tool, wait};
 
 use crate::crash::{Writer, load_until_killed};
 
 const CLIENTS: usize = 4;
 /// Names of members and fields: few enough that many are replaced, enough for trees of several levels.
 const NAMES: u64 = 300;
-/// How long trees grow before each copy of them.
-const GROWTH: Duration = Duration::from_millis(300);
+/// How many commands of each client trees grow by before each copy of them.
+const GROWTH: u64 = 250;
 const CHECK_LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) fn collections_survive_12_kills(platform: &Platform) {
@@ -70,6 +70,8 @@ pub(crate) fn a_backup_under_load_has_whole_collections(platform: &Platform) {
     let around = tempfile::tempdir().expect("a folder can be made");
     let (addr, port) = (server.addr(), server.addr().port().to_string());
     let mut outcomes = Vec::new();
+    let executed =
+        |server: &Server| server.info("total_commands_processed").parse::<u64>().expect("a number");
     thread::scope(|scope| {
         for (seed, client) in (1..).zip(&mut clients) {
             scope.spawn(move || {
@@ -79,7 +81,8 @@ pub(crate) fn a_backup_under_load_has_whole_collections(platform: &Platform) {
         }
         for number in 0..3 {
             // So that there is something in the first.
-            thread::sleep(GROWTH);
+            let (before, grown) = (executed(&server), CLIENTS as u64 * GROWTH);
+            wait::until("they have grown", || (executed(&server) > before + grown).then_some(()));
             let mut backup = binary::server().command();
             backup.args(["backup", "--port", &port, "--dir"]).arg(launch.folder());
             backup.arg(around.path().join(number.to_string()));

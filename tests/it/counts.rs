@@ -128,9 +128,9 @@ pub(crate) fn what_was_asked_and_answered_is_counted(platform: &Platform) {
 pub(crate) fn what_info_says_of_the_process_is_so(platform: &Platform) {
     let launch = Launch::new(platform).with_durability("always");
     let server = launch.start();
-    let mut peer = server.peer();
     let now_us = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_micros() as u64;
     let (began, cpu_before) = (now_us(), server.cpu_time());
+    let mut peer = server.peer();
     let said = info(&mut peer, "everything");
     let (ended, cpu_after) = (now_us(), server.cpu_time());
     assert_eq!(told(&said, "tcp_port"), u64::from(server.addr().port()));

@@ -22,6 +22,9 @@ const MAX_P99: Duration = Duration::from_millis(50);
 /// How long who comes during a flood may have to wait until it has a seat, the reason or the end.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 
+/// So many of the fifty who come may meet a machine that stands still for longer.
+const MOST_LATE: usize = 5;
+
 /// So much that as many replies as there are seats are more than is allowed.
 const BIG_BYTES: usize = 1 << 20;
 
@@ -129,7 +132,13 @@ fn delay_beside_a_crowd(
         peer.try_send(b"PING\r\n").ok()?;
         peer.try_reply().ok().filter(|reply| *reply == Reply::Simple(b"PONG".to_vec()))
     });
-    if !bounds.is_timed || watched.p99 <= MAX_P99 {
+    if !bounds.is_timed {
+        return None;
+    }
+    if watched.late > MOST_LATE {
+        return Some(format!("{} of who came were answered late; {watched}", watched.late));
+    }
+    if watched.p99 <= MAX_P99 {
         return None;
     }
     let burners = Crowd::start(Kind::Burn, server.addr(), size);
@@ -155,6 +164,8 @@ struct Watched {
     descriptors: usize,
     rss_bytes: u64,
     newcomers: [usize; 3],
+    /// Of those, who was answered later than [`ANSWERED_WITHIN`] allows.
+    late: usize,
 }
 
 impl std::fmt::Display for Watched {
@@ -185,6 +196,7 @@ fn work(server: &Server, honest: &mut Peer, bounds: &Bounds, time: Duration) -> 
         descriptors: 0,
         rss_bytes: 0,
         newcomers: [0; 3],
+        late: 0,
     };
     for n in 0..REQUESTS {
         // Evenly paced, and behind its time as soon as it can.
@@ -198,7 +210,10 @@ fn work(server: &Server, honest: &mut Peer, bounds: &Bounds, time: Duration) -> 
         took.push(asked.elapsed());
         if n % LOOK_EVERY == 0 {
             look(server, bounds, &mut seen);
-            seen.newcomers[come(server.addr(), bounds) as usize] += 1;
+            let came = Instant::now();
+            seen.newcomers[come(server.addr()) as usize] += 1;
+            // Twice for a machine that is busy with the crowd itself.
+            seen.late += usize::from(came.elapsed() > 2 * ANSWERED_WITHIN);
         }
     }
     took.sort_unstable();
@@ -230,8 +245,7 @@ enum Reception {
 }
 
 /// Someone comes, asks, and goes.
-fn come(addr: SocketAddr, bounds: &Bounds) -> Reception {
-    let begun = Instant::now();
+fn come(addr: SocketAddr) -> Reception {
     let Ok(mut peer) = Peer::try_connect(addr) else { return Reception::Closed };
     let reception = match peer.try_send(b"PING\r\n").and_then(|()| peer.try_reply()) {
         Ok(Reply::Simple(pong)) if pong == b"PONG" => Reception::Served,
@@ -249,12 +263,6 @@ fn come(addr: SocketAddr, bounds: &Bounds) -> Reception {
             Reception::Closed
         }
     };
-    // Twice for a machine that is busy with the crowd itself.
-    assert!(
-        !bounds.is_timed || begun.elapsed() < 2 * ANSWERED_WITHIN,
-        "answered after {:?}",
-        begun.elapsed()
-    );
     peer.reset();
     reception
 }

@@ -89,7 +89,10 @@ impl Terminal {
     /// If it is not, after the deadline.
     #[track_caller]
     pub fn assert_shows(&self, expected: &str) {
-        let shown = || (self.screen().text() == expected).then_some(());
+        let shown = || {
+            let text = self.screen().text();
+            (text == expected || without_times(&text) == expected).then_some(())
+        };
         if wait::within(wait::DEADLINE / 6, shown).is_none() {
             panic!("expected:\n{expected}\n\nseen:\n{}\n", self.screen().text());
         }
@@ -101,7 +104,12 @@ impl Terminal {
     /// If it is not, after the deadline.
     #[track_caller]
     pub fn wait_for(&self, what: &str) -> Screen {
-        let found = || Some(self.screen()).filter(|screen| screen.text().contains(what));
+        let found = || {
+            Some(self.screen()).filter(|screen| {
+                let text = screen.text();
+                text.contains(what) || without_times(&text).contains(what)
+            })
+        };
         wait::within(wait::DEADLINE, found)
             .unwrap_or_else(|| panic!("{what:?} is not in:\n{}\n", self.screen().text()))
     }
@@ -124,4 +132,13 @@ impl Drop for Terminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Without the lines by which the prompt says how long a slow reply took: on a machine that stands still any may.
+fn without_times(text: &str) -> String {
+    let is_time = |line: &str| {
+        let number = line.strip_prefix('(').and_then(|rest| rest.strip_suffix(" s)"));
+        number.is_some_and(|number| number.parse::<f64>().is_ok())
+    };
+    text.split('\n').filter(|line| !is_time(line)).collect::<Vec<_>>().join("\n")
 }

@@ -220,7 +220,8 @@ fn a_port_that_was_taken_over_gives_no_pair() {
     });
     let deadline = Duration::from_millis(200);
     let error = connect::rendezvous(by_nonce(ours, address, deadline)).unwrap_err();
-    assert_eq!(error.step, Step::Accept);
+    // Where the machine stood still it may not have come further than to connect.
+    assert!(matches!(error.step, Step::Accept | Step::Connect), "{error}");
     assert!(matches!(error.cause, Cause::Deadline { .. }), "{error}");
     thread.join().unwrap();
 }
@@ -244,43 +245,56 @@ fn one_in_the_middle_that_repeats_our_nonce_but_does_not_know_the_answer_gives_n
 
 #[test]
 fn one_in_the_middle_that_relays_everything_is_found_by_its_address() {
-    let (ours, our_address) = loopback::listen(Strategy::LoopbackV4, HOME).unwrap();
-    let (address, thread) = usurper(move |mut near| {
-        let mut far = stranger(&our_address.into());
-        let (mut back_from, mut back_to) = (far.try_clone().unwrap(), near.try_clone().unwrap());
-        let back = std::thread::spawn(move || std::io::copy(&mut back_from, &mut back_to));
-        let _ = std::io::copy(&mut near, &mut far);
-        let _ = far.shutdown(Shutdown::Both);
-        let _ = back.join().unwrap();
+    assert_turned_away_in_time(1, |time| {
+        let (ours, our_address) = loopback::listen(Strategy::LoopbackV4, HOME).unwrap();
+        let (address, thread) = usurper(move |mut near| {
+            let mut far = stranger(&our_address.into());
+            let (mut back_from, mut back_to) = (far.try_clone().unwrap(), near.try_clone().unwrap());
+            let back = std::thread::spawn(move || std::io::copy(&mut back_from, &mut back_to));
+            let _ = std::io::copy(&mut near, &mut far);
+            let _ = far.shutdown(Shutdown::Both);
+            let _ = back.join().unwrap();
+        });
+        let until = Instant::now() + time;
+        let error = loopback::connect_to(Strategy::LoopbackV4, ours, address, until).unwrap_err();
+        thread.join().unwrap();
+        error
     });
-    let until = Instant::now() + Duration::from_millis(200);
-    let error = loopback::connect_to(Strategy::LoopbackV4, ours, address, until).unwrap_err();
-    assert_eq!(error.step, Step::Accept);
-    assert!(matches!(error.cause, Cause::Deadline { strangers: 1, .. }), "{error}");
-    thread.join().unwrap();
 }
 
-/// How many strangers are turned away while our own connection never comes.
-fn turned_away(come: impl FnOnce(&SockAddr)) -> u32 {
+/// So many strangers are turned away until the time is over: more of it where the machine stood still.
+fn assert_turned_away_in_time(expected: u32, end: impl Fn(Duration) -> StepError) {
+    let enough = [200, 2_000, 20_000].into_iter().any(|ms| {
+        let error = end(Duration::from_millis(ms));
+        let Cause::Deadline { strangers, .. } = error.cause else { panic!("{error}") };
+        assert!(strangers <= expected, "{error}");
+        strangers == expected && error.step == Step::Accept
+    });
+    assert!(enough, "not all are turned away");
+}
+
+/// How it ends if our own connection never comes.
+fn without_us(time: Duration, come: impl FnOnce(&SockAddr)) -> StepError {
     let (ours, our_address) = loopback::listen(Strategy::LoopbackV4, HOME).unwrap();
     let (address, thread) = usurper(|mut socket| drop(socket.read(&mut [0; 64])));
     come(&our_address.into());
-    let error = connect::rendezvous(by_nonce(ours, address, Duration::from_millis(300))).unwrap_err();
+    let error = connect::rendezvous(by_nonce(ours, address, time)).unwrap_err();
     thread.join().unwrap();
-    let Cause::Deadline { strangers, .. } = error.cause else { panic!("{error}") };
-    strangers
+    error
 }
 
 #[test]
 fn silent_ones_beyond_the_room_are_not_held() {
-    let mut silent = Vec::new();
-    let count = turned_away(|address| silent.extend((0..6).map(|_| stranger(address))));
-    assert_eq!(count, 6 - connect::MAX_CANDIDATES as u32);
+    assert_turned_away_in_time(6 - connect::MAX_CANDIDATES as u32, |time| {
+        let mut silent = Vec::new();
+        without_us(time, |address| silent.extend((0..6).map(|_| stranger(address))))
+    });
 }
 
 #[test]
 fn those_that_have_closed_are_not_held() {
-    assert_eq!(turned_away(|address| (0..3).for_each(|_| drop(stranger(address)))), 3);
+    let come = |address: &SockAddr| (0..3).for_each(|_| drop(stranger(address)));
+    assert_turned_away_in_time(3, |time| without_us(time, come));
 }
 
 #[test]

@@ -119,10 +119,14 @@ fn chunks_within_chunks_in_a_folder_of_version_1_do_not_hold_up_its_opening() {
         bytes.extend_from_slice(&header);
     }
     life.disk.set_contents("log-000001", bytes);
-    let begin = std::time::Instant::now();
-    let _ = look(&life.disk, &life.cold);
-    // 65,536 headers over 1 MiB each on average would be 64 GiB.
-    assert!(begin.elapsed() < std::time::Duration::from_secs(2), "{:?}", begin.elapsed());
+    // 65,536 headers over 1 MiB each on average would be 64 GiB. A machine that stands still does not do so each time.
+    let is_quick = || {
+        let begin = std::time::Instant::now();
+        let _ = look(&life.disk, &life.cold);
+        println!("{:?}", begin.elapsed());
+        begin.elapsed() < std::time::Duration::from_secs(2)
+    };
+    assert!((0..3).any(|_| is_quick()));
 }
 
 /// A log of one file with these commits, a chunk for each, made by hand.
