@@ -137,6 +137,16 @@ pub trait Store: Send + Sync + 'static {
     /// If the disk cannot be read or what it holds is corrupt.
     fn get(&self, key: &[u8]) -> Result<Got, StoreError>;
 
+    /// Shows `see` a record where it lies, which is not copied, and says which commit wrote it, as [`Store::get`] does; `None`, and nothing is
+    /// shown, if it does not lie in memory, or is not there. Who sees holds others up, so he must not take long.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    fn look(&self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<Option<Seq>, StoreError> {
+        let _ = (key, see);
+        Ok(None)
+    }
+
     /// Whether a record that is asked for comes sooner if it was announced ([`Store::fetch`]): not where all of them are in the processor's
     /// caches anyway.
     fn is_worth_fetching_for(&self) -> bool {

@@ -184,6 +184,11 @@ pub(crate) struct How {
 }
 
 impl How {
+    /// Whether each member gets the score that is given.
+    fn gives_any(self) -> bool {
+        !(self.only_new || self.only_known || self.only_greater || self.only_less || self.add)
+    }
+
     /// The score that a member gets. `None`: it stays as it is.
     fn score(self, was: Option<f64>, given: f64) -> Result<Option<f64>, CommandError> {
         let Some(was) = was else { return Ok((!self.only_known).then_some(given)) };
@@ -259,7 +264,7 @@ pub(crate) fn put_all(
     let mut set = SortedSet::open(ctx.tx, db, key)?;
     let (mut added, mut changed, mut last) = (0, 0, None);
     for &(given, member) in pairs {
-        let found = set.look(ctx.tx, member)?;
+        let found = set.look_before(ctx.tx, member, how.gives_any().then_some(given))?;
         let was = found.score();
         last = how.score(was, given)?;
         if let Some(score) = last {

@@ -33,11 +33,11 @@ impl ByHash<'_> {
         fits(key.len() + value.len())?;
         let (was, changed) = self.with(tx, |tree, ground| {
             let key = tree.order.key(key);
-            let cursor = tree.find(ground, &key)?;
-            let was = cursor.entry().map(|entry| read_hashed(entry).1);
+            let place = tree.find(ground, &key)?;
+            let was = place.entry().map(|entry| read_hashed(entry).1);
             let (changed, was) = (was != Some(value), was.map(see));
             if changed {
-                tree.splice(ground, cursor, usize::from(was.is_some()), &[&key.entry(value)])?;
+                tree.put_at(ground, place, &key, Some(&key.entry(value)))?;
             }
             Ok((was, changed))
         })?;
@@ -53,10 +53,11 @@ impl ByHash<'_> {
         see: impl FnOnce(&[u8]) -> W,
     ) -> Result<Option<W>, DataError> {
         let was = self.with(tx, |tree, ground| {
-            let cursor = tree.find(ground, &tree.order.key(key))?;
-            let was = cursor.entry().map(|entry| see(read_hashed(entry).1));
+            let key = tree.order.key(key);
+            let place = tree.find(ground, &key)?;
+            let was = place.entry().map(|entry| see(read_hashed(entry).1));
             if was.is_some() {
-                tree.splice(ground, cursor, 1, &[])?;
+                tree.put_at(ground, place, &key, None)?;
             }
             Ok(was)
         })?;

@@ -40,6 +40,18 @@ impl Pages for TxPages<'_, '_> {
         Ok((page.value.ok_or(DataError::Collection(missing))?, page.seq))
     }
 
+    fn look<T>(&mut self, node: NodeNumber, see: impl FnOnce(&[u8]) -> T) -> Result<T, DataError> {
+        let missing = Fault::Damaged { node, what: "its page is missing" };
+        let Some(id) = *self.id else { return Err(missing.into()) };
+        self.tx.look_at_page(id, node, see)?.ok_or(DataError::Collection(missing))
+    }
+
+    fn announce(&mut self, node: NodeNumber) {
+        if let Some(id) = self.id.filter(|_| node > 0) {
+            self.tx.announce_page(id, node);
+        }
+    }
+
     fn put(&mut self, node: NodeNumber, page: Bytes) -> Result<(), DataError> {
         let key = self.key(node)?;
         self.tx.write(Write::Put(key, page));
@@ -53,6 +65,7 @@ impl Pages for TxPages<'_, '_> {
         splices: Splices,
     ) -> Result<(), DataError> {
         let value = splice(node, was, &splices)?;
+        self.tx.bring_page();
         let key = self.key(node)?;
         let patch = Patch { key, base_seq, value, change: Change::By(splices) };
         self.tx.write(Write::Patch(Box::new(patch)));

@@ -15,7 +15,8 @@ use super::plot::Ground;
 use crate::data::hash::Seed;
 use crate::data::layout::Kind;
 use crate::data::tree::{
-    Bound, Cursor, Hashed, Scored, Tree, compare_scores, read_hashed, read_scored, scored_entry,
+    Approach, Bound, Cursor, Hashed, Pages as _, Place, Scored, Tree, compare_scores, read_hashed,
+    read_scored, scored_entry,
 };
 use crate::data::{DataError, Entry, Tx};
 use crate::messages::Event;
@@ -61,7 +62,9 @@ impl Elements for Pairs {
 pub struct Found {
     score: Option<f64>,
     /// Where it is in the tree of members, or would be, if there is one.
-    place: Option<Cursor>,
+    place: Option<Place>,
+    /// The way to where it goes by score, if that was known.
+    towards: Option<Approach>,
 }
 
 impl Found {
@@ -113,18 +116,43 @@ impl<'k> SortedSet<'k> {
 
     /// Looks for a member that may be given another score then.
     pub fn look(&mut self, tx: &mut Tx<'_>, member: &[u8]) -> Result<Found, DataError> {
+        self.look_before(tx, member, None)
+    }
+
+    /// As [`SortedSet::look`], before it is given a score, if that is known: the way to where it goes then is found while the leaf comes in
+    /// which the member is looked for.
+    pub fn look_before(
+        &mut self,
+        tx: &mut Tx<'_>,
+        member: &[u8],
+        score: Option<f64>,
+    ) -> Result<Found, DataError> {
         let Some(members) = &mut self.0.elements.members else {
             let score = self.by_score(tx, |tree, ground| {
                 let cursor = tree.first(ground)?;
                 let found = cursor.leaf().map(read_scored).find(|(_, at)| *at == member);
                 Ok(found.map(|(score, _)| score))
             })?;
-            return Ok(Found { score, place: None });
+            return Ok(Found { score, place: None, towards: None });
+        };
+        let key = members.order.key(member);
+        let leaf = self.0.plot.with(tx, members, |tree, ground| {
+            let leaf = tree.leaf_towards(ground, &key.slot())?;
+            if score.is_some() {
+                ground.pages.announce(leaf);
+            }
+            Ok(leaf)
+        })?;
+        let towards = match score {
+            Some(score) => Some(self.0.plot.with(tx, &mut self.0.elements.scores, |tree, ground| {
+                tree.approach(ground, &Bound::at_member(score, member))
+            })?),
+            None => None,
         };
         self.0.plot.with(tx, members, |tree, ground| {
-            let place = tree.find(ground, &tree.order.key(member))?;
+            let place = tree.find_in(ground, leaf, &key)?;
             let score = place.entry().map(|entry| read_score(read_hashed(entry).1)).transpose()?;
-            Ok(Found { score, place: Some(place) })
+            Ok(Found { score, place: Some(place), towards })
         })
     }
 
@@ -159,7 +187,7 @@ impl<'k> SortedSet<'k> {
         found: Found,
         score: f64,
     ) -> Result<(), DataError> {
-        let Found { score: was, place } = found;
+        let Found { score: was, place, towards } = found;
         // Before anything is written: whoever changes nothing does not save it either, and pages would be left without an owner.
         if was == Some(score) {
             return Ok(());
@@ -172,17 +200,36 @@ impl<'k> SortedSet<'k> {
         let entry = scored_entry(score, member);
         // With its length before it.
         self.make_room(tx, entry.len() + 2)?;
-        let place_of_score = Bound::at_member(score, member);
-        self.by_score(tx, |tree, ground| match was {
-            Some(was) => {
-                let cursor = seek_member(tree, ground, was, member)?;
-                tree.relocate(ground, cursor, &place_of_score, &entry)
-            }
-            None => {
-                let cursor = tree.seek(ground, &place_of_score)?;
+        let to = Bound::at_member(score, member);
+        let towards = match towards {
+            Some(towards) => towards,
+            None => self.by_score(tx, |tree, ground| tree.approach(ground, &to))?,
+        };
+        let Some(was) = was else {
+            self.by_score(tx, |tree, ground| {
+                let cursor = tree.arrive(ground, towards, &to)?;
                 tree.splice(ground, cursor, 0, &[&entry])
-            }
-        })?;
+            })?;
+            return self.put_member(tx, member, place, score);
+        };
+        let from = Bound::at_member(was, member);
+        let ways = self.by_score(tx, |tree, ground| tree.part(ground, towards, &from))?;
+        // The leaf that it leaves comes meanwhile.
+        self.put_member(tx, member, place, score)?;
+        let is_it = |entry: &[u8]| read_scored(entry).1 == member;
+        let is_there =
+            self.by_score(tx, |tree, ground| tree.relocate(ground, ways, (&from, is_it), &to, &entry))?;
+        if is_there { Ok(()) } else { Err(MISPLACED) }
+    }
+
+    /// Keeps the tree of members in step, if there is one.
+    fn put_member(
+        &mut self,
+        tx: &mut Tx<'_>,
+        member: &[u8],
+        place: Option<Place>,
+        score: f64,
+    ) -> Result<(), DataError> {
         let Some(members) = &mut self.0.elements.members else { return Ok(()) };
         self.0.plot.with(tx, members, |tree, ground| {
             let key = tree.order.key(member);
@@ -196,7 +243,7 @@ impl<'k> SortedSet<'k> {
                     let at = entry.len().saturating_sub(8);
                     tree.overwrite(ground, place, at, &score.to_be_bytes())
                 }
-                None => tree.splice(ground, place, 0, &[&key.entry(&score.to_be_bytes())]),
+                None => tree.put_at(ground, place, &key, Some(&key.entry(&score.to_be_bytes()))),
             }
         })
     }
@@ -210,7 +257,7 @@ impl<'k> SortedSet<'k> {
         // As in `make_room`, for all of them.
         let bytes: usize = pairs.iter().map(|(_, member)| 8 + member.len() + 2).sum();
         if self.0.elements.scores.root.len() + bytes <= self.0.plot.root_bytes::<Scored>(tx) {
-            let none = || Found { score: None, place: None };
+            let none = || Found { score: None, place: None, towards: None };
             return pairs.iter().try_for_each(|(score, member)| self.set_found(tx, member, none(), *score));
         }
         self.0.changed = true;
@@ -241,7 +288,7 @@ impl<'k> SortedSet<'k> {
     /// # Errors
     /// As [`SortedSet::score`].
     pub fn remove(&mut self, tx: &mut Tx<'_>, member: &[u8]) -> Result<Option<f64>, DataError> {
-        let Found { score, place } = self.look(tx, member)?;
+        let Found { score, place, .. } = self.look(tx, member)?;
         let Some(was) = score else { return Ok(None) };
         self.0.changed = true;
         self.make_room(tx, 0)?;
@@ -307,16 +354,17 @@ impl<'k> SortedSet<'k> {
         &mut self,
         tx: &mut Tx<'_>,
         member: &[u8],
-        place: Option<Cursor>,
+        place: Option<Place>,
     ) -> Result<(), DataError> {
         let Some(members) = &mut self.0.elements.members else { return Ok(()) };
         self.0.plot.with(tx, members, |tree, ground| {
+            let key = tree.order.key(member);
             let place = match place {
                 Some(place) => place,
-                None => tree.find(ground, &tree.order.key(member))?,
+                None => tree.find(ground, &key)?,
             };
             // At the end of its leaf there is none.
-            tree.splice(ground, place, 1, &[])
+            tree.put_at(ground, place, &key, None)
         })
     }
 
@@ -337,14 +385,17 @@ impl<'k> SortedSet<'k> {
             let (score, member) = read_scored(&pair);
             self.0.plot.with(tx, &mut members, |tree, ground| {
                 let key = tree.order.key(member);
-                let cursor = tree.find(ground, &key)?;
-                tree.splice(ground, cursor, 0, &[&key.entry(&score.to_be_bytes())])
+                let place = tree.find(ground, &key)?;
+                tree.put_at(ground, place, &key, Some(&key.entry(&score.to_be_bytes())))
             })?;
         }
         self.0.elements.members = Some(members);
         Ok(())
     }
 }
+
+/// The two trees of a sorted set differ.
+const MISPLACED: DataError = DataError::Corrupt("a member of a sorted set is not where its score says");
 
 /// The place of a member that has this score.
 fn seek_member(
@@ -356,7 +407,7 @@ fn seek_member(
     let mut cursor = tree.seek(ground, &Bound::at_member(score, member))?;
     tree.settle(ground, &mut cursor)?;
     if cursor.entry().is_none_or(|entry| read_scored(entry).1 != member) {
-        return Err(DataError::Corrupt("a member of a sorted set is not where its score says"));
+        return Err(MISPLACED);
     }
     Ok(cursor)
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a cursor is good for the tree that made it until that is changed; [`Tree::splice`] takes it away.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use bytes::Bytes;
 use modb_net::Seq;
@@ -36,15 +36,22 @@ pub(in crate::data) struct Cursor {
     pub(super) leaf: Step,
 }
 
-/// A place beside that of a cursor, whose way down it shares to begin with.
+/// The way down to a leaf that is still to be read.
+#[derive(Debug)]
+pub(in crate::data) struct Approach {
+    pub(super) way: Vec<Step>,
+    pub(super) leaf: NodeNumber,
+}
+
+/// A way beside another, which it shares to begin with.
 #[derive(Debug)]
 pub(super) struct Fork {
-    /// The node on the way of the cursor where they part ...
+    /// The node where they part ...
     pub(super) level: usize,
-    /// ... and the child that the other way goes on to.
+    /// ... the child that it goes on to ...
     pub(super) child: usize,
-    /// Its way from there on.
-    pub(super) below: Cursor,
+    /// ... and the rest of it.
+    pub(super) below: Approach,
 }
 
 impl Cursor {
@@ -80,25 +87,33 @@ impl Cursor {
         self.way.iter().map(before).sum::<u64>() + self.leaf.at as u64
     }
 
-    /// Whether a place is in this leaf for sure: its separators tell.
-    pub(super) fn leaf_has(&self, place: &impl Probe) -> bool {
-        let start = self.start_of_leaf();
-        (start.is_empty() || place.reaches(start) == Some(true))
-            && self.end_of_leaf().is_none_or(|end| place.reaches(end) == Some(false))
-    }
-
     /// The separator that ends this leaf; `None` for the last leaf.
     pub(super) fn end_of_leaf(&self) -> Option<&[u8]> {
-        let next = |step: &'_ Step| (step.at + 1 < step.node.count()).then_some(step.at + 1);
-        let step = self.way.iter().rev().find(|step| next(step).is_some())?;
-        step.node.child(step.at + 1).map(|child| child.separator)
+        end_of_leaf(&self.way)
     }
 
     /// The separator that begins this leaf; empty for the first.
     pub(super) fn start_of_leaf(&self) -> &[u8] {
-        let step = self.way.iter().rev().find(|step| step.at > 0);
-        step.and_then(|step| step.node.child(step.at)).map_or(&[], |child| child.separator)
+        start_of_leaf(&self.way)
     }
+}
+
+/// Whether a place is for sure in the leaf that this way leads to: its separators tell.
+pub(super) fn leaf_has(way: &[Step], place: &impl Probe) -> bool {
+    let start = start_of_leaf(way);
+    (start.is_empty() || place.reaches(start) == Some(true))
+        && end_of_leaf(way).is_none_or(|end| place.reaches(end) == Some(false))
+}
+
+fn end_of_leaf(way: &[Step]) -> Option<&[u8]> {
+    let next = |step: &'_ Step| (step.at + 1 < step.node.count()).then_some(step.at + 1);
+    let step = way.iter().rev().find(|step| next(step).is_some())?;
+    step.node.child(step.at + 1).map(|child| child.separator)
+}
+
+fn start_of_leaf(way: &[Step]) -> &[u8] {
+    let step = way.iter().rev().find(|step| step.at > 0);
+    step.and_then(|step| step.node.child(step.at)).map_or(&[], |child| child.separator)
 }
 
 impl<O: Order> Tree<O> {
@@ -120,17 +135,28 @@ impl<O: Order> Tree<O> {
         ground: &mut Ground<'_, P>,
         number: NodeNumber,
         height: u8,
-        mut choose: impl FnMut(&Node, &mut Ground<'_, P>, u8) -> Result<usize, P::Error>,
+        choose: impl FnMut(&Node, &mut Ground<'_, P>, u8) -> Result<usize, P::Error>,
     ) -> Result<Cursor, P::Error> {
+        let Approach { way, leaf } = self.descend_above(ground, number, height, choose)?;
+        Ok(Cursor { way, leaf: self.read_step(ground, leaf, 0)? })
+    }
+
+    /// As [`Tree::descend_from`], but for the leaf.
+    fn descend_above<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        mut number: NodeNumber,
+        height: u8,
+        mut choose: impl FnMut(&Node, &mut Ground<'_, P>, u8) -> Result<usize, P::Error>,
+    ) -> Result<Approach, P::Error> {
         let mut way = Vec::with_capacity(usize::from(height));
-        let mut step = self.read_step(ground, number, height)?;
         for height in (1..=height).rev() {
+            let mut step = self.read_step(ground, number, height)?;
             step.at = choose(&step.node, ground, height)?;
-            let number = child_number(&step)?;
+            number = child_number(&step)?;
             way.push(step);
-            step = self.read_step(ground, number, height - 1)?;
         }
-        Ok(Cursor { way, leaf: step })
+        Ok(Approach { way, leaf: number })
     }
 
     /// Reads the node `number`, which is `height` nodes above an entry.
@@ -199,11 +225,49 @@ impl<O: Order> Tree<O> {
         height: u8,
         probe: &impl Probe,
     ) -> Result<Cursor, P::Error> {
+        let approach = self.approach_from(ground, number, height, probe)?;
+        self.arrive(ground, approach, probe)
+    }
+
+    /// The way to the place that a probe seeks; the leaf is announced.
+    ///
+    /// # Errors
+    /// As [`Tree::seek`].
+    pub(in crate::data) fn approach<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        probe: &impl Probe,
+    ) -> Result<Approach, P::Error> {
+        let approach = self.approach_from(ground, 0, self.height, probe)?;
+        ground.pages.announce(approach.leaf);
+        Ok(approach)
+    }
+
+    fn approach_from<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        number: NodeNumber,
+        height: u8,
+        probe: &impl Probe,
+    ) -> Result<Approach, P::Error> {
         let towards =
             |node: &Node, ground: &mut Ground<'_, P>, height| self.child_towards(ground, node, height, probe);
-        let cursor = self.descend_from(ground, number, height, towards)?;
-        let at = cursor.leaf.node.count_passed(|_, raw| probe.passes(entry_in(raw)));
-        Ok(cursor.at(at))
+        self.descend_above(ground, number, height, towards)
+    }
+
+    /// The place that a probe seeks, at the end of the way to it.
+    ///
+    /// # Errors
+    /// As [`Tree::seek`].
+    pub(in crate::data) fn arrive<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        Approach { way, leaf }: Approach,
+        probe: &impl Probe,
+    ) -> Result<Cursor, P::Error> {
+        let mut leaf = self.read_step(ground, leaf, 0)?;
+        leaf.at = leaf.node.count_passed(|_, raw| probe.passes(entry_in(raw)));
+        Ok(Cursor { way, leaf })
     }
 
     /// The child below which the place is that a probe seeks, in a node that is `height` nodes above an entry and has that place below it.
@@ -239,20 +303,20 @@ impl<O: Order> Tree<O> {
         Ok(behind.saturating_sub(1))
     }
 
-    /// Where the way to the place that a probe seeks leaves that of a cursor; `None`: it ends in the same leaf.
+    /// Where the way to the place that a probe seeks leaves another one; `None`: it ends in the same leaf.
     pub(super) fn fork<P: Pages>(
         &self,
         ground: &mut Ground<'_, P>,
-        cursor: &Cursor,
+        way: &[Step],
         probe: &impl Probe,
     ) -> Result<Option<Fork>, P::Error> {
-        for (level, step) in cursor.way.iter().enumerate() {
+        for (level, step) in way.iter().enumerate() {
             // It is as high as there are nodes on the way to the leaf, this one included.
-            let height = (cursor.way.len() - level) as u8;
+            let height = (way.len() - level) as u8;
             let child = self.child_towards(ground, &step.node, height, probe)?;
             if child != step.at {
                 let number = number_of_child(step, child)?;
-                let below = self.seek_from(ground, number, height - 1, probe)?;
+                let below = self.approach_from(ground, number, height - 1, probe)?;
                 return Ok(Some(Fork { level, child, below }));
             }
         }
@@ -403,6 +467,15 @@ pub(super) fn child_number(step: &Step) -> Result<NodeNumber, super::Fault> {
 }
 
 fn number_of_child(step: &Step, child: usize) -> Result<NodeNumber, super::Fault> {
-    let damaged = super::Fault::Damaged { node: step.number, what: "it leads nowhere" };
-    step.node.child_number(child).filter(|&number| number != 0).ok_or(damaged)
+    number_of_child_in(&step.node, step.number, child)
+}
+
+/// The node that a child of this one is.
+pub(super) fn number_of_child_in<B: Deref<Target = [u8]>>(
+    node: &Node<B>,
+    number: NodeNumber,
+    child: usize,
+) -> Result<NodeNumber, super::Fault> {
+    let damaged = super::Fault::Damaged { node: number, what: "it leads nowhere" };
+    node.child_number(child).filter(|&number| number != 0).ok_or(damaged)
 }

@@ -86,11 +86,7 @@ impl<O: Order> Tree<O> {
             return Ok(());
         }
         let added = insert.len() as i64 - (end - first) as i64;
-        self.len = self
-            .len
-            .checked_add_signed(added)
-            .filter(|&len| len <= u64::from(u32::MAX))
-            .ok_or(Fault::Full)?;
+        self.grow(added)?;
         let of_entries = insert.iter().map(|entry| varint_bytes(entry.len()) + entry.len());
         let mut bytes = Vec::with_capacity(of_entries.sum());
         insert.iter().for_each(|entry| put_entry(entry, &mut bytes));
@@ -122,24 +118,6 @@ impl<O: Order> Tree<O> {
         self.change_root(ground, step, &edit)
     }
 
-    /// In the entry at `cursor` the bytes from `at` on give way to as many others, with which it stands where it stood.
-    ///
-    /// # Errors
-    /// As [`Tree::splice`].
-    pub(in crate::data) fn overwrite<P: Pages>(
-        &mut self,
-        ground: &mut Ground<'_, P>,
-        Cursor { leaf, .. }: Cursor,
-        at: usize,
-        bytes: &[u8],
-    ) -> Result<(), P::Error> {
-        let mut splices = Splices::default();
-        let at = leaf.node.place(leaf.at).start + at;
-        let before = leaf.node.page.get(at..at + bytes.len()).ok_or(leaf.damaged("an entry is too short"))?;
-        splices.replace(at, before, bytes);
-        self.write(ground, leaf, splices)
-    }
-
     /// Takes entries away from `index` on, at most `most`, as far as one leaf reaches, and returns them; in a tree that counts.
     ///
     /// # Errors
@@ -159,6 +137,13 @@ impl<O: Order> Tree<O> {
         }
         self.splice(ground, cursor, gone.len(), &[])?;
         Ok(gone)
+    }
+
+    /// It has so many entries more.
+    pub(super) fn grow(&mut self, added: i64) -> Result<(), Fault> {
+        let len = self.len.checked_add_signed(added).filter(|&len| len <= u64::from(u32::MAX));
+        self.len = len.ok_or(Fault::Full)?;
+        Ok(())
     }
 
     /// Adds to the counts of all nodes on the way.

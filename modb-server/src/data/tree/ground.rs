@@ -18,6 +18,17 @@ pub(in crate::data) trait Pages {
     /// If there is none, or it cannot be read.
     fn read(&mut self, node: NodeNumber) -> Result<(Bytes, Seq), Self::Error>;
 
+    /// What `see` makes of the page of a node where it lies, which is not copied. It must not take long: others may want that page.
+    ///
+    /// # Errors
+    /// As [`Pages::read`].
+    fn look<T>(&mut self, node: NodeNumber, see: impl FnOnce(&[u8]) -> T) -> Result<T, Self::Error> {
+        self.read(node).map(|(page, _)| see(&page))
+    }
+
+    /// A page will be read soon, but perhaps not next: it may be brought near meanwhile. Nothing depends on it. 0 is none.
+    fn announce(&mut self, _node: NodeNumber) {}
+
     /// Writes a whole page.
     ///
     /// # Errors

@@ -1,28 +1,14 @@
-//! Keys that stand by their hash: to find one, and to go through all of them, a leaf a step.
+//! Keys that stand by their hash: to go through all of them, a leaf a step. To find one is in `leaf`.
 //!
 //! Invariant: what is there from the first step of a scan to the last is returned exactly once, however the tree is cut and
 //! joined meanwhile: a step ends at a hash, not at a node, and returns what stands before it and has not been passed.
 
 use bytes::Bytes;
 
-use super::order::{Hashed, HashedKey, Slot};
-use super::{Cursor, Ground, Pages, Tree};
+use super::order::{Hashed, Slot};
+use super::{Ground, Pages, Tree};
 
 impl Tree<Hashed> {
-    /// The place of a key, or the end of a leaf, where it is to be put.
-    ///
-    /// # Errors
-    /// If a page cannot be read or is damaged.
-    pub(in crate::data) fn find<P: Pages>(
-        &self,
-        ground: &mut Ground<'_, P>,
-        key: &HashedKey<'_>,
-    ) -> Result<Cursor, P::Error> {
-        let cursor = self.seek(ground, &key.slot())?;
-        let found = cursor.leaf.node.find(|entry| key.is(entry));
-        Ok(cursor.at(found.unwrap_or(usize::MAX)))
-    }
-
     /// Steps of a scan from `cursor` on, a number of 53 bits, until `count` entries are found; and where to go on, 0 at the end.
     ///
     /// # Errors

@@ -7,7 +7,7 @@
 //! - [`page`] is the bytes of a node, [`ground`] where nodes come from and go to. A change of a node is [`Splices`](crate::store::Splices).
 //! - [`order`] is what the four kinds of trees do differently: how probes, separators and entries compare, and whether inner
 //!   nodes count what is below them (rank and index).
-//! - [`cursor`] is the way down, [`edit`] the one function that changes a tree, [`moving`] two such changes as one, [`fill`] what makes a tree of many entries at once, [`hashed`] what only trees by hash do,
+//! - [`cursor`] is the way down, [`edit`] the one function that changes a tree, [`moving`] two such changes as one, [`fill`] what makes a tree of many entries at once, [`leaf`] a leaf without its way, [`hashed`] what only trees by hash do,
 //!   [`sample`] an even choice where nothing is counted, [`sequence`] a list, whose ends lie apart, [`verify`] the proof that a tree is whole.
 //!
 //! It knows bytes and numbers, and nothing of keys or types.
@@ -20,6 +20,7 @@ mod edit;
 mod fill;
 mod ground;
 mod hashed;
+mod leaf;
 mod moving;
 mod order;
 mod page;
@@ -31,9 +32,10 @@ mod verify;
 
 use bytes::Bytes;
 
-pub(super) use self::cursor::Cursor;
+pub(super) use self::cursor::{Approach, Cursor};
 pub(super) use self::fill::Filling;
 pub(super) use self::ground::{Ground, Limits, Numbers, Pages, splice};
+pub(super) use self::leaf::Place;
 pub use self::order::Among;
 pub(super) use self::order::{
     Bound, Hashed, Listed, Order, Probe, Scored, Sorted, compare_scores, read_hashed, read_scored,

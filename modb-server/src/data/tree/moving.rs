@@ -4,47 +4,94 @@
 //! is counted on the ways down to them, each node once; and above the node where these ways part nothing changes. That is so unless a
 //! leaf has to be cut, joined or removed: then it is two changes.
 //!
+//! Both ways are found before a leaf is read, and each leaf is announced, so that it comes while something else is done.
+//!
 //! Invariant: both places are found before anything is written.
 
 use std::ops::Range;
 
-use super::cursor::{Cursor, Fork, Step};
+use super::cursor::{Approach, Fork, Step, leaf_has};
 use super::edit::{Edit, Fate};
 use super::page::{entry_in, put_entry, varint_bytes};
 use super::{Ground, Order, Pages, Probe, Tree};
 use crate::store::Splices;
 
+/// The ways to an entry and to where it goes.
+#[derive(Debug)]
+pub(in crate::data) struct Ways {
+    from: Approach,
+    /// The second, unless it ends in the same leaf.
+    to: Option<Fork>,
+}
+
 impl<O: Order> Tree<O> {
-    /// The entry at `cursor` gives way to one that is as long and stands at `place`.
+    /// The ways to the place of an entry, whose leaf is announced, and to where it goes, which is known.
+    ///
+    /// # Errors
+    /// As [`Tree::seek`].
+    pub(in crate::data) fn part<P: Pages>(
+        &self,
+        ground: &mut Ground<'_, P>,
+        Approach { mut way, leaf }: Approach,
+        from: &impl Probe,
+    ) -> Result<Ways, P::Error> {
+        let fork = if leaf_has(&way, from) { None } else { self.fork(ground, &way, from)? };
+        let Some(Fork { level, child, below: Approach { way: below, leaf: leaf_left } }) = fork else {
+            return Ok(Ways { from: Approach { way, leaf }, to: None });
+        };
+        ground.pages.announce(leaf_left);
+        let rest = Approach { way: way.split_off(level + 1), leaf };
+        let to = Fork { level, child: std::mem::replace(&mut way[level].at, child), below: rest };
+        way.extend(below);
+        Ok(Ways { from: Approach { way, leaf: leaf_left }, to: Some(to) })
+    }
+
+    /// The entry that `is_it` is true of, at `from`, gives way to one that is as long and stands at `place`. `false`: it is not there.
     ///
     /// # Errors
     /// As [`Tree::splice`].
     pub(in crate::data) fn relocate<P: Pages>(
         &mut self,
         ground: &mut Ground<'_, P>,
-        cursor: Cursor,
+        ways: Ways,
+        (from, is_it): (&impl Probe, impl Fn(&[u8]) -> bool),
         place: &impl Probe,
         entry: &[u8],
-    ) -> Result<(), P::Error> {
-        let gone = cursor.leaf.node.bytes_of(cursor.leaf.at..cursor.leaf.at + 1);
-        let mut raw = Vec::with_capacity(varint_bytes(entry.len()) + entry.len());
-        put_entry(entry, &mut raw);
-        debug_assert_eq!(raw.len(), gone.len(), "its leaf may become too large");
-        let fork = if cursor.leaf_has(place) { None } else { self.fork(ground, &cursor, place)? };
-        let Some(fork) = fork else { return self.move_within_leaf(ground, cursor.leaf, gone, place, &raw) };
-        let (from, to) = (&cursor.leaf, &fork.below.leaf);
-        let taken = Edit::new(&from.node, from.at..from.at + 1, Vec::new(), 0);
-        let put = Edit::new(&to.node, to.at..to.at, raw, 1);
-        let fates = [taken.fate(&from.node, ground.limits), put.fate(&to.node, ground.limits)];
-        if fates == [Fate::Stays; 2] {
-            let Fork { level, child, below } = fork;
-            self.write_edited(ground, cursor.leaf, &taken)?;
-            self.write_edited(ground, below.leaf, &put)?;
-            return self.count_moved(ground, cursor.way, (level, child), below.way);
+    ) -> Result<bool, P::Error> {
+        let to = match ways.to {
+            Some(Fork { level, child, below }) => Some((level, child, self.arrive(ground, below, place)?)),
+            None => None,
+        };
+        let mut cursor = self.arrive(ground, ways.from, from)?;
+        if cursor.entry().is_some_and(&is_it) {
+            let gone = cursor.leaf.node.bytes_of(cursor.leaf.at..cursor.leaf.at + 1);
+            let mut raw = Vec::with_capacity(varint_bytes(entry.len()) + entry.len());
+            put_entry(entry, &mut raw);
+            debug_assert_eq!(raw.len(), gone.len(), "its leaf may become too large");
+            let Some((level, child, below)) = to else {
+                return self.move_within_leaf(ground, cursor.leaf, gone, place, &raw).map(|()| true);
+            };
+            let (from, to) = (&cursor.leaf, &below.leaf);
+            let taken = Edit::new(&from.node, from.at..from.at + 1, Vec::new(), 0);
+            let put = Edit::new(&to.node, to.at..to.at, raw, 1);
+            let fates = [taken.fate(&from.node, ground.limits), put.fate(&to.node, ground.limits)];
+            if fates == [Fate::Stays; 2] {
+                self.write_edited(ground, cursor.leaf, &taken)?;
+                self.write_edited(ground, below.leaf, &put)?;
+                return self.count_moved(ground, cursor.way, (level, child), below.way).map(|()| true);
+            }
+        } else {
+            // Where separators were cut off it may be the first of the next leaf.
+            cursor = self.seek(ground, from)?;
+            self.settle(ground, &mut cursor)?;
+            if !cursor.entry().is_some_and(&is_it) {
+                return Ok(false);
+            }
         }
         self.splice(ground, cursor, 1, &[])?;
         let cursor = self.seek(ground, place)?;
-        self.splice(ground, cursor, 0, &[entry])
+        self.splice(ground, cursor, 0, &[entry])?;
+        Ok(true)
     }
 
     /// What counts the entries of leaves does not change.

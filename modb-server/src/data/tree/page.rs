@@ -12,7 +12,7 @@
 //! Invariant: whatever the bytes are, reading them neither panics nor reads beyond them.
 
 use std::cell::{Cell, OnceCell};
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use bytes::Bytes;
 
@@ -77,8 +77,8 @@ pub(super) fn head(shape: Shape, count: usize) -> [u8; HEAD_BYTES] {
 ///
 /// Invariant: what was found stays where it is, since a page does not change.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) page: Bytes,
+pub(super) struct Node<B = Bytes> {
+    pub(super) page: B,
     shape: Shape,
     count: u16,
     /// Where its second entry begins, and how long each is from there on, if all are as long.
@@ -121,9 +121,9 @@ pub(super) struct Child<S = Vec<u8>> {
     pub(super) separator: S,
 }
 
-impl Node {
+impl<B: Deref<Target = [u8]>> Node<B> {
     /// Looks at the head of a page, which has to be of this shape. `number` is for the error.
-    pub(super) fn read(page: Bytes, shape: Shape, number: NodeNumber) -> Result<Self, Fault> {
+    pub(super) fn read(page: B, shape: Shape, number: NodeNumber) -> Result<Self, Fault> {
         let damaged = |what| Fault::Damaged { node: number, what };
         let Some((&[tag, high, low], _)) = page.split_first_chunk() else {
             return Err(damaged("it has no head"));

@@ -59,7 +59,7 @@ impl Tree<Hashed> {
             Some(Chosen::At(cursor)) => return Ok(Some(cursor)),
             Some(Chosen::In(leaf)) => leaf,
         };
-        let found = self.find(ground, &self.order.key(read_hashed(leaf.node.entry(leaf.at)).0))?;
+        let found = self.find_way(ground, &self.order.key(read_hashed(leaf.node.entry(leaf.at)).0))?;
         if found.leaf.number != leaf.number || found.leaf.at != leaf.at {
             return Err(Fault::Damaged { node: leaf.number, what: "no way leads to its entries" }.into());
         }

@@ -30,7 +30,7 @@ use super::interests::{Ready, Touched};
 use super::layout::{self, CollectionId, MAX_KEY_BYTES, Outline, Place, Record, Stored};
 use super::many::Many;
 use super::{Committed, Data, DataError, Held, Missed, Tally, collection};
-use crate::store::{Batch, Counter, Glimpse, Got, StoreError, Write};
+use crate::store::{Batch, Counter, Fetch, Glimpse, Got, StoreError, TELLING_BYTES, Write};
 
 /// So many pages of collections are read by one command of those who serve others, before it is left to a thread: some
 /// milliseconds' work.
@@ -83,6 +83,8 @@ pub struct Tx<'a> {
     pub(super) at_once: bool,
     /// Pages of collections that were read.
     pages: u32,
+    /// The store key of one that will be.
+    announced: Option<[u8; TELLING_BYTES]>,
     /// Bytes of values that were copied.
     moved_bytes: usize,
     /// What was applied: freed with this, so whoever applies very much drops it once the stripes are given back.
@@ -125,6 +127,7 @@ impl<'a> Tx<'a> {
             frees: false,
             at_once: false,
             pages: 0,
+            announced: None,
             moved_bytes: 0,
             applied: Batch::default(),
         }
@@ -397,12 +400,61 @@ impl<'a> Tx<'a> {
 
     /// Reads a page of a collection.
     pub(super) fn read_page(&mut self, id: CollectionId, node: u32) -> Result<Got, DataError> {
+        self.count_page()?;
+        let got = self.get_record(&id.to_page_key(node))?;
+        self.bring_page();
+        Ok(got)
+    }
+
+    /// What `see` makes of a page of a collection, which is not copied if it lies in the store's memory. `None`: there is none.
+    pub(super) fn look_at_page<T>(
+        &mut self,
+        id: CollectionId,
+        node: u32,
+        see: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>, DataError> {
+        self.count_page()?;
+        let key = id.to_page_key(node);
+        let (mut see, mut seen) = (Some(see), None);
+        let mut look = |page: &[u8]| seen = see.take().map(|see| see(page));
+        if !self.writes.has(&key)
+            && let Some(seq) = self.data.store.look(&key, &mut look)?
+        {
+            self.read = self.read.max(seq);
+        } else if let Some(page) = self.get_record(&key)?.value {
+            look(&page);
+        }
+        self.bring_page();
+        Ok(seen)
+    }
+
+    /// A page is about to be read.
+    fn count_page(&mut self) -> Result<(), DataError> {
         self.tally.pages.bump();
         self.pages += 1;
         if self.pages > MOST_PAGES && self.at_once {
             self.tire()?;
         }
-        self.get_record(&id.to_page_key(node))
+        Ok(())
+    }
+
+    /// A page will be read soon, but perhaps not next: has it found out where it is now, and the page fetched when the next one
+    /// has been read or changed.
+    pub(super) fn announce_page(&mut self, id: CollectionId, node: u32) {
+        if self.data.wants_to_know_what_comes() {
+            self.bring_page();
+            let key = id.to_page_key(node);
+            self.data.store.fetch(&key, Fetch::Whereabouts);
+            self.announced = Some(key);
+        }
+    }
+
+    /// Has the page fetched that was announced.
+    #[inline]
+    pub(super) fn bring_page(&mut self) {
+        if let Some(key) = self.announced.take() {
+            self.data.store.fetch(&key, Fetch::Record);
+        }
     }
 
     /// Reads the record of a store key. What this is going to write is of no commit.

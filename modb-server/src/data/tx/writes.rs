@@ -160,6 +160,12 @@ impl Writes {
         Some(self.list[self.find(key)?].value().cloned())
     }
 
+    /// Whether a store key is to be written.
+    #[inline]
+    pub(super) fn has(&self, key: &[u8]) -> bool {
+        self.find(key).is_some()
+    }
+
     /// Whether so much is to be written since the savepoint that what nobody sees yet had better be written before.
     pub(super) fn is_full(&self) -> bool {
         self.list.len() - self.saved_len() >= FULL_WRITES

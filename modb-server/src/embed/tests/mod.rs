@@ -468,6 +468,29 @@ fn records_of_pipelined_requests_are_fetched_while_those_before_them_run() {
 }
 
 #[test]
+fn leaves_of_a_sorted_set_are_fetched_before_they_are_read() {
+    const MEMBERS: usize = 2_000;
+    const CHANGES: usize = 100;
+    let database = Options::temporary().open().unwrap();
+    let mut client = database.client().unwrap();
+    let mut add = |n: usize, score: usize| {
+        client.run(["ZADD", "z", &score.to_string(), &format!("member:{n:09}")]).unwrap();
+    };
+    (0..MEMBERS).for_each(|n| add(n, n));
+    let fetched =
+        || database.shared().run(|open| Ok::<_, Error>(open.instance.data.store().fetched())).unwrap();
+    let before = fetched();
+    (0..CHANGES).for_each(|n| add(n * 17, MEMBERS - n * 17));
+    // The leaf that has the member, the one that it leaves by score and the one that it goes to; some go to where they were.
+    let leaves = 3 * CHANGES as u64;
+    let fetched = fetched() - before;
+    assert!(
+        !crate::sys::CAN_PREFETCH || (leaves * 9 / 10..=leaves).contains(&fetched),
+        "{fetched} of {leaves}"
+    );
+}
+
+#[test]
 fn a_wait_behind_a_command_that_waits_for_a_closure_ends_as_well() {
     let database = with_patience(50);
     while_a_closure_runs(&database, &["held"], || {

@@ -337,6 +337,11 @@ impl Store for LogStore {
         self.engine.get(key)
     }
 
+    fn look(&self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<Option<Seq>, StoreError> {
+        self.group.health.check_read()?;
+        Ok(self.engine.table().look(key, see).map(Seq))
+    }
+
     fn is_worth_fetching_for(&self) -> bool {
         self.engine.table().is_worth_fetching_for()
     }

@@ -55,7 +55,14 @@ fn add(counter: u32, by: i64) -> Write {
 }
 
 fn value(store: &dyn Store, key: &str) -> Option<String> {
-    store.get(key.as_bytes()).unwrap().value.map(|v| String::from_utf8(v.to_vec()).unwrap())
+    let got = store.get(key.as_bytes()).unwrap();
+    let mut shown = None;
+    if let Some(seq) = store.look(key.as_bytes(), &mut |value| shown = Some(value.to_vec())).unwrap() {
+        assert_eq!((shown.as_deref(), seq), (got.value.as_deref(), got.seq), "shown where it lies");
+    } else {
+        assert_eq!(shown, None, "nothing is shown then");
+    }
+    got.value.map(|v| String::from_utf8(v.to_vec()).unwrap())
 }
 
 /// All records, read in pages of `limit`.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::super::order::Slot;
 use super::super::page::Node;
 use super::super::*;
-use super::{Planted, SMALL, Shelf, USUAL};
+use super::{Planted, SMALL, Shelf, USUAL, relocate};
 use crate::data::hash::Seed;
 
 /// As usual, in small, so that trees are high early.
@@ -45,11 +45,8 @@ fn put(hash: &mut Planted<Hashed>, number: u32, there: bool) {
     hash.with(|tree, ground| {
         let name = number.to_string();
         let key = tree.order.key(name.as_bytes());
-        let cursor = tree.find(ground, &key)?;
-        let was = usize::from(cursor.entry().is_some());
-        let entry = key.entry(b"");
-        let insert: &[&[u8]] = if there { &[&entry] } else { &[] };
-        tree.splice(ground, cursor, was, insert)
+        let place = tree.find(ground, &key)?;
+        tree.put_at(ground, place, &key, there.then(|| key.entry(b"")).as_deref())
     });
 }
 
@@ -247,13 +244,12 @@ fn a_score_that_changes_little_changes_nothing_but_its_leaf() {
     let mut moved = 0;
     for number in (0..20_000).step_by(97) {
         let (was, is) = (f64::from(number), f64::from(number) + 1.5);
-        let cursor = scores.with(|tree, ground| tree.seek(ground, &Bound::at_member(was, &member(number))));
         (scores.shelf.reads, scores.shelf.written_bytes) = (0, 0);
         let root = scores.tree.root.clone();
         let (entry, name) = (scored_entry(is, &member(number)), member(number));
-        scores.with(|tree, ground| tree.relocate(ground, cursor, &Bound::at_member(is, &name), &entry));
-        // The leaf was read by whoever looked for it.
-        if scores.shelf.reads == 0 {
+        move_member(&mut scores, &name, was, is);
+        // One way.
+        if scores.shelf.reads == usize::from(scores.tree.height) {
             let written = scores.shelf.written_bytes;
             assert!(written <= 2 * (3 + entry.len()) + 1, "{written} bytes");
             assert_eq!(scores.tree.root, root);
@@ -262,6 +258,15 @@ fn a_score_that_changes_little_changes_nothing_but_its_leaf() {
     }
     assert!(moved > 180, "{moved} of 207: a leaf has more than twenty");
     scores.verify();
+}
+
+/// Gives a member that is there another score.
+fn move_member(scores: &mut Planted<Scored>, name: &[u8], was: f64, is: f64) {
+    let (from, to) = (Bound::at_member(was, name), Bound::at_member(is, name));
+    let is_it = |entry: &[u8]| read_scored(entry).1 == name;
+    let is_there =
+        scores.with(|tree, ground| relocate(tree, ground, (&from, is_it), &to, &scored_entry(is, name)));
+    assert!(is_there);
 }
 
 #[test]
@@ -282,21 +287,15 @@ fn a_score_that_goes_far_changes_two_leaves_and_each_node_above_them_once() {
     let mut far = 0;
     for number in (0..MEMBERS).step_by(7) {
         let (was, is, name) = (mixed(number), mixed(number + 31), number.to_be_bytes());
-        let entry = scored_entry(is, &name);
-        let cursor = scores.with(|tree, ground| {
-            let mut cursor = tree.seek(ground, &Bound::at_member(was, &name))?;
-            tree.settle(ground, &mut cursor)?;
-            Ok(cursor)
-        });
         let next = scores.numbers.next;
         scores.shelf.edited.clear();
         scores.shelf.reads = 0;
-        scores.with(|tree, ground| tree.relocate(ground, cursor, &Bound::at_member(is, &name), &entry));
+        move_member(&mut scores, &name, was, is);
         // Nothing was cut, joined or removed, which reads more, or takes a number.
-        if (1..=height).contains(&scores.shelf.reads) && scores.numbers.next == next {
+        if (height + 1..=2 * height).contains(&scores.shelf.reads) && scores.numbers.next == next {
             let mut edited = std::mem::take(&mut scores.shelf.edited);
-            // The other way has a node of its own for each that was read.
-            let ways = height - scores.shelf.reads..height;
+            // The other way has a node of its own for each that was read beside those of one.
+            let ways = 2 * height - scores.shelf.reads..height;
             assert_eq!(edited.len(), 2 * ways.len() + usize::from(ways.start > 0));
             edited.sort_unstable();
             edited.dedup();
@@ -321,11 +320,7 @@ fn a_leaf_that_all_its_members_leave_is_no_more() {
         }
         for number in 0..200 {
             let (was, is, name) = (f64::from(number), f64::from(1_000 + number * 7 % 300), member(number));
-            scores.with(|tree, ground| {
-                let mut cursor = tree.seek(ground, &Bound::at_member(was, &name))?;
-                tree.settle(ground, &mut cursor)?;
-                tree.relocate(ground, cursor, &Bound::at_member(is, &name), &scored_entry(is, &name))
-            });
+            move_member(&mut scores, &name, was, is);
             scores.verify();
         }
         assert_eq!(scores.tree.len, 300);
@@ -399,8 +394,8 @@ fn a_large_entry_is_not_written_again_for_its_neighbours() {
     let large = vec![b'x'; 1 << 20];
     hash.with(|tree, ground| {
         let key = tree.order.key(b"large");
-        let cursor = tree.find(ground, &key)?;
-        tree.splice(ground, cursor, 0, &[&key.entry(&large)])
+        let place = tree.find(ground, &key)?;
+        tree.put_at(ground, place, &key, Some(&key.entry(&large)))
     });
     hash.shelf.written_bytes = 0;
     for number in 1000..3000 {

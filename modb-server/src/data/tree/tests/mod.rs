@@ -52,6 +52,19 @@ impl Pages for Shelf {
     }
 }
 
+/// The entry that `is_it` is true of gives way to one at another place; whether it is there.
+pub(super) fn relocate<O: Order>(
+    tree: &mut Tree<O>,
+    ground: &mut Ground<'_, Shelf>,
+    (from, is_it): (&impl Probe, impl Fn(&[u8]) -> bool),
+    place: &impl Probe,
+    entry: &[u8],
+) -> Result<bool, Fault> {
+    let towards = tree.approach(ground, place)?;
+    let ways = tree.part(ground, towards, from)?;
+    tree.relocate(ground, ways, (from, is_it), place, entry)
+}
+
 pub(super) const SMALL: Limits = Limits { root_bytes: 48, inner_bytes: 64, leaf_bytes: 64, end_bytes: 0 };
 pub(super) const USUAL: Limits = Limits { root_bytes: 400, inner_bytes: 960, leaf_bytes: 583, end_bytes: 0 };
 

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
 
+use super::super::cursor::leaf_has;
 use super::super::order::Slot;
 use super::super::page::{Child, Node, Shape, child_in, inner_page};
 use super::super::*;
-use super::{Planted, SMALL, USUAL};
+use super::{Planted, SMALL, USUAL, relocate};
 use crate::data::hash::Seed;
 
 /// What is done, as numbers that the model makes sense of.
@@ -188,11 +189,18 @@ proptest! {
             if let Some(known) = known {
                 let (score, member) = model.remove(known);
                 scores.with(|tree, ground| {
-                    let mut cursor = tree.seek(ground, &Bound::at_member(score, &member))?;
+                    let from = Bound::at_member(score, &member);
+                    let mut cursor = tree.seek(ground, &from)?;
                     tree.settle(ground, &mut cursor)?;
                     assert_eq!(cursor.entry(), Some(&scored_entry(score, &member)[..]));
                     assert_eq!(cursor.rank(), known as u64);
-                    if moves { tree.relocate(ground, cursor, &place, &entry) } else { tree.splice(ground, cursor, 1, &[]) }
+                    if !moves {
+                        return tree.splice(ground, cursor, 1, &[]);
+                    }
+                    let is_it = |entry: &[u8]| read_scored(entry).1 == member;
+                    let is_there = relocate(tree, ground, (&from, is_it), &place, &entry)?;
+                    assert!(is_there);
+                    Ok(())
                 });
             }
             if moves || stays {
@@ -330,13 +338,15 @@ proptest! {
                 let tree = Tree { root: page.clone().into(), height, len: 3, ..Tree::new(Scored) };
                 let (here, there) = (Bound::from_score(5.0), Bound::from_score(7.0));
                 if let Ok(cursor) = tree.seek(&mut ground, &here) {
-                    let _ = cursor.leaf_has(&here);
-                    let _ = tree.fork(&mut ground, &cursor, &there);
+                    let _ = leaf_has(&cursor.way, &there);
+                    let _ = tree.fork(&mut ground, &cursor.way, &there);
+                    let _ = tree.leaf_towards(&mut ground, &there);
                 }
             } else {
                 let tree = Tree { root: page.clone().into(), height, len: 3, ..Tree::new(Hashed(Seed::from_bytes([1; 16]))) };
                 let _ = tree.verify(&mut ground, &mut |_| {});
                 let _ = tree.seek(&mut ground, &Slot(5));
+                let _ = tree.find(&mut ground, &tree.order.key(b"key"));
             }
         }
     }
@@ -391,10 +401,9 @@ fn unset(map: &mut Planted<Sorted>, key: &[u8]) -> Option<Vec<u8>> {
 fn put(hash: &mut Planted<Hashed>, key: &[u8], value: Option<&[u8]>) -> Option<Vec<u8>> {
     hash.with(|tree, ground| {
         let key = tree.order.key(key);
-        let cursor = tree.find(ground, &key)?;
-        let was = cursor.entry().map(|entry| read_hashed(entry).1.to_vec());
+        let place = tree.find(ground, &key)?;
+        let was = place.entry().map(|entry| read_hashed(entry).1.to_vec());
         let entry = value.map(|value| key.entry(value));
-        let insert: Vec<&[u8]> = entry.iter().map(|entry| &entry[..]).collect();
-        tree.splice(ground, cursor, usize::from(was.is_some()), &insert).map(|()| was)
+        tree.put_at(ground, place, &key, entry.as_deref()).map(|()| was)
     })
 }

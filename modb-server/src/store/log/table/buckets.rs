@@ -90,10 +90,10 @@ impl<T> Buckets<T> {
         self.buckets.iter_mut().flat_map(|bucket| bucket.entries.iter_mut().flatten())
     }
 
-    /// Where an entry is looked for first.
+    /// Where an entry is looked for first, and then, one line after the other.
     #[inline(always)]
-    pub(super) fn line(&self, hash: u32) -> Option<&impl Sized> {
-        self.buckets.get(self.home(hash))
+    pub(super) fn lines(&self, hash: u32) -> Option<&[impl Sized]> {
+        self.buckets.get(self.home(hash)..)
     }
 
     #[cold]

@@ -84,12 +84,19 @@ const _: () = assert!(size_of::<Records>() <= 56);
 impl Shard {
     /// The record of a key, if it is here; it was used now.
     #[inline(always)]
-    fn find<P: Portion>(&mut self, key: &[u8]) -> Option<Lookup<P>> {
+    fn used(&mut self, key: &[u8]) -> Option<&Kept> {
         let record = self.records.get_mut(key)?;
         // Written only if it changes: another core may be reading the same lines.
         if !record.marks().referenced {
             record.marks_mut().referenced = true;
         }
+        Some(record)
+    }
+
+    /// What the record of a key says, if it is here.
+    #[inline(always)]
+    fn find<P: Portion>(&mut self, key: &[u8]) -> Option<Lookup<P>> {
+        let record = self.used(key)?;
         Some(Lookup::Found(record.value(), record.marks().seq))
     }
 
@@ -265,6 +272,14 @@ impl Table {
     pub(crate) fn get<P: Portion>(&self, key: &[u8]) -> Lookup<P> {
         let mut shard = self.shards[shard_of(key)].lock();
         shard.find(key).unwrap_or_else(|| Lookup::Unknown(shard.ticket()))
+    }
+
+    /// Shows `see` the value of a record where it lies; the commit that wrote it. `None`: there is none here.
+    pub(crate) fn look(&self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Option<u64> {
+        let mut shard = self.shards[shard_of(key)].lock();
+        let record = shard.used(key)?;
+        see(record.bytes()?);
+        Some(record.marks().seq)
     }
 
     /// As [`Table::get`], and where only a ghost is left of the record what that tells, if its first byte `suffices`.

@@ -16,9 +16,17 @@ fn routed(kind: u8, routing: u64, tail: &str) -> Bytes {
 }
 
 fn found(table: &Table, key: &[u8]) -> Option<Option<Bytes>> {
+    let mut shown = None;
+    let shown_seq = table.look(key, &mut |value| shown = Some(Bytes::copy_from_slice(value)));
     match table.get(key) {
-        Lookup::Found(value, _) => Some(value),
-        Lookup::Unknown(_) => None,
+        Lookup::Found(value, seq) => {
+            assert_eq!((&shown, shown_seq), (&value, value.is_some().then_some(seq)), "shown where it lies");
+            Some(value)
+        }
+        Lookup::Unknown(_) => {
+            assert_eq!((shown, shown_seq), (None, None));
+            None
+        }
     }
 }
 
