@@ -53,6 +53,13 @@ impl<T: Copy> KeptRequests<T> {
         self.requests.push(Kept { known, bytes_end, spans_end });
     }
 
+    /// Forgets all of them, and keeps their room.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.spans.clear();
+        self.requests.clear();
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.requests.len()

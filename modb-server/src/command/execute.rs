@@ -40,8 +40,16 @@ const MANY_WORDS: usize = if cfg!(test) { 4 } else { 256 };
 ///
 /// # Errors
 /// The error reply for an unknown command or a wrong number of arguments.
+#[inline(always)]
 pub fn resolve(args: Args<'_>, client: &mut Client, instance: &Instance) -> Result<Resolved, CommandError> {
-    TABLE.resolve(args).map_err(|error| refuse(args, client, instance, error))
+    TABLE.find_right(args).ok_or_else(|| not_found(args, client, instance))
+}
+
+#[cold]
+#[inline(never)]
+fn not_found(args: Args<'_>, client: &mut Client, instance: &Instance) -> CommandError {
+    let error = TABLE.refusal(args);
+    refuse(args, client, instance, error)
 }
 
 /// What a request is answered with that is not executed for this reason. Nothing of what the client has queued will be.
@@ -73,13 +81,13 @@ pub fn execute(
     env.tally.commands.bump();
     client.info.touch(resolved.number, env.now_ms);
     if client.is_in_multi() && !resolved.spec.flags.has(Flags::AT_ONCE) {
-        return Ok(outcome(
-            transactions::queue(resolved, args, client, env.instance),
-            Committed::default(),
-            env.tally,
-        ));
+        return Ok(match transactions::queue(resolved, args, client, env.instance) {
+            None => Outcome { reply: Ok(Reply::Queued), committed: Committed::default() },
+            Some(error) => outcome(Err(error), Committed::default(), env.tally),
+        });
     }
-    if resolved.spec.flags.has(Flags::WEIGHED) {
+    if resolved.spec.flags.has(Flags::WEIGHED) && !is_short_by_its_queue(resolved.spec, client, env.instance)
+    {
         return execute_weighed(resolved, args, client, env, scratch);
     }
     match data.try_hold(need(resolved.spec, args, client, data)) {
@@ -89,6 +97,16 @@ pub fn execute(
             run_if_held(resolved, args, client, env, scratch, held)
         }
     }
+}
+
+/// Whether it executes what is queued, whose words tell that it takes no longer than it may: most transactions do.
+#[inline]
+fn is_short_by_its_queue(spec: &Spec, client: &Client, instance: &Instance) -> bool {
+    spec.flags.has(Flags::EXECUTES)
+        && client.queued_weight().is_some_and(|queued| {
+            let weight = Weight::of_words(spec, 1).and(queued);
+            !weight::is_long(weight, instance)
+        })
 }
 
 /// As [`execute`], of what may take long.

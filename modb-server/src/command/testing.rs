@@ -7,7 +7,7 @@ use modb_net::resp::{Decoded, Encoder, Limits, ReplyDecoder, RequestDecoder, Val
 
 use super::machine::weight;
 use crate::command::{
-    Client, Env, Flags, Host, Instance, NoNetwork, Scratch, TABLE, execute_sleeping, resolve,
+    Client, Env, Flags, Host, Instance, NoNetwork, Scratch, TABLE, execute, execute_sleeping, resolve,
 };
 use crate::config::Settings;
 use crate::data::{Data, Need, Parker, Tally, Tx, Wake};
@@ -107,6 +107,26 @@ impl Bench {
         spec.flags.has(Flags::WEIGHED)
             && (weight::is_long_by_words(spec, args.len(), &self.instance)
                 || weight::long(&mut tx, &self.instance, &client, spec, args).is_some())
+    }
+
+    /// Executes an inline command as whoever serves others does; whether it is left to a thread.
+    pub(crate) fn is_left_to_a_thread(&self, line: &str) -> bool {
+        let (mut decoder, input) = (RequestDecoder::new(), format!("{line}\r\n"));
+        let Ok(Decoded::Request { .. }) = decoder.decode(input.as_bytes(), &Limits::default()) else {
+            panic!("not a command: {line}");
+        };
+        let (mut client, args) = (self.client.borrow_mut(), decoder.args(input.as_bytes()));
+        let env = Env {
+            instance: &self.instance,
+            network: &NoNetwork,
+            tally: &self.tally,
+            now_ms: self.now_ms.get(),
+            host: self,
+            may_sleep: false,
+        };
+        let resolved = TABLE.resolve(args).unwrap();
+        execute(resolved, args, &mut client, &env, &mut self.scratch.borrow_mut())
+            .is_err_and(|begun| begun.is_long())
     }
 
     pub(crate) fn with_client<R>(&self, work: impl FnOnce(&mut Client) -> R) -> R {

@@ -247,13 +247,14 @@ impl Worker {
     fn settle(
         &mut self,
         request: Request<'_>,
-        ran: Result<Outcome, Begun>,
+        mut ran: Result<Outcome, Begun>,
         asker: Asker<'_>,
         out: &mut Out<'_>,
         watch: &mut Stopwatch,
     ) -> Option<Flow> {
         match ran {
-            Ok(outcome) => self.answer(request, asker, outcome, out, watch),
+            // In its place: a reply that is moved whole after it was written in parts waits for those.
+            Ok(ref mut outcome) => self.answer(request, asker, outcome, out, watch),
             Err(waits) => Some(self.keep(waits, asker.client)),
         }
     }
@@ -306,7 +307,7 @@ impl Worker {
         &mut self,
         request: Request<'_>,
         Asker { client, awaited }: Asker<'_>,
-        mut outcome: Outcome,
+        outcome: &mut Outcome,
         out: &mut Out<'_>,
         watch: &mut Stopwatch,
     ) -> Option<Flow> {
@@ -321,7 +322,7 @@ impl Worker {
         if let Some(bytes) = feed {
             return self.answer_in_pieces(request, Asker { client, awaited }, bytes, outcome.committed, out);
         }
-        self.reply(client, awaited, &outcome, out);
+        self.reply(client, awaited, outcome, out);
         Self::what_follows(client)
     }
 

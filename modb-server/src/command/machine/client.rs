@@ -5,6 +5,7 @@ use std::sync::Arc;
 use modb_net::resp::Protocol;
 
 use super::listening::{Late, Listening};
+use super::spare::{self, Spare};
 use super::tracking::Caching;
 use super::transaction::{Transaction, Watches};
 use crate::command::{Begun, ClientInfo};
@@ -74,6 +75,10 @@ pub struct Rare {
     pub late: Vec<Late>,
 }
 
+thread_local! {
+    static SPARE: Spare<Rare> = const { Spare::none() };
+}
+
 impl Rare {
     fn is_nothing(&self) -> bool {
         let Self { begun, transaction, watches, listening, caching, late } = self;
@@ -103,12 +108,20 @@ impl Client {
 
     /// Changes what it has of what few have.
     pub fn change_rare<R>(&mut self, change: impl FnOnce(&mut Rare) -> R) -> R {
-        let rare = self.rare.get_or_insert_default();
+        let rare = self.rare.get_or_insert_with(|| spare::take(&SPARE));
         let changed = change(rare);
-        if rare.is_nothing() {
-            self.rare = None;
+        if rare.is_nothing()
+            && let Some(mut nothing) = self.rare.take()
+        {
+            nothing.late = Vec::new();
+            spare::keep(&SPARE, nothing);
         }
         changed
+    }
+
+    /// Its transaction, to be changed.
+    pub(super) fn transaction_mut(&mut self) -> Option<&mut Transaction> {
+        self.rare.as_mut()?.transaction.as_mut()
     }
 
     /// What of it commands read and change, for a thread that executes one. Its connection keeps what it waits for.

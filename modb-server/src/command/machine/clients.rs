@@ -49,6 +49,13 @@ pub(crate) struct Shown {
     resp3: bool,
     no_evict: bool,
     no_touch: bool,
+    /// None: it had none.
+    names: Option<Box<SaidNames>>,
+}
+
+/// The names that a client has given itself.
+#[derive(Debug, Default)]
+struct SaidNames {
     name: String,
     library: String,
     library_version: String,
@@ -73,6 +80,17 @@ struct Names {
     tracker: Option<(Arc<Tracker>, bool)>,
     /// Where it is told something on its own, if it ever was to be.
     ear: Option<Arc<Ear>>,
+}
+
+impl SaidNames {
+    fn of(names: &Names) -> Option<Box<Self>> {
+        let Names { name, library, library_version, .. } = names;
+        let are_any = !(name.is_empty() && library.is_empty() && library_version.is_empty());
+        are_any.then(|| {
+            let (name, library, library_version) = (name.clone(), library.clone(), library_version.clone());
+            Box::new(Self { name, library, library_version })
+        })
+    }
 }
 
 impl ClientInfo {
@@ -148,15 +166,12 @@ impl ClientInfo {
 
     /// What commands change of this.
     pub(crate) fn shown(&self) -> Shown {
-        let names = self.names();
         Shown {
             database: self.database.load(Ordering::Relaxed).into(),
             resp3: self.resp3.load(Ordering::Relaxed),
             no_evict: self.no_evict.load(Ordering::Relaxed),
             no_touch: self.no_touch.load(Ordering::Relaxed),
-            name: names.name,
-            library: names.library,
-            library_version: names.library_version,
+            names: self.more.get().and_then(|more| SaidNames::of(&lock(&more.names))),
         }
     }
 
@@ -168,7 +183,8 @@ impl ClientInfo {
         self.set_no_touch(shown.no_touch);
         if self.more.get().is_some() {
             self.with_names(|names| {
-                let Shown { name, library, library_version, .. } = shown;
+                let SaidNames { name, library, library_version } =
+                    shown.names.map(|names| *names).unwrap_or_default();
                 (names.name, names.library, names.library_version) = (name, library, library_version);
             });
         }

@@ -21,6 +21,7 @@ pub(crate) mod outcome;
 pub(crate) mod room;
 pub(crate) mod secrets;
 pub(crate) mod slowlog;
+mod spare;
 pub(crate) mod spec;
 pub(crate) mod stopwatch;
 pub(crate) mod strangers;

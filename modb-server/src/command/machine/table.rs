@@ -129,28 +129,36 @@ impl Table {
     /// The error reply for an unknown command or a wrong number of arguments.
     #[inline]
     pub fn resolve(&self, args: Args<'_>) -> Result<Resolved, CommandError> {
-        match self.find(args) {
-            Some(resolved) if resolved.spec.takes(args.len()) => Ok(resolved),
-            found => Err(self.refusal(args, found)),
-        }
+        self.find_right(args).ok_or_else(|| self.refusal(args))
+    }
+
+    /// The command or subcommand that a request names, if its arguments are as many as it takes.
+    #[inline(always)]
+    pub(crate) fn find_right(&self, args: Args<'_>) -> Option<Resolved> {
+        self.find(args).filter(|found| found.spec.takes(args.len()))
     }
 
     /// The command or subcommand that a request names, whether or not its arguments are right.
-    #[inline]
+    #[inline(always)]
     fn find(&self, args: Args<'_>) -> Option<Resolved> {
         let index = self.index_of(&args[0])?;
         let spec = self.commands[index];
-        if spec.subcommands.is_empty() || args.len() < 2 {
-            return Some(Resolved { spec, number: number(index, None) });
+        match args.get(1) {
+            Some(word) if !spec.subcommands.is_empty() => Self::subcommand(spec, index, word),
+            _ => Some(Resolved { spec, number: number(index, None) }),
         }
-        let sub = spec.subcommands.iter().position(|sub| parse::is(&args[1], sub.name))?;
+    }
+
+    #[inline(never)]
+    fn subcommand(spec: &'static Spec, index: usize, word: &[u8]) -> Option<Resolved> {
+        let sub = spec.subcommands.iter().position(|sub| parse::is(word, sub.name))?;
         Some(Resolved { spec: &spec.subcommands[sub], number: number(index, Some(sub)) })
     }
 
-    /// Why a request cannot be executed that names `found`.
+    /// Why a request cannot be executed of which [`Table::find_right`] knows no command.
     #[cold]
-    fn refusal(&self, args: Args<'_>, found: Option<Resolved>) -> CommandError {
-        match (found, self.lookup(&args[0])) {
+    pub(crate) fn refusal(&self, args: Args<'_>) -> CommandError {
+        match (self.find(args), self.lookup(&args[0])) {
             (Some(found), _) => wrong_arity(&found.name(self)),
             (None, Some(spec)) => unknown_subcommand(spec.name, &args[1]),
             (None, None) => unknown_command(args),

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use modb_net::resp::{Args, KeptRequests, Protocol};
-use smallvec::SmallVec;
 
 use super::client::{Client, ReplyMode};
 use super::clients::Shown;
+use super::spare::{self, Spare};
 use super::spec::Flags;
 use super::table::Resolved;
 use super::weight::Weight;
@@ -48,15 +48,21 @@ impl Load {
 /// Since `MULTI`.
 #[derive(Debug)]
 pub struct Transaction {
-    pub(crate) queue: Queue,
+    /// None: whoever executes it has it.
+    queue: Option<Box<Queue>>,
     /// A request was refused: nothing of it will be executed.
     pub(crate) spoiled: bool,
     /// It is executed now, or is to be executed again.
     before: Option<Before>,
 }
 
-/// How long each command of a run took, in nanoseconds. Most transactions are of a few.
-pub(crate) type Laps = SmallVec<[u64; 8]>;
+/// What the queue of a transaction may take, in bytes, and the number of its requests, so that its room is kept for the next.
+const KEPT_BYTES: usize = 4096;
+const KEPT_REQUESTS: usize = 64;
+
+thread_local! {
+    static SPARE: Spare<Queue> = const { Spare::none() };
+}
 
 /// Requests that will be executed together.
 #[derive(Debug, Default)]
@@ -73,12 +79,18 @@ pub(crate) struct Queue {
     /// Replies of what acts outside of the data and was done by a run that was given up, ascending by place.
     done: Vec<(usize, Reply)>,
     /// How long each took in the last run, in nanoseconds.
-    laps_ns: Laps,
+    laps_ns: Vec<u64>,
 }
 
 impl Transaction {
     pub(crate) fn new() -> Self {
-        Self { queue: Queue::default(), spoiled: false, before: None }
+        Self { queue: Some(spare::take(&SPARE)), spoiled: false, before: None }
+    }
+
+    /// What is queued, unless it is executed now.
+    #[inline]
+    pub(crate) fn queue(&self) -> Option<&Queue> {
+        self.queue.as_deref()
     }
 
     /// Whether requests are queued now, instead of being executed.
@@ -89,13 +101,13 @@ impl Transaction {
     /// Heap memory held, in bytes.
     #[inline]
     pub(super) fn bytes(&self) -> usize {
-        self.queue.requests.memory_bytes() + Union::BYTES
+        self.queue().map_or(0, |queue| queue.requests.memory_bytes()) + Union::BYTES
     }
 
     /// So many bytes more there are while one more request comes to be queued.
     #[inline]
     pub(super) fn room_to_queue(&self, load: &Load) -> usize {
-        self.queue.requests.room_for(load.words, load.bytes)
+        self.queue().map_or(0, |queue| queue.requests.room_for(load.words, load.bytes))
     }
 }
 
@@ -111,11 +123,29 @@ impl Queue {
         // Its key says which others it reads, as those of `SORT` do.
         let names_others = spec.keys.first().is_some_and(|key| key.single().is_some());
         self.everything |= names_others && spec.flags.has(Flags::MOVABLEKEYS);
-        spec.for_each_key(args, |index, _| data.add_key(&mut self.stripes, &args[index]));
+        match spec.only_key() {
+            Some(key) => data.add_key(&mut self.stripes, &args[key]),
+            None => {
+                spec.for_each_key(args, |index, _| data.add_key(&mut self.stripes, &args[index]));
+            }
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.requests.len()
+    }
+
+    /// Nothing is in it any more; for the next transaction of this thread, unless it is large.
+    fn end(mut self: Box<Self>) {
+        let Self { requests, flags, weight, weighs_keys, stripes, everything, done, laps_ns } = &mut *self;
+        if requests.memory_bytes() > KEPT_BYTES || laps_ns.capacity() > KEPT_REQUESTS {
+            return;
+        }
+        requests.clear();
+        laps_ns.clear();
+        (*flags, *weight, *weighs_keys, *everything) = Default::default();
+        (*stripes, *done) = Default::default();
+        spare::keep(&SPARE, self);
     }
 
     /// What its commands are, together.
@@ -138,21 +168,40 @@ impl Queue {
         self.requests.iter()
     }
 
+    /// The same, to be executed, and where what has come of them is noted.
+    pub(crate) fn run(&mut self) -> (impl Iterator<Item = (Resolved, Args<'_>)>, Notes<'_>) {
+        let Self { requests, done, laps_ns, .. } = self;
+        laps_ns.clear();
+        (requests.iter(), Notes { done, laps_ns })
+    }
+
+    /// How long each command took in the last run, in nanoseconds.
+    pub(crate) fn laps_ns(&self) -> &[u64] {
+        &self.laps_ns
+    }
+}
+
+/// What has come of the commands of a run.
+pub(crate) struct Notes<'q> {
+    done: &'q mut Vec<(usize, Reply)>,
+    laps_ns: &'q mut Vec<u64>,
+}
+
+impl Notes<'_> {
     /// The reply of a command that was executed by a run that was given up, and is not done again.
     pub(crate) fn done(&self, at: usize) -> Option<&Reply> {
         let found = self.done.binary_search_by_key(&at, |(done, _)| *done).ok()?;
         Some(&self.done[found].1)
     }
 
-    /// Remembers more such replies, of commands that stand behind all those before; and how long each command took.
-    pub(crate) fn note_run(&mut self, done: Vec<(usize, Reply)>, laps_ns: Laps) {
-        self.done.extend(done);
-        self.laps_ns = laps_ns;
+    /// Remembers one, of a command that stands behind all those before.
+    pub(crate) fn note_done(&mut self, at: usize, reply: Reply) {
+        self.done.push((at, reply));
     }
 
-    /// How long each command took in the last run, in nanoseconds.
-    pub(crate) fn laps_ns(&self) -> &[u64] {
-        &self.laps_ns
+    /// The next command took so long, in nanoseconds.
+    pub(crate) fn note_lap(&mut self, nanos: u64) {
+        self.laps_ns.push(nanos);
     }
 }
 
@@ -213,40 +262,36 @@ impl Client {
 
     /// What was queued is forgotten, and no key is watched any more.
     pub(crate) fn end_transaction(&mut self) {
-        self.change_rare(|rare| (rare.transaction, rare.watches) = (None, None));
+        let ended = self.change_rare(|rare| {
+            rare.watches = None;
+            rare.transaction.take()
+        });
+        ended.and_then(|transaction| transaction.queue).into_iter().for_each(Queue::end);
         self.info.set_queued(None);
     }
 
     /// Nothing of what is queued will be executed, if anything is.
     pub(crate) fn spoil(&mut self) {
-        if self.is_in_multi() {
-            self.change_rare(|rare| {
-                if let Some(transaction) = &mut rare.transaction {
-                    transaction.spoiled = true;
-                }
-            });
+        if let Some(transaction) = self.transaction_mut() {
+            transaction.spoiled = true;
         }
     }
 
     /// Queues a request; how many bytes are kept then.
     pub(crate) fn queue(&mut self, resolved: Resolved, args: Args<'_>, data: &Data) -> usize {
-        let (count, bytes) = self.change_rare(|rare| match &mut rare.transaction {
-            Some(Transaction { queue, .. }) => {
-                queue.push(resolved, args, data);
-                (queue.len(), queue.requests.bytes() + queue.requests.words() * BATCHED_WORD_BYTES)
-            }
-            None => (0, 0),
-        });
+        let queue = self.transaction_mut().and_then(|transaction| transaction.queue.as_mut());
+        let Some(queue) = queue else { return 0 };
+        queue.push(resolved, args, data);
+        let (count, bytes) =
+            (queue.len(), queue.requests.bytes() + queue.requests.words() * BATCHED_WORD_BYTES);
         self.info.set_queued(Some(u32::try_from(count).unwrap_or(u32::MAX)));
         bytes
     }
 
     /// The stripes of everything that is queued, and of the keys that are watched.
     pub(crate) fn needs_to_execute(&self) -> Need {
-        let Some(transaction) = self.transaction().filter(|transaction| !transaction.spoiled) else {
-            return Need::NOTHING;
-        };
-        let queue = &transaction.queue;
+        let transaction = self.transaction().filter(|transaction| !transaction.spoiled);
+        let Some(queue) = transaction.and_then(Transaction::queue) else { return Need::NOTHING };
         let watches = self.watches();
         if watches.is_some_and(|watches| watches.told.is_told()) {
             return Need::NOTHING;
@@ -268,13 +313,19 @@ impl Client {
 
     /// What is executed by `EXEC`, weighed.
     pub(crate) fn queued_load(&self) -> Option<Load> {
-        let Queue { flags, requests, .. } = &self.transaction()?.queue;
+        let Queue { flags, requests, .. } = self.transaction()?.queue()?;
         Some(Load { flags: *flags, words: requests.words(), bytes: requests.bytes() })
+    }
+
+    /// What all that is queued weighs, if that is known without looking at its keys.
+    #[inline]
+    pub(crate) fn queued_weight(&self) -> Option<Weight> {
+        self.transaction()?.queue()?.weight()
     }
 
     /// Takes what is queued, in order to execute it: [`Client::put_back`] follows, and then [`Client::has_executed`] or
     /// [`Client::take_back`].
-    pub(crate) fn take_queue(&mut self) -> Queue {
+    pub(crate) fn take_queue(&mut self) -> Option<Box<Queue>> {
         let before = Before {
             database: self.database,
             protocol: self.protocol,
@@ -282,27 +333,20 @@ impl Client {
             reply_mode: self.reply_mode,
             shown: self.info.shown(),
         };
-        self.change_rare(|rare| {
-            rare.transaction.as_mut().map(|transaction| {
-                transaction.before = Some(before);
-                std::mem::take(&mut transaction.queue)
-            })
-        })
-        .unwrap_or_default()
+        let transaction = self.transaction_mut()?;
+        transaction.before = Some(before);
+        transaction.queue.take()
     }
 
-    pub(crate) fn put_back(&mut self, queue: Queue) {
-        self.change_rare(|rare| {
-            if let Some(transaction) = &mut rare.transaction {
-                transaction.queue = queue;
-            }
-        });
+    pub(crate) fn put_back(&mut self, queue: Box<Queue>) {
+        if let Some(transaction) = self.transaction_mut() {
+            transaction.queue = Some(queue);
+        }
     }
 
     /// A run was given up: it has changed nothing of this client.
     pub(crate) fn take_back(&mut self) {
-        let before = self.change_rare(|rare| rare.transaction.as_mut()?.before.take());
-        if let Some(before) = before {
+        if let Some(before) = self.transaction_mut().and_then(|transaction| transaction.before.take()) {
             let Before { database, protocol, authenticated, reply_mode, shown } = before;
             (self.database, self.protocol, self.authenticated) = (database, protocol, authenticated);
             self.reply_mode = reply_mode;

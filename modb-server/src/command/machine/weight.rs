@@ -229,7 +229,12 @@ pub(crate) fn option<'a>(args: Args<'a>, first: usize, word: &str) -> Option<&'a
 
 /// Whether a request has so many words that nothing else need be looked at.
 pub(crate) fn is_long_by_words(spec: &Spec, words: usize, instance: &Instance) -> bool {
-    (words as u64).saturating_mul(spec.nanos_per_word()) > most_nanos(instance)
+    is_long(Weight::of_words(spec, words), instance)
+}
+
+/// Whether a worker is not to do so much.
+pub(crate) fn is_long(weight: Weight, instance: &Instance) -> bool {
+    weight.nanos > most_nanos(instance)
 }
 
 /// Weighs a command, if it takes long.

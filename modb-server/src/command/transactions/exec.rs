@@ -18,7 +18,7 @@ use crate::command::machine::spec::Flags;
 use crate::command::machine::stopwatch::Stopwatch;
 use crate::command::machine::table::Resolved;
 use crate::command::machine::tracking;
-use crate::command::machine::transaction::{Laps, Queue};
+use crate::command::machine::transaction::{Queue, Transaction};
 use crate::command::machine::weight::{Scale, Weight};
 use crate::data::DataError;
 
@@ -44,10 +44,8 @@ pub(super) fn exec(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandE
             return Err(error.into());
         }
     }
-    let mut queue = ctx.client.take_queue();
-    let (mut done, mut laps_ns) = (Vec::new(), Laps::with_capacity(queue.len()));
-    let replies = execute(ctx, &queue, &mut done, &mut laps_ns);
-    queue.note_run(done, laps_ns);
+    let Some(mut queue) = ctx.client.take_queue() else { return err("ERR EXEC without MULTI") };
+    let replies = execute(ctx, &mut queue);
     ctx.client.put_back(queue);
     Ok(Reply::Array(replies?))
 }
@@ -55,13 +53,13 @@ pub(super) fn exec(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandE
 /// What all commands take together.
 pub(super) fn weigh(scale: &mut Scale<'_, '_>, _: Args<'_>) -> Weight {
     let client = scale.client;
-    let Some(transaction) = client.transaction() else { return Weight::default() };
-    if let Some(weight) = transaction.queue.weight() {
+    let Some(queue) = client.transaction().and_then(Transaction::queue) else { return Weight::default() };
+    if let Some(weight) = queue.weight() {
         return weight;
     }
     scale.weigh_whole(|scale| {
         let mut sum = Weight::default();
-        for (resolved, args) in transaction.queue.iter() {
+        for (resolved, args) in queue.iter() {
             if resolved.spec.name == "select"
                 && let Ok(database) = parse::database(&args[1], scale.tx.data().databases())
             {
@@ -87,28 +85,24 @@ fn is_broken(ctx: &mut Ctx<'_, '_>) -> Result<bool, DataError> {
     Ok(false)
 }
 
-fn execute(
-    ctx: &mut Ctx<'_, '_>,
-    queue: &Queue,
-    done: &mut Vec<(usize, Reply)>,
-    laps_ns: &mut Laps,
-) -> Result<Vec<Reply>, CommandError> {
+fn execute(ctx: &mut Ctx<'_, '_>, queue: &mut Queue) -> Result<Vec<Reply>, CommandError> {
     ctx.tx.set_freeing(!queue.flags().has(Flags::DENYOOM));
     let mut replies = Vec::with_capacity(queue.len());
+    let (requests, mut notes) = queue.run();
     let (mut bytes, mut watch) = (0, Stopwatch::start());
-    for (at, (resolved, args)) in queue.iter().enumerate() {
+    for (at, (resolved, args)) in requests.enumerate() {
         let spoken = ctx.client.protocol;
-        let reply = match queue.done(at) {
+        let reply = match notes.done(at) {
             Some(reply) => reply.clone(),
             None => {
                 let reply = one(ctx, resolved, args)?;
                 if resolved.spec.flags.has(Flags::OUTSIDE) {
-                    done.push((at, reply.clone()));
+                    notes.note_done(at, reply.clone());
                 }
                 reply
             }
         };
-        laps_ns.push(watch.lap_ns());
+        notes.note_lap(watch.lap_ns());
         bytes += reply.bytes();
         if bytes > MAX_REPLY_BYTES {
             return err("ERR the reply would be too large");
@@ -179,12 +173,10 @@ pub(in crate::command) fn has_run(client: &mut Client, reply: &mut Result<Reply,
 
 /// Counts the commands of a transaction that was executed, and notes those that were slow.
 pub(in crate::command) fn count(client: &Client, reply: &Reply, env: &Env<'_>) {
-    let (Some(transaction), Reply::Array(replies), Some(calls)) =
-        (client.transaction(), reply, env.host.calls())
-    else {
+    let queue = client.transaction().and_then(Transaction::queue);
+    let (Some(queue), Reply::Array(replies), Some(calls)) = (queue, reply, env.host.calls()) else {
         return;
     };
-    let queue = &transaction.queue;
     for (((resolved, args), took_ns), reply) in queue.iter().zip(queue.laps_ns()).zip(replies) {
         let error = reply.error();
         calls.add(resolved, *took_ns, error.is_some());

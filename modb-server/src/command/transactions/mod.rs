@@ -34,25 +34,26 @@ pub(super) static COMMANDS: [Spec; 5] = [
         .docs("", "2.2.0", "O(N) with N watched keys", "Watches no key any more."),
 ];
 
-/// Queues a request of a client that has said `MULTI`.
-#[cold]
+/// Queues a request of a client that has said `MULTI`. Or why not.
+#[inline(never)]
 pub(super) fn queue(
     resolved: Resolved,
     args: Args<'_>,
     client: &mut Client,
     instance: &Instance,
-) -> Result<Reply, CommandError> {
+) -> Option<CommandError> {
     if resolved.spec.flags.has(Flags::NO_MULTI) {
         client.spoil();
-        return err("ERR Command not allowed inside a transaction");
+        return Some(CommandError::Text("ERR Command not allowed inside a transaction".into()));
     }
     let bytes = client.queue(resolved, args, &instance.data);
     if bytes <= instance.settings.query_buffer_bytes() {
-        return Ok(Reply::Queued);
+        return None;
     }
     client.end_transaction();
     client.then = Then::Close;
-    err("ERR closed: what was queued since MULTI is larger than client-query-buffer-limit")
+    let text = "ERR closed: what was queued since MULTI is larger than client-query-buffer-limit";
+    Some(CommandError::Text(text.into()))
 }
 
 fn multi(ctx: &mut Ctx<'_, '_>, _: Args<'_>) -> Result<Reply, CommandError> {

@@ -192,7 +192,7 @@ fn what_cannot_be_written_leaves_the_client_as_it_was() {
     let mut client = Client::new(Registry::default().add(None, 0), true);
     client.select(1);
     client.begin_transaction();
-    let queue = client.take_queue();
+    let queue = client.take_queue().unwrap();
     client.select(2);
     client.put_back(queue);
     let mut reply = Err(CommandError::Text("MISCONF the disk is full".into()));
@@ -211,6 +211,23 @@ fn a_command_that_fails_half_way_leaves_nothing_of_itself_to_those_behind_it() {
     ["GET a", "DBSIZE", "SET b 1"].iter().for_each(|line| assert_eq!(bench.text(line), "+QUEUED"));
     assert_eq!(bench.text("EXEC"), "[-ERR key is longer than 65500 bytes nil :0 +OK]");
     assert_eq!((bench.text("GET a"), bench.text("DBSIZE")), ("nil".into(), ":1".into()));
+}
+
+#[test]
+fn a_transaction_whose_words_alone_take_long_is_left_to_a_thread() {
+    let bench = Bench::new();
+    let exec = |incrs: u64| {
+        bench.text("MULTI");
+        (0..incrs).for_each(|_| drop(bench.text("INCR n")));
+        bench.is_left_to_a_thread("EXEC")
+    };
+    assert!(!exec(3));
+    assert_eq!(bench.text("GET n"), "3", "it was executed");
+    bench.text("CONFIG SET long-command-us 10");
+    assert!(!exec(2));
+    assert!(exec(20));
+    bench.text("DISCARD");
+    assert_eq!(bench.text("GET n"), "5", "nothing was done of it");
 }
 
 #[test]

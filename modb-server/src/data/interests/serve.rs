@@ -33,10 +33,8 @@ impl Tx<'_> {
     #[cold]
     pub(in crate::data) fn tell(&mut self, touched: &Touched) {
         let mut ready = VecDeque::from(touched.tell(self.data()));
-        if let Some(others) = &mut self.ready {
-            // Whoever serves with this sees to them.
-            others.extend(ready);
-            return;
+        if self.serves() {
+            return self.see_to(ready);
         }
         let mut served = Vec::new();
         while let Some(key) = ready.pop_front() {
@@ -68,13 +66,6 @@ impl Tx<'_> {
     /// not: he takes something.
     fn for_another<'b>(&'b self, key_buf: &'b mut Vec<u8>) -> Tx<'b> {
         let tx = Tx::new(self.data(), self.held, self.tally(), key_buf, self.now_ms());
-        let mut tx = tx.freeing(true).at_once(self.at_once);
-        tx.ready = Some(Vec::new());
-        tx
-    }
-
-    /// The keys that have something for others since this was committed.
-    fn take_ready(&mut self) -> Vec<Ready> {
-        self.ready.take().unwrap_or_default()
+        tx.freeing(true).at_once(self.at_once).serving()
     }
 }

@@ -462,7 +462,7 @@ impl Tx<'_> {
             }
             // What a transaction has read may be what it has written.
             touched.keeps = by.filter(|_| self.is_of_several());
-            self.touched = Some(touched);
+            self.keep_touched(touched);
         }
         frames.into_iter().for_each(|frame| self.announce(frame));
         last

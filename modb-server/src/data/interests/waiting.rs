@@ -116,7 +116,7 @@ impl Tx<'_> {
     /// # Errors
     /// As [`Tx::entry`].
     pub fn may_take_from(&mut self, database: u32, key: &[u8], kind: Kind) -> Result<bool, DataError> {
-        if self.ready.is_none() {
+        if !self.serves() {
             return Ok(true);
         }
         if !self.holds(self.data().hash(key)) {

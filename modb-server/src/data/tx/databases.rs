@@ -54,7 +54,7 @@ impl Tx<'_> {
     }
 
     pub(in crate::data) fn namespace(&self, database: u32) -> u32 {
-        let remapped = self.remapped.iter().rev().find(|(at, _)| *at == database);
+        let remapped = self.remapped().iter().rev().find(|(at, _)| *at == database);
         remapped.map_or_else(|| self.data.catalog.namespace(database), |(_, namespace)| *namespace)
     }
 
@@ -63,6 +63,6 @@ impl Tx<'_> {
             layout::database_key(database),
             Bytes::copy_from_slice(&namespace.to_be_bytes()),
         ));
-        self.remapped.push((database, namespace));
+        self.rare_mut().remapped.push((database, namespace));
     }
 }

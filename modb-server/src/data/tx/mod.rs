@@ -11,6 +11,7 @@ mod entry;
 mod events;
 mod keys;
 mod many;
+mod rare;
 mod savepoint;
 #[cfg(test)]
 mod savepoint_tests;
@@ -18,15 +19,14 @@ mod telling;
 mod touching;
 mod writes;
 
-use bytes::Bytes;
 use modb_net::Seq;
 
 pub use entry::Entry;
+use rare::Rare;
 use savepoint::Saved;
 use telling::Telling;
 use writes::Writes;
 
-use super::interests::{Ready, Touched};
 use super::layout::{self, CollectionId, MAX_KEY_BYTES, Outline, Place, Record, Stored};
 use super::many::Many;
 use super::{Committed, Data, DataError, Held, Missed, Tally, collection};
@@ -52,31 +52,22 @@ pub struct Tx<'a> {
     now_ms: u64,
     writes: Writes,
     added: Vec<(Counter, i64)>,
-    /// Databases that get another namespace at the commit.
-    pub(super) remapped: Vec<(u32, u32)>,
-    /// The key records of which only a page is written, as far as somebody may be interested.
-    pub(super) touched_inside: Vec<Bytes>,
     drops: bool,
     /// A whole database is emptied, or another: whatever is tracked may have changed.
     pub(super) flushed: bool,
     /// Those who track what it changes will be told.
     pub(super) told_trackers: bool,
-    /// What it touches, if that was looked at already.
-    pub(super) touched: Option<Touched>,
     /// The earliest expiry that was set, in milliseconds since 1970.
     soonest: u64,
     read: Seq,
     missed: Option<Missed>,
     /// What is told to those who listen once this is applied.
     telling: Telling,
-    /// What is being built beside the data for this.
-    sites: Vec<collection::Site>,
+    rare: Option<Box<Rare>>,
     /// Where the last of several commands began.
     saved: Option<Saved>,
     /// What cannot be run again waits at a mark: whoever set it waits for nothing.
     waits: bool,
-    /// Of one that serves who waits: the keys that have something for others since. Whoever serves sees to them.
-    pub(super) ready: Option<Vec<Ready>>,
     /// Less is kept after it.
     frees: bool,
     /// Whoever commits it serves others: he may not read pages without end.
@@ -110,20 +101,16 @@ impl<'a> Tx<'a> {
             now_ms,
             writes: Writes::default(),
             added: Vec::new(),
-            remapped: Vec::new(),
-            touched_inside: Vec::new(),
             drops: false,
             flushed: false,
             told_trackers: false,
-            touched: None,
             soonest: u64::MAX,
             read: Seq::ZERO,
             missed: None,
             telling: Telling::default(),
-            sites: Vec::new(),
+            rare: None,
             saved: None,
             waits: false,
-            ready: None,
             frees: false,
             at_once: false,
             pages: 0,
@@ -330,7 +317,7 @@ impl<'a> Tx<'a> {
     /// Has read as many pages as whoever serves others may, or copies as much. One that serves who waits goes on: it cannot be run again.
     #[cold]
     fn tire(&mut self) -> Result<(), DataError> {
-        if self.ready.is_some() {
+        if self.serves() {
             return Ok(());
         }
         self.missed = Some(Missed::Time);
@@ -395,7 +382,7 @@ impl<'a> Tx<'a> {
 
     /// Keeps what is being built until this is applied, or dropped.
     pub(super) fn keep(&mut self, site: collection::Site) {
-        self.sites.push(site);
+        self.rare_mut().sites.push(site);
     }
 
     /// Reads a page of a collection.
@@ -504,19 +491,21 @@ impl<'a> Tx<'a> {
             writes.extend(
                 self.added.drain(..).filter(|(_, by)| *by != 0).map(|(counter, by)| Write::Add(counter, by)),
             );
-            let (data, remapped, frees) = (self.data, &mut self.remapped, self.frees);
+            let (data, rare, frees) = (self.data, &mut self.rare, self.frees);
             self.applied.writes = writes;
             let batch = &mut self.applied;
             written = self.held.publish(several, || {
                 let written = data.store.apply_at_once(batch, frees)?;
-                for (database, namespace) in remapped.drain(..) {
+                for (database, namespace) in rare.iter_mut().flat_map(|rare| rare.remapped.drain(..)) {
                     data.catalog.publish(database, namespace);
                 }
                 Ok::<_, StoreError>(written)
             })?;
             self.data.expiry_floor.lower(self.soonest, self.now_ms);
             self.soonest = u64::MAX;
-            self.sites.clear();
+            if let Some(rare) = &mut self.rare {
+                rare.sites.clear();
+            }
             self.telling.post(self.data, written); // Before those who wait are served: that tells, too.
             if let Some(touched) = touched {
                 self.tell(&touched);
@@ -524,7 +513,7 @@ impl<'a> Tx<'a> {
             if std::mem::take(&mut self.drops) {
                 self.data.chores.sweep_soon();
             }
-        } else if !self.touched_inside.is_empty()
+        } else if !self.touched_inside().is_empty()
             && let Some(touched) = self.take_touched()
         {
             // It has written what was there already: a change for those who are interested, and nothing to apply.
@@ -547,7 +536,7 @@ impl<'a> Tx<'a> {
     fn changes_several(&self) -> bool {
         let keys =
             self.writes.iter().filter(|write| write.key().is_some_and(|key| layout::is_key_record(key)));
-        !self.remapped.is_empty() || keys.take(2).count() > 1
+        !self.remapped().is_empty() || keys.take(2).count() > 1
     }
 
     pub(super) fn write(&mut self, write: Write) {

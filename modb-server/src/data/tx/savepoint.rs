@@ -19,14 +19,14 @@ impl Tx<'_> {
     /// The next of several commands begins: it can be [taken back](Tx::roll_back) alone.
     pub fn save(&mut self) {
         self.writes.save();
+        let (remapped, touched_inside) = (self.remapped().len(), self.touched_inside().len());
+        let sites = self.rare.as_ref().map_or(0, |rare| rare.sites.len());
         let saved = self.saved.get_or_insert_default();
+        (saved.remapped, saved.touched_inside, saved.sites) = (remapped, touched_inside, sites);
         saved.added.clone_from(&self.added);
-        saved.remapped = self.remapped.len();
         saved.drops = self.drops;
         saved.flushed = self.flushed;
         saved.soonest = self.soonest;
-        saved.sites = self.sites.len();
-        saved.touched_inside = self.touched_inside.len();
         self.telling.save();
     }
 
@@ -40,12 +40,14 @@ impl Tx<'_> {
         let Some(saved) = &self.saved else { return };
         self.writes.roll_back();
         self.added.clone_from(&saved.added);
-        self.remapped.truncate(saved.remapped);
         self.drops = saved.drops;
         self.flushed = saved.flushed;
         self.soonest = saved.soonest;
-        self.sites.truncate(saved.sites);
-        self.touched_inside.truncate(saved.touched_inside);
+        if let Some(rare) = &mut self.rare {
+            rare.remapped.truncate(saved.remapped);
+            rare.sites.truncate(saved.sites);
+            rare.touched_inside.truncate(saved.touched_inside);
+        }
         self.telling.roll_back();
     }
 }

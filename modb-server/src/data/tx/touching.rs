@@ -18,7 +18,8 @@ impl Tx<'_> {
     /// As [`Tx::touches`], where that may have been asked before: a flush looks at all that anybody is interested in.
     #[inline]
     pub(in crate::data) fn take_touched(&mut self) -> Option<Touched> {
-        self.touched.take().or_else(|| self.touches())
+        let known = self.rare.as_mut().and_then(|rare| rare.touched.take());
+        known.or_else(|| self.touches())
     }
 
     #[cold]
@@ -33,12 +34,17 @@ impl Tx<'_> {
             let record_key = write.key().filter(|key| is_met(key))?.clone().into();
             Some(Key { record_key, removed: matches!(write, Write::Delete(_)) })
         });
-        let inside = self.touched_inside.iter().filter(|key| is_met(key));
+        let inside = self.touched_inside().iter().filter(|key| is_met(key));
         let inside = inside.map(|record_key| Key { record_key: record_key.clone(), removed: false });
         let keys: Vec<Key> = written.chain(inside).collect();
         let remapped: Vec<Remap> = self.remaps().collect();
         let any = !keys.is_empty() || !remapped.is_empty();
         any.then(|| Touched { keys, remapped, now_ms: self.now_ms(), keeps: None })
+    }
+
+    /// What [`Tx::take_touched`] is to answer.
+    pub(in crate::data) fn keep_touched(&mut self, touched: Touched) {
+        self.rare_mut().touched = Some(touched);
     }
 
     /// Notes that a page of what a key holds is changed, and its key record is not.
@@ -48,14 +54,14 @@ impl Tx<'_> {
         if self.data().interests.are_any() {
             let mut record_key = Vec::new();
             place.record_key(&mut record_key);
-            self.touched_inside.push(record_key.into());
+            self.rare_mut().touched_inside.push(record_key.into());
         }
     }
 
     /// The databases that get another namespace, each once.
     fn remaps(&self) -> impl Iterator<Item = Remap> {
-        self.remapped.iter().enumerate().filter_map(|(at, &(database, _))| {
-            let first = self.remapped[..at].iter().all(|(other, _)| *other != database);
+        self.remapped().iter().enumerate().filter_map(|(at, &(database, _))| {
+            let first = self.remapped()[..at].iter().all(|(other, _)| *other != database);
             let (old, new) = (self.data().catalog.namespace(database), self.namespace(database));
             first.then(|| Remap::new(self.data(), database, old, new, self.now_ms()))
         })
