@@ -1,7 +1,7 @@
 //! Collections through kills: trees that are cut, joined, copied, renamed and swept while the server is killed again and
 //! again lose no acknowledged command, show none by half, and leave no page behind that nobody owns.
 //!
-//! Each client owns its keys and has one command under way, so after a kill there are two states that may be: with it, or
+//! Each client owns its keys and has one command, or one transaction, under way, so after a kill there are two states that may be: with it, or
 //! without it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -152,19 +152,23 @@ struct Client {
 impl Writer for Client {
     fn write_until_cut_off(&mut self, mut peer: Peer, random: &mut Random) {
         loop {
-            let (words, next) = self.random_command(random);
+            let (commands, next) = self.random_commands(random);
             self.next = Some(next);
-            if peer.try_send(&modb_tests::peer::encode(&words)).is_err() {
+            let wire: Vec<u8> = commands.iter().flat_map(modb_tests::peer::encode).collect();
+            if peer.try_send(&wire).is_err() {
                 return;
             }
-            match peer.try_reply() {
-                Ok(Reply::Error(text)) => panic!("{words:?} was refused: {}", text.escape_ascii()),
-                Ok(_) => {
-                    self.state = self.next.take().expect("it was sent");
-                    self.acknowledged += 1;
+            for _ in &commands {
+                match peer.try_reply() {
+                    // Those of a transaction, too.
+                    Ok(Reply::Array(all)) if all.iter().all(|reply| reply.error().is_none()) => {}
+                    Ok(reply) if reply.error().is_none() && !matches!(reply, Reply::Array(_)) => {}
+                    Ok(reply) => panic!("{commands:?} was refused: {reply:?}"),
+                    Err(_) => return,
                 }
-                Err(_) => return,
             }
+            self.state = self.next.take().expect("it was sent");
+            self.acknowledged += 1;
         }
     }
 }
@@ -174,12 +178,34 @@ impl Client {
         Self { name, state: State::default(), next: None, acknowledged: 0 }
     }
 
-    fn random_command(&self, random: &mut Random) -> (Vec<String>, State) {
-        let mut next = self.state.clone();
+    /// A command; or several of a kind as a transaction, which lie beside each other, so that some change the same page.
+    fn random_commands(&self, random: &mut Random) -> (Vec<Vec<String>>, State) {
+        let (kind, name, number) = (random.below(20), random.below(NAMES), random.below(1000) as i64);
+        if random.below(3) > 0 {
+            let (words, next) = self.command(&self.state, (kind, name, number), random);
+            return (vec![words], next);
+        }
+        let (mut next, mut commands) = (self.state.clone(), vec![vec!["MULTI".to_owned()]]);
+        for n in 0..2 + random.below(3) {
+            let (words, then) = self.command(&next, (kind, (name + n) % NAMES, number + n as i64), random);
+            next = then;
+            commands.push(words);
+        }
+        commands.push(vec!["EXEC".to_owned()]);
+        (commands, next)
+    }
+
+    /// One of a kind, and what the keys hold then.
+    fn command(
+        &self,
+        state: &State,
+        (kind, name, number): (u64, u64, i64),
+        random: &mut Random,
+    ) -> (Vec<String>, State) {
+        let mut next = state.clone();
         let key = |kind: &str| format!("{kind}:{}", self.name);
-        let name = format!("name {}", random.below(NAMES));
-        let number = random.below(1000) as i64;
-        let words: Vec<String> = match random.below(20) {
+        let name = format!("name {name}");
+        let words: Vec<String> = match kind {
             0..5 => {
                 next.scores.insert(name.clone(), number);
                 vec!["ZADD".into(), key("scores"), number.to_string(), name]

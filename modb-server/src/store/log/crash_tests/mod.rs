@@ -261,10 +261,24 @@ fn change_some(engine: &Engine, random: &mut Random, mut batch: Batch) -> Batch 
         {
             let (value, change) = changed(base, random);
             let patch = Patch { key: key.clone(), base_seq: found.seq, value, change };
-            batch.writes[at] = Write::Patch(Box::new(patch));
+            batch.writes[at] = change_again(patch, random);
         }
     }
     batch
+}
+
+/// A change, or that and a second one of what it makes, as one: as a transaction makes them that changes a page twice.
+fn change_again(patch: Patch, random: &mut Random) -> Write {
+    let first = Box::new(patch);
+    if random.below(2) == 0 {
+        return Write::Patch(first);
+    }
+    let (value, change) = changed(first.value.clone(), random);
+    let second = Patch { key: first.key.clone(), base_seq: first.base_seq, value, change };
+    match first.then(Box::new(second)) {
+        Ok(both) => Write::Patch(both),
+        Err(whole) => Write::Put(whole.key, whole.value),
+    }
 }
 
 /// What a record becomes, and how, which may be known or not.
