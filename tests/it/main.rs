@@ -39,6 +39,7 @@ mod shortage;
 mod shutdown;
 mod start;
 mod ten_million;
+mod told;
 mod tracking;
 mod transactions;
 mod types;
@@ -121,6 +122,8 @@ scenarios! {
         unless Redis: "its log is its output";
     process::a_reader_that_has_heard_enough_changes_no_status, unless Redis: "the tasks are Modb's own";
     process::the_log_says_start_stop_and_why, unless Redis: "Redis words it differently";
+    process::a_service_manager_is_told_when_it_serves_and_when_it_ends, unless Redis: "it must be told to",
+        unless Windows: "services are told of by other means", unless WindowsHost: "services are told of by other means";
     process::a_log_that_nobody_reads_holds_nobody_up, unless Redis: "its log is its output";
     process::the_level_of_the_log_changes_while_it_serves, unless Redis: "Redis logs other things";
     process::the_log_can_be_one_object_per_line, unless Redis: "the option is Modb's own";
@@ -215,6 +218,7 @@ scenarios! {
     access::a_password_comes_from_a_file_or_the_environment, unless Redis: "the option is Modb's own";
     access::a_web_page_cannot_give_commands;
     access::a_request_line_of_http_is_no_command_whatever_its_method, unless Redis: "Redis knows POST and Host: only";
+    access::one_client_too_many_is_told_and_closed_and_the_others_stay;
     access::an_idle_client_is_closed_and_a_busy_one_is_not;
     access::a_backup_is_written_for_clients_of_this_machine_only, unless Redis: "the command is Modb's own";
 
@@ -265,6 +269,9 @@ scenarios! {
     counts::what_a_transaction_executes_is_counted_and_noted_command_by_command;
     counts::what_was_asked_and_answered_is_counted;
     counts::what_info_says_of_the_process_is_so, unless Wine: "Wine's own memory and time would be measured";
+    told::what_info_says_of_those_who_come_and_go_is_so, unless Redis: "the fields are Modb's own";
+    told::what_info_says_of_the_log_and_to_tools_is_so, unless Redis: "the fields are Modb's own";
+    counts::what_a_command_took_is_told_as_it_was;
     counts::the_first_request_does_not_wait_for_a_clock,
         unless Wine: "its server takes longer for any request";
     counts::the_rate_is_that_of_the_moment;
@@ -327,14 +334,17 @@ scenarios! {
     isolation::who_wants_what_is_held_waits_and_nobody_else_does, unless Redis: "Redis holds nothing";
     isolation::who_needs_many_gets_them_beside_those_who_hold_without_pause, unless Redis: "Redis holds nothing";
     isolation::who_waits_is_answered_after_a_half_close_and_in_a_shutdown, unless Redis: "Redis holds nothing",
+        unless Wine: "a connection that does not read is not told of a reset there";
 
     histories::what_clients_get_at_once_has_an_order, unless Redis: "7.0 takes what was written first";
     #[ignore = "a minute of load"]
     histories::long_what_clients_get_at_once_has_an_order_a_thousand_times, unless Redis: "as above";
 
     long::others_of_its_worker_are_served_while_one_works_long, unless Redis: "Redis has no other thread for it",
+        unless Wine: "a connection that does not read is not told of a reset there";
     long::what_is_executed_by_a_thread_is_executed_as_any_other, unless Redis: "Redis has no other thread for it";
     long::what_its_keys_make_long_holds_none_while_it_waits, unless Redis: "Redis has no other thread for it";
+    long::what_a_thread_writes_is_told_and_serves_those_who_wait, unless Redis: "Redis has no other thread for it";
     long::what_was_too_light_is_left_to_a_thread_when_that_shows, unless Redis: "Redis has no other thread for it";
     long::what_moves_very_many_bytes_is_left_to_a_thread_and_comes_whole, unless Redis: "Redis has no other thread for it";
     long::what_a_client_says_of_the_next_command_is_said_of_one_that_a_thread_runs_again, unless Redis: "Redis has no other thread for it";
@@ -354,6 +364,7 @@ scenarios! {
     messages::publishers_of_more_than_waits_anywhere_are_held_up_and_nothing_is_lost,
         unless Wine: "240 MiB are slow there";
     messages::who_does_not_read_is_closed_within_its_limit_and_harms_nobody,
+        unless Wine: "a connection that does not read is not told of a reset there";
     messages::listeners_come_and_go_by_every_way_beside_publishers;
     messages::a_shutdown_ends_those_who_listen;
 
@@ -361,15 +372,19 @@ scenarios! {
     monitor::who_monitors_sees_what_he_does_himself_and_may_not_touch_keys;
     monitor::all_who_monitor_see_one_order_and_that_of_each_connection_and_key;
     monitor::who_monitors_and_does_not_read_is_closed_and_harms_nobody,
+        unless Wine: "a connection that does not read is not told of a reset there";
 
     tracking::whoever_changes_a_key_tells_who_has_read_it;
     tracking::what_a_client_says_of_the_next_command_is_said_of_no_other;
+    tracking::what_a_flush_tells_is_in_the_protocol_of_who_is_told, unless Redis: "it takes that of who tracks";
     tracking::what_is_tracked_is_bounded_and_leaves_with_its_client;
+    tracking::another_is_told_in_its_place_until_it_goes;
     tracking::what_tells_of_a_change_comes_behind_the_reply_that_it_concerns;
     tracking::no_read_from_a_cache_is_older_than_a_write_that_was_answered;
     #[ignore = "a million reads"]
     tracking::long_of_a_million_reads_and_writes_none_is_older;
 
+    events::what_is_done_to_keys_is_told_in_its_order;
     events::all_who_listen_hear_events_in_one_order_and_those_of_a_key_as_they_were;
     events::in_always_nobody_hears_of_what_is_not_safe_yet, unless Redis: "it tells before it syncs",
         unless Windows: "nothing is preloaded into programs there";
@@ -417,6 +432,7 @@ scenarios! {
         unless Windows: "a console is not typed into from outside";
     prompt::what_comes_unasked_is_shown_above_the_line, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
+    prompt::who_listens_is_told_that_the_connection_is_lost_and_listens_again_over_another, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
     prompt::messages_of_the_older_protocol_come_until_ctrl_c, unless Redis: "needs modb-server beside it",
         unless Windows: "a console is not typed into from here", unless WindowsHost: "a console is not typed into from here";
@@ -458,6 +474,7 @@ scenarios! {
 
     types::nested_replies_are_shown_as_redis_cli_shows_them;
     types::the_largest_of_each_type_are_found;
+    types::sorting_counting_and_places_answer_the_same_after_a_kill, unless Redis: "it syncs when it is told to, and its memory is its own";
     collections::collections_survive_12_kills;
     collections::a_backup_under_load_has_whole_collections;
     #[ignore = "500 restarts"]
