@@ -163,6 +163,25 @@ fn left_to_a_thread(resolved: Resolved, weight: Weight, scratch: &mut Scratch) -
     Begun::long(resolved, Long::found(reply_bytes))
 }
 
+/// What a command takes that would hold so much of large values: a thread, once there is room for it.
+#[cold]
+fn lacks_room(
+    resolved: Resolved,
+    bytes: usize,
+    env: &Env<'_>,
+    scratch: &mut Scratch,
+) -> Result<Outcome, Begun> {
+    // A reply is somewhat more than the values in it.
+    let bytes = bytes.saturating_add(modb_net::Limits::SMALL_REPLY_BYTES);
+    if !env.may_sleep {
+        let weight = Weight { reply_bytes: bytes as u64, ..Weight::default() };
+        return Err(left_to_a_thread(resolved, weight, scratch));
+    }
+    let has_room = env.host.has_room(bytes);
+    debug_assert!(!has_room, "it was told of less");
+    Ok(outcome(Err(CommandError::NoRoom), Committed::default(), env.tally))
+}
+
 /// Executes on a thread what was found to take long: the thread sleeps while it waits for stripes, which it has only from now on.
 ///
 /// # Errors
@@ -320,6 +339,7 @@ fn run<'d>(
     }
     let frees = !spec.flags.has(Flags::DENYOOM);
     let mut tx = Tx::new(data, &held, tally, &mut scratch.key, now_ms).freeing(frees).at_once(!may_sleep);
+    tx = tx.within(host.room_bytes());
     tx.set_many(scratch.many.as_ref());
     if let Some(hash) = held.hash_of_key()
         && let Some(key) = spec.only_key()
@@ -331,8 +351,10 @@ fn run<'d>(
         // It has changed nothing, and is run again.
         drop(tx);
         client.take_back();
-        if matches!(missed, Missed::Time) {
-            return Err(left_to_a_thread(resolved, Weight::default(), scratch));
+        match missed {
+            Missed::Time => return Err(left_to_a_thread(resolved, Weight::default(), scratch)),
+            Missed::Room(bytes) => return lacks_room(resolved, bytes, env, scratch),
+            Missed::One(_) | Missed::All => {}
         }
         let held = data.hold(data.need_more(held, missed), &|| host.waker());
         return run_if_held(resolved, args, client, env, scratch, held);

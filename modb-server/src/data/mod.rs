@@ -224,7 +224,7 @@ impl Data {
         match missed {
             Missed::One(hash) => held.and(hash),
             Missed::All => held.and_all(),
-            Missed::Time => held.same(),
+            Missed::Time | Missed::Room(_) => held.same(),
         }
     }
 

@@ -53,6 +53,10 @@ impl Host for Stand<'_> {
         has
     }
 
+    fn room_bytes(&self) -> usize {
+        self.room_bytes
+    }
+
     /// What is waited for may come to this thread, or when that has long gone on to something else.
     fn waker(&self) -> Box<dyn Wake> {
         Box::new(Both(self.parker.clone(), self.resume.clone()))

@@ -65,6 +65,11 @@ impl Host for Desk<'_, '_> {
         self.out.borrow_mut().reserve(bytes)
     }
 
+    /// What is large is left to a thread, which has room for it.
+    fn room_bytes(&self) -> usize {
+        0
+    }
+
     fn waker(&self) -> Box<dyn Wake> {
         Box::new(Resume { workers: Arc::clone(self.workers), connection: self.conn.address() })
     }

@@ -95,6 +95,15 @@ pub struct Got<V = Bytes> {
     pub seq: Seq,
 }
 
+/// What a read found that reads nothing large from the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Soon {
+    /// What is there.
+    Got(Got),
+    /// There is such a record; its value is on the disk alone, and has so many bytes.
+    Larger(usize),
+}
+
 /// A page of a scan.
 #[derive(Clone, Debug, Default)]
 pub struct Page<V = Bytes> {
@@ -165,14 +174,14 @@ pub trait Store: Send + Sync + 'static {
         0
     }
 
-    /// As [`Store::get`], for those who may not wait for the disk long. `None`: there is such a record, and its value is of more than so many
-    /// bytes, and not in memory.
+    /// As [`Store::get`], for those who may not wait for the disk long, or have no memory for what comes from there before they have asked
+    /// for it: a value of more than so many bytes is not read.
     ///
     /// # Errors
     /// As [`Store::get`].
-    fn get_soon(&self, key: &[u8], most_bytes: usize) -> Result<Option<Got>, StoreError> {
+    fn get_soon(&self, key: &[u8], most_bytes: usize) -> Result<Soon, StoreError> {
         let _ = most_bytes;
-        self.get(key).map(Some)
+        self.get(key).map(Soon::Got)
     }
 
     /// As [`Store::get`], for callers who need no more of the value than a glimpse: a large one is not read.

@@ -1,8 +1,7 @@
 //! A large reply on its way out, piece by piece, so that writing it holds nobody up. Pure.
 //!
-//! Invariant: the pieces together are the reply, as it would be written at once.
-
-use std::collections::VecDeque;
+//! Invariants: the pieces together are the reply, as it would be written at once; what it says that it holds is there until the last of them,
+//! since a value is one piece of memory, however much of it has left.
 
 use bytes::Bytes;
 use modb_net::resp::{Encoder, Protocol};
@@ -16,10 +15,16 @@ pub struct Feed(Form);
 
 #[derive(Debug)]
 enum Form {
-    /// As it leaves.
-    Written(VecDeque<Bytes>),
+    /// As it leaves: all parts, and how much of which comes next.
+    Written { parts: Vec<Bytes>, part: usize, at: usize },
     /// Written when it leaves.
     Packed(Packing, Protocol),
+}
+
+impl Form {
+    fn written(parts: Vec<Bytes>) -> Self {
+        Self::Written { parts, part: 0, at: 0 }
+    }
 }
 
 impl Feed {
@@ -29,12 +34,12 @@ impl Feed {
             Reply::Packed(packed) => Form::Packed(Packing::new(packed), protocol),
             Reply::Bulk(bytes) => {
                 let head = Bytes::from(format!("${}\r\n", bytes.len()));
-                Form::Written([head, bytes, Bytes::from_static(b"\r\n")].into())
+                Form::written(vec![head, bytes, Bytes::from_static(b"\r\n")])
             }
             reply => {
                 let mut written = Vec::with_capacity(reply.bytes());
                 reply.encode(&mut Encoder::new(&mut written, protocol));
-                Form::Written([written.into()].into())
+                Form::written(vec![written.into()])
             }
         })
     }
@@ -42,19 +47,18 @@ impl Feed {
     /// Appends a piece of some `bytes` to `out`. Whether there is more.
     pub fn write(&mut self, out: &mut Encoder<'_>, bytes: usize) -> bool {
         match &mut self.0 {
-            Form::Written(parts) => {
+            Form::Written { parts, part, at } => {
                 let mut left = bytes;
                 while left > 0
-                    && let Some(part) = parts.front_mut()
+                    && let Some(rest) = parts.get(*part).map(|part| &part[*at..])
                 {
-                    let piece = part.split_to(left.min(part.len()));
-                    out.raw(&piece);
+                    let piece = &rest[..left.min(rest.len())];
+                    out.raw(piece);
                     left -= piece.len();
-                    if part.is_empty() {
-                        parts.pop_front();
-                    }
+                    (*part, *at) =
+                        if piece.len() < rest.len() { (*part, *at + piece.len()) } else { (*part + 1, 0) };
                 }
-                !parts.is_empty()
+                *part < parts.len()
             }
             Form::Packed(packing, protocol) => {
                 out.speak(*protocol);
@@ -66,7 +70,7 @@ impl Feed {
     /// Memory that it holds, in bytes.
     pub fn bytes(&self) -> usize {
         match &self.0 {
-            Form::Written(parts) => parts.iter().map(Bytes::len).sum(),
+            Form::Written { parts, .. } => parts.iter().map(Bytes::len).sum(),
             Form::Packed(packing, _) => packing.bytes(),
         }
     }
@@ -76,6 +80,16 @@ impl Feed {
 mod tests {
     use super::*;
     use crate::command::language::packed::{Packed, Shape};
+
+    #[test]
+    fn what_it_holds_is_whole_until_the_last_piece() {
+        let mut feed = Feed::new(Reply::Bulk(Bytes::from(vec![b'v'; 5000])), Protocol::Resp2);
+        let (whole, mut out) = (feed.bytes(), Vec::new());
+        assert!(whole >= 5000);
+        while feed.write(&mut Encoder::new(&mut out, Protocol::Resp2), 1000) {
+            assert_eq!(feed.bytes(), whole, "{} bytes have left", out.len());
+        }
+    }
 
     #[test]
     fn a_reply_in_pieces_is_the_reply() {

@@ -9,6 +9,12 @@ pub trait Host {
     /// Whether there is room for a reply of so many bytes; asked before anything is committed, for large ones.
     fn has_room(&self, bytes: usize) -> bool;
 
+    /// How many bytes of large values the command may hold before it has asked for room for its reply: those that it reads from the disk,
+    /// and those that it answers with.
+    fn room_bytes(&self) -> usize {
+        usize::MAX
+    }
+
     /// Makes what wakes him, if the command has to wait.
     fn waker(&self) -> Box<dyn Wake>;
 

@@ -206,7 +206,7 @@ fn mget(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
             value => value?,
         };
         let value_bytes = value.as_ref().map_or(0, |value| value.len());
-        ctx.tx.moves(value_bytes)?;
+        ctx.tx.answers(value_bytes)?;
         bytes += value_bytes;
         if bytes > MAX_REPLY_BYTES {
             return err("ERR the reply would be too large, ask for fewer keys at once");

@@ -113,6 +113,8 @@ pub enum Missed {
     All,
     /// More time than whoever serves others may take.
     Time,
+    /// Room for so many bytes of large values, which are not read before there is.
+    Room(usize),
 }
 
 /// The stripes that a command needs. Most need one, or none: that costs no memory.

@@ -12,6 +12,7 @@ mod events;
 mod keys;
 mod many;
 mod rare;
+mod room;
 mod savepoint;
 #[cfg(test)]
 mod savepoint_tests;
@@ -23,6 +24,7 @@ use modb_net::Seq;
 
 pub use entry::Entry;
 use rare::Rare;
+use room::MOST_READ_BYTES;
 use savepoint::Saved;
 use telling::Telling;
 use writes::Writes;
@@ -30,14 +32,11 @@ use writes::Writes;
 use super::layout::{self, CollectionId, MAX_KEY_BYTES, Outline, Place, Record, Stored};
 use super::many::Many;
 use super::{Committed, Data, DataError, Held, Missed, Tally, collection};
-use crate::store::{Batch, Counter, Fetch, Glimpse, Got, StoreError, TELLING_BYTES, Write};
+use crate::store::{Batch, Counter, Fetch, Glimpse, Got, Soon, StoreError, TELLING_BYTES, Write};
 
 /// So many pages of collections are read by one command of those who serve others, before it is left to a thread: some
 /// milliseconds' work.
 const MOST_PAGES: u32 = 4_096;
-
-/// So many bytes of values are copied, or one is read from the disk, by such a command: some milliseconds' work, too.
-const MOST_MOVED_BYTES: usize = 16 << 20;
 
 /// One command's view of the data.
 pub struct Tx<'a> {
@@ -76,8 +75,12 @@ pub struct Tx<'a> {
     pages: u32,
     /// The store key of one that will be.
     announced: Option<[u8; TELLING_BYTES]>,
-    /// Bytes of values that were copied.
+    /// Bytes of values that were copied, or are to be answered.
     moved_bytes: usize,
+    /// Bytes of large values that were read from the disk.
+    read_bytes: usize,
+    /// Room for either, in bytes.
+    room_bytes: usize,
     /// What was applied: freed with this, so whoever applies very much drops it once the stripes are given back.
     applied: Batch,
 }
@@ -116,6 +119,8 @@ impl<'a> Tx<'a> {
             pages: 0,
             announced: None,
             moved_bytes: 0,
+            read_bytes: 0,
+            room_bytes: usize::MAX,
             applied: Batch::default(),
         }
     }
@@ -304,16 +309,6 @@ impl<'a> Tx<'a> {
         Err(DataError::Missed)
     }
 
-    /// So many bytes of values are about to be copied.
-    ///
-    /// # Errors
-    /// [`DataError::Missed`]: they are too many for who serves others.
-    #[inline(always)]
-    pub fn moves(&mut self, bytes: usize) -> Result<(), DataError> {
-        self.moved_bytes = self.moved_bytes.saturating_add(bytes);
-        if self.moved_bytes > MOST_MOVED_BYTES && self.at_once { self.tire() } else { Ok(()) }
-    }
-
     /// Has read as many pages as whoever serves others may, or copies as much. One that serves who waits goes on: it cannot be run again.
     #[cold]
     fn tire(&mut self) -> Result<(), DataError> {
@@ -449,13 +444,9 @@ impl<'a> Tx<'a> {
         if let Some(value) = self.writes.pending(key) {
             return Ok(Got { value, seq: Seq::ZERO });
         }
-        let most_bytes = if self.at_once { MOST_MOVED_BYTES } else { usize::MAX };
-        let got = match self.data.store.get_soon(key, most_bytes)? {
-            Some(got) => got,
-            None => {
-                self.tire()?;
-                self.data.store.get(key)?
-            }
+        let got = match self.data.store.get_soon(key, MOST_READ_BYTES)? {
+            Soon::Got(got) => got,
+            Soon::Larger(bytes) => self.get_large(key, bytes)?,
         };
         self.read = self.read.max(got.seq);
         Ok(got)

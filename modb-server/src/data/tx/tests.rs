@@ -1,7 +1,8 @@
-//! Which batches have more to be seen than one key, and where keys are.
+//! Which batches have more to be seen than one key, where keys are, and what is held of values.
 
 use std::sync::Arc;
 
+use super::room::{MOST_MOVED_BYTES, MOST_READ_BYTES};
 use super::*;
 use crate::data::Need;
 use crate::store::{EngineKind, OpenOptions, Write, open};
@@ -67,4 +68,65 @@ fn nobody_waits_for_room_while_others_wait_for_what_he_holds() {
         is_crowded && store.crowded_until().is_some()
     });
     assert!(did_not_wait);
+}
+
+#[test]
+fn a_large_value_is_not_read_from_the_disk_before_there_is_room_for_it() {
+    const VALUE_BYTES: usize = 2 * MOST_READ_BYTES;
+    let dir = tempfile::tempdir().unwrap();
+    // Of a value that is larger than a sixteenth of memory nothing is kept there.
+    let options = OpenOptions { cache_mb: 8, ..OpenOptions::new(dir.path()) };
+    let value = vec![b'v'; VALUE_BYTES];
+    let keys = [&b"a"[..], b"b", b"c"];
+    let with_tx = |work: &dyn Fn(&Data, &Held<'_>)| {
+        let store = open(&options).unwrap();
+        let data = Data::open(Arc::clone(&store), 16, false).unwrap();
+        let held = data.hold_sleeping(Need::everything());
+        work(&data, &held);
+        drop(held);
+        drop(data);
+        store.compact().unwrap();
+    };
+    let tally = Tally::default();
+    with_tx(&|data, held| {
+        let mut key_buf = Vec::new();
+        let mut tx = Tx::new(data, held, &tally, &mut key_buf, 1000);
+        keys.iter().for_each(|key| tx.set(0, key, &value, None).unwrap());
+        tx.commit().unwrap();
+    });
+    with_tx(&|data, held| {
+        // How many of the three are read, and what room is lacked for the next.
+        let read = |room_bytes, at_once| {
+            let mut key_buf = Vec::new();
+            let mut tx = Tx::new(data, held, &tally, &mut key_buf, 1000).at_once(at_once).within(room_bytes);
+            let read = keys.iter().take_while(|key| tx.get(0, key).is_ok_and(|got| got.is_some())).count();
+            let lacked = match tx.missed() {
+                Some(Missed::Room(bytes)) => bytes,
+                None => 0,
+                Some(missed) => panic!("{missed:?}"),
+            };
+            (read, lacked / VALUE_BYTES)
+        };
+        assert_eq!(read(0, true), (0, 1), "one who serves others");
+        assert_eq!(read(VALUE_BYTES / 2, false), (0, 1));
+        let room_bytes = VALUE_BYTES + 1000;
+        assert_eq!(read(room_bytes, false), (1, 2));
+        assert_eq!(read(2 * room_bytes, false), (2, 4), "twice of what there was");
+        assert_eq!(read(4 * room_bytes, false), (3, 0));
+        assert_eq!(read(usize::MAX, false), (3, 0), "a program's own");
+    });
+}
+
+#[test]
+fn what_is_kept_for_a_reply_is_no_more_than_there_is_room_for() {
+    let data = data();
+    let (held, tally, mut key_buf) = (data.hold_sleeping(Need::everything()), Tally::default(), Vec::new());
+    let mut answers = |room_bytes, at_once| {
+        let mut tx = Tx::new(&data, &held, &tally, &mut key_buf, 1000).at_once(at_once).within(room_bytes);
+        (0..100).take_while(|_| tx.answers(MOST_READ_BYTES).is_ok()).count()
+    };
+    assert_eq!(answers(0, true), MOST_MOVED_BYTES / MOST_READ_BYTES, "as much as is copied at once");
+    assert_eq!(answers(0, false), 1);
+    assert_eq!(answers(5 * MOST_READ_BYTES, false), 5);
+    assert_eq!(answers(usize::MAX, false), 100);
 }

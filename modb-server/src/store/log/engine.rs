@@ -29,7 +29,7 @@ use crate::store::glimpse::Portion;
 use crate::store::group::Backing;
 use crate::store::locking::lock;
 use crate::store::{
-    Batch, Change, Counter, Glimpse, Got, MAX_STORE_KEY_BYTES, Page, StoreError, Write, vast,
+    Batch, Change, Counter, Glimpse, Got, MAX_STORE_KEY_BYTES, Page, Soon, StoreError, Write, vast,
 };
 
 /// What the tree takes while it writes a record, in sizes of its value: the block that it becomes, which grows to twice its
@@ -161,18 +161,18 @@ impl Engine {
         }
     }
 
-    /// As [`Engine::get`]. `None`: the value is larger than that, and not in memory.
-    pub(crate) fn get_soon(&self, key: &[u8], most_bytes: usize) -> Result<Option<Got>, StoreError> {
+    /// As [`Engine::get`], but for a value that is larger than that and not in memory.
+    pub(crate) fn get_soon(&self, key: &[u8], most_bytes: usize) -> Result<Soon, StoreError> {
         match self.table.get(key) {
-            Lookup::Found(value, seq) => Ok(Some(Got { value, seq: Seq(seq) })),
+            Lookup::Found(value, seq) => Ok(Soon::Got(Got { value, seq: Seq(seq) })),
             Lookup::Unknown(ticket) => {
                 self.cold_reads.fetch_add(1, Ordering::Relaxed);
                 let value = match self.cold.look(key, most_bytes)? {
-                    Some(Kept::Apart(_)) => return Ok(None),
+                    Some(Kept::Apart(glimpse)) => return Ok(Soon::Larger(glimpse.value_bytes())),
                     Some(Kept::Whole(value)) => Some(value),
                     None => None,
                 };
-                Ok(Some(self.filled_with(key, value, ticket)))
+                Ok(Soon::Got(self.filled_with(key, value, ticket)))
             }
         }
     }

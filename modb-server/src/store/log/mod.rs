@@ -83,7 +83,7 @@ use super::health::Purpose;
 use super::locking::lock;
 use super::options::{EngineKind, OpenOptions};
 use super::{
-    BackupKind, Batch, Counter, ErrorClass, Fetch, Glimpse, Got, Page, SettledHook, Store, StoreError,
+    BackupKind, Batch, Counter, ErrorClass, Fetch, Glimpse, Got, Page, SettledHook, Soon, Store, StoreError,
     TELLING_BYTES,
 };
 use super::{key, spare};
@@ -355,10 +355,10 @@ impl Store for LogStore {
         self.engine.table().fetched()
     }
 
-    fn get_soon(&self, key: &[u8], most_bytes: usize) -> Result<Option<Got>, StoreError> {
+    fn get_soon(&self, key: &[u8], most_bytes: usize) -> Result<Soon, StoreError> {
         self.group.health.check_read()?;
         if !key::is_possible(key) {
-            return Ok(Some(Got::default()));
+            return Ok(Soon::Got(Got::default()));
         }
         self.engine.get_soon(key, most_bytes)
     }

@@ -288,14 +288,15 @@ fn records_of(
     })
 }
 
-/// A merge holds one block of each run, of that which it writes two. How large the largest of a table is nobody wrote down, so its
+/// A merge holds one block of each run, and four more: the record that it writes, the one behind that, at which it looks, and the block which
+/// that becomes, which grows to twice its length. How large the largest of a table is nobody wrote down, so its
 /// average counts: where large records are few they rarely meet.
 fn merge_bytes(tree: &AnyTree) -> usize {
     let version = tree.current_version();
     let block_bytes = |table: &Table| table.metadata.file_size / table.metadata.data_block_count.max(1);
     let runs = version.iter_levels().flat_map(|level| level.iter());
     let of_runs: Vec<u64> = runs.map(|run| run.iter().map(block_bytes).max().unwrap_or(0)).collect();
-    let written = 2 * of_runs.iter().max().copied().unwrap_or(0);
+    let written = 4 * of_runs.iter().max().copied().unwrap_or(0);
     usize::try_from(of_runs.iter().sum::<u64>() + written).unwrap_or(usize::MAX)
 }
 
