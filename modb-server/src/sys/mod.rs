@@ -19,15 +19,13 @@
 //! `service` makes the program a service of the system, where programs do that themselves.
 //!
 //! `process` has what concerns the process as a whole, `allocator` how it gives memory back and whether there is some,
-//! `ticks` how long a request took, `prefetch` what the processor is to fetch, `sum` the
-//! sum of a record.
+//! `ticks` how long a request took, `prefetch` what the processor is to fetch.
 
 mod allocator;
 mod prefetch;
 mod process;
 #[cfg(feature = "cli")]
 pub mod service;
-mod sum;
 mod ticks;
 #[cfg(unix)]
 mod unix;
@@ -42,7 +40,6 @@ pub(crate) use self::prefetch::{CAN_PREFETCH, prefetch};
 pub use self::process::{Told, make_files_private, on_signals, tell_service_manager};
 pub use self::process::{cpu_seconds, memory_bytes, peak_memory_bytes, total_memory_bytes};
 pub(crate) use self::process::{forks, prepare_listener};
-pub(crate) use self::sum::crc32c;
 pub(crate) use self::ticks::Ticks;
 #[cfg(all(test, unix))]
 pub(crate) use self::unix::model_tests;

@@ -9,7 +9,6 @@
 
 use super::chunk::u32_at;
 use crate::store::{Change, Patch, Splices};
-use crate::sys;
 
 /// Bytes that are the same between two places that differ, for these to be two splices.
 const SAME_BYTES: usize = 8;
@@ -31,7 +30,7 @@ pub(super) fn encode(patch: &Patch, most: usize, out: &mut Vec<u8>) -> bool {
     };
     let fits = 5 + splices.as_bytes().len() <= most;
     if fits {
-        let [a, b, c, d] = sys::crc32c(&patch.value).to_le_bytes();
+        let [a, b, c, d] = crc32c::crc32c(&patch.value).to_le_bytes();
         out.extend_from_slice(&[a, b, c, d, splices.count()]);
         out.extend_from_slice(splices.as_bytes());
     }
@@ -123,7 +122,7 @@ impl Difference {
 
     /// What the record is afterwards; `None` if `before` is not what it was.
     pub(crate) fn apply(&self, before: &[u8]) -> Option<Vec<u8>> {
-        self.splices.apply(before).filter(|after| sys::crc32c(after) == self.sum)
+        self.splices.apply(before).filter(|after| crc32c::crc32c(after) == self.sum)
     }
 }
 
