@@ -32,7 +32,7 @@ impl Data {
     /// interrupted and begun again at any point.
     pub fn sweep_ended(&self, pause: &mut dyn FnMut() -> Result<(), DataError>) -> Result<bool, DataError> {
         let (from, to) = layout::graves_range();
-        let mut from = Some(from.to_vec());
+        let (mut from, mut swept) = (Some(from.to_vec()), 0);
         while let Some(begin) = from {
             let graves = self.store().scan(&begin, &to, GRAVES_PER_GO)?;
             from = graves.next;
@@ -45,7 +45,7 @@ impl Data {
                 // What was built until a moment ago has no grave any more: it was read before.
                 let Some(value) = self.store().get(key)?.value else { continue };
                 let next = u32::from_be_bytes(value.as_ref().try_into().map_err(|_| corrupt())?);
-                if !self.sweep_pages(id, next, pause)? {
+                if !self.sweep_pages(id, next, &mut swept, pause)? {
                     return Ok(false);
                 }
             }
@@ -53,10 +53,12 @@ impl Data {
         Ok(true)
     }
 
+    /// Pauses each time that `swept` records are a batch, of however many collections they were: many small ones are as much as a large one.
     fn sweep_pages(
         &self,
         id: CollectionId,
         mut next: u32,
+        swept: &mut usize,
         pause: &mut dyn FnMut() -> Result<(), DataError>,
     ) -> Result<bool, DataError> {
         loop {
@@ -72,15 +74,19 @@ impl Data {
                 1 => Write::Delete(id.grave_key()),
                 _ => grave(id, left),
             });
+            *swept += writes.len();
             self.store().apply_freeing(Batch { writes })?;
             self.store().settle()?;
+            if *swept >= PAGES_PER_BATCH as usize {
+                *swept = 0;
+                if !self.pause_sweeping(pause)? {
+                    return Ok(false);
+                }
+            }
             if left == 1 {
                 return Ok(true);
             }
             next = left;
-            if !self.pause_sweeping(pause)? {
-                return Ok(false);
-            }
         }
     }
 }
@@ -89,6 +95,7 @@ impl Data {
 mod tests {
     use std::sync::Arc;
 
+    use super::PAGES_PER_BATCH;
     use crate::data::layout::{self, CollectionId};
     use crate::data::{Data, DataError, Need, SortedSet, Tally, Tx, check};
     use crate::messages::Event;
@@ -124,6 +131,33 @@ mod tests {
         assert_eq!(check(&*store, &mut |_, _| {}).unwrap().described, [""; 0]);
         assert!(data.sweep_ended(&mut || Ok(())).unwrap());
         assert_eq!(left(&*store), 0);
+    }
+
+    #[test]
+    fn a_sweep_of_many_small_collections_pauses_as_one_of_a_large_one_does() {
+        let store = open(&OpenOptions { engine: EngineKind::Memory, ..OpenOptions::new("") }).unwrap();
+        let data = Data::open(Arc::clone(&store), 16, false).unwrap();
+        data.keep_pages_small(true);
+        let (held, tally) = (data.hold_sleeping(Need::everything()), Tally::default());
+        let mut buf = Vec::new();
+        for number in 0..100 {
+            let (mut tx, key) = (Tx::new(&data, &held, &tally, &mut buf, 1000), number.to_string());
+            fill(&mut tx, key.as_bytes(), 30);
+            assert!(tx.delete(0, key.as_bytes()).unwrap());
+            tx.commit().unwrap();
+        }
+        let (swept, mut pauses) = (left(&*store), 0);
+        let one = swept / 100;
+        assert!((10..PAGES_PER_BATCH as usize / 4).contains(&one), "{one} records of each");
+        let swept_all = data.sweep_ended(&mut || {
+            pauses += 1;
+            Ok(())
+        });
+        assert!(swept_all.unwrap() && left(&*store) == 0);
+        assert!(
+            (swept / (PAGES_PER_BATCH as usize + one)..).contains(&pauses),
+            "{pauses} pauses, {swept} records"
+        );
     }
 
     #[test]
