@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use modb_tests::peer::encode;
 use modb_tests::{Launch, Peer, Platform, Reply, Server, wait};
 
 fn info(server: &Server) -> BTreeMap<String, String> {
@@ -27,8 +28,6 @@ fn wait_until_grown(server: &Server, before: &BTreeMap<String, String>, field: &
 pub(crate) fn what_info_says_of_those_who_come_and_go_is_so(platform: &Platform) {
     const PEERS: u64 = 5;
     let server = Launch::new(platform).start();
-    let mut looker = server.peer();
-    assert_eq!(looker.ask("CLIENT NO-EVICT ON"), Reply::ok());
     let before = info(&server);
     let peers: Vec<Peer> = (0..PEERS).map(|_| server.peer()).collect();
     let mut ears = server.peer();
@@ -41,31 +40,44 @@ pub(crate) fn what_info_says_of_those_who_come_and_go_is_so(platform: &Platform)
     assert_eq!(came, PEERS + 2);
     let listens = ["pubsub_clients", "pubsub_channels", "pubsub_patterns"].map(|field| number(&there, field));
     assert_eq!(listens, [1, 1, 2]);
-    let of_workers = |field: &str| -> u64 {
-        let workers = there.iter().filter(|(name, _)| {
+    let of_workers = |said: &BTreeMap<String, String>, field: &str| -> u64 {
+        let workers = said.iter().filter(|(name, _)| {
             name.strip_prefix("worker").is_some_and(|number| number.parse::<usize>().is_ok())
         });
         let counted = workers.flat_map(|(_, line)| line.split(',')).filter_map(|pair| pair.split_once('='));
         counted.filter(|(name, _)| *name == field).map(|(_, n)| n.parse::<u64>().expect("a number")).sum()
     };
     // A worker counts at the end of its turn: some that have gone, or the one who asks, may be counted still, or not yet.
-    assert!(of_workers("accepted") >= PEERS + 2 && of_workers("connections") > PEERS);
-    assert!(of_workers("turns") > 0 && of_workers("bytes_in") > 0 && of_workers("bytes_out") > 0);
+    wait::until("workers have counted them", || {
+        let said = info(&server);
+        let are_there =
+            of_workers(&said, "accepted") >= PEERS + 2 && of_workers(&said, "connections") > PEERS;
+        are_there.then_some(())
+    });
+    assert!(["turns", "bytes_in", "bytes_out"].iter().all(|field| of_workers(&there, field) > 0));
 
     let before = info(&server);
     peers.into_iter().for_each(Peer::reset);
-    wait_until_grown(&server, &before, "modb_closed_peer_reset", PEERS);
+    if !platform.wine {
+        // There a reset is told as an end, as which each look ends, too.
+        wait_until_grown(&server, &before, "modb_closed_peer_reset", PEERS);
+    }
     assert_eq!(ears.ask("QUIT"), Reply::ok());
     ears.read_to_close();
-    let idle: Vec<Peer> = (0..PEERS).map(|_| server.peer()).collect();
+    let mut idle: Vec<Peer> = (0..PEERS).map(|_| server.peer()).collect();
     let before = info(&server);
-    assert_eq!(looker.ask("CONFIG SET timeout 1"), Reply::ok());
-    wait::until("all are closed", || {
-        looker.ask("PING");
-        (number(&info(&server), "modb_closed_idle") - number(&before, "modb_closed_idle") >= PEERS)
-            .then_some(())
+    assert_eq!(server.peer().ask("CONFIG SET timeout 1"), Reply::ok());
+    assert!(idle.iter_mut().all(|peer| peer.is_closed_within(wait::DEADLINE)), "who is idle is closed");
+    // Where the machine stands still whoever asks is idle, too.
+    wait::until("nobody is closed any more", || {
+        let mut peer = server.peer();
+        let set = peer.try_send(&encode(["CONFIG", "SET", "timeout", "0"])).and_then(|()| peer.try_reply());
+        set.is_ok_and(|reply| reply == Reply::ok()).then_some(())
     });
-    drop(idle);
+    wait::until("they are counted", || {
+        let closed = number(&info(&server), "modb_closed_idle") - number(&before, "modb_closed_idle");
+        (closed >= PEERS).then_some(())
+    });
     let said = info(&server);
     assert_eq!(
         ["pubsub_clients", "pubsub_channels", "pubsub_patterns"].map(|field| number(&said, field)),
@@ -84,7 +96,10 @@ pub(crate) fn what_info_says_of_the_log_and_to_tools_is_so(platform: &Platform) 
         let grown = number(&after, field) - number(&before, field);
         assert!((VALUE_BYTES..2 * VALUE_BYTES).contains(&grown), "{field}: {grown}");
     }
-    assert_eq!(after["process_id"], server.pid().to_string());
+    if !platform.wine {
+        // It has numbers of its own.
+        assert_eq!(after["process_id"], server.pid().to_string());
+    }
     let id = &after["run_id"];
     assert!(id.len() == 40 && id.bytes().all(|digit| digit.is_ascii_hexdigit()), "{id}");
     assert_eq!((id, id), (&before["run_id"], &after["master_replid"]));

@@ -86,9 +86,10 @@ impl Trial {
 impl Periods {
     fn told(&mut self, served: u64, now: Instant) {
         let of_period = served.saturating_sub(self.served);
-        if of_period >= PERIOD {
-            let seconds = now.saturating_duration_since(self.began).as_secs_f64();
-            self.end(of_period as f64 / seconds.max(f64::MIN_POSITIVE));
+        // A worker that worked long has looked at the clock before the one that counted last: it can say nothing of how fast that went.
+        let passed = now.saturating_duration_since(self.began);
+        if of_period >= PERIOD && !passed.is_zero() {
+            self.end(of_period as f64 / passed.as_secs_f64());
             (self.began, self.served) = (now, served);
         }
     }
@@ -195,6 +196,19 @@ mod tests {
         // Half a minute at this rate would be 700.
         periods_on(&trial, &mut now, 160, |_, _| 100_000.0);
         assert!(!trial.periods.lock().expect("not poisoned").has_gained());
+    }
+
+    #[test]
+    fn who_has_looked_at_the_clock_before_the_last_one_ends_no_period() {
+        let (trial, began, _) = new();
+        let at = |ms| began + Duration::from_millis(ms);
+        let place = || trial.periods.lock().expect("not poisoned").place;
+        for (served, ms, ended) in [(1, 40, 1), (2, 10, 1), (3, 40, 1), (4, 90, 2)] {
+            trial.told(|| served * PERIOD, at(ms));
+            assert_eq!(place(), (ATTEMPT - 1 + ended) % CYCLE, "after {ms} ms");
+        }
+        let periods = trial.periods.lock().expect("not poisoned");
+        assert!((periods.attempt - 3.0 * PERIOD as f64 / 0.05).abs() < 1.0, "{periods:?}");
     }
 
     #[test]
