@@ -56,6 +56,13 @@ impl Store for MemoryStore {
         Ok(Got { value: self.read()?.records.get(key).cloned(), seq: Seq::ZERO })
     }
 
+    fn look(&self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<Option<Seq>, StoreError> {
+        Ok(self.read()?.records.get(key).map(|value| {
+            see(value);
+            Seq::ZERO
+        }))
+    }
+
     fn scan_some(
         &self,
         from: &[u8],

@@ -218,3 +218,34 @@ fn walks_and_choices_see_what_was_written_before_them() {
         assert_eq!((tx.random_key(1).unwrap().unwrap(), tx.size(1)), (Bytes::from("behind"), 1));
     });
 }
+
+#[test]
+fn elements_are_found_where_those_before_them_went_though_that_is_not_applied_yet() {
+    const THERE: u32 = 200;
+    let name = |n: u32| format!("m{n}");
+    let data = open_data(&store());
+    let add = |tx: &mut Tx<'_>, numbers: std::ops::Range<u32>| {
+        let mut hash = Hash::open(tx, 0, b"hash").unwrap();
+        let mut scores = SortedSet::open(tx, 0, b"zset").unwrap();
+        for n in numbers {
+            assert!(hash.set(tx, name(n).as_bytes(), b"v").unwrap(), "{n} is new");
+            assert_eq!(scores.set(tx, name(n).as_bytes(), f64::from(n)).unwrap(), None);
+        }
+        hash.save(tx, Event::SET).unwrap();
+        scores.save(tx, Event::SET).unwrap();
+    };
+    with_tx(&data, |tx| {
+        add(tx, 0..THERE);
+        tx.commit().unwrap();
+    });
+    with_tx(&data, |tx| {
+        // They cut leaves, and nodes above those.
+        add(tx, THERE..2 * THERE);
+        let mut hash = Hash::open(tx, 0, b"hash").unwrap();
+        let mut scores = SortedSet::open(tx, 0, b"zset").unwrap();
+        for n in 0..2 * THERE {
+            assert!(hash.get(tx, name(n).as_bytes()).unwrap().is_some(), "field {n}");
+            assert_eq!(scores.score(tx, name(n).as_bytes()).unwrap(), Some(f64::from(n)), "member {n}");
+        }
+    });
+}
