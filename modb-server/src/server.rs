@@ -115,7 +115,7 @@ pub struct Server {
     holds: Holds,
 }
 
-/// Ends a server from elsewhere, such as a signal handler.
+/// Ends a server from elsewhere, such as a thread that waits for signals.
 #[derive(Clone)]
 pub struct Shutdown {
     workers: Arc<dyn Workers<Message>>,
