@@ -22,10 +22,8 @@ const PERIOD: u64 = 2048;
 /// Periods from one attempt to the next: the one before it, the attempt, the one after it, and those in which nothing is held beside another.
 const LEAST_APART: u32 = 4;
 const MOST_APART: u32 = 32;
-/// The places of these three.
-const BEFORE: u32 = 0;
-const ATTEMPT: u32 = 1;
-const AFTER: u32 = 2;
+/// These three.
+const HELD_BESIDE: u32 = 3;
 /// So much more must be served. A period differs from its neighbours by some hundredths, the average by half of that.
 const WORTH: f64 = 1.05;
 /// The weight of a new ratio in the average.
@@ -49,16 +47,29 @@ struct Periods {
     began: Instant,
     /// What had been served in all when this one began.
     served: u64,
-    /// Its place among those from one attempt to the next.
-    place: u32,
-    /// So many these are.
+    stage: Stage,
+    /// From one attempt to the next.
     apart: u32,
-    /// Served per second in the period before the attempt, in the attempt, and after it.
-    before: f64,
-    attempt: f64,
-    after: f64,
     /// What is served with it, of what is served without: an average.
     gain: f64,
+}
+
+/// What is done in a period, with what was served per second in those that it will be held beside.
+#[derive(Debug)]
+enum Stage {
+    Before,
+    Attempt {
+        before: f64,
+    },
+    After {
+        before: f64,
+        attempt: f64,
+    },
+    /// So many more, this one included, until it is tried again; what was served after the last attempt.
+    Between {
+        left: u32,
+        usual: f64,
+    },
 }
 
 impl Trial {
@@ -68,16 +79,7 @@ impl Trial {
     }
 
     fn new(now: Instant) -> Self {
-        let periods = Periods {
-            began: now,
-            served: 0,
-            place: BEFORE,
-            apart: LEAST_APART,
-            before: 0.0,
-            attempt: 0.0,
-            after: 0.0,
-            gain: 1.0,
-        };
+        let periods = Periods { began: now, served: 0, stage: Stage::Before, apart: LEAST_APART, gain: 1.0 };
         Self { is_on: AtomicBool::new(false), periods: Mutex::new(periods) }
     }
 
@@ -112,30 +114,29 @@ impl Periods {
     }
 
     fn end(&mut self, per_second: f64) {
-        match self.place {
-            BEFORE => self.before = per_second,
-            ATTEMPT => self.attempt = per_second,
-            AFTER => {
-                self.after = per_second;
-                self.judge();
+        self.stage = match self.stage {
+            Stage::Before => Stage::Attempt { before: per_second },
+            Stage::Attempt { before } => Stage::After { before, attempt: per_second },
+            Stage::After { before, attempt } => {
+                self.judge(before, attempt, per_second);
+                Stage::Between { left: self.apart - HELD_BESIDE, usual: per_second }
             }
-            _ if differ(self.after, per_second, OTHER) => {
+            Stage::Between { usual, .. } if differ(usual, per_second, OTHER) => {
                 self.apart = LEAST_APART;
-                self.place = BEFORE;
-                self.before = per_second;
+                Stage::Attempt { before: per_second }
             }
-            _ => {}
-        }
-        self.place = (self.place + 1) % self.apart;
+            Stage::Between { left: 1, .. } => Stage::Before,
+            Stage::Between { left, usual } => Stage::Between { left: left - 1, usual },
+        };
     }
 
-    fn judge(&mut self) {
+    fn judge(&mut self, before: f64, attempt: f64, after: f64) {
         let had_gained = self.has_gained();
         // Otherwise the load itself has changed, and nothing can be said.
-        let said = !differ(self.before, self.after, STEADY);
+        let said = !differ(before, after, STEADY);
         if said {
-            let otherwise = (self.before + self.after) / 2.0;
-            let gain = if had_gained { otherwise / self.attempt } else { self.attempt / otherwise };
+            let otherwise = (before + after) / 2.0;
+            let gain = if had_gained { otherwise / attempt } else { attempt / otherwise };
             self.gain += WEIGHT * (gain.clamp(1.0 / MOST, MOST) - self.gain);
         }
         let same = said && had_gained == self.has_gained();
@@ -147,7 +148,7 @@ impl Periods {
     }
 
     fn is_on(&self) -> bool {
-        self.has_gained() != (self.place == ATTEMPT)
+        self.has_gained() != matches!(self.stage, Stage::Attempt { .. })
     }
 }
 
@@ -246,13 +247,19 @@ mod tests {
     fn who_has_looked_at_the_clock_before_the_last_one_ends_no_period() {
         let (trial, began, _) = new();
         let at = |ms| began + Duration::from_millis(ms);
-        let place = || trial.periods.lock().expect("not poisoned").place;
+        let place = || match trial.periods.lock().expect("not poisoned").stage {
+            Stage::Before => 0,
+            Stage::Attempt { .. } => 1,
+            Stage::After { .. } => 2,
+            Stage::Between { .. } => 3,
+        };
         for (served, ms, ended) in [(1, 40, 1), (2, 10, 1), (3, 40, 1), (4, 90, 2)] {
             trial.told(|| served * PERIOD, at(ms));
-            assert_eq!(place(), BEFORE + ended, "after {ms} ms");
+            assert_eq!(place(), ended, "after {ms} ms");
         }
         let periods = trial.periods.lock().expect("not poisoned");
-        assert!((periods.attempt - 3.0 * PERIOD as f64 / 0.05).abs() < 1.0, "{periods:?}");
+        let Stage::After { attempt, .. } = periods.stage else { panic!("{periods:?}") };
+        assert!((attempt - 3.0 * PERIOD as f64 / 0.05).abs() < 1.0, "{periods:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-use modb_net::resp::{Decoded, Encoder, Limits, ReplyDecoder, RequestDecoder, Value};
+use modb_net::resp::{Args, Decoded, Encoder, Limits, ReplyDecoder, RequestDecoder, Value};
 
 use super::machine::weight;
 use crate::command::{
@@ -60,26 +60,34 @@ impl Bench {
         }
     }
 
-    /// Executes an inline command.
-    pub(crate) fn run(&self, line: &str) -> Value {
-        let mut decoder = RequestDecoder::new();
-        let input = format!("{line}\r\n");
+    /// Has `work` do something with the words of an inline command.
+    fn with_request<R>(line: &str, work: impl FnOnce(Args<'_>) -> R) -> R {
+        let (mut decoder, input) = (RequestDecoder::new(), format!("{line}\r\n"));
         let Ok(Decoded::Request { .. }) = decoder.decode(input.as_bytes(), &Limits::default()) else {
             panic!("not a command: {line}");
         };
-        let args = decoder.args(input.as_bytes());
-        let mut client = self.client.borrow_mut();
-        let env = Env {
+        work(decoder.args(input.as_bytes()))
+    }
+
+    fn env(&self, may_sleep: bool) -> Env<'_> {
+        Env {
             instance: &self.instance,
             network: &NoNetwork,
             tally: &self.tally,
             now_ms: self.now_ms.get(),
             host: self,
-            may_sleep: true,
-        };
-        let reply = resolve(args, &mut client, &self.instance).and_then(|resolved| {
-            let scratch = &mut self.scratch.borrow_mut();
-            execute_sleeping(resolved, args, &mut client, &env, scratch, &self.parker).reply
+            may_sleep,
+        }
+    }
+
+    /// Executes an inline command.
+    pub(crate) fn run(&self, line: &str) -> Value {
+        let mut client = self.client.borrow_mut();
+        let reply = Self::with_request(line, |args| {
+            resolve(args, &mut client, &self.instance).and_then(|resolved| {
+                let (env, scratch) = (self.env(true), &mut self.scratch.borrow_mut());
+                execute_sleeping(resolved, args, &mut client, &env, scratch, &self.parker).reply
+            })
         });
         let mut out = Vec::new();
         let mut encoder = Encoder::new(&mut out, client.protocol);
@@ -95,38 +103,25 @@ impl Bench {
 
     /// Whether an inline command would be left to a thread by whoever serves others. Nothing is done.
     pub(crate) fn is_long(&self, line: &str) -> bool {
-        let (mut decoder, input) = (RequestDecoder::new(), format!("{line}\r\n"));
-        let Ok(Decoded::Request { .. }) = decoder.decode(input.as_bytes(), &Limits::default()) else {
-            panic!("not a command: {line}");
-        };
-        let (client, args) = (self.client.borrow(), decoder.args(input.as_bytes()));
-        let spec = TABLE.resolve(args).unwrap().spec;
-        let (data, mut key) = (&self.instance.data, Vec::new());
-        let held = data.hold_sleeping(Need::everything());
-        let mut tx = Tx::new(data, &held, &self.tally, &mut key, self.now_ms.get());
-        spec.flags.has(Flags::WEIGHED)
-            && (weight::is_long_by_words(spec, args.len(), &self.instance)
-                || weight::long(&mut tx, &self.instance, &client, spec, args).is_some())
+        Self::with_request(line, |args| {
+            let (client, spec) = (self.client.borrow(), TABLE.resolve(args).unwrap().spec);
+            let (data, mut key) = (&self.instance.data, Vec::new());
+            let held = data.hold_sleeping(Need::everything());
+            let mut tx = Tx::new(data, &held, &self.tally, &mut key, self.now_ms.get());
+            spec.flags.has(Flags::WEIGHED)
+                && (weight::is_long_by_words(spec, args.len(), &self.instance)
+                    || weight::long(&mut tx, &self.instance, &client, spec, args).is_some())
+        })
     }
 
     /// Executes an inline command as whoever serves others does; whether it is left to a thread.
     pub(crate) fn is_left_to_a_thread(&self, line: &str) -> bool {
-        let (mut decoder, input) = (RequestDecoder::new(), format!("{line}\r\n"));
-        let Ok(Decoded::Request { .. }) = decoder.decode(input.as_bytes(), &Limits::default()) else {
-            panic!("not a command: {line}");
-        };
-        let (mut client, args) = (self.client.borrow_mut(), decoder.args(input.as_bytes()));
-        let env = Env {
-            instance: &self.instance,
-            network: &NoNetwork,
-            tally: &self.tally,
-            now_ms: self.now_ms.get(),
-            host: self,
-            may_sleep: false,
-        };
-        let resolved = TABLE.resolve(args).unwrap();
-        execute(resolved, args, &mut client, &env, &mut self.scratch.borrow_mut())
-            .is_err_and(|begun| begun.is_long())
+        Self::with_request(line, |args| {
+            let (mut client, scratch) = (self.client.borrow_mut(), &mut self.scratch.borrow_mut());
+            let resolved = TABLE.resolve(args).unwrap();
+            execute(resolved, args, &mut client, &self.env(false), scratch)
+                .is_err_and(|begun| begun.is_long())
+        })
     }
 
     pub(crate) fn with_client<R>(&self, work: impl FnOnce(&mut Client) -> R) -> R {
