@@ -12,6 +12,8 @@ use modb_tests::peer::encode;
 use modb_tests::wait::DEADLINE;
 use modb_tests::{Launch, Peer, Platform, Reply, Server, sys, wait};
 
+use crate::costs::compact;
+
 const MIB: u64 = 1 << 20;
 /// What a server takes beside `--cache-mb`, in MiB, as the README says.
 const BESIDE_CACHE_MB: u64 = 96;
@@ -26,11 +28,16 @@ const LARGE_BYTES: usize = 16 << 20;
 /// Panics if the server ever had more than it promises for so much cache.
 #[track_caller]
 fn assert_within_the_promise(server: &Server, cache_mb: u64) {
+    assert_within(server, cache_mb + BESIDE_CACHE_MB + CLIENTS_MB);
+}
+
+/// Panics if the server ever had more than so many MiB.
+#[track_caller]
+fn assert_within(server: &Server, promised_mb: u64) {
     let peak_bytes = sys::peak_rss_bytes(server.pid()).unwrap_or(0);
-    let said =
-        format!("at most {} MiB, promised {}", peak_bytes / MIB, cache_mb + BESIDE_CACHE_MB + CLIENTS_MB);
+    let said = format!("at most {} MiB, promised {promised_mb}", peak_bytes / MIB);
     println!("{said}");
-    assert!(peak_bytes <= (cache_mb + BESIDE_CACHE_MB + CLIENTS_MB) * MIB, "{said}");
+    assert!(peak_bytes <= promised_mb * MIB, "{said}");
 }
 
 /// A thousand of a kind; an honest client is served beside them.
@@ -115,6 +122,70 @@ fn large_values_at_once(platform: &Platform, clients: usize) {
     });
     assert_within_the_promise(&server, 256);
     assert_eq!(server.info("evicted_clients"), "0");
+}
+
+/// Of the values of a reply that lie on the disk alone no more is read than there is room for beside what others hold, be it by a worker or by a
+/// thread; who asks for more waits, and is answered once they have given it back.
+pub(crate) fn large_values_on_the_disk_are_read_where_there_is_room_beside_what_others_hold(
+    platform: &Platform,
+) {
+    const CACHE_MB: u64 = 8;
+    const VALUE_BYTES: usize = 3 << 20;
+    const VALUES: usize = 8;
+    const CLIENTS: u64 = 3;
+    /// While it is read, a value may be there twice.
+    const ONE_VALUE_MB: u64 = 2 * (VALUE_BYTES as u64 / MIB) + 1;
+    let launch = Launch::new(platform).with("--workers", "1").with("--cache-mb", &CACHE_MB.to_string());
+    let mut server = launch.start();
+    let keys: Vec<String> = (0..VALUES).map(key).collect();
+    let values: Vec<Vec<u8>> = (0..VALUES).map(|n| vec![b'a' + n as u8; VALUE_BYTES]).collect();
+    let mut peer = server.peer();
+    for (key, value) in keys.iter().zip(&values) {
+        assert_eq!(peer.call([b"SET", key.as_bytes(), value]), Reply::ok());
+    }
+    compact(&mut peer);
+    server.stop();
+    wait::not_each_time(|| {
+        let server = launch.start();
+        let number = |field: &str| server.info(field).parse::<u64>().expect("a number");
+        // A request of which the last byte has not come yet; there is room for it and for one value, not for two.
+        let mut holds = server.peer();
+        holds.send(format!("*2\r\n$6\r\nEXISTS\r\n${LARGE_BYTES}\r\n").as_bytes());
+        holds.send(&vec![b'k'; LARGE_BYTES]);
+        let held = wait::until("it has come", || {
+            Some(number("mem_clients_normal")).filter(|held| *held >= LARGE_BYTES as u64)
+        });
+        let room_bytes = held + VALUE_BYTES as u64 + MIB;
+        assert_eq!(server.peer().ask(&format!("CONFIG SET maxmemory-clients {room_bytes}")), Reply::ok());
+        let before = sys::peak_rss_bytes(server.pid()).unwrap_or(0) / MIB;
+        let mut asking: Vec<Peer> = (0..CLIENTS).map(|_| server.peer()).collect();
+        for peer in &mut asking {
+            peer.send(&encode(["MGET"].into_iter().chain(keys.iter().map(String::as_str))));
+        }
+        wait::until("all have begun, and none goes on", || {
+            let states =
+                ["", "_running", "_queued"].map(|state| number(&format!("modb_long_commands{state}")));
+            (states == [CLIENTS, 0, 0]).then_some(())
+        });
+        let after = sys::peak_rss_bytes(server.pid()).unwrap_or(0) / MIB;
+        if server.info("evicted_clients") != "0" {
+            return Some("who holds so much was closed meanwhile".to_owned());
+        }
+        println!("{held} bytes are held: {before} MiB, and {after} MiB with those who wait");
+        assert!(after <= before + ONE_VALUE_MB, "{after} MiB, {before} MiB before");
+        assert!(!asking.iter().any(Peer::has_come), "there is no room for it");
+        holds.send(b"\r\n");
+        assert_eq!(holds.reply(), Reply::Int(0));
+        let expected = Reply::Array(values.iter().map(Reply::bulk).collect());
+        thread::scope(|scope| {
+            for peer in &mut asking {
+                scope.spawn(|| assert!(peer.reply() == expected));
+            }
+        });
+        let reply_mb = (VALUES * VALUE_BYTES) as u64 / MIB;
+        assert_within(&server, CACHE_MB + BESIDE_CACHE_MB + room_bytes / MIB + 3 * reply_mb);
+        None
+    });
 }
 
 fn key(client: usize) -> String {
