@@ -38,6 +38,7 @@ mod share;
 mod shortage;
 mod shutdown;
 mod start;
+mod streaks;
 mod ten_million;
 mod told;
 mod tracking;
@@ -135,6 +136,11 @@ scenarios! {
     serve::protocol_errors_are_answered_as_redis_does_and_close;
     serve::errors_of_commands_keep_the_connection;
     serve::a_pipeline_of_100_000_commands_in_one_write_is_answered_in_order;
+    streaks::pipelined_changes_of_one_key_are_answered_as_if_one_by_one;
+    streaks::who_waits_for_an_element_gets_the_first_of_a_pipeline;
+    streaks::who_watches_a_key_is_told_of_a_pipeline_that_changes_it;
+    streaks::who_listens_hears_of_each_request_of_a_pipeline;
+    streaks::two_pipelines_on_one_key_lose_nothing;
     serve::a_command_split_anywhere_is_one_command;
     serve::databases_are_apart;
     serve::quit_answers_and_closes;
@@ -273,10 +279,6 @@ scenarios! {
     told::what_info_says_of_those_who_come_and_go_is_so, unless Redis: "the fields are Modb's own";
     told::what_info_says_of_the_log_and_to_tools_is_so, unless Redis: "the fields are Modb's own";
     counts::what_a_command_took_is_told_as_it_was;
-    counts::what_a_command_waited_for_is_no_time_of_its_own, unless Redis: "Redis holds no keys";
-    counts::who_is_served_is_told_what_that_took;
-    counts::who_waits_is_told_what_he_did_before, unless Redis: "7.0 times nobody whose wait was in vain";
-    counts::what_comes_next_has_not_taken_the_time_of_what_was_before;
     counts::the_first_request_does_not_wait_for_a_clock,
         unless Wine: "its server takes longer for any request";
     counts::the_rate_is_that_of_the_moment;
@@ -349,7 +351,6 @@ scenarios! {
         unless Wine: "a connection that does not read is not told of a reset there";
     long::what_is_executed_by_a_thread_is_executed_as_any_other, unless Redis: "Redis has no other thread for it";
     long::what_its_keys_make_long_holds_none_while_it_waits, unless Redis: "Redis has no other thread for it";
-    long::who_is_served_before_his_worker_knows_that_he_waits_is_answered, unless Redis: "it has no such threads";
     long::what_a_thread_writes_is_told_and_serves_those_who_wait, unless Redis: "Redis has no other thread for it";
     long::what_was_too_light_is_left_to_a_thread_when_that_shows, unless Redis: "Redis has no other thread for it";
     long::what_moves_very_many_bytes_is_left_to_a_thread_and_comes_whole, unless Redis: "Redis has no other thread for it";

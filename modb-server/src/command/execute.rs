@@ -9,14 +9,12 @@ use modb_net::resp::Args;
 
 use super::machine::begun::{On, Waits};
 use super::machine::env::{Env, Host};
-use super::machine::errands::Brought;
 use super::machine::lent::Long;
 use super::machine::monitor;
 use super::machine::outcome::Outcome;
 #[cfg(test)]
 use super::machine::room::sleep_until;
 use super::machine::spec::Words;
-use super::machine::stopwatch::Stopwatch;
 use super::machine::tracking;
 use super::machine::weight::{self, Weight};
 use super::transactions;
@@ -27,7 +25,7 @@ use crate::messages::Rooms;
 /// Space that is used again for every command of a worker.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    key: Vec<u8>,
+    pub(super) key: Vec<u8>,
     /// What the command that is being executed has waited for, to tell others.
     rooms: Rooms,
     /// Its keys, if they are very many.
@@ -80,8 +78,7 @@ pub fn execute(
     scratch: &mut Scratch,
 ) -> Result<Outcome, Begun> {
     let data = &env.instance.data;
-    env.tally.commands.bump();
-    client.info.touch(resolved.number, env.now_ms);
+    note_begun(resolved, client, env);
     if client.is_in_multi() && !resolved.spec.flags.has(Flags::AT_ONCE) {
         return Ok(match transactions::queue(resolved, args, client, env.instance) {
             None => Outcome { reply: Ok(Reply::Queued), committed: Committed::default() },
@@ -99,6 +96,13 @@ pub fn execute(
             run_if_held(resolved, args, client, env, scratch, held)
         }
     }
+}
+
+/// It is seen of a client that it has given this command.
+#[inline(always)]
+pub(super) fn note_begun(resolved: Resolved, client: &Client, env: &Env<'_>) {
+    env.tally.commands.bump();
+    client.info.touch(resolved.number, env.now_ms);
 }
 
 /// Whether it executes what is queued, whose words tell that it takes no longer than it may: most transactions do.
@@ -184,28 +188,25 @@ fn lacks_room(
     Ok(outcome(Err(CommandError::NoRoom), Committed::default(), env.tally))
 }
 
-/// Executes on a thread what was found to take long: the thread sleeps while it waits for stripes, which it has only from now on;
-/// `watch` stands still then.
+/// Executes on a thread what was found to take long: the thread sleeps while it waits for stripes, which it has only from now on.
 ///
 /// # Errors
 /// It waits for what others bring.
-pub(crate) fn execute_long(
+pub fn execute_long(
     resolved: Resolved,
     args: Args<'_>,
     client: &mut Client,
     env: &Env<'_>,
     scratch: &mut Scratch,
     parker: &Parker,
-    watch: &mut Stopwatch,
 ) -> Result<Outcome, Begun> {
-    watch.pause(|| wait_for_room(resolved, args, client, env.instance));
+    wait_for_room(resolved, args, client, env.instance);
     let mut ran = hold_and_run(resolved, args, client, env, scratch);
     loop {
         match ran {
             Err(begun) if !begun.waits_for_others() => {
-                watch.pause(|| parker.wait());
-                // No thread is left to do anything for what a thread does.
-                ran = go_on(begun, args, client, env, scratch, &mut 0);
+                parker.wait();
+                ran = go_on(begun, args, client, env, scratch);
             }
             ran => return ran,
         }
@@ -219,7 +220,7 @@ pub fn wait_for_room(resolved: Resolved, args: Args<'_>, client: &Client, instan
     }
 }
 
-/// Goes on with a request that had to wait. What others have worked for it is added to `worked_ns`.
+/// Goes on with a request that had to wait.
 ///
 /// # Errors
 /// It still has to, or again.
@@ -230,9 +231,8 @@ pub fn go_on(
     client: &mut Client,
     env: &Env<'_>,
     scratch: &mut Scratch,
-    worked_ns: &mut u64,
 ) -> Result<Outcome, Begun> {
-    let Waits { resolved, on, rooms, .. } = *begun.0;
+    let Waits { resolved, on, rooms } = *begun.0;
     let data = &env.instance.data;
     match on {
         On::Stripes(ticket) => {
@@ -247,21 +247,12 @@ pub fn go_on(
         // Whoever serves the client sees to it.
         On::Long(long) => Err(Begun::long(resolved, long)),
         On::Thread(done) => match done.take() {
-            Some(Brought { reply, worked_ns: by_thread_ns }) => {
-                // What waits for the disk, as `WAITAOF`, is not worked on.
-                if !resolved.spec.flags.has(Flags::BLOCKING) {
-                    *worked_ns += by_thread_ns;
-                }
-                // It may have another part.
-                begin(resolved, reply, client, env, data.hold_sleeping(Need::NOTHING))
-            }
+            // It may have another part.
+            Some(reply) => begin(resolved, reply, client, env, data.hold_sleeping(Need::NOTHING)),
             None => Err(Begun::new(resolved, On::Thread(done), rooms)),
         },
         On::Others(waiting) => match waiting.take() {
-            Some(answer) => {
-                *worked_ns += answer.worked_ns;
-                Ok(outcome(answer.reply, answer.committed, env.tally))
-            }
+            Some((reply, committed)) => Ok(outcome(reply, committed, env.tally)),
             None => Err(Begun::new(resolved, On::Others(waiting), rooms)),
         },
         On::Rooms => Err(Begun::new(resolved, On::Rooms, rooms)),
@@ -286,7 +277,7 @@ pub fn execute_sleeping(
             Ok(outcome) => return outcome,
             Err(begun) => {
                 sleep_until(parker, begun.deadline());
-                outcome = go_on(begun, args, client, &env, scratch, &mut 0);
+                outcome = go_on(begun, args, client, &env, scratch);
             }
         }
     }
@@ -294,7 +285,7 @@ pub fn execute_sleeping(
 
 /// Weighs and runs a command that has its stripes, apart from [`execute`], which is short.
 #[inline(never)]
-fn run_if_held<'d>(
+pub(super) fn run_if_held<'d>(
     resolved: Resolved,
     args: Args<'_>,
     client: &mut Client,

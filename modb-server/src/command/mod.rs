@@ -19,6 +19,7 @@ mod messages;
 mod server;
 mod sets;
 mod sorted_sets;
+mod streak;
 mod strings;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -26,10 +27,9 @@ mod transactions;
 mod waiting;
 
 pub use catalog::TABLE;
-pub(crate) use execute::execute_long;
 #[cfg(test)]
 pub use execute::execute_sleeping;
-pub use execute::{Scratch, execute, go_on, load, refuse, resolve, wait_for_room};
+pub use execute::{Scratch, execute, execute_long, go_on, load, refuse, resolve, wait_for_room};
 pub use language::error::{CommandError, Work};
 pub use language::feed::Feed;
 pub use language::reply::Reply;
@@ -47,7 +47,7 @@ pub use machine::instance::{Counts, Instance, Network, NoNetwork};
 pub(crate) use machine::lent::{Back, Heard, Lent, Long, Ran, Stage, Tray};
 pub use machine::listening::{Late, Listening};
 pub use machine::outcome::Outcome;
-pub(crate) use machine::room::{Answer, sleep_until};
+pub(crate) use machine::room::sleep_until;
 pub use machine::room::{Deadline, Room};
 pub use machine::slowlog::SlowLog;
 pub use machine::spec::{Flags, Spec};
@@ -59,5 +59,8 @@ pub use machine::times::Times;
 pub use machine::transaction::{Load, Transaction, Watches};
 pub use messages::may_be_given_while_listening;
 pub use server::config::{warn_of_idle, warn_of_open_door};
+pub(crate) use streak::{
+    Executed, Followers, Notes, Ran as RanTogether, execute_together, follower, may_lead,
+};
 pub(crate) use waiting::lists::{move_of_list, pop_of_lists};
 pub(crate) use waiting::sorted_sets::pop_of_sorted_sets;

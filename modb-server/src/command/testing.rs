@@ -3,11 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-use modb_net::resp::{Args, Decoded, Encoder, Limits, ReplyDecoder, RequestDecoder, Value};
+use modb_net::resp::{Args, Decoded, Encoder, Limits, Protocol, ReplyDecoder, RequestDecoder, Value};
 
 use super::machine::weight;
 use crate::command::{
-    Client, Env, Flags, Host, Instance, NoNetwork, Scratch, TABLE, execute, execute_sleeping, resolve,
+    Client, CommandError, Env, Executed, Flags, Followers, Host, Instance, NoNetwork, Notes, Reply, Resolved,
+    Scratch, Stopwatch, TABLE, execute, execute_sleeping, execute_together, follower, may_lead, resolve,
 };
 use crate::config::Settings;
 use crate::data::{Data, Need, Parker, Tally, Tx, Wake};
@@ -89,16 +90,28 @@ impl Bench {
                 execute_sleeping(resolved, args, &mut client, &env, scratch, &self.parker).reply
             })
         });
-        let mut out = Vec::new();
-        let mut encoder = Encoder::new(&mut out, client.protocol);
-        match reply {
-            Ok(reply) => reply.encode(&mut encoder),
-            Err(error) => encoder.error(error.text()),
+        value(&reply, client.protocol)
+    }
+
+    /// Executes the first of these inline commands as whoever serves others does, with as many of those behind it as go together; the
+    /// replies as [`show`] writes them, and `None` of what waits.
+    pub(crate) fn together(&self, lines: &[&str]) -> Vec<Option<String>> {
+        let (mut client, scratch) = (self.client.borrow_mut(), &mut self.scratch.borrow_mut());
+        let (first, behind) = lines.split_first().unwrap();
+        let mut behind = Lines { lines: behind.iter(), instance: &self.instance, last: None };
+        let (mut ran, mut watch) = (Vec::new(), Stopwatch::start());
+        let executed = Self::with_request(first, |args| {
+            let resolved = TABLE.resolve(args).unwrap();
+            assert!(may_lead(resolved, args.len(), &client, &self.instance), "{first}");
+            let notes = Notes { watch: &mut watch, ran: &mut ran };
+            let env = self.env(false);
+            execute_together((resolved, args), &mut behind, &mut client, &env, scratch, notes)
+        });
+        let text = |reply: &Result<Reply, CommandError>| show(&value(reply, client.protocol));
+        match executed {
+            Executed::Alone(ran) => vec![ran.ok().map(|outcome| text(&outcome.reply))],
+            Executed::Together(_) => ran.iter().map(|ran| Some(text(&ran.reply))).collect(),
         }
-        if out.is_empty() {
-            return Value::Null;
-        }
-        ReplyDecoder::default().decode(&mut &out[..]).unwrap().unwrap()
     }
 
     /// Whether an inline command would be left to a thread by whoever serves others. Nothing is done.
@@ -132,6 +145,37 @@ impl Bench {
     pub(crate) fn text(&self, line: &str) -> String {
         show(&self.run(line))
     }
+}
+
+/// Inline commands behind another one.
+struct Lines<'l> {
+    lines: std::slice::Iter<'l, &'l str>,
+    instance: &'l Instance,
+    last: Option<(RequestDecoder, String)>,
+}
+
+impl Followers for Lines<'_> {
+    fn next(&mut self) -> Option<(Resolved, Args<'_>)> {
+        let (mut decoder, input) = (RequestDecoder::new(), format!("{}\r\n", self.lines.next()?));
+        decoder.decode(input.as_bytes(), &Limits::default()).unwrap();
+        let (decoder, input) = self.last.insert((decoder, input));
+        let args = decoder.args(input.as_bytes());
+        follower(args, self.instance).map(|resolved| (resolved, args))
+    }
+}
+
+/// What a client reads.
+fn value(reply: &Result<Reply, CommandError>, protocol: Protocol) -> Value {
+    let mut out = Vec::new();
+    let mut encoder = Encoder::new(&mut out, protocol);
+    match reply {
+        Ok(reply) => reply.encode(&mut encoder),
+        Err(error) => encoder.error(error.text()),
+    }
+    if out.is_empty() {
+        return Value::Null;
+    }
+    ReplyDecoder::default().decode(&mut &out[..]).unwrap().unwrap()
 }
 
 /// A reply in one line: `nil`, `:1`, `+OK`, `-ERR ..`, `[a b]`, strings as they are.

@@ -178,6 +178,13 @@ impl Data {
         &self.exchange
     }
 
+    /// Whether anybody waits for a key, watches one, tracks one, or listens to what happens to them. Where one holds the stripe of a key
+    /// nobody begins to wait for it or to watch it.
+    pub(crate) fn is_anybody_interested(&self) -> bool {
+        let exchange = &self.exchange;
+        self.interests.are_any() || exchange.is_attended() || exchange.events().bits() != 0
+    }
+
     /// The engine below.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store

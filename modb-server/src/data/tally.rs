@@ -14,6 +14,8 @@ pub struct Tally {
     pub expired: Total,
     /// Commands executed.
     pub commands: Total,
+    /// Those of them that were executed together with the one before.
+    pub followed: Total,
     /// Error replies.
     pub errors: Total,
     /// Pages of collections read.

@@ -29,7 +29,7 @@ enum Step {
     Stop(Flow),
     /// It was executed.
     Executed,
-    /// It is to be executed, or gone on with, as any other.
+    /// It is to be executed as any other.
     Anew,
 }
 
@@ -175,10 +175,8 @@ impl Worker {
                 }
                 Step::Executed
             }
-            // He may have been served before this worker knows that he waits, and is not told again.
-            Ran::Waits(begun) => {
-                session.client.keep_begun(begun);
-                Step::Anew
+            Ran::Waits(waiting) => {
+                Step::Stop(self.keep(Begun::waiting(resolved, waiting), &mut session.client))
             }
             Ran::TooLarge(reply_bytes) => {
                 let long = Long { request_bytes, beside_bytes, stage: Stage::Found { reply_bytes } };

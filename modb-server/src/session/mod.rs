@@ -11,6 +11,7 @@ mod deadlines;
 mod listeners;
 mod long;
 mod network;
+mod pipeline;
 mod request;
 
 use std::cell::RefCell;
@@ -26,6 +27,7 @@ use modb_net::{
 use self::ahead::Ahead;
 use self::deadlines::Deadlines;
 use self::listeners::Listeners;
+use self::pipeline::Served;
 use self::request::Whole;
 use crate::command::{Begun, Calls, Client, Instance, Listening, SAMPLE_INTERVAL, Scratch, Stopwatch};
 use crate::config::OutputClass;
@@ -73,6 +75,8 @@ pub struct Worker {
     scratch: Scratch,
     /// Reads requests that come whole. Gone while one is read.
     decoder: Option<Box<RequestDecoder>>,
+    /// Of those that are executed together.
+    space: pipeline::Space,
     clock: Clock,
     /// The last commit that any reply of this worker waits for.
     awaited: Seq,
@@ -149,6 +153,7 @@ impl Worker {
             instance,
             scratch: Scratch::default(),
             decoder: None,
+            space: pipeline::Space::default(),
             clock: Clock { turn: None, now_ms: 0 },
             awaited: Seq::ZERO,
             syncing: Syncing::ByThread,
@@ -196,7 +201,7 @@ impl Worker {
                 return flow;
             }
         }
-        let mut watch = Stopwatch::start();
+        let mut served = Served::nothing();
         let mut limits = self.limits(&session.client);
         let mut ahead = Ahead::new(&self.instance.data, session.client.authenticated);
         loop {
@@ -216,9 +221,9 @@ impl Worker {
                 }
                 Ok(Decoded::Nothing { consumed }) => input.consume(consumed),
                 Ok(Decoded::Request { consumed }) => {
-                    let whole = Whole::new(decoder, &bytes[..consumed]);
+                    let whole = Whole::new(decoder, bytes, consumed);
                     ahead.look(&bytes[consumed..], &self.instance.data, session.client.database);
-                    let flow = self.request(conn, session, whole, out, turn, &mut watch);
+                    let flow = self.request(conn, session, whole, out, turn, &mut served);
                     // Executed when it goes on.
                     match flow {
                         Some(Flow::Blocked | Flow::Parked | Flow::AwaitRoom) if session.client.has_long() => {
@@ -229,13 +234,13 @@ impl Worker {
                         Some(Flow::Yield) if session.client.has_long() => return Flow::Yield,
                         _ => {}
                     }
-                    input.consume(consumed);
+                    input.consume(consumed + std::mem::take(&mut served.followers_bytes));
                     decoder.release();
                     limits.authenticated = session.client.authenticated;
                     if let Some(flow) = flow {
                         return flow;
                     }
-                    if watch.sum_ns() > WORK_PER_TURN_NS {
+                    if served.watch.sum_ns() > WORK_PER_TURN_NS {
                         return Flow::Yield;
                     }
                 }

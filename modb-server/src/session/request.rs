@@ -12,10 +12,11 @@ use modb_net::resp::{Args, Encoder, RequestDecoder};
 use modb_net::{Address, Flow, Handle, Out, Seq, Turn, Workers};
 
 use super::network::Net;
+use super::pipeline::{self, Behind, Served, Space};
 use super::{Message, Session, Worker};
 use crate::command::{
-    self, Begun, Calls, Client, CommandError, Env, Feed, Flags, Host, Listening, Load, Long, Outcome, Reply,
-    Resolved, Scratch, Stage, Stopwatch, Then,
+    self, Begun, Calls, Client, CommandError, Env, Executed, Feed, Flags, Host, Listening, Load, Long, Notes,
+    Outcome, RanTogether, Reply, Resolved, Scratch, Stage, Stopwatch, Then,
 };
 use crate::data::{Committed, Wake, ensure_memory};
 
@@ -25,13 +26,16 @@ pub(super) struct Whole<'r> {
     args: Args<'r>,
     is_inline: bool,
     bytes: usize,
+    /// What has come behind it.
+    behind: &'r [u8],
 }
 
 impl<'r> Whole<'r> {
-    /// What `decoder` has just found, which is all of `bytes`.
+    /// What `decoder` has just found in the first bytes of `input`, so many.
     #[inline]
-    pub(super) fn new(decoder: &'r RequestDecoder, bytes: &'r [u8]) -> Self {
-        Self { args: decoder.args(bytes), is_inline: decoder.is_inline(), bytes: bytes.len() }
+    pub(super) fn new(decoder: &'r RequestDecoder, input: &'r [u8], bytes: usize) -> Self {
+        let (request, behind) = input.split_at(bytes);
+        Self { args: decoder.args(request), is_inline: decoder.is_inline(), bytes, behind }
     }
 }
 
@@ -43,8 +47,6 @@ struct Request<'r> {
     /// What it takes of the input.
     bytes: usize,
     now_ms: u64,
-    /// For how long it was worked on before, or by others.
-    worked_ns: u64,
 }
 
 /// What a session keeps of a request that is executed for it.
@@ -126,13 +128,13 @@ impl Worker {
         whole: Whole<'_>,
         out: &mut Out<'_>,
         turn: &Turn<'_, Self>,
-        watch: &mut Stopwatch,
+        served: &mut Served,
     ) -> Option<Flow> {
         if session.client.has_begun() {
-            return self.go_on(conn, session, whole, out, turn, watch);
+            return self.go_on(conn, session, whole, out, turn, &mut served.watch);
         }
         let Session { client, awaited, .. } = session;
-        let Whole { args, is_inline, bytes } = whole;
+        let Whole { args, is_inline, bytes, behind } = whole;
         let now_ms = self.clock.now_ms(turn.now);
         if is_inline && self.is_stranger(args, true, client, now_ms) {
             return Some(Flow::Close);
@@ -180,11 +182,57 @@ impl Worker {
         if client.may_keep_much(&load) && !has_room_to_keep(client, resolved, &load, out) {
             return Some(Flow::AwaitRoom);
         }
-        let request = Request { resolved, args, bytes, now_ms, worked_ns: 0 };
+        let request = Request { resolved, args, bytes, now_ms };
+        if !behind.is_empty()
+            && !served.each_alone
+            && command::may_lead(resolved, args.len(), client, &self.instance)
+            && pipeline::goes_on_with(behind, &args[1])
+        {
+            return self.request_and_followers(conn, session, (request, behind), out, turn, served);
+        }
         let ran = self.with_env(conn, out, turn, now_ms, |env, scratch| {
             command::execute(resolved, args, client, env, scratch)
         });
-        self.settle(request, ran, Asker { client, awaited }, out, watch)
+        self.settle(request, ran, Asker { client, awaited }, out, &mut served.watch)
+    }
+
+    /// Executes a request that may lead, and what follows it; appends their replies.
+    fn request_and_followers(
+        &mut self,
+        conn: Handle<'_>,
+        session: &mut Session,
+        (request, behind): (Request<'_>, &[u8]),
+        out: &mut Out<'_>,
+        turn: &Turn<'_, Self>,
+        served: &mut Served,
+    ) -> Option<Flow> {
+        let limits = self.limits(&session.client);
+        let Session { client, awaited, .. } = session;
+        let Request { resolved, args, now_ms, .. } = request;
+        let Space { mut decoder, mut ran } = std::mem::take(&mut self.space);
+        let (instance, key) = (Arc::clone(&self.instance), &args[1]);
+        let mut behind =
+            Behind { decoder: &mut decoder, instance: &instance, input: behind, key, limits, bytes: 0 };
+        let executed = self.with_env(conn, out, turn, now_ms, |env, scratch| {
+            let notes = Notes { watch: &mut served.watch, ran: &mut ran };
+            command::execute_together((resolved, args), &mut behind, client, env, scratch, notes)
+        });
+        let flow = match executed {
+            Executed::Alone(ran) => {
+                served.each_alone = true;
+                self.settle(request, ran, Asker { client, awaited }, out, &mut served.watch)
+            }
+            Executed::Together(committed) => {
+                served.followers_bytes = behind.bytes;
+                for RanTogether { resolved, took_ns, reply } in ran.drain(..) {
+                    self.calls.add(resolved, took_ns, reply.is_err());
+                    self.reply(client, awaited, &Outcome { reply, committed }, out);
+                }
+                None
+            }
+        };
+        self.space = Space { decoder, ran };
+        flow
     }
 
     /// Goes on with the request that the session has begun.
@@ -218,24 +266,23 @@ impl Worker {
                 return Some(Flow::AwaitRoom);
             }
         }
-        let mut worked_ns = waits.worked_ns();
+        let request = Request { resolved, args, bytes, now_ms };
         let ran = self.with_env(conn, out, turn, now_ms, |env, scratch| {
-            command::go_on(waits, args, client, env, scratch, &mut worked_ns)
+            command::go_on(waits, args, client, env, scratch)
         });
-        let request = Request { resolved, args, bytes, now_ms, worked_ns };
         self.settle(request, ran, Asker { client, awaited }, out, watch)
     }
 
     /// Has `run` execute a command for a connection.
     #[inline(always)]
-    fn with_env(
+    fn with_env<R>(
         &mut self,
         conn: Handle<'_>,
         out: &mut Out<'_>,
         turn: &Turn<'_, Self>,
         now_ms: u64,
-        run: impl FnOnce(&Env<'_>, &mut Scratch) -> Result<Outcome, Begun>,
-    ) -> Result<Outcome, Begun> {
+        run: impl FnOnce(&Env<'_>, &mut Scratch) -> R,
+    ) -> R {
         let (listeners, workers) = (&self.listeners, &self.workers);
         let network = Net { turn, listeners, workers, token: conn.token() };
         let host = Desk { out: RefCell::new(out), conn: &conn, workers: &self.workers, calls: &self.calls };
@@ -263,10 +310,7 @@ impl Worker {
         match ran {
             // In its place: a reply that is moved whole after it was written in parts waits for those.
             Ok(ref mut outcome) => self.answer(request, asker, outcome, out, watch),
-            Err(mut waits) => {
-                waits.set_worked_ns(request.worked_ns + self.lap_ns(watch));
-                Some(self.keep(waits, asker.client))
-            }
+            Err(waits) => Some(self.keep(waits, asker.client)),
         }
     }
 
@@ -325,18 +369,15 @@ impl Worker {
         if matches!(outcome.reply, Err(CommandError::NoRoom)) {
             return Some(Flow::AwaitRoom);
         }
+        self.count(request, client, outcome.reply.is_err(), watch);
         let feed = match &mut outcome.reply {
             Ok(Reply::Bulk(bytes)) if bytes.len() > AT_ONCE_BYTES => Some(std::mem::take(bytes)),
             _ => None,
         };
         if let Some(bytes) = feed {
-            self.count(request, client, false, watch);
             return self.answer_in_pieces(request, Asker { client, awaited }, bytes, outcome.committed, out);
         }
-        let has_failed = outcome.reply.is_err();
         self.reply(client, awaited, outcome, out);
-        // With its reply: what follows in the pipeline has not taken that time.
-        self.count(request, client, has_failed, watch);
         Self::what_follows(client)
     }
 
@@ -472,24 +513,15 @@ impl Worker {
         }
     }
 
-    /// How long this worker has just worked.
-    #[inline(always)]
-    fn lap_ns(&self, watch: &mut Stopwatch) -> u64 {
-        let ns = watch.lap_ns();
-        self.calls.kept_for(ns);
-        ns
-    }
-
     /// Counts a command that was executed; notes it if it was slow.
     #[inline(always)]
     fn count(
         &self,
-        Request { resolved, args, now_ms, worked_ns, .. }: Request<'_>,
+        Request { resolved, args, now_ms, .. }: Request<'_>,
         client: &Client,
         has_failed: bool,
         watch: &mut Stopwatch,
     ) {
-        let took_ns = worked_ns + self.lap_ns(watch);
         if client.is_in_multi() && !resolved.spec.flags.has(Flags::AT_ONCE) {
             // It was queued, and is counted once it is executed; or it cannot be.
             if has_failed {
@@ -497,6 +529,7 @@ impl Worker {
             }
             return;
         }
+        let took_ns = watch.lap_ns();
         self.instance.note_if_slow(resolved, args, took_ns, &client.info, now_ms);
         self.calls.add(resolved, took_ns, has_failed);
     }

@@ -82,6 +82,7 @@ const CRATES: &[Crate] = &[
                 "command/waiting",
             ],
             &["command/catalog", "command/execute"],
+            &["command/streak"],
             &["command/testing", "command/chance"],
             &["session"],
             &["handle", "error", "database", "server", "embed", "care", "program"],

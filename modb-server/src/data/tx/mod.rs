@@ -193,6 +193,11 @@ impl<'a> Tx<'a> {
         !self.writes.is_empty()
     }
 
+    /// How many records are to be written.
+    pub(crate) fn records(&self) -> usize {
+        self.writes.len()
+    }
+
     /// What is to be written.
     pub(super) fn writes(&self) -> impl Iterator<Item = &Write> {
         self.writes.iter()
@@ -286,8 +291,8 @@ impl<'a> Tx<'a> {
             return Err(DataError::KeyTooLong);
         }
         let hash = match self.hashed {
-            // The very same bytes, not only equal ones: nothing has to be compared.
-            Some((hashed, hash)) if std::ptr::eq(hashed, key) => hash,
+            // Mostly the very same bytes, so that nothing has to be compared.
+            Some((hashed, hash)) if std::ptr::eq(hashed, key) || hashed == key => hash,
             _ => self.data.hash(key),
         };
         // Before the namespace, which may change with the batch.

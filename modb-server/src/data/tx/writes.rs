@@ -120,6 +120,11 @@ impl Writes {
         self.list.is_empty()
     }
 
+    /// How many store keys are to be written.
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Write> {
         self.list.iter()
     }
