@@ -100,6 +100,8 @@ pub trait Control: Send + Sync {
 pub trait Counts: Send + Sync {
     /// How many workers there are.
     fn count(&self) -> usize;
+    /// Whether the shutdown of the whole server has begun.
+    fn is_ending(&self) -> bool;
     /// Connections of the whole server: seats taken.
     fn connections(&self) -> usize;
     /// How many connections there may be.

@@ -104,7 +104,26 @@ fn who_ends_a_server_or_the_database_ends_what_a_test_holds() {
     let mut all = String::new();
     connection.read_to_string(&mut all).unwrap();
     assert_eq!(all, "+OK\r\n", "it need not be waited for until the shutdown has waited long enough");
+    drop(connection);
     server.join().unwrap();
+
+    let server = Server::bind(&database, any_port()).unwrap();
+    let mut connection = TcpStream::connect(server.local_addrs()[0]).unwrap();
+    let commands = || {
+        let sum = |open: &Open| Ok::<_, Error>(open.instance.sum(|tally| tally.commands.get()));
+        database.shared().run(sum).unwrap()
+    };
+    let before = commands();
+    connection.write_all(b"DEBUG SLEEP 0.3\r\nDEBUG HOLD key 600000\r\n").unwrap();
+    while commands() == before {
+        std::thread::yield_now();
+    }
+    server.shutdown();
+    connection.read_to_string(&mut all).unwrap();
+    assert_eq!(all, "+OK\r\n".repeat(3), "nor one that begins when it has begun");
+    drop(connection);
+    server.join().unwrap();
+
     std::thread::scope(|scope| {
         let mut client = database.client().unwrap();
         let holder = scope.spawn(move || client.run(["DEBUG", "HOLD", "key", "600000"]));

@@ -70,6 +70,10 @@ impl Network for Afar {
         self.workers.shutdown();
     }
 
+    fn is_ending(&self) -> bool {
+        self.workers.is_ending()
+    }
+
     fn apply(&self, settings: &Settings) {
         limits::apply(settings, &*self.workers);
     }

@@ -57,6 +57,10 @@ impl Network for Net<'_, '_> {
         self.turn.workers.shutdown();
     }
 
+    fn is_ending(&self) -> bool {
+        self.turn.workers.is_ending()
+    }
+
     fn apply(&self, settings: &Settings) {
         limits::apply(settings, self.turn.workers);
     }

@@ -144,6 +144,10 @@ impl<S: Service> Counts for Hub<S> {
         self.desks.len()
     }
 
+    fn is_ending(&self) -> bool {
+        self.stopping.load(Relaxed)
+    }
+
     fn connections(&self) -> usize {
         self.admission.taken()
     }

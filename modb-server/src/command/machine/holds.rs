@@ -3,7 +3,8 @@
 //! A test holds a key for as long as it needs, and says when it needs it no longer; how fast its machine is then decides nothing.
 //!
 //! Invariants: a hold counts while its command has its stripes, until it is released or over; who releases ends all that count at that
-//! moment, and says how many they were; none lasts once it was said that none shall.
+//! moment, and says how many they were; none lasts once it was said that none shall. A shutdown begins before it releases, and whoever has
+//! begun to hold looks whether one has begun: one of them sees the other, so none outlives it.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -37,6 +37,8 @@ pub trait Network {
     fn resume(&self);
     /// Begins the shutdown of the server.
     fn shutdown(&self);
+    /// Whether it has begun.
+    fn is_ending(&self) -> bool;
     /// Goes by these settings from now on.
     fn apply(&self, settings: &Settings);
     /// What the acceptor has counted.
@@ -72,6 +74,9 @@ impl Network for NoNetwork {
     }
     fn resume(&self) {}
     fn shutdown(&self) {}
+    fn is_ending(&self) -> bool {
+        false
+    }
     fn apply(&self, _: &Settings) {}
     fn acceptor(&self) -> AcceptorStats {
         AcceptorStats::default()

@@ -74,6 +74,10 @@ fn hold(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
         ms @ 0..=MAX_MS => {
             // From now on, with the stripes.
             let hold = ctx.instance.holds.begin();
+            if ctx.network.is_ending() {
+                // It has released those that it found, and does not wait for this one.
+                return Ok(Reply::Ok);
+            }
             in_thread(move || {
                 hold.last(Duration::from_millis(ms.unsigned_abs()));
                 Ok(Reply::Ok)

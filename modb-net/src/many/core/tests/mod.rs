@@ -361,6 +361,9 @@ impl Counts for Alone {
     fn count(&self) -> usize {
         1
     }
+    fn is_ending(&self) -> bool {
+        false
+    }
     fn connections(&self) -> usize {
         self.0.load(Relaxed)
     }
