@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use modb_tests::peer::encode;
 use modb_tests::platform::Product;
 use modb_tests::wait::{self, DEADLINE};
 use modb_tests::{Launch, Peer, Platform, Reply};
@@ -160,30 +161,196 @@ pub(crate) fn what_info_says_of_the_process_is_so(platform: &Platform) {
     }
 }
 
+/// What is told of what a command took that was called once: its name as `INFO` has it.
+struct Took {
+    counted: Duration,
+    median: Duration,
+    noted: Option<Duration>,
+}
+
+/// The histogram of times tells them to an eighth.
+const BUCKET: f64 = 1.125;
+
+impl Took {
+    fn of(peer: &mut Peer, name: &str) -> Self {
+        let said = info(peer, "commandstats latencystats");
+        let of = |field: &str| said.get(&format!("{field}_{name}")).unwrap_or_else(|| panic!("no {name}"));
+        assert_eq!(number(of("cmdstat"), "calls"), 1, "{name}");
+        let median = of("latency_percentiles_usec").split([',', '=']).nth(1).expect("it has a name");
+        let micros = |micros: f64| Duration::from_secs_f64(micros / 1e6);
+        let noted = peer.ask("SLOWLOG GET -1");
+        let is_it = |entry: &&Reply| {
+            let words: Vec<String> = entry.items()[3].items().iter().map(Reply::text).collect();
+            let mut of_name = name.split('|').zip(&words);
+            of_name.all(|(name, word)| name.eq_ignore_ascii_case(word))
+        };
+        Self {
+            counted: micros(number(of("cmdstat"), "usec") as f64),
+            median: micros(median.parse().expect("a number")),
+            noted: noted.items().iter().find(is_it).map(|entry| micros(entry.items()[2].int() as f64)),
+        }
+    }
+
+    /// Says what is not within these bounds.
+    fn complaint(&self, shortest: Duration, longest: Duration) -> Option<String> {
+        let noted = self.noted.unwrap_or_default();
+        let all = [
+            ("SLOWLOG", noted, 1.0),
+            ("commandstats", self.counted, 1.0),
+            ("latencystats", self.median, BUCKET),
+        ];
+        let wrong =
+            |&&(_, told, bucket): &&(_, Duration, f64)| !(shortest..=longest.mul_f64(bucket)).contains(&told);
+        all.iter()
+            .find(wrong)
+            .map(|(who, told, _)| format!("{who}: {told:?}, not {shortest:?} to {longest:?}"))
+    }
+}
+
 /// By the system's clock, whatever the server reads.
 pub(crate) fn what_a_command_took_is_told_as_it_was(platform: &Platform) {
     const SLEEPS: Duration = Duration::from_millis(200);
     let server = Launch::new(platform).with("--enable-debug-command", "yes").start();
     let mut peer = server.peer();
-    let asked = Instant::now();
-    assert_eq!(peer.ask("DEBUG SLEEP 0.2"), Reply::ok());
-    let took = SLEEPS.mul_f64(0.98)..asked.elapsed().mul_f64(1.02);
-    let noted = peer.ask("SLOWLOG GET 1").items()[0].items()[2].int() as f64;
-    let said = info(&mut peer, "commandstats latencystats");
-    let of = |field: &str| {
-        let found = said.iter().find_map(|(key, value)| key.starts_with(field).then_some(value));
-        found.unwrap_or_else(|| panic!("no {field} in {said:?}"))
+    // What takes a worker, and what a thread does for it.
+    let sleep = match platform.product {
+        Product::Modb => "debug|sleep",
+        Product::Redis => "debug",
     };
-    let counted = number(of("cmdstat_debug"), "usec") as f64;
-    let median = of("latency_percentiles_usec_debug").split([',', '=']).nth(1);
-    let median: f64 = median.expect("it has a name").parse().expect("a number");
-    // A bucket of the histogram is an eighth of what is in it.
-    for (who, micros, bucket) in
-        [("SLOWLOG", noted, 1.0), ("commandstats", counted, 1.0), ("latencystats", median, 1.125)]
-    {
-        let told = Duration::from_secs_f64(micros / 1e6);
-        assert!((took.start..took.end.mul_f64(bucket)).contains(&told), "{who}: {told:?} of {took:?}");
+    let mut commands = vec![("DEBUG SLEEP 0.2", sleep)];
+    if platform.product == Product::Modb {
+        commands.push(("DEBUG HOLD key 200", "debug|hold"));
     }
+    for (command, name) in commands {
+        let asked = Instant::now();
+        assert_eq!(peer.ask(command), Reply::ok());
+        let (shortest, longest) = (SLEEPS.mul_f64(0.98), asked.elapsed().mul_f64(1.02));
+        assert_eq!(Took::of(&mut peer, name).complaint(shortest, longest), None, "{command}");
+    }
+}
+
+/// A command's time is that in which it was executed: not its waits for keys that others hold, for a thread, or for what others bring.
+pub(crate) fn what_a_command_waited_for_is_no_time_of_its_own(platform: &Platform) {
+    const HELD: Duration = Duration::from_millis(300);
+    // What may take long is left to one thread, however little it is.
+    let server = Launch::new(platform)
+        .with("--long-command-us", "0")
+        .with("--long-command-threads", "1")
+        .with("--enable-debug-command", "local")
+        .start();
+    let mut asks = server.peer();
+    asks.ask("CONFIG SET slowlog-log-slower-than 0 slowlog-max-len 10000");
+    asks.ask("RPUSH held a b");
+    wait::not_each_time(|| {
+        let mut holder = server.peer();
+        asks.ask("CONFIG RESETSTAT");
+        asks.ask("SLOWLOG RESET");
+        holder.send(&encode(["DEBUG", "HOLD", "held", "400"]));
+        wait::until("it is held", || (asks.ask("DEBUG HOLDS") == Reply::Int(1)).then_some(()));
+        let wait = |line: &'static str| {
+            let mut peer = server.peer();
+            peer.send(&encode(line.split(' ')));
+            (line, peer, Instant::now())
+        };
+        let waiting = [
+            wait("LSET held 0 c"),
+            wait("LRANGE held 0 -1"),
+            wait("SORT nothing"),
+            wait("BLPOP nothing 0.35"),
+            wait("BRPOP brought 9"),
+            wait("BLMPOP 0.35 1 nothing LEFT COUNT 2"),
+            wait("WAIT 1 350"),
+        ];
+        assert_eq!(holder.reply(), Reply::ok());
+        asks.ask("LPUSH brought x");
+        for (line, mut peer, since) in waiting {
+            let reply = peer.try_reply().unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert_eq!(reply.error(), None, "{line}");
+            let waited = since.elapsed();
+            let name = line.split(' ').next().expect("a name").to_lowercase();
+            if waited < HELD {
+                return Some(format!("{line} waited {waited:?} only"));
+            }
+            let complaint = Took::of(&mut asks, &name).complaint(Duration::from_nanos(1), HELD / 3);
+            if let Some(complaint) = complaint {
+                return Some(format!("{line} waited {waited:?}; {complaint}"));
+            }
+        }
+        // It was a thread that has worked for the one that held.
+        let kept = Duration::from_micros(server.info("modb_longest_command_usec").parse().expect("a number"));
+        (kept > HELD / 3).then(|| format!("a worker was kept for {kept:?}"))
+    });
+}
+
+/// What somebody else does for one who waits is time of his command.
+pub(crate) fn who_is_served_is_told_what_that_took(platform: &Platform) {
+    const ELEMENTS: usize = 20_000;
+    let server = Launch::new(platform).start();
+    let (mut brings, mut waits) = (server.peer(), server.peer());
+    // Nor does the reply take anything.
+    waits.send(&encode(["CLIENT", "REPLY", "OFF"]));
+    wait::not_each_time(|| {
+        brings.ask("CONFIG RESETSTAT");
+        let elements = (0..ELEMENTS).map(|n| format!("element:{n}"));
+        brings.call(["RPUSH".to_owned(), "list".to_owned()].into_iter().chain(elements));
+        waits.send(&encode(["BLMPOP", "0", "1", "queue", "LEFT", "COUNT", &ELEMENTS.to_string()]));
+        wait::until("it waits", || (server.info("blocked_clients") == "1").then_some(()));
+        assert_eq!(brings.ask("RENAME list queue"), Reply::ok());
+        waits.send(&encode(["SET", "over", "1"]));
+        wait::until("it goes on", || (brings.ask("DEL over") == Reply::Int(1)).then_some(()));
+        assert_eq!(brings.ask("EXISTS queue"), Reply::Int(0));
+        let [served, brought] = ["blmpop", "rename"].map(|name| Took::of(&mut brings, name).counted);
+        println!("served {served:?}, brought {brought:?}");
+        (served < brought / 2).then(|| format!("served in {served:?}, brought in {brought:?}"))
+    });
+}
+
+/// Nor is it forgotten what he has done before he waits, be it his worker or a thread that does it.
+pub(crate) fn who_waits_is_told_what_he_did_before(platform: &Platform) {
+    const KEYS: usize = 20_000;
+    let server = Launch::new(platform).start();
+    let mut peer = server.peer();
+    // One, so that it waits in one queue only.
+    let keys = || (0..KEYS).map(|_| "key".to_owned());
+    let mut looks = || {
+        peer.ask("CONFIG RESETSTAT");
+        let words = ["LMPOP".to_owned(), KEYS.to_string()].into_iter().chain(keys());
+        assert!(peer.call(words.chain(["LEFT".to_owned()])).is_null());
+        let words = ["BLMPOP".to_owned(), "0.01".to_owned(), KEYS.to_string()].into_iter().chain(keys());
+        assert!(peer.call(words.chain(["LEFT".to_owned()])).is_null());
+        let [waits, looks] = ["blmpop", "lmpop"].map(|name| Took::of(&mut peer, name).counted);
+        println!("waits {waits:?}, looks {looks:?}");
+        (waits < looks / 2).then(|| format!("{waits:?} of who waits, {looks:?} of who only looks"))
+    };
+    wait::not_each_time(&mut looks);
+    assert_eq!(server.peer().ask("CONFIG SET long-command-us 1000000000"), Reply::ok());
+    wait::not_each_time(&mut looks);
+}
+
+/// The time of a reply, and of queueing, is not that of what comes next in the pipeline.
+pub(crate) fn what_comes_next_has_not_taken_the_time_of_what_was_before(platform: &Platform) {
+    const LARGE_BYTES: usize = 8 << 20;
+    const ROUNDS: usize = 16;
+    let server = Launch::new(platform).start();
+    let mut peer = server.peer();
+    let large = "x".repeat(LARGE_BYTES);
+    assert_eq!(peer.call(["SET", "large", &large]), Reply::ok());
+    wait::not_each_time(|| {
+        peer.ask("CONFIG RESETSTAT");
+        for _ in 0..ROUNDS {
+            peer.send(&[encode(["GET", "large"]), encode(["PING"])].concat());
+            peer.replies(2);
+            peer.ask("MULTI");
+            peer.send(&[encode(["PUBLISH", "nobody", &large]), encode(["DISCARD"])].concat());
+            peer.replies(2);
+        }
+        let said = info(&mut peer, "commandstats");
+        let usec = |name: &str| number(&said[&format!("cmdstat_{name}")], "usec");
+        // What copies that much takes as long in each of both places.
+        let [copied, ping, discard] = ["get", "ping", "discard"].map(usec);
+        println!("GET {copied}, PING {ping}, DISCARD {discard} us");
+        (2 * ping.max(discard) > copied).then(|| format!("GET {copied}, PING {ping}, DISCARD {discard} us"))
+    });
 }
 
 /// The clock by which requests are measured is watched before it is used: when the server starts.
@@ -206,7 +373,7 @@ pub(crate) fn the_rate_is_that_of_the_moment(platform: &Platform) {
     let mut peer = server.peer();
     let rate =
         |peer: &mut Peer| info(peer, "stats")["instantaneous_ops_per_sec"].parse::<u64>().expect("a number");
-    let pipeline = modb_tests::peer::encode(["SET", "key", "value"]).repeat(1000);
+    let pipeline = encode(["SET", "key", "value"]).repeat(1000);
     let busy = wait::within(DEADLINE, || {
         peer.send(&pipeline);
         (0..1000).for_each(|_| assert_eq!(peer.reply(), Reply::ok()));

@@ -279,6 +279,10 @@ scenarios! {
     told::what_info_says_of_those_who_come_and_go_is_so, unless Redis: "the fields are Modb's own";
     told::what_info_says_of_the_log_and_to_tools_is_so, unless Redis: "the fields are Modb's own";
     counts::what_a_command_took_is_told_as_it_was;
+    counts::what_a_command_waited_for_is_no_time_of_its_own, unless Redis: "Redis holds no keys";
+    counts::who_is_served_is_told_what_that_took;
+    counts::who_waits_is_told_what_he_did_before, unless Redis: "7.0 times nobody whose wait was in vain";
+    counts::what_comes_next_has_not_taken_the_time_of_what_was_before;
     counts::the_first_request_does_not_wait_for_a_clock,
         unless Wine: "its server takes longer for any request";
     counts::the_rate_is_that_of_the_moment;
@@ -351,6 +355,7 @@ scenarios! {
         unless Wine: "a connection that does not read is not told of a reset there";
     long::what_is_executed_by_a_thread_is_executed_as_any_other, unless Redis: "Redis has no other thread for it";
     long::what_its_keys_make_long_holds_none_while_it_waits, unless Redis: "Redis has no other thread for it";
+    long::who_is_served_before_his_worker_knows_that_he_waits_is_answered, unless Redis: "it has no such threads";
     long::what_a_thread_writes_is_told_and_serves_those_who_wait, unless Redis: "Redis has no other thread for it";
     long::what_was_too_light_is_left_to_a_thread_when_that_shows, unless Redis: "Redis has no other thread for it";
     long::what_moves_very_many_bytes_is_left_to_a_thread_and_comes_whole, unless Redis: "Redis has no other thread for it";

@@ -9,12 +9,14 @@ use modb_net::resp::Args;
 
 use super::machine::begun::{On, Waits};
 use super::machine::env::{Env, Host};
+use super::machine::errands::Brought;
 use super::machine::lent::Long;
 use super::machine::monitor;
 use super::machine::outcome::Outcome;
 #[cfg(test)]
 use super::machine::room::sleep_until;
 use super::machine::spec::Words;
+use super::machine::stopwatch::Stopwatch;
 use super::machine::tracking;
 use super::machine::weight::{self, Weight};
 use super::transactions;
@@ -188,25 +190,28 @@ fn lacks_room(
     Ok(outcome(Err(CommandError::NoRoom), Committed::default(), env.tally))
 }
 
-/// Executes on a thread what was found to take long: the thread sleeps while it waits for stripes, which it has only from now on.
+/// Executes on a thread what was found to take long: the thread sleeps while it waits for stripes, which it has only from now on;
+/// `watch` stands still then.
 ///
 /// # Errors
 /// It waits for what others bring.
-pub fn execute_long(
+pub(crate) fn execute_long(
     resolved: Resolved,
     args: Args<'_>,
     client: &mut Client,
     env: &Env<'_>,
     scratch: &mut Scratch,
     parker: &Parker,
+    watch: &mut Stopwatch,
 ) -> Result<Outcome, Begun> {
-    wait_for_room(resolved, args, client, env.instance);
+    watch.pause(|| wait_for_room(resolved, args, client, env.instance));
     let mut ran = hold_and_run(resolved, args, client, env, scratch);
     loop {
         match ran {
             Err(begun) if !begun.waits_for_others() => {
-                parker.wait();
-                ran = go_on(begun, args, client, env, scratch);
+                watch.pause(|| parker.wait());
+                // No thread is left to do anything for what a thread does.
+                ran = go_on(begun, args, client, env, scratch, &mut 0);
             }
             ran => return ran,
         }
@@ -220,7 +225,7 @@ pub fn wait_for_room(resolved: Resolved, args: Args<'_>, client: &Client, instan
     }
 }
 
-/// Goes on with a request that had to wait.
+/// Goes on with a request that had to wait. What others have worked for it is added to `worked_ns`.
 ///
 /// # Errors
 /// It still has to, or again.
@@ -231,8 +236,9 @@ pub fn go_on(
     client: &mut Client,
     env: &Env<'_>,
     scratch: &mut Scratch,
+    worked_ns: &mut u64,
 ) -> Result<Outcome, Begun> {
-    let Waits { resolved, on, rooms } = *begun.0;
+    let Waits { resolved, on, rooms, .. } = *begun.0;
     let data = &env.instance.data;
     match on {
         On::Stripes(ticket) => {
@@ -247,12 +253,21 @@ pub fn go_on(
         // Whoever serves the client sees to it.
         On::Long(long) => Err(Begun::long(resolved, long)),
         On::Thread(done) => match done.take() {
-            // It may have another part.
-            Some(reply) => begin(resolved, reply, client, env, data.hold_sleeping(Need::NOTHING)),
+            Some(Brought { reply, worked_ns: by_thread_ns }) => {
+                // What waits for the disk, as `WAITAOF`, is not worked on.
+                if !resolved.spec.flags.has(Flags::BLOCKING) {
+                    *worked_ns += by_thread_ns;
+                }
+                // It may have another part.
+                begin(resolved, reply, client, env, data.hold_sleeping(Need::NOTHING))
+            }
             None => Err(Begun::new(resolved, On::Thread(done), rooms)),
         },
         On::Others(waiting) => match waiting.take() {
-            Some((reply, committed)) => Ok(outcome(reply, committed, env.tally)),
+            Some(answer) => {
+                *worked_ns += answer.worked_ns;
+                Ok(outcome(answer.reply, answer.committed, env.tally))
+            }
             None => Err(Begun::new(resolved, On::Others(waiting), rooms)),
         },
         On::Rooms => Err(Begun::new(resolved, On::Rooms, rooms)),
@@ -277,7 +292,7 @@ pub fn execute_sleeping(
             Ok(outcome) => return outcome,
             Err(begun) => {
                 sleep_until(parker, begun.deadline());
-                outcome = go_on(begun, args, client, &env, scratch);
+                outcome = go_on(begun, args, client, &env, scratch, &mut 0);
             }
         }
     }

@@ -27,9 +27,10 @@ mod transactions;
 mod waiting;
 
 pub use catalog::TABLE;
+pub(crate) use execute::execute_long;
 #[cfg(test)]
 pub use execute::execute_sleeping;
-pub use execute::{Scratch, execute, execute_long, go_on, load, refuse, resolve, wait_for_room};
+pub use execute::{Scratch, execute, go_on, load, refuse, resolve, wait_for_room};
 pub use language::error::{CommandError, Work};
 pub use language::feed::Feed;
 pub use language::reply::Reply;
@@ -47,7 +48,7 @@ pub use machine::instance::{Counts, Instance, Network, NoNetwork};
 pub(crate) use machine::lent::{Back, Heard, Lent, Long, Ran, Stage, Tray};
 pub use machine::listening::{Late, Listening};
 pub use machine::outcome::Outcome;
-pub(crate) use machine::room::sleep_until;
+pub(crate) use machine::room::{Answer, sleep_until};
 pub use machine::room::{Deadline, Room};
 pub use machine::slowlog::SlowLog;
 pub use machine::spec::{Flags, Spec};

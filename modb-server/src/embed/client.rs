@@ -94,7 +94,7 @@ impl LocalClient {
                                 return Ok(command::Reply::Nothing);
                             }
                             let _later = vast::later();
-                            outcome = command::go_on(begun, args, client, &env, scratch);
+                            outcome = command::go_on(begun, args, client, &env, scratch, &mut 0);
                         }
                     }
                 };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Keyspace, List, SortedSet};
-use crate::command::{Reply, Until, What, move_of_list, pop_of_lists, pop_of_sorted_sets};
+use crate::command::{Answer, Reply, Until, What, move_of_list, pop_of_lists, pop_of_sorted_sets};
 use crate::data::{Committed, End, Parker, Tx};
 use crate::error::Error;
 use crate::handle::Open;
@@ -135,7 +135,7 @@ impl Keyspace {
                     let who = (client, self.index);
                     let waiting = open.instance.waiting.begin(until, who, data, &held, parker.waker());
                     drop((held, later));
-                    let (reply, committed) = waiting.sleep(&parker);
+                    let Answer { reply, committed, .. } = waiting.sleep(&parker);
                     (reply?, committed)
                 }
             };

@@ -148,10 +148,15 @@ fn execute(
     if instance.clients.paused_until(resolved.spec, load.flags, now_ms).is_some() {
         return Ran::Paused;
     }
-    let ran = command::execute_long(resolved, args, client, &env, &mut Scratch::default(), &stand.parker);
+    let (parker, mut scratch) = (&stand.parker, Scratch::default());
+    let ran = command::execute_long(resolved, args, client, &env, &mut scratch, parker, &mut watch);
     let mut outcome = match ran {
         Ok(outcome) => outcome,
-        Err(begun) => return begun.into_waiting().map_or(Ran::Paused, Ran::Waits),
+        Err(mut begun) => {
+            watch.lap_ns();
+            begun.set_worked_ns(watch.sum_ns());
+            return Ran::Waits(begun);
+        }
     };
     if matches!(outcome.reply, Err(CommandError::NoRoom)) {
         return Ran::TooLarge(stand.refused_bytes.get());
@@ -162,7 +167,8 @@ fn execute(
         }
         _ => None,
     };
-    let took_ns = watch.lap_ns();
+    watch.lap_ns();
+    let took_ns = watch.sum_ns();
     stand.counts.calls.add(resolved, took_ns, outcome.reply.is_err());
     instance.note_if_slow(resolved, args, took_ns, &client.info, now_ms);
     Ran::Done(outcome, feed)

@@ -29,7 +29,7 @@ enum Step {
     Stop(Flow),
     /// It was executed.
     Executed,
-    /// It is to be executed as any other.
+    /// It is to be executed, or gone on with, as any other.
     Anew,
 }
 
@@ -175,9 +175,7 @@ impl Worker {
                 }
                 Step::Executed
             }
-            Ran::Waits(waiting) => {
-                Step::Stop(self.keep(Begun::waiting(resolved, waiting), &mut session.client))
-            }
+            Ran::Waits(begun) => Step::Stop(self.keep(begun, &mut session.client)),
             Ran::TooLarge(reply_bytes) => {
                 let long = Long { request_bytes, beside_bytes, stage: Stage::Found { reply_bytes } };
                 Step::Stop(keep(session, resolved, long, Flow::Yield))

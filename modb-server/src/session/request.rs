@@ -47,6 +47,8 @@ struct Request<'r> {
     /// What it takes of the input.
     bytes: usize,
     now_ms: u64,
+    /// For how long it was worked on before, or by others.
+    worked_ns: u64,
 }
 
 /// What a session keeps of a request that is executed for it.
@@ -182,7 +184,7 @@ impl Worker {
         if client.may_keep_much(&load) && !has_room_to_keep(client, resolved, &load, out) {
             return Some(Flow::AwaitRoom);
         }
-        let request = Request { resolved, args, bytes, now_ms };
+        let request = Request { resolved, args, bytes, now_ms, worked_ns: 0 };
         if !behind.is_empty()
             && !served.each_alone
             && command::may_lead(resolved, args.len(), client, &self.instance)
@@ -224,15 +226,39 @@ impl Worker {
             }
             Executed::Together(committed) => {
                 served.followers_bytes = behind.bytes;
-                for RanTogether { resolved, took_ns, reply } in ran.drain(..) {
-                    self.calls.add(resolved, took_ns, reply.is_err());
-                    self.reply(client, awaited, &Outcome { reply, committed }, out);
-                }
+                self.answer_all(ran.drain(..), committed, Asker { client, awaited }, out, &mut served.watch);
                 None
             }
         };
         self.space = Space { decoder, ran };
         flow
+    }
+
+    /// Appends the replies of requests that were executed together, and counts these.
+    fn answer_all(
+        &mut self,
+        ran: impl Iterator<Item = RanTogether>,
+        committed: Committed,
+        Asker { client, awaited }: Asker<'_>,
+        out: &mut Out<'_>,
+        watch: &mut Stopwatch,
+    ) {
+        let (mut first, mut all_ns) = (None, 0);
+        for RanTogether { resolved, took_ns, reply } in ran {
+            let has_failed = reply.is_err();
+            self.reply(client, awaited, &Outcome { reply, committed }, out);
+            all_ns += took_ns;
+            match first {
+                None => first = Some((resolved, took_ns, has_failed)),
+                Some(_) => self.calls.add(resolved, took_ns, has_failed),
+            }
+        }
+        // As the commit, the replies are the first one's: what follows in the pipeline has not taken that time.
+        let replies_ns = watch.lap_ns();
+        self.calls.kept_for(all_ns + replies_ns);
+        if let Some((resolved, took_ns, has_failed)) = first {
+            self.calls.add(resolved, took_ns + replies_ns, has_failed);
+        }
     }
 
     /// Goes on with the request that the session has begun.
@@ -266,10 +292,11 @@ impl Worker {
                 return Some(Flow::AwaitRoom);
             }
         }
-        let request = Request { resolved, args, bytes, now_ms };
+        let mut worked_ns = waits.worked_ns();
         let ran = self.with_env(conn, out, turn, now_ms, |env, scratch| {
-            command::go_on(waits, args, client, env, scratch)
+            command::go_on(waits, args, client, env, scratch, &mut worked_ns)
         });
+        let request = Request { resolved, args, bytes, now_ms, worked_ns };
         self.settle(request, ran, Asker { client, awaited }, out, watch)
     }
 
@@ -310,7 +337,10 @@ impl Worker {
         match ran {
             // In its place: a reply that is moved whole after it was written in parts waits for those.
             Ok(ref mut outcome) => self.answer(request, asker, outcome, out, watch),
-            Err(waits) => Some(self.keep(waits, asker.client)),
+            Err(mut waits) => {
+                waits.set_worked_ns(request.worked_ns + self.lap_ns(watch));
+                Some(self.keep(waits, asker.client))
+            }
         }
     }
 
@@ -369,15 +399,18 @@ impl Worker {
         if matches!(outcome.reply, Err(CommandError::NoRoom)) {
             return Some(Flow::AwaitRoom);
         }
-        self.count(request, client, outcome.reply.is_err(), watch);
         let feed = match &mut outcome.reply {
             Ok(Reply::Bulk(bytes)) if bytes.len() > AT_ONCE_BYTES => Some(std::mem::take(bytes)),
             _ => None,
         };
         if let Some(bytes) = feed {
+            self.count(request, client, false, watch);
             return self.answer_in_pieces(request, Asker { client, awaited }, bytes, outcome.committed, out);
         }
+        let has_failed = outcome.reply.is_err();
         self.reply(client, awaited, outcome, out);
+        // With its reply: what follows in the pipeline has not taken that time.
+        self.count(request, client, has_failed, watch);
         Self::what_follows(client)
     }
 
@@ -513,15 +546,24 @@ impl Worker {
         }
     }
 
+    /// How long this worker has just worked.
+    #[inline(always)]
+    fn lap_ns(&self, watch: &mut Stopwatch) -> u64 {
+        let ns = watch.lap_ns();
+        self.calls.kept_for(ns);
+        ns
+    }
+
     /// Counts a command that was executed; notes it if it was slow.
     #[inline(always)]
     fn count(
         &self,
-        Request { resolved, args, now_ms, .. }: Request<'_>,
+        Request { resolved, args, now_ms, worked_ns, .. }: Request<'_>,
         client: &Client,
         has_failed: bool,
         watch: &mut Stopwatch,
     ) {
+        let took_ns = worked_ns + self.lap_ns(watch);
         if client.is_in_multi() && !resolved.spec.flags.has(Flags::AT_ONCE) {
             // It was queued, and is counted once it is executed; or it cannot be.
             if has_failed {
@@ -529,7 +571,6 @@ impl Worker {
             }
             return;
         }
-        let took_ns = watch.lap_ns();
         self.instance.note_if_slow(resolved, args, took_ns, &client.info, now_ms);
         self.calls.add(resolved, took_ns, has_failed);
     }

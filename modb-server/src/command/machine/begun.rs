@@ -22,6 +22,8 @@ pub(crate) struct Waits {
     pub(crate) on: On,
     /// For what it tells others.
     pub(crate) rooms: Rooms,
+    /// For how long it was worked on, by whoever it was: without what was in vain, and without its waits.
+    worked_ns: u64,
 }
 
 #[derive(Debug)]
@@ -48,12 +50,7 @@ impl Begun {
     }
 
     pub(crate) fn new(resolved: Resolved, on: On, rooms: Rooms) -> Self {
-        Self(Box::new(Waits { resolved, on, rooms }))
-    }
-
-    /// One that waits for what others bring.
-    pub(crate) fn waiting(resolved: Resolved, waiting: Waiting) -> Self {
-        Self::new(resolved, On::Others(waiting), Rooms::default())
+        Self(Box::new(Waits { resolved, on, rooms, worked_ns: 0 }))
     }
 
     /// One that takes long.
@@ -64,6 +61,19 @@ impl Begun {
     /// The command.
     pub fn resolved(&self) -> Resolved {
         self.0.resolved
+    }
+
+    /// For how long it was worked on, in nanoseconds.
+    pub fn worked_ns(&self) -> u64 {
+        self.0.worked_ns
+    }
+
+    /// It was worked on for so long, in all, before it had to wait. What is run again from its beginning was in vain until now.
+    pub fn set_worked_ns(&mut self, worked_ns: u64) {
+        self.0.worked_ns = match self.0.on {
+            On::Thread(_) | On::Others(_) => worked_ns,
+            On::Stripes(_) | On::Long(_) | On::Rooms => 0,
+        };
     }
 
     /// Whether the command has run, but for its reply.
@@ -89,14 +99,6 @@ impl Begun {
         match self.0.on {
             On::Long(long) => Ok(long),
             _ => Err(self),
-        }
-    }
-
-    /// What others bring, or time, if it waits for that.
-    pub(crate) fn into_waiting(self) -> Option<Waiting> {
-        match self.0.on {
-            On::Others(waiting) => Some(waiting),
-            On::Stripes(_) | On::Thread(_) | On::Long(_) | On::Rooms => None,
         }
     }
 

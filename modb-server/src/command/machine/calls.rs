@@ -2,7 +2,11 @@
 //! asked.
 //!
 //! A worker writes its own counts with plain loads and stores, since nobody else writes them; whoever asks reads them all.
-//! So they are never set back: `CONFIG RESETSTAT` remembers the sums, which are taken off from then on.
+//! So they are never set back: `CONFIG RESETSTAT` remembers the sums, which are taken off from then on. (But for the longest time, which
+//! has a compare-exchange where it grows, and that is seldom.)
+//!
+//! What a command took is what was worked for it, by whoever it was, as in Redis: not its waits for keys, room, a thread or what
+//! others bring, and not what was run in vain.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,6 +56,8 @@ pub struct Calls {
     /// How often each kind of error was answered. Errors are rare, and nobody else takes this lock often.
     errors: Mutex<BTreeMap<String, u64>>,
     samples: Mutex<Option<Samples>>,
+    /// For how long a command has kept the thread at most.
+    longest_ns: AtomicU64,
 }
 
 impl Calls {
@@ -62,6 +68,7 @@ impl Calls {
             commands: (0..table.places()).map(|_| Command::default()).collect(),
             errors: Mutex::default(),
             samples: Mutex::default(),
+            longest_ns: AtomicU64::new(0),
         }
     }
 }
@@ -76,6 +83,24 @@ impl Calls {
         command.nanos.add(nanos);
         let times = command.times.get_or_init(|| Box::new(std::array::from_fn(|_| Count::default())));
         times[bucket(nanos)].add(1);
+    }
+
+    /// A command has kept the thread for so many nanoseconds, which may be a part of what it took.
+    #[inline(always)]
+    pub fn kept_for(&self, nanos: u64) {
+        if nanos > self.longest_ns.load(Ordering::Relaxed) {
+            self.longest_ns.fetch_max(nanos, Ordering::Relaxed);
+        }
+    }
+
+    /// The longest of them since it was last forgotten.
+    pub fn longest_ns(&self) -> u64 {
+        self.longest_ns.load(Ordering::Relaxed)
+    }
+
+    /// Forgets it.
+    pub fn forget_longest(&self) {
+        self.longest_ns.store(0, Ordering::Relaxed);
     }
 
     /// A request was refused before it came to its command.

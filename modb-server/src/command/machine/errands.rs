@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::stopwatch::Stopwatch;
 use crate::command::{CommandError, Reply, Work};
 use crate::data::{Kept, Wake};
 use crate::store::vast;
@@ -27,13 +28,21 @@ pub trait Errand: Send {
     fn run(self: Box<Self>);
 }
 
+/// What an errand has brought.
+#[derive(Debug)]
+pub(crate) struct Brought {
+    pub(crate) reply: Result<Reply, CommandError>,
+    /// How long its thread has worked for it.
+    pub(crate) worked_ns: u64,
+}
+
 /// Where the reply of an errand will be.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Done(Arc<Mutex<Option<Result<Reply, CommandError>>>>);
+pub(crate) struct Done(Arc<Mutex<Option<Brought>>>);
 
 impl Done {
     /// The reply, once it is there.
-    pub(crate) fn take(&self) -> Option<Result<Reply, CommandError>> {
+    pub(crate) fn take(&self) -> Option<Brought> {
         lock(&self.0).take()
     }
 }
@@ -49,10 +58,12 @@ struct Left {
 impl Errand for Left {
     fn run(mut self: Box<Self>) {
         if let Some(work) = self.work.take() {
+            let mut watch = Stopwatch::start();
             let reply = work.run();
+            let worked_ns = watch.lap_ns();
             // Whoever hears of it finds the stripes free.
             drop(self.kept.take());
-            *lock(&self.done.0) = Some(reply);
+            *lock(&self.done.0) = Some(Brought { reply, worked_ns });
         }
     }
 }
@@ -60,7 +71,10 @@ impl Errand for Left {
 impl Drop for Left {
     fn drop(&mut self) {
         drop(self.kept.take());
-        lock(&self.done.0).get_or_insert_with(|| Err("ERR it was cut short, see the log".to_owned().into()));
+        lock(&self.done.0).get_or_insert_with(|| {
+            let reply = Err("ERR it was cut short, see the log".to_owned().into());
+            Brought { reply, worked_ns: 0 }
+        });
         self.wake.wake();
     }
 }

@@ -150,7 +150,6 @@ pub struct Instance {
 #[derive(Default)]
 struct Before {
     calls: Option<Sums>,
-    calls_of_workers: Option<Sums>,
     network: WorkerStats,
     refused: u64,
 }
@@ -233,15 +232,10 @@ impl Instance {
         Sums::of(workers.iter().chain(threads.iter()).map(|calls| &**calls), before)
     }
 
-    fn calls_of_workers(&self, before: Option<&Sums>) -> Sums {
-        Sums::of(lock(&self.calls).iter().map(|calls| &**calls), before)
-    }
-
     /// The longest time for which a command kept a worker since the counts were last set to 0, in microseconds: what others may have
-    /// waited for. 0 where times are not measured.
-    pub fn longest_hold_us(&self) -> f64 {
-        let sums = self.calls_of_workers(lock(&self.before).calls_of_workers.as_ref());
-        sums.commands.values().map(|command| command.times.percentile_us(100.0)).fold(0.0, f64::max)
+    /// waited for.
+    pub fn longest_hold_us(&self) -> u64 {
+        lock(&self.calls).iter().map(|calls| calls.longest_ns() / 1000).max().unwrap_or(0)
     }
 
     /// Notes a command if it was slow, unless it only executed others.
@@ -304,12 +298,12 @@ impl Instance {
     pub fn reset_counts(&self, network: &dyn Network) {
         *lock(&self.before) = Before {
             calls: Some(self.all_calls(None)),
-            calls_of_workers: Some(self.calls_of_workers(None)),
             network: moved(&network.workers()),
             refused: network.acceptor().refused,
         };
         self.clients.reset_totals();
         self.long_commands.reset();
+        lock(&self.calls).iter().for_each(|calls| calls.forget_longest());
         for tally in lock(&self.tallies).iter() {
             let Tally { hits, misses, expired, commands, followed, errors, .. } = &**tally;
             for total in [hits, misses, expired, commands, followed, errors] {

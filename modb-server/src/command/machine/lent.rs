@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use super::begun::Begun;
 use super::client::Client;
 use super::outcome::Outcome;
-use super::room::Waiting;
 use super::table::Resolved;
 use crate::command::language::feed::Feed;
 use crate::messages::Scope;
@@ -36,7 +36,7 @@ pub(crate) enum Ran {
     /// It was executed. What of the reply is large is apart from the outcome.
     Done(Outcome, Option<Feed>),
     /// It waits for what others bring, and holds no thread meanwhile.
-    Waits(Waiting),
+    Waits(Begun),
     /// Nothing was done: there was no room for a reply of so many bytes.
     TooLarge(usize),
     /// Nothing was done: writers are held up.

@@ -29,6 +29,13 @@ impl Stopwatch {
         ns
     }
 
+    /// Stands still while something is waited for.
+    pub(crate) fn pause(&mut self, wait: impl FnOnce()) {
+        self.lap_ns();
+        wait();
+        self.at = Ticks::now();
+    }
+
     /// All of them together.
     #[inline(always)]
     pub(crate) fn sum_ns(&self) -> u64 {

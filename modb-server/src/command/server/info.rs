@@ -172,7 +172,7 @@ fn stats(ctx: &Ctx<'_, '_>, text: &mut String) {
     line(text, "tracking_total_items", tracked.items);
     line(text, "tracking_total_prefixes", tracked.prefixes);
     line(text, "latest_fork_usec", 0);
-    line(text, "modb_longest_command_usec", format_args!("{:.0}", instance.longest_hold_us()));
+    line(text, "modb_longest_command_usec", instance.longest_hold_us());
     let (running, queued) = instance.errands.computations();
     line(text, "modb_long_commands", instance.long_commands.get());
     line(text, "modb_long_commands_running", running);

@@ -22,13 +22,20 @@ use self::exchange::{End, Exchange};
 use crate::command::language::error::CommandError;
 use crate::command::language::reply::Reply;
 use crate::command::language::until::{Until, What};
+use crate::command::machine::stopwatch::Stopwatch;
 use crate::data::{Committed, Data, Held, Kind, Parker, Places, Served, Tx, Waiter, Wake};
 
 /// What a wait takes beside what it was asked for, about.
 const WAIT_BYTES: usize = 512;
 
-/// What one who waited is answered, and what that has to wait for.
-pub(crate) type Answer = (Result<Reply, CommandError>, Committed);
+/// What one who waited is answered.
+pub(crate) struct Answer {
+    pub(crate) reply: Result<Reply, CommandError>,
+    /// What the reply has to wait for.
+    pub(crate) committed: Committed,
+    /// How long whoever has served him has worked for him.
+    pub(crate) worked_ns: u64,
+}
 
 /// One who waits.
 struct Wait {
@@ -55,7 +62,7 @@ impl Wait {
     fn end(&self, end: End, reply: Result<Reply, CommandError>) -> bool {
         let ended = self.stop(end);
         if ended {
-            self.give((reply, Committed::default()));
+            self.give(Answer { reply, committed: Committed::default(), worked_ns: 0 });
         }
         ended
     }
@@ -72,6 +79,7 @@ impl Waiter for Wait {
     }
 
     fn serve(self: Arc<Self>, tx: &mut Tx<'_>) -> Option<Served> {
+        let mut watch = Stopwatch::start();
         let done = match self.what.as_ref()?.attempt(tx, self.database) {
             Ok(reply) => Ok(reply?),
             Err(error) => Err(error),
@@ -81,13 +89,14 @@ impl Waiter for Wait {
             return None;
         }
         let read = Committed { read: tx.read_seq(), ..Committed::default() };
-        let answer = match done {
+        let (reply, committed) = match done {
             Ok(reply) => match tx.commit() {
                 Ok(committed) => (Ok(reply), committed),
                 Err(error) => (Err(error.into()), read),
             },
             Err(error) => (Err(error), read),
         };
+        let answer = Answer { reply, committed, worked_ns: watch.lap_ns() };
         Some(Served::new(move || self.give(answer)))
     }
 }
