@@ -104,6 +104,15 @@ impl Held<'_> {
         assert_eq!(self.holder.reply(), Reply::ok());
     }
 
+    /// Releases it, and has the same worker do this at once.
+    pub(crate) fn release_and(mut self, lines: &[&str]) {
+        let mut peer = self.server.peer();
+        let lines = ["DEBUG RELEASE"].iter().chain(lines);
+        peer.send(&lines.flat_map(|line| encode(line.split(' '))).collect::<Vec<u8>>());
+        assert_eq!(peer.reply(), Reply::Int(1), "it is held no longer");
+        assert_eq!(self.holder.reply(), Reply::ok());
+    }
+
     /// Has the server end, which releases it. It was held until now.
     pub(crate) fn release_by_shutdown(mut self) {
         let mut peer = self.server.peer();

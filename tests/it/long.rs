@@ -159,6 +159,26 @@ pub(crate) fn what_is_executed_by_a_thread_is_executed_as_any_other(platform: &P
     assert_eq!(other.reply(), list(&["3"]));
 }
 
+/// Who waits for what others bring may have it before his worker hears that he waits.
+pub(crate) fn who_is_served_before_his_worker_knows_that_he_waits_is_answered(platform: &Platform) {
+    let server = start(platform, 1);
+    assert_eq!(server.peer().ask("RPUSH held a"), Reply::Int(1));
+    let held = isolation::hold(&server, "held");
+    let mut waiting: Vec<Peer> = (0..3).map(|_| server.peer()).collect();
+    for (queued, (peer, line)) in waiting
+        .iter_mut()
+        .zip(["LRANGE held 0 -1", "BLMPOP 0 1 queue LEFT COUNT 2", "RPUSH queue x"])
+        .enumerate()
+    {
+        send_long(&server, peer, &wire(&[line]), queued as u64);
+    }
+    // The thread does all of it while the worker sleeps.
+    held.release_and(&["DEBUG SLEEP 0.3"]);
+    assert_eq!(waiting[0].reply(), list(&["a"]));
+    assert_eq!(waiting[2].reply(), Reply::Int(1));
+    assert_eq!(waiting[1].reply(), Reply::Array(vec![Reply::bulk("queue"), list(&["x"])]));
+}
+
 /// What a thread writes is told, whole and in its order, to those who listen on workers, and whoever waits on a worker is served by
 /// it.
 pub(crate) fn what_a_thread_writes_is_told_and_serves_those_who_wait(platform: &Platform) {

@@ -175,7 +175,11 @@ impl Worker {
                 }
                 Step::Executed
             }
-            Ran::Waits(begun) => Step::Stop(self.keep(begun, &mut session.client)),
+            // He may have been served before this worker knows that he waits, and is not told again.
+            Ran::Waits(begun) => {
+                session.client.keep_begun(begun);
+                Step::Anew
+            }
             Ran::TooLarge(reply_bytes) => {
                 let long = Long { request_bytes, beside_bytes, stage: Stage::Found { reply_bytes } };
                 Step::Stop(keep(session, resolved, long, Flow::Yield))
