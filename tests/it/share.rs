@@ -182,6 +182,7 @@ pub(crate) fn large_values_on_the_disk_are_read_where_there_is_room_beside_what_
                 scope.spawn(|| assert!(peer.reply() == expected));
             }
         });
+        assert_eq!(number("keyspace_hits"), CLIENTS * VALUES as u64, "however often they were begun");
         let reply_mb = (VALUES * VALUE_BYTES) as u64 / MIB;
         assert_within(&server, CACHE_MB + BESIDE_CACHE_MB + room_bytes / MIB + 3 * reply_mb);
         None

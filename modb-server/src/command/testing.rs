@@ -19,7 +19,7 @@ pub(crate) struct Bench {
     pub(crate) instance: Instance,
     client: RefCell<Client>,
     scratch: RefCell<Scratch>,
-    tally: Tally,
+    pub(crate) tally: Tally,
     parker: Parker,
     /// There is no room for a large reply.
     pub(crate) is_short: Cell<bool>,

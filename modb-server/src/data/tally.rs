@@ -25,12 +25,33 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// A key was looked up in order to be read.
-    pub fn looked_up(&self, found: bool) {
+    /// Adds what a command has counted, which is over.
+    #[inline]
+    pub(in crate::data) fn add(&self, looks: Looks) {
+        if looks.hits > 0 {
+            self.hits.add(looks.hits);
+        }
+        if looks.misses > 0 {
+            self.misses.add(looks.misses);
+        }
+    }
+}
+
+/// Keys that a command has looked up in order to read them: counted once it is over, since a run of it may have been in vain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::data) struct Looks {
+    hits: u64,
+    misses: u64,
+}
+
+impl Looks {
+    /// One more.
+    #[inline]
+    pub(in crate::data) fn count(&mut self, found: bool) {
         if found {
-            self.hits.bump();
+            self.hits += 1;
         } else {
-            self.misses.bump();
+            self.misses += 1;
         }
     }
 }
@@ -58,7 +79,12 @@ pub struct Total(AtomicU64);
 impl Total {
     /// One more.
     pub fn bump(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add(1);
+    }
+
+    /// So many more.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
     }
 
     /// The total so far.

@@ -143,7 +143,6 @@ fn one(ctx: &mut Ctx<'_, '_>, resolved: Resolved, args: Args<'_>) -> Result<Repl
         Err(CommandError::NoRoom) => Err(CommandError::NoRoom),
         Err(error) => {
             ctx.tx.roll_back();
-            ctx.tx.tally().errors.bump();
             let text = match error {
                 // No command of this kind can be queued.
                 CommandError::InThread(_) => b"ERR Command not allowed inside a transaction".to_vec(),
@@ -173,10 +172,10 @@ pub(in crate::command) fn has_run(client: &mut Client, reply: &mut Result<Reply,
 
 /// Counts the commands of a transaction that was executed, and notes those that were slow.
 pub(in crate::command) fn count(client: &Client, reply: &Reply, env: &Env<'_>) {
+    let Reply::Array(replies) = reply else { return };
+    env.tally.errors.add(replies.iter().filter(|reply| reply.error().is_some()).count() as u64);
     let queue = client.transaction().and_then(Transaction::queue);
-    let (Some(queue), Reply::Array(replies), Some(calls)) = (queue, reply, env.host.calls()) else {
-        return;
-    };
+    let (Some(queue), Some(calls)) = (queue, env.host.calls()) else { return };
     for (((resolved, args), took_ns), reply) in queue.iter().zip(queue.laps_ns()).zip(replies) {
         let error = reply.error();
         calls.add(resolved, *took_ns, error.is_some());

@@ -251,3 +251,35 @@ fn the_stripes_of_all_that_is_queued_and_watched_are_held() {
     bench.text("SORT a BY weight:*");
     assert_eq!(needed().len(), 1024, "its elements say which keys it reads");
 }
+
+#[test]
+fn a_run_in_vain_counts_nothing() {
+    let bench = Bench::new();
+    let counted = || {
+        let tally = &bench.tally;
+        [&tally.hits, &tally.misses, &tally.errors].map(crate::data::Total::get)
+    };
+    // More is not copied by who serves others, which shows when it is.
+    bench.text("SETRANGE large 20971520 x");
+    bench.text("SET text x");
+    let execute = "EXEC";
+    for words in ["MULTI", "GET text", "GET none", "INCR text", "GETEX large EX 100"] {
+        bench.text(words);
+    }
+    assert!(bench.is_left_to_a_thread(execute));
+    assert_eq!(counted(), [0, 0, 0]);
+    bench.text(execute);
+    assert_eq!(counted(), [2, 1, 1]);
+    // It needs every stripe, which shows once it knows the elements.
+    bench.text("RPUSH list 1 2");
+    bench.text("SORT list BY weight_*");
+    assert_eq!(counted(), [3, 3, 1]);
+    // There is no room for its reply.
+    bench.is_short.set(true);
+    bench.run("GET large");
+    bench.is_short.set(false);
+    assert_eq!(counted(), [3, 3, 1]);
+    // What fails is over.
+    bench.text("HGET text field");
+    assert_eq!(counted(), [4, 3, 2]);
+}

@@ -55,7 +55,7 @@ impl Tx<'_> {
     /// A key was looked up in order to read it: counted, and told if it was not there.
     #[inline]
     pub fn looked_up(&mut self, database: u32, key: &[u8], found: bool) {
-        self.tally().looked_up(found);
+        self.looks.count(found);
         if !found && self.tells_events() {
             self.tell_miss(database, key);
         }

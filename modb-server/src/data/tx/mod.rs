@@ -3,7 +3,8 @@
 //! It borrows the stripes that the rule in docs/ARCHITECTURE.md asks for, from before the first read until
 //! [`Tx::commit`] has returned, and makes its batch visible through them alone ([`Held::publish`]). Where it reads a
 //! key without its stripe it looks at the mark; if that is set it fails, and is to be run again with the stripe. Invariants: a `Tx`
-//! sees its own writes; a key is written at most once per batch (the last write counts); dropped uncommitted, it has changed nothing.
+//! sees its own writes; a key is written at most once per batch (the last write counts); dropped uncommitted, it has changed nothing, and
+//! counted nothing that is counted of commands: the run was in vain, and is done again.
 
 mod account;
 mod databases;
@@ -31,6 +32,7 @@ use writes::Writes;
 
 use super::layout::{self, CollectionId, MAX_KEY_BYTES, Outline, Place, Record, Stored};
 use super::many::Many;
+use super::tally::Looks;
 use super::{Committed, Data, DataError, Held, Missed, Tally, collection};
 use crate::store::{Batch, Counter, Fetch, Glimpse, Got, Soon, StoreError, TELLING_BYTES, Write};
 
@@ -43,6 +45,8 @@ pub struct Tx<'a> {
     data: &'a Data,
     pub(super) held: &'a Held<'a>,
     tally: &'a Tally,
+    /// For the tally, once this is over.
+    looks: Looks,
     key_buf: &'a mut Vec<u8>,
     /// A key of which the hash is known.
     hashed: Option<(&'a [u8], u64)>,
@@ -98,6 +102,7 @@ impl<'a> Tx<'a> {
             data,
             held,
             tally,
+            looks: Looks::default(),
             key_buf,
             hashed: None,
             many: None,
@@ -203,7 +208,7 @@ impl<'a> Tx<'a> {
         self.writes.iter()
     }
 
-    /// Looks a key up in order to read it; counts as a hit or a miss.
+    /// Looks a key up in order to read it; counts as a hit or a miss once this is [over](Tx::commit).
     ///
     /// # Errors
     /// [`DataError::Store`], [`DataError::Corrupt`].
@@ -246,11 +251,11 @@ impl<'a> Tx<'a> {
     /// As [`Tx::read`].
     pub fn look(&mut self, database: u32, key: &[u8]) -> Result<Option<Outline>, DataError> {
         if key.len() > MAX_KEY_BYTES {
-            self.tally.looked_up(false);
+            self.looks.count(false);
             return Ok(None);
         }
         let entry = self.outlined(database, key)?;
-        self.tally.looked_up(entry.live().is_some());
+        self.looks.count(entry.live().is_some());
         Ok(entry.into_live())
     }
 
@@ -475,6 +480,7 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// [`DataError::Store`]; nothing was changed then.
     pub fn commit(&mut self) -> Result<Committed, DataError> {
+        self.tally.add(std::mem::take(&mut self.looks));
         let mut written = Seq::ZERO;
         let are_any = self.data.interests.are_any();
         if are_any {

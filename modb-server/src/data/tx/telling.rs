@@ -92,6 +92,7 @@ impl Tx<'_> {
     /// It has failed, and nothing of it will be done.
     #[inline]
     pub(crate) fn fail(mut self) {
+        self.tally.add(self.looks);
         if !self.messages().is_empty() {
             self.telling.roll_back();
             self.telling.post(self.data(), Seq::ZERO);
