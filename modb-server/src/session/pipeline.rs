@@ -14,7 +14,7 @@ pub(super) struct Served {
     pub(super) watch: Stopwatch,
     /// What those take of the input that were executed with the last request, in bytes.
     pub(super) followers_bytes: usize,
-    /// Requests are executed one by one from here on: it did not go otherwise.
+    /// Requests are executed one by one from here on: the last did not go together with what follows it.
     pub(super) each_alone: bool,
 }
 

@@ -226,6 +226,8 @@ impl Worker {
             }
             Executed::Together(committed) => {
                 served.followers_bytes = behind.bytes;
+                // One that writes so much that none may follow is mostly followed by its like.
+                served.each_alone = behind.bytes == 0;
                 self.answer_all(ran.drain(..), committed, Asker { client, awaited }, out, &mut served.watch);
                 None
             }
