@@ -200,6 +200,7 @@ scenarios! {
     #[ignore = "a gigabyte is written and read"]
     share::long_64_values_of_16_mb_at_once_are_all_served, unless Redis: "the bounds are Modb's own";
     share::large_values_on_the_disk_are_read_where_there_is_room_beside_what_others_hold, unless Redis: "the bounds are Modb's own";
+    share::parts_of_large_values_hold_no_more_than_they_are, unless Redis: "the bounds are Modb's own";
     share::an_mset_of_half_a_million_pairs_is_served;
     #[ignore = "a request of 280 MB"]
     share::long_an_mset_of_20_million_pairs_is_served_or_refused_readably;

@@ -189,6 +189,45 @@ pub(crate) fn large_values_on_the_disk_are_read_where_there_is_room_beside_what_
     });
 }
 
+/// A part of a large value holds no more than it counts for while it leaves, and several in one transaction need no more room than one of the values.
+pub(crate) fn parts_of_large_values_hold_no_more_than_they_are(platform: &Platform) {
+    const PART_BYTES: usize = 6 << 20;
+    const CLIENTS: usize = 12;
+    let mut server = Launch::new(platform)
+        .with("--cache-mb", "8")
+        .with("--maxmemory-clients", "256mb")
+        .with("--long-command-threads", "1")
+        .start();
+    let value = vec![b'v'; LARGE_BYTES];
+    assert_eq!(server.peer().call([b"SET", BIG_KEY.as_bytes(), &value]), Reply::ok());
+    compact(&mut server.peer());
+    server = server.restart();
+    let number = |field: &str| server.info(field).parse::<u64>().expect("a number");
+    let before = sys::peak_rss_bytes(server.pid()).unwrap_or(0);
+    let part = encode(["GETRANGE", BIG_KEY, "0", &(PART_BYTES - 1).to_string()]);
+    let mut slow: Vec<Peer> = (0..CLIENTS).map(|_| Peer::connect_with_small_window(server.addr())).collect();
+    slow.iter_mut().for_each(|peer| peer.send(&part));
+    wait::until("all are executed", || {
+        let states = ["", "_running", "_queued"].map(|state| number(&format!("modb_long_commands{state}")));
+        (states == [CLIENTS as u64, 0, 0]).then_some(())
+    });
+    let peak = sys::peak_rss_bytes(server.pid()).unwrap_or(0);
+    let most = before + (CLIENTS * PART_BYTES + 2 * LARGE_BYTES) as u64 + 8 * MIB;
+    println!("{} MiB, {} MiB before, at most {}", peak / MIB, before / MIB, most / MIB);
+    assert!(peak <= most, "{} MiB, {} MiB before", peak / MIB, before / MIB);
+    drop(slow);
+    // The first run finds out how large a value is, the second reads each once.
+    let reads = number("modb_store_cold_reads");
+    let mut peer = server.peer();
+    let queued =
+        [encode(["MULTI"]), encode(["GETRANGE", BIG_KEY, "0", "9"]).repeat(CLIENTS), encode(["EXEC"])];
+    peer.send(&queued.concat());
+    peer.replies(CLIENTS + 1);
+    assert_eq!(peer.reply(), Reply::Array(vec![Reply::bulk("v".repeat(10)); CLIENTS]));
+    let reads = number("modb_store_cold_reads") - reads;
+    assert!(reads <= 2 * CLIENTS as u64 + 2, "{reads} reads");
+}
+
 fn key(client: usize) -> String {
     format!("large:{client}")
 }

@@ -273,6 +273,9 @@ fn strlen(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> 
     }
 }
 
+/// A small part of a larger value is copied for the reply, which would keep all of the value in memory until it has left, and counts as long as it is itself.
+const SHARED_BYTES: usize = 64 << 10;
+
 fn getrange(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError> {
     let (start, end) = (int(&args[2])?, int(&args[3])?);
     let db = ctx.db();
@@ -286,7 +289,12 @@ fn getrange(ctx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<Reply, CommandError
     if start > end || len == 0 {
         return Ok(Reply::text(""));
     }
-    Ok(Reply::Bulk(value.slice(start as usize..=end as usize)))
+    let part = value.slice(start as usize..=end as usize);
+    if value.len() <= SHARED_BYTES || part.len() > value.len() / 2 {
+        return Ok(Reply::Bulk(part));
+    }
+    ctx.tx.moves(part.len())?;
+    Ok(Reply::copied(&part))
 }
 
 /// Behind the last byte that is set; 0 where the command will be refused.

@@ -139,7 +139,12 @@ fn one(ctx: &mut Ctx<'_, '_>, resolved: Resolved, args: Args<'_>) -> Result<Repl
         return Err(DataError::Missed.into());
     }
     match reply {
-        Ok(reply) => Ok(reply),
+        Ok(reply) => {
+            if !resolved.spec.flags.has(Flags::WRITE) {
+                ctx.tx.holds_only(reply.bytes());
+            }
+            Ok(reply)
+        }
         Err(CommandError::NoRoom) => Err(CommandError::NoRoom),
         Err(error) => {
             ctx.tx.roll_back();

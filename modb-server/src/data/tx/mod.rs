@@ -81,7 +81,7 @@ pub struct Tx<'a> {
     announced: Option<[u8; TELLING_BYTES]>,
     /// Bytes of values that were copied, or are to be answered.
     moved_bytes: usize,
-    /// Bytes of large values that were read from the disk.
+    /// Bytes of large values that were read from the disk, and are held.
     read_bytes: usize,
     /// Room for either, in bytes.
     room_bytes: usize,

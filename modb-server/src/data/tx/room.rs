@@ -39,6 +39,14 @@ impl Tx<'_> {
         if self.moved_bytes > most_bytes { self.lack(self.moved_bytes) } else { Ok(()) }
     }
 
+    /// The last of several commands is over and has written nothing: of large values that it has read no more is held than it answers, which are
+    /// so many bytes.
+    pub fn holds_only(&mut self, bytes: usize) {
+        if let Some(saved) = &self.saved {
+            self.read_bytes = self.read_bytes.min(saved.read_bytes().saturating_add(bytes));
+        }
+    }
+
     /// Lacks room for so many bytes, and more may follow: so each time it is run again it has twice of what it had before. One that serves
     /// who waits goes on.
     #[cold]

@@ -11,8 +11,16 @@ pub(super) struct Saved {
     drops: bool,
     flushed: bool,
     soonest: u64,
+    read_bytes: usize,
     sites: usize,
     touched_inside: usize,
+}
+
+impl Saved {
+    /// Bytes of large values that were held.
+    pub(super) fn read_bytes(&self) -> usize {
+        self.read_bytes
+    }
 }
 
 impl Tx<'_> {
@@ -27,6 +35,7 @@ impl Tx<'_> {
         saved.drops = self.drops;
         saved.flushed = self.flushed;
         saved.soonest = self.soonest;
+        saved.read_bytes = self.read_bytes;
         self.telling.save();
     }
 

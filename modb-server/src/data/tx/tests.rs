@@ -114,6 +114,20 @@ fn a_large_value_is_not_read_from_the_disk_before_there_is_room_for_it() {
         assert_eq!(read(2 * room_bytes, false), (2, 4), "twice of what there was");
         assert_eq!(read(4 * room_bytes, false), (3, 0));
         assert_eq!(read(usize::MAX, false), (3, 0), "a program's own");
+        // By commands of a transaction of which each answers so many bytes of what it has read.
+        let read_in_turn = |answered_bytes| {
+            let mut key_buf = Vec::new();
+            let mut tx = Tx::new(data, held, &tally, &mut key_buf, 1000).within(room_bytes);
+            let mut in_turn = keys.iter().take_while(|key| {
+                tx.save();
+                let is_read = tx.get(0, key).is_ok_and(|got| got.is_some());
+                tx.holds_only(answered_bytes);
+                is_read
+            });
+            in_turn.by_ref().count()
+        };
+        assert_eq!(read_in_turn(10), 3, "what was read is held no more");
+        assert_eq!(read_in_turn(VALUE_BYTES), 1, "it is answered");
     });
 }
 
