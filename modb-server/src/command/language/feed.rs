@@ -9,6 +9,9 @@ use modb_net::resp::{Encoder, Protocol};
 use super::packed::Packing;
 use super::reply::Reply;
 
+/// A value of so many bytes is not copied to be written: there is room for it once.
+const SHARED_BYTES: usize = if cfg!(test) { 1000 } else { 64 << 10 };
+
 /// What of a reply has not been written yet.
 #[derive(Debug)]
 pub struct Feed(Form);
@@ -32,15 +35,7 @@ impl Feed {
     pub fn new(reply: Reply, protocol: Protocol) -> Self {
         Self(match reply {
             Reply::Packed(packed) => Form::Packed(Packing::new(packed), protocol),
-            Reply::Bulk(bytes) => {
-                let head = Bytes::from(format!("${}\r\n", bytes.len()));
-                Form::written(vec![head, bytes, Bytes::from_static(b"\r\n")])
-            }
-            reply => {
-                let mut written = Vec::with_capacity(reply.bytes());
-                reply.encode(&mut Encoder::new(&mut written, protocol));
-                Form::written(vec![written.into()])
-            }
+            reply => Form::written(parts(reply, protocol)),
         })
     }
 
@@ -76,6 +71,45 @@ impl Feed {
     }
 }
 
+/// A reply as it leaves: what is written of it, and in between the values that it shares.
+fn parts(reply: Reply, protocol: Protocol) -> Vec<Bytes> {
+    let (mut written, mut shared) =
+        (Vec::with_capacity(reply.bytes().saturating_sub(shared_bytes(&reply))), Vec::new());
+    write(reply, protocol, &mut written, &mut shared);
+    let (written, mut from) = (Bytes::from(written), 0);
+    let mut parts = Vec::with_capacity(2 * shared.len() + 1);
+    for (at, value) in shared {
+        parts.extend([written.slice(from..at), value]);
+        from = at;
+    }
+    parts.push(written.slice(from..));
+    parts
+}
+
+/// Appends a reply to `out`, but for the values that it shares: for each of those, where in `out` it belongs.
+fn write(reply: Reply, protocol: Protocol, out: &mut Vec<u8>, shared: &mut Vec<(usize, Bytes)>) {
+    match reply {
+        Reply::Bulk(value) if value.len() >= SHARED_BYTES => {
+            out.extend_from_slice(format!("${}\r\n", value.len()).as_bytes());
+            shared.push((out.len(), value));
+            out.extend_from_slice(b"\r\n");
+        }
+        Reply::Array(items) => {
+            Encoder::new(&mut *out, protocol).array(items.len());
+            items.into_iter().for_each(|item| write(item, protocol, out, shared));
+        }
+        reply => reply.encode(&mut Encoder::new(out, protocol)),
+    }
+}
+
+fn shared_bytes(reply: &Reply) -> usize {
+    match reply {
+        Reply::Bulk(value) if value.len() >= SHARED_BYTES => value.len(),
+        Reply::Array(items) => items.iter().map(shared_bytes).sum(),
+        _ => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,16 +126,35 @@ mod tests {
     }
 
     #[test]
+    fn a_large_value_is_not_copied() {
+        let value = Bytes::from(vec![b'v'; SHARED_BYTES]);
+        let values = || Reply::Array(vec![Reply::Null, Reply::Bulk(value.clone())]);
+        for reply in [Reply::Bulk(value.clone()), values(), Reply::Array(vec![values(), Reply::Ok])] {
+            let feed = Feed::new(reply, Protocol::Resp2);
+            let Form::Written { parts, .. } = &feed.0 else { panic!("it is written") };
+            assert!(parts.iter().any(|part| part.as_ptr() == value.as_ptr()), "{parts:?}");
+        }
+    }
+
+    #[test]
     fn a_reply_in_pieces_is_the_reply() {
         let packed = |shape| {
             let mut packed = Packed::new(shape);
             (0..200_u32).for_each(|n| assert!(packed.push("x".repeat(n as usize % 70).as_bytes())));
             Reply::Packed(packed)
         };
+        let large = || Reply::Bulk(Bytes::from(vec![b'v'; 5000]));
         let replies = [
-            Reply::Bulk(Bytes::from(vec![b'v'; 5000])),
+            large(),
             Reply::Bulk(Bytes::new()),
             Reply::Array(vec![Reply::Int(1), Reply::Null, Reply::text("two")]),
+            Reply::Array(vec![
+                large(),
+                Reply::Null,
+                Reply::Array(vec![Reply::Int(1), large(), large()]),
+                large(),
+            ]),
+            Reply::Array(vec![Reply::Spoken(Protocol::Resp2, Box::new(Reply::Null)), large(), Reply::Null]),
             packed(Shape::Array),
             packed(Shape::Set),
             packed(Shape::Map),
