@@ -137,11 +137,13 @@ fn from_decimal(negative: bool, number: Big, scale: i64) -> Option<LongDouble> {
         let bits = product.bits();
         return round(negative, product.shr_sticky(bits.saturating_sub(66)), bits.saturating_sub(66) as i32);
     }
-    // Enough bits for 66 of the quotient; what remains is one more bit that only says "not exact".
-    let shift = (66 + power.bits()).saturating_sub(number.bits());
-    let (quotient, exact) = number.shl(shift).div(&power);
+    // So that the quotient has 66 bits, or one more; what remains is one more bit that only says "not exact".
+    let shift = 66 + power.bits() as i32 - number.bits() as i32;
+    let shifted = shift.unsigned_abs() as usize;
+    let (quotient, exact) =
+        if shift < 0 { number.div(&power.shl(shifted)) } else { number.shl(shifted).div(&power) };
     let quotient = (quotient << 1) | u128::from(!exact);
-    round(negative, quotient, -(shift as i32) - 1)
+    round(negative, quotient, -shift - 1)
 }
 
 /// `wide * 2^exponent` in 64 bits of mantissa, to the nearest, ties to even.
@@ -429,6 +431,9 @@ mod tests {
             ("123.456", "1e-17", "123.45600000000000001"),
             ("3.3e15", "0.7", "3300000000000000.699951171875"),
             ("5.0e3", "2.0e2", "5200"),
+            // Of more digits before the point than 128 bits hold.
+            (&format!("{}.5", "8".repeat(40)), "0.1", "8888888888888888888893375129915351891968"),
+            (&format!("1{}.25", "0".repeat(38)), "0.1", "99999999999999999999312600448599326720"),
             ("0x10", "0", "16"),
             ("-0x1.8p1", "0XAp-1", "2"),
             ("0x.8", "0x0p99999999", "0.5"),
