@@ -19,11 +19,12 @@ use super::machine::client::{Client, ReplyMode, Then};
 use super::machine::env::Env;
 use super::machine::instance::Instance;
 use super::machine::outcome::Outcome;
+use super::machine::slowlog::Slow;
 use super::machine::spec::Flags;
 use super::machine::stopwatch::Stopwatch;
 use super::machine::table::Resolved;
 use super::machine::weight;
-use crate::command::{CommandError, Ctx, Reply, TABLE};
+use crate::command::{CommandError, Ctx, Load, Reply, TABLE};
 use crate::data::{Committed, Held, Tx};
 
 /// So many requests are executed together at most, and none is added after so long: others may want the key.
@@ -76,10 +77,13 @@ pub(crate) fn may_lead(resolved: Resolved, words: usize, client: &Client, instan
         && client.then == Then::GoOn
 }
 
-/// The command of a request, if it may be executed with others.
-pub(crate) fn follower(args: Args<'_>, instance: &Instance) -> Option<Resolved> {
+/// The command of a request of so many bytes, if it may be executed with others. Nobody asks for room for it.
+pub(crate) fn follower(args: Args<'_>, bytes: usize, instance: &Instance) -> Option<Resolved> {
     let may_follow = |resolved: &Resolved| {
-        changes_one_key(*resolved) && !weight::is_long_by_words(resolved.spec, args.len(), instance)
+        let load = Load { flags: resolved.spec.flags, words: args.len(), bytes };
+        changes_one_key(*resolved)
+            && load.is_small()
+            && !weight::is_long_by_words(resolved.spec, args.len(), instance)
     };
     TABLE.find_right(args).filter(may_follow)
 }
@@ -134,7 +138,7 @@ fn run_all(
         tx.set_hash(&args[1], hash);
     }
     ran.clear();
-    let mut gathered = Gathered { frees: true, reply_bytes: 0, took_ns: 0 };
+    let mut gathered = Gathered { frees: true, reply_bytes: 0, took_ns: 0, slow: Vec::new() };
     let reply = one(resolved, args, &mut tx, client, env)?;
     gathered.note(resolved, reply, watch, ran);
     while ran.len() < MOST_REQUESTS
@@ -143,13 +147,8 @@ fn run_all(
         && let Some((resolved, args)) = followers.next()
     {
         let reply = one(resolved, args, &mut tx, client, env)?;
-        instance.note_if_slow(
-            resolved,
-            args,
-            gathered.note(resolved, reply, watch, ran),
-            &client.info,
-            now_ms,
-        );
+        let took_ns = gathered.note(resolved, reply, watch, ran);
+        gathered.slow.extend(instance.if_slow(resolved, args, took_ns, &client.info, now_ms));
     }
     tx.set_freeing(gathered.frees);
     let committed = tx.commit().ok()?;
@@ -157,6 +156,7 @@ fn run_all(
     let first = ran.first_mut()?;
     first.took_ns += watch.lap_ns();
     instance.note_if_slow(resolved, args, first.took_ns, &client.info, now_ms);
+    gathered.slow.into_iter().for_each(|slow| instance.note_slow(slow));
     for followed in &ran[1..] {
         tally.commands.bump();
         tally.followed.bump();
@@ -172,6 +172,8 @@ struct Gathered {
     frees: bool,
     reply_bytes: usize,
     took_ns: u64,
+    /// Those behind the first that were slow: noted once they are done.
+    slow: Vec<Slow>,
 }
 
 impl Gathered {
@@ -291,9 +293,35 @@ mod tests {
         let lines: Vec<String> = (0..MOST_REQUESTS).map(|n| format!("HSET h field{} x", 31 * n)).collect();
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let ran = together(&bench, &lines).len();
-        let gathered = |reply_bytes, took_ns| Gathered { frees: true, reply_bytes, took_ns }.has_room();
+        let gathered = |reply_bytes, took_ns| {
+            Gathered { frees: true, reply_bytes, took_ns, slow: Vec::new() }.has_room()
+        };
         assert!(gathered(0, 0) && !gathered(0, MOST_NS + 1) && !gathered(Limits::SMALL_REPLY_BYTES + 1, 0));
         assert!((MOST_RECORDS..2 * MOST_RECORDS).contains(&ran), "{ran}");
+    }
+
+    #[test]
+    fn what_is_large_does_not_follow_since_nobody_asks_for_room_for_it() {
+        let bench = Bench::new();
+        let large = format!("SET k {}", "x".repeat(Limits::SMALL_REPLY_BYTES - 100));
+        assert_eq!(together(&bench, &["SET k 1", "APPEND k x", &large]), ["+OK", ":2"]);
+    }
+
+    #[test]
+    fn slow_ones_are_noted_once_and_in_their_order() {
+        let bench = Bench::new();
+        bench.run("CONFIG SET slowlog-log-slower-than 0");
+        let noted = || {
+            let log = bench.instance.slowlog.lock();
+            log.entries.iter().rev().map(|slow| (slow.id, slow.args.join(" "))).collect::<Vec<_>>()
+        };
+        let lines = ["SET n 1", "INCR n", "APPEND n x"];
+        together(&bench, &lines);
+        assert_eq!(noted(), [0, 1, 2].map(|id| (id as i64, lines[id].to_owned())));
+        // Whoever has it executed alone notes it.
+        bench.run("SETRANGE large 100000 x");
+        assert_eq!(together(&bench, &["PERSIST large", "PERSIST large", "GETDEL large"]).len(), 1);
+        assert_eq!(noted().len(), lines.len());
     }
 
     #[test]

@@ -160,7 +160,7 @@ impl Followers for Lines<'_> {
         decoder.decode(input.as_bytes(), &Limits::default()).unwrap();
         let (decoder, input) = self.last.insert((decoder, input));
         let args = decoder.args(input.as_bytes());
-        follower(args, self.instance).map(|resolved| (resolved, args))
+        follower(args, input.len(), self.instance).map(|resolved| (resolved, args))
     }
 }
 

@@ -61,7 +61,7 @@ impl Followers for Behind<'_> {
         };
         let (request, input) = self.input.split_at(consumed);
         let args = self.decoder.args(request);
-        let resolved = command::follower(args, self.instance)?;
+        let resolved = command::follower(args, consumed, self.instance)?;
         self.bytes += consumed;
         self.input = input;
         Some((resolved, args))

@@ -482,7 +482,7 @@ impl Worker {
     /// Whether there is memory for what a request gathers before it is applied.
     #[inline(always)]
     fn room_for_batch(&self, load: &Load, out: &mut Out<'_>) -> Room {
-        if !load.flags.has(Flags::WRITE) || load.batch_bytes() <= modb_net::Limits::SMALL_REPLY_BYTES {
+        if !load.flags.has(Flags::WRITE) || load.is_small() {
             return Room::Free;
         }
         self.room_for_large_batch(load, out)

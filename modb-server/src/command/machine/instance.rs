@@ -8,6 +8,7 @@ use bytes::Bytes;
 use modb_net::resp::Args;
 use modb_net::{AcceptorStats, CloseReason, WorkerStats};
 
+use super::slowlog::Slow;
 use super::spec::Flags;
 use super::table::{Resolved, Table};
 use crate::command::{
@@ -248,16 +249,30 @@ impl Instance {
         client: &ClientInfo,
         now_ms: u64,
     ) {
-        let (micros, threshold) = ((took_ns / 1000) as i64, self.settings.slowlog_us());
-        if threshold >= 0 && micros >= threshold && !resolved.spec.flags.has(Flags::SKIP_SLOWLOG) {
-            self.note_slow(args, micros, client, now_ms);
+        if let Some(slow) = self.if_slow(resolved, args, took_ns, client, now_ms) {
+            self.note_slow(slow);
         }
     }
 
+    /// What there is to note of a command that was slow, unless it only executed others.
+    #[inline(always)]
+    pub(crate) fn if_slow(
+        &self,
+        resolved: Resolved,
+        args: Args<'_>,
+        took_ns: u64,
+        client: &ClientInfo,
+        now_ms: u64,
+    ) -> Option<Slow> {
+        let (micros, threshold) = ((took_ns / 1000) as i64, self.settings.slowlog_us());
+        let is_slow = threshold >= 0 && micros >= threshold && !resolved.spec.flags.has(Flags::SKIP_SLOWLOG);
+        is_slow.then(|| Slow::new(args, micros, client, now_ms))
+    }
+
     #[cold]
-    fn note_slow(&self, args: Args<'_>, micros: i64, client: &ClientInfo, now_ms: u64) {
+    pub(crate) fn note_slow(&self, slow: Slow) {
         let keep = usize::try_from(self.settings.number("slowlog-max-len")).unwrap_or(0);
-        self.slowlog.add(args, micros, client, now_ms, keep);
+        self.slowlog.add(slow, keep);
     }
 
     /// What clients call per second now, and the bytes that takes.

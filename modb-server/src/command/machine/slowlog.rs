@@ -33,9 +33,9 @@ pub(crate) struct Log {
     next_id: i64,
 }
 
-impl SlowLog {
-    /// Notes a command, and forgets those beyond the `keep` last ones.
-    pub fn add(&self, args: Args<'_>, micros: i64, client: &ClientInfo, at_ms: u64, keep: usize) {
+impl Slow {
+    /// A command, which has no number until it is noted.
+    pub(super) fn new(args: Args<'_>, micros: i64, client: &ClientInfo, at_ms: u64) -> Self {
         let kept = if args.len() > KEPT_ARGS { KEPT_ARGS - 1 } else { args.len() };
         let hidden = secrets(args);
         let word = |(at, word)| if hidden.contains(&at) { REDACTED.to_owned() } else { shortened(word) };
@@ -43,17 +43,17 @@ impl SlowLog {
         if kept < args.len() {
             words.push(format!("... ({} more arguments)", args.len() - kept));
         }
+        Self { id: 0, at_ms, micros, args: words, address: client.address(), name: client.name() }
+    }
+}
+
+impl SlowLog {
+    /// Notes a command, and forgets those beyond the `keep` last ones.
+    pub(super) fn add(&self, slow: Slow, keep: usize) {
         let mut log = self.lock();
         let id = log.next_id;
         log.next_id += 1;
-        log.entries.push_front(Slow {
-            id,
-            at_ms,
-            micros,
-            args: words,
-            address: client.address(),
-            name: client.name(),
-        });
+        log.entries.push_front(Slow { id, ..slow });
         log.entries.truncate(keep);
     }
 

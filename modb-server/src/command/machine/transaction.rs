@@ -43,6 +43,12 @@ impl Load {
     pub fn batch_bytes(&self) -> usize {
         self.bytes.saturating_add(self.words.saturating_mul(BATCHED_WORD_BYTES))
     }
+
+    /// Whether that is so little that no room is asked for it.
+    #[inline(always)]
+    pub fn is_small(&self) -> bool {
+        self.batch_bytes() <= modb_net::Limits::SMALL_REPLY_BYTES
+    }
 }
 
 /// Since `MULTI`.
