@@ -239,6 +239,9 @@ scenarios! {
     memory::a_thousand_growing_values_stay_within_the_promise, unless Redis: "Redis keeps all of it in memory",
         unless Wine: "Wine's own memory and delays would be measured";
     memory::a_restart_with_little_memory_stays_within_the_promise, unless Redis: "Redis keeps all of it in memory";
+    #[ignore = "minutes"]
+    memory::long_collections_that_come_and_go_stay_within_the_promise, unless Redis: "Redis keeps all of it in memory",
+        unless Windows: "a shell starts it", unless WindowsHost: "a shell starts it";
     memory::the_promised_memory_is_enough, unless Redis: "Redis keeps all of it in memory",
         unless Windows: "control groups are Linux's";
 
