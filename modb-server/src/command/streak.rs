@@ -25,7 +25,7 @@ use super::machine::stopwatch::Stopwatch;
 use super::machine::table::Resolved;
 use super::machine::weight;
 use crate::command::{CommandError, Ctx, Load, Reply, TABLE};
-use crate::data::{Committed, Held, Tx};
+use crate::data::{Committed, Held, Ticket, Tx};
 
 /// So many requests are executed together at most, and none is added after so long: others may want the key.
 const MOST_REQUESTS: usize = 64;
@@ -97,24 +97,36 @@ fn changes_one_key(Resolved { spec, .. }: Resolved) -> bool {
         && !MORE.iter().any(|flag| spec.flags.has(*flag))
 }
 
-/// As [`execute`](super::execute()), of a request that [may lead](may_lead), and of its followers.
-pub(crate) fn execute_together(
+/// Holds what a request needs that [may lead](may_lead), or queues for it.
+///
+/// # Errors
+/// The place in the queue.
+pub(crate) fn hold_for_leader<'d>(
+    resolved: Resolved,
+    args: Args<'_>,
+    client: &Client,
+    env: &Env<'d>,
+) -> Result<Held<'d>, Ticket> {
+    note_begun(resolved, client, env);
+    let data = &env.instance.data;
+    data.hold(data.need_one(&args[1]), &|| env.host.waker())
+}
+
+/// As [`execute`](super::execute()), of a request that [may lead](may_lead), and of its followers, once it holds what it needs.
+pub(crate) fn execute_together<'d>(
     (resolved, args): (Resolved, Args<'_>),
+    held: Result<Held<'d>, Ticket>,
     followers: &mut impl Followers,
     client: &mut Client,
-    env: &Env<'_>,
+    env: &Env<'d>,
     scratch: &mut Scratch,
     notes: Notes<'_>,
 ) -> Executed {
-    let data = &env.instance.data;
-    note_begun(resolved, client, env);
-    let held = data.try_hold(data.need_one(&args[1]));
     if let Ok(held) = &held
         && let Some(committed) = run_all((resolved, args), followers, client, env, scratch, (notes, held))
     {
         return Executed::Together(committed);
     }
-    let held = held.or_else(|need| data.hold_or_queue(need, &|| env.host.waker()));
     Executed::Alone(run_if_held(resolved, args, client, env, scratch, held))
 }
 

@@ -8,7 +8,8 @@ use modb_net::resp::{Args, Decoded, Encoder, Limits, Protocol, ReplyDecoder, Req
 use super::machine::weight;
 use crate::command::{
     Client, CommandError, Env, Executed, Flags, Followers, Host, Instance, NoNetwork, Notes, Reply, Resolved,
-    Scratch, Stopwatch, TABLE, execute, execute_sleeping, execute_together, follower, may_lead, resolve,
+    Scratch, Stopwatch, TABLE, execute, execute_sleeping, execute_together, follower, hold_for_leader,
+    may_lead, resolve,
 };
 use crate::config::Settings;
 use crate::data::{Data, Need, Parker, Tally, Tx, Wake};
@@ -105,7 +106,8 @@ impl Bench {
             assert!(may_lead(resolved, args.len(), &client, &self.instance), "{first}");
             let notes = Notes { watch: &mut watch, ran: &mut ran };
             let env = self.env(false);
-            execute_together((resolved, args), &mut behind, &mut client, &env, scratch, notes)
+            let held = hold_for_leader(resolved, args, &client, &env);
+            execute_together((resolved, args), held, &mut behind, &mut client, &env, scratch, notes)
         });
         let text = |reply: &Result<Reply, CommandError>| show(&value(reply, client.protocol));
         match executed {

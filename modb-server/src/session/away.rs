@@ -10,8 +10,8 @@ use modb_net::Token;
 use modb_net::resp::{Args, Decoded, Limits, RequestDecoder};
 
 use super::afar::Afar;
+use super::desk::Resume;
 use super::now_ms;
-use super::request::Resume;
 use crate::command::{
     self, Back, Calls, Client, CommandError, Counts, Env, Errand, Feed, Host, Instance, Lent, Outcome, Ran,
     Reply, Resolved, Scratch, Stopwatch, Tray,

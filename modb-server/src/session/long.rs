@@ -12,8 +12,8 @@ use modb_net::resp::Encoder;
 use modb_net::{Flow, Handle, In, Limits, Out, Token};
 
 use super::away::Away;
+use super::desk::Resume;
 use super::listeners::say;
-use super::request::Resume;
 use super::{Session, Worker};
 use crate::command::{Back, Begun, Heard, Lent, Long, Ran, Resolved, Stage, Then, Tray};
 

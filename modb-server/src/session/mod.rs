@@ -8,6 +8,7 @@ mod afar;
 mod ahead;
 mod away;
 mod deadlines;
+mod desk;
 mod listeners;
 mod long;
 mod network;

@@ -9,16 +9,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use modb_net::resp::{Args, Encoder, RequestDecoder};
-use modb_net::{Address, Flow, Handle, Out, Seq, Turn, Workers};
+use modb_net::{Flow, Handle, Out, Seq, Turn};
 
+use super::desk::Desk;
 use super::network::Net;
 use super::pipeline::{self, Behind, Served, Space};
-use super::{Message, Session, Worker};
+use super::{Session, Worker};
 use crate::command::{
-    self, Begun, Calls, Client, CommandError, Env, Executed, Feed, Flags, Host, Listening, Load, Long, Notes,
-    Outcome, RanTogether, Reply, Resolved, Scratch, Stage, Stopwatch, Then,
+    self, Begun, Client, CommandError, Env, Executed, Feed, Flags, Listening, Load, Long, Notes, Outcome,
+    RanTogether, Reply, Resolved, Scratch, Stage, Stopwatch, Then,
 };
-use crate::data::{Committed, Wake, ensure_memory};
+use crate::data::{Committed, Ticket, ensure_memory};
 
 /// A request that has come whole.
 #[derive(Clone, Copy)]
@@ -58,46 +59,6 @@ struct Asker<'s> {
     awaited: &'s mut Seq,
 }
 
-/// A connection, as a command sees it that is executed for it.
-struct Desk<'d, 'o> {
-    out: RefCell<&'d mut Out<'o>>,
-    conn: &'d Handle<'d>,
-    workers: &'d Arc<dyn Workers<Message>>,
-    calls: &'d Calls,
-}
-
-impl Host for Desk<'_, '_> {
-    fn has_room(&self, bytes: usize) -> bool {
-        self.out.borrow_mut().reserve(bytes)
-    }
-
-    /// What is large is left to a thread, which has room for it.
-    fn room_bytes(&self) -> usize {
-        0
-    }
-
-    fn waker(&self) -> Box<dyn Wake> {
-        Box::new(Resume { workers: Arc::clone(self.workers), connection: self.conn.address() })
-    }
-
-    fn calls(&self) -> Option<&Calls> {
-        Some(self.calls)
-    }
-}
-
-/// Lets a parked connection go on.
-#[derive(Clone)]
-pub(super) struct Resume {
-    pub(super) workers: Arc<dyn Workers<Message>>,
-    pub(super) connection: Address,
-}
-
-impl Wake for Resume {
-    fn wake(&self) {
-        self.workers.resume(&self.connection);
-    }
-}
-
 /// How often what a command writes is there until it is written: in its batch, whose values then become those of the records,
 /// and in the log's buffer, which shares only values that are large one by one.
 const BATCH_COPIES: usize = 2;
@@ -133,7 +94,7 @@ impl Worker {
         served: &mut Served,
     ) -> Option<Flow> {
         if session.client.has_begun() {
-            return self.go_on(conn, session, whole, out, turn, &mut served.watch);
+            return self.go_on(conn, session, whole, out, turn, served);
         }
         let Session { client, awaited, .. } = session;
         let Whole { args, is_inline, bytes, behind } = whole;
@@ -185,12 +146,8 @@ impl Worker {
             return Some(Flow::AwaitRoom);
         }
         let request = Request { resolved, args, bytes, now_ms, worked_ns: 0 };
-        if !behind.is_empty()
-            && !served.each_alone
-            && command::may_lead(resolved, args.len(), client, &self.instance)
-            && pipeline::goes_on_with(behind, &args[1])
-        {
-            return self.request_and_followers(conn, session, (request, behind), out, turn, served);
+        if self.leads(resolved, args, client, behind, served) {
+            return self.request_and_followers(conn, session, (request, behind, None), out, turn, served);
         }
         let ran = self.with_env(conn, out, turn, now_ms, |env, scratch| {
             command::execute(resolved, args, client, env, scratch)
@@ -198,12 +155,28 @@ impl Worker {
         self.settle(request, ran, Asker { client, awaited }, out, &mut served.watch)
     }
 
-    /// Executes a request that may lead, and what follows it; appends their replies.
+    /// Whether a request is to be executed together with those behind it.
+    #[inline(always)]
+    fn leads(
+        &self,
+        resolved: Resolved,
+        args: Args<'_>,
+        client: &Client,
+        behind: &[u8],
+        served: &Served,
+    ) -> bool {
+        !behind.is_empty()
+            && !served.each_alone
+            && command::may_lead(resolved, args.len(), client, &self.instance)
+            && pipeline::goes_on_with(behind, &args[1])
+    }
+
+    /// Executes a request that leads, which may have queued for its key, and what follows it; appends their replies.
     fn request_and_followers(
         &mut self,
         conn: Handle<'_>,
         session: &mut Session,
-        (request, behind): (Request<'_>, &[u8]),
+        (request, behind, queued): (Request<'_>, &[u8], Option<Ticket>),
         out: &mut Out<'_>,
         turn: &Turn<'_, Self>,
         served: &mut Served,
@@ -217,7 +190,11 @@ impl Worker {
             Behind { decoder: &mut decoder, instance: &instance, input: behind, key, limits, bytes: 0 };
         let executed = self.with_env(conn, out, turn, now_ms, |env, scratch| {
             let notes = Notes { watch: &mut served.watch, ran: &mut ran };
-            command::execute_together((resolved, args), &mut behind, client, env, scratch, notes)
+            let held = match queued {
+                Some(ticket) => env.instance.data.hold_queued(ticket, &|| env.host.waker()),
+                None => command::hold_for_leader(resolved, args, client, env),
+            };
+            command::execute_together((resolved, args), held, &mut behind, client, env, scratch, notes)
         });
         let flow = match executed {
             Executed::Alone(ran) => {
@@ -272,12 +249,12 @@ impl Worker {
         whole: Whole<'_>,
         out: &mut Out<'_>,
         turn: &Turn<'_, Self>,
-        watch: &mut Stopwatch,
+        served: &mut Served,
     ) -> Option<Flow> {
         let Session { client, awaited, .. } = session;
-        let waits = client.take_begun()?;
+        let mut waits = client.take_begun()?;
         self.deadlines.leave(&waits, client.info.id);
-        let (Whole { args, bytes, .. }, resolved) = (whole, waits.resolved());
+        let (Whole { args, bytes, behind, .. }, resolved) = (whole, waits.resolved());
         let now_ms = self.clock.now_ms(turn.now);
         // What was done waits for nothing else; who is paused, or waits for memory, stands in no queue meanwhile.
         if !waits.has_run() {
@@ -294,12 +271,22 @@ impl Worker {
                 return Some(Flow::AwaitRoom);
             }
         }
+        if self.leads(resolved, args, client, behind, served) {
+            match waits.into_ticket() {
+                Ok(ticket) => {
+                    let request = Request { resolved, args, bytes, now_ms, worked_ns: 0 };
+                    let leader = (request, behind, Some(ticket));
+                    return self.request_and_followers(conn, session, leader, out, turn, served);
+                }
+                Err(others) => waits = others,
+            }
+        }
         let mut worked_ns = waits.worked_ns();
         let ran = self.with_env(conn, out, turn, now_ms, |env, scratch| {
             command::go_on(waits, args, client, env, scratch, &mut worked_ns)
         });
         let request = Request { resolved, args, bytes, now_ms, worked_ns };
-        self.settle(request, ran, Asker { client, awaited }, out, watch)
+        self.settle(request, ran, Asker { client, awaited }, out, &mut served.watch)
     }
 
     /// Has `run` execute a command for a connection.

@@ -91,6 +91,17 @@ impl Begun {
         matches!(self.0.on, On::Long(_))
     }
 
+    /// Its place in the queues of stripes, if it waits for nothing else.
+    ///
+    /// # Errors
+    /// It does.
+    pub(crate) fn into_ticket(self) -> Result<Ticket, Self> {
+        match self.0.on {
+            On::Stripes(ticket) if self.0.rooms.is_empty() => Ok(ticket),
+            _ => Err(self),
+        }
+    }
+
     /// How far it is, if it takes long.
     ///
     /// # Errors
