@@ -337,6 +337,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_looked_up_to_weigh_one_is_no_read() {
+        let bench = Bench::new();
+        bench.run(&format!("RPUSH l{}", " w".repeat(8_000)));
+        let ran = together(&bench, &["EXPIRE l 100", "ZREMRANGEBYSCORE l -inf 2", "PERSIST l"]);
+        assert_eq!((ran.len(), bench.tally.hits.get()), (3, 0));
+    }
+
+    #[test]
     fn where_somebody_is_interested_requests_are_executed_one_by_one() {
         let bench = Bench::new();
         bench.run("CONFIG SET notify-keyspace-events KEA");

@@ -209,7 +209,8 @@ fn weigh(scale: &mut Scale<'_, '_>, args: Args<'_>, form: Form, nanos: u64) -> W
     if let Ok(count @ ..=FEW) = u64::try_from(asked.count) {
         return Weight::each(count, nanos);
     }
-    let Ok(Some(mut set)) = SortedSet::find(scale.tx, database, &args[form.key]) else {
+    // It is looked up in order to weigh, which is no read that counts.
+    let Ok(mut set) = SortedSet::open(scale.tx, database, &args[form.key]) else {
         return Weight::default();
     };
     let Ok((_, count)) = select(scale.tx, &mut set, &asked) else { return Weight::default() };
