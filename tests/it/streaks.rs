@@ -99,6 +99,12 @@ pub(crate) fn who_waits_for_an_element_gets_the_first_of_a_pipeline(platform: &P
     assert_eq!(waiter.reply(), Reply::Array(vec![Reply::bulk("q"), Reply::bulk("a")]));
     if platform.product == Product::Modb {
         assert_eq!(followed(&server), 0, "each was seen by who waited");
+        waiter.send(&encode(["BLPOP", "other", "0"]));
+        wait::until("it waits again", || (server.info("blocked_clients") == "1").then_some(()));
+        wait::until("nobody waits for this key, so that requests are executed together", || {
+            assert_eq!(ask(&mut peer, &["SET n 1", "INCR n"]), [Reply::ok(), Reply::Int(2)]);
+            (followed(&server) > 0).then_some(())
+        });
     }
 }
 

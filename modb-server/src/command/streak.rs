@@ -88,7 +88,7 @@ pub(crate) fn follower(args: Args<'_>, bytes: usize, instance: &Instance) -> Opt
     TABLE.find_right(args).filter(may_follow)
 }
 
-/// Whether a command changes the key that is its second word, and nothing else.
+/// Whether a command changes the key that is its second word (`MOVE` in two databases), and nothing else.
 #[inline]
 fn changes_one_key(Resolved { spec, .. }: Resolved) -> bool {
     const MORE: [Flags; 3] = [Flags::BLOCKING, Flags::OUTSIDE, Flags::AT_ONCE];
@@ -141,14 +141,14 @@ fn run_all(
 ) -> Option<Committed> {
     let &Env { instance, tally, now_ms, host, may_sleep, .. } = env;
     let data = &instance.data;
-    if data.is_anybody_interested() {
+    // Where more is held somebody waits.
+    let hash = held.hash_of_key()?;
+    if data.is_anybody_interested(hash) {
         return None;
     }
     let mut tx = Tx::new(data, held, tally, &mut scratch.key, now_ms).at_once(!may_sleep);
     tx = tx.within(host.room_bytes());
-    if let Some(hash) = held.hash_of_key() {
-        tx.set_hash(&args[1], hash);
-    }
+    tx.set_hash(&args[1], hash);
     ran.clear();
     let mut gathered = Gathered { frees: true, reply_bytes: 0, took_ns: 0, slow: Vec::new() };
     let reply = one(resolved, args, &mut tx, client, env)?;

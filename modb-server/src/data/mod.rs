@@ -178,11 +178,11 @@ impl Data {
         &self.exchange
     }
 
-    /// Whether anybody waits for a key, watches one, tracks one, or listens to what happens to them. Where one holds the stripe of a key
-    /// nobody begins to wait for it or to watch it.
-    pub(crate) fn is_anybody_interested(&self) -> bool {
+    /// Whether anybody waits for a key in the stripe of the one with this hash, which is held, or watches or tracks one there, or listens
+    /// to what happens to any. While it is held nobody begins to wait or to watch there.
+    pub(crate) fn is_anybody_interested(&self, hash: u64) -> bool {
         let exchange = &self.exchange;
-        self.interests.are_any() || exchange.is_attended() || exchange.events().bits() != 0
+        self.interests.are_any_beside(hash) || exchange.is_attended() || exchange.events().bits() != 0
     }
 
     /// The engine below.

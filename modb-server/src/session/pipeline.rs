@@ -47,10 +47,13 @@ pub(super) struct Behind<'b> {
     pub(super) limits: Limits,
     /// What was, in bytes.
     pub(super) bytes: usize,
+    /// It was asked whether one follows: until then more of them would have been too much.
+    pub(super) is_asked: bool,
 }
 
 impl Followers for Behind<'_> {
     fn next(&mut self) -> Option<(Resolved, Args<'_>)> {
+        self.is_asked = true;
         if !goes_on_with(self.input, self.key) {
             return None;
         }

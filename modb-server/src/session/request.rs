@@ -186,8 +186,15 @@ impl Worker {
         let Request { resolved, args, now_ms, .. } = request;
         let Space { mut decoder, mut ran } = std::mem::take(&mut self.space);
         let (instance, key) = (Arc::clone(&self.instance), &args[1]);
-        let mut behind =
-            Behind { decoder: &mut decoder, instance: &instance, input: behind, key, limits, bytes: 0 };
+        let mut behind = Behind {
+            decoder: &mut decoder,
+            instance: &instance,
+            input: behind,
+            key,
+            limits,
+            bytes: 0,
+            is_asked: false,
+        };
         let executed = self.with_env(conn, out, turn, now_ms, |env, scratch| {
             let notes = Notes { watch: &mut served.watch, ran: &mut ran };
             let held = match queued {
@@ -204,7 +211,7 @@ impl Worker {
             Executed::Together(committed) => {
                 served.followers_bytes = behind.bytes;
                 // One that writes so much that none may follow is mostly followed by its like.
-                served.each_alone = behind.bytes == 0;
+                served.each_alone = !behind.is_asked;
                 self.answer_all(ran.drain(..), committed, Asker { client, awaited }, out, &mut served.watch);
                 None
             }

@@ -122,6 +122,12 @@ impl Interests {
         self.0.count.load(Ordering::Relaxed) > 0
     }
 
+    /// Whether there are any in the stripe of the key with this hash, which is held.
+    #[inline]
+    pub(super) fn are_any_beside(&self, hash: u64) -> bool {
+        self.are_any() && self.slot(hash).is_some()
+    }
+
     #[cfg(test)]
     fn count(&self) -> usize {
         let kept = self.0.slots.iter().filter(|slot| lock(slot).is_some()).count();
