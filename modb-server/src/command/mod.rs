@@ -61,7 +61,8 @@ pub use machine::transaction::{Load, Transaction, Watches};
 pub use messages::may_be_given_while_listening;
 pub use server::config::{warn_of_idle, warn_of_open_door};
 pub(crate) use streak::{
-    Executed, Followers, Notes, Ran as RanTogether, execute_together, follower, hold_for_leader, may_lead,
+    Executed, Followers, Notes, Ran as RanTogether, changes_one_key, execute_together, follower,
+    hold_for_leader, may_lead,
 };
 pub(crate) use waiting::lists::{move_of_list, pop_of_lists};
 pub(crate) use waiting::sorted_sets::pop_of_sorted_sets;

@@ -68,11 +68,11 @@ pub(crate) enum Executed {
     Together(Committed),
 }
 
-/// Whether a request of a client may have others executed with it: there is nothing special about either.
+/// Whether a request that [changes one key](changes_one_key) may have others executed with it: there is nothing special about it or its
+/// client.
 #[inline]
 pub(crate) fn may_lead(resolved: Resolved, words: usize, client: &Client, instance: &Instance) -> bool {
-    changes_one_key(resolved)
-        && !weight::is_long_by_words(resolved.spec, words, instance)
+    !weight::is_long_by_words(resolved.spec, words, instance)
         && client.rare().is_none()
         && client.reply_mode == ReplyMode::On
         && client.then == Then::GoOn
@@ -90,8 +90,8 @@ pub(crate) fn follower(args: Args<'_>, bytes: usize, instance: &Instance) -> Opt
 }
 
 /// Whether a command changes the key that is its second word (`MOVE` in two databases), and nothing else.
-#[inline]
-fn changes_one_key(Resolved { spec, .. }: Resolved) -> bool {
+#[inline(always)]
+pub(crate) fn changes_one_key(Resolved { spec, .. }: Resolved) -> bool {
     const MORE: [Flags; 3] = [Flags::BLOCKING, Flags::OUTSIDE, Flags::AT_ONCE];
     spec.flags.has(Flags::WRITE)
         && spec.only_key() == Some(1)

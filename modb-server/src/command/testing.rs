@@ -8,8 +8,8 @@ use modb_net::resp::{Args, Decoded, Encoder, Limits, Protocol, ReplyDecoder, Req
 use super::machine::weight;
 use crate::command::{
     Client, CommandError, Env, Executed, Flags, Followers, Host, Instance, NoNetwork, Notes, Reply, Resolved,
-    Scratch, Stopwatch, TABLE, execute, execute_sleeping, execute_together, follower, hold_for_leader,
-    may_lead, resolve,
+    Scratch, Stopwatch, TABLE, changes_one_key, execute, execute_sleeping, execute_together, follower,
+    hold_for_leader, may_lead, resolve,
 };
 use crate::config::Settings;
 use crate::data::{Data, Need, Parker, Tally, Tx, Wake};
@@ -103,7 +103,10 @@ impl Bench {
         let (mut ran, mut watch) = (Vec::new(), Stopwatch::start());
         let executed = Self::with_request(first, |args| {
             let resolved = TABLE.resolve(args).unwrap();
-            assert!(may_lead(resolved, args.len(), &client, &self.instance), "{first}");
+            assert!(
+                changes_one_key(resolved) && may_lead(resolved, args.len(), &client, &self.instance),
+                "{first}"
+            );
             let notes = Notes { watch: &mut watch, ran: &mut ran };
             let env = self.env(false);
             let held = hold_for_leader(resolved, args, &client, &env);

@@ -27,16 +27,15 @@ pub(super) struct Whole<'r> {
     args: Args<'r>,
     is_inline: bool,
     bytes: usize,
-    /// What has come behind it.
-    behind: &'r [u8],
+    /// All that has come, from its beginning on.
+    input: &'r [u8],
 }
 
 impl<'r> Whole<'r> {
     /// What `decoder` has just found in the first bytes of `input`, so many.
     #[inline]
     pub(super) fn new(decoder: &'r RequestDecoder, input: &'r [u8], bytes: usize) -> Self {
-        let (request, behind) = input.split_at(bytes);
-        Self { args: decoder.args(request), is_inline: decoder.is_inline(), bytes, behind }
+        Self { args: decoder.args(&input[..bytes]), is_inline: decoder.is_inline(), bytes, input }
     }
 }
 
@@ -97,7 +96,7 @@ impl Worker {
             return self.go_on(conn, session, whole, out, turn, served);
         }
         let Session { client, awaited, .. } = session;
-        let Whole { args, is_inline, bytes, behind } = whole;
+        let Whole { args, is_inline, bytes, input } = whole;
         let now_ms = self.clock.now_ms(turn.now);
         if is_inline && self.is_stranger(args, true, client, now_ms) {
             return Some(Flow::Close);
@@ -146,8 +145,9 @@ impl Worker {
             return Some(Flow::AwaitRoom);
         }
         let request = Request { resolved, args, bytes, now_ms, worked_ns: 0 };
-        if self.leads(resolved, args, client, behind, served) {
-            return self.request_and_followers(conn, session, (request, behind, None), out, turn, served);
+        if self.leads(resolved, whole, client, served) {
+            let leader = (request, &input[bytes..], None);
+            return self.request_and_followers(conn, session, leader, out, turn, served);
         }
         let ran = self.with_env(conn, out, turn, now_ms, |env, scratch| {
             command::execute(resolved, args, client, env, scratch)
@@ -157,21 +157,18 @@ impl Worker {
 
     /// Whether a request is to be executed together with those behind it.
     #[inline(always)]
-    fn leads(
-        &self,
-        resolved: Resolved,
-        args: Args<'_>,
-        client: &Client,
-        behind: &[u8],
-        served: &Served,
-    ) -> bool {
-        !behind.is_empty()
-            && !served.each_alone
+    fn leads(&self, resolved: Resolved, whole: Whole<'_>, client: &Client, served: &Served) -> bool {
+        let Whole { args, is_inline, bytes, input } = whole;
+        let is_last = bytes == input.len();
+        !(is_last || is_inline || served.each_alone)
+            && command::changes_one_key(resolved)
+            && pipeline::goes_on_with(input, bytes, &args[1])
             && command::may_lead(resolved, args.len(), client, &self.instance)
-            && pipeline::goes_on_with(behind, &args[1])
     }
 
-    /// Executes a request that leads, which may have queued for its key, and what follows it; appends their replies.
+    /// Executes a request that leads, which may have queued for its key, and what follows it; appends their replies. Apart from
+    /// [`Worker::request`], which is short.
+    #[inline(never)]
     fn request_and_followers(
         &mut self,
         conn: Handle<'_>,
@@ -261,7 +258,7 @@ impl Worker {
         let Session { client, awaited, .. } = session;
         let mut waits = client.take_begun()?;
         self.deadlines.leave(&waits, client.info.id);
-        let (Whole { args, bytes, behind, .. }, resolved) = (whole, waits.resolved());
+        let (Whole { args, bytes, input, .. }, resolved) = (whole, waits.resolved());
         let now_ms = self.clock.now_ms(turn.now);
         // What was done waits for nothing else; who is paused, or waits for memory, stands in no queue meanwhile.
         if !waits.has_run() {
@@ -278,11 +275,11 @@ impl Worker {
                 return Some(Flow::AwaitRoom);
             }
         }
-        if self.leads(resolved, args, client, behind, served) {
+        if self.leads(resolved, whole, client, served) {
             match waits.into_ticket() {
                 Ok(ticket) => {
                     let request = Request { resolved, args, bytes, now_ms, worked_ns: 0 };
-                    let leader = (request, behind, Some(ticket));
+                    let leader = (request, &input[bytes..], Some(ticket));
                     return self.request_and_followers(conn, session, leader, out, turn, served);
                 }
                 Err(others) => waits = others,
