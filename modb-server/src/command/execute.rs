@@ -341,6 +341,13 @@ fn if_long(
     Some(left_to_a_thread(resolved, weight, scratch))
 }
 
+/// What a command sees of the data with its stripes, and how much it may take of them.
+#[inline(always)]
+pub(super) fn view<'v>(env: &Env<'v>, held: &'v Held<'v>, key: &'v mut Vec<u8>) -> Tx<'v> {
+    let &Env { instance, tally, now_ms, host, may_sleep, .. } = env;
+    Tx::new(&instance.data, held, tally, key, now_ms).at_once(!may_sleep).within(host.room_bytes())
+}
+
 /// Runs a command with its stripes.
 #[inline(always)]
 fn run<'d>(
@@ -352,15 +359,14 @@ fn run<'d>(
     mut held: Held<'d>,
 ) -> Result<Outcome, Begun> {
     let spec = resolved.spec;
-    let &Env { instance, network, tally, now_ms, host, may_sleep } = env;
+    let &Env { instance, network, tally, host, .. } = env;
     let data = &instance.data;
     if spec.walks() {
         // What it waited for is whole; it takes long, and needs no more.
         held.give_back();
     }
     let frees = !spec.flags.has(Flags::DENYOOM);
-    let mut tx = Tx::new(data, &held, tally, &mut scratch.key, now_ms).freeing(frees).at_once(!may_sleep);
-    tx = tx.within(host.room_bytes());
+    let mut tx = view(env, &held, &mut scratch.key).freeing(frees);
     tx.set_many(scratch.many.as_ref());
     if let Some(hash) = held.hash_of_key()
         && let Some(key) = spec.only_key()

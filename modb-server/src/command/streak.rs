@@ -13,7 +13,7 @@
 use modb_net::Limits;
 use modb_net::resp::Args;
 
-use super::execute::{Scratch, note_begun, run_if_held};
+use super::execute::{Scratch, note_begun, run_if_held, view};
 use super::machine::begun::Begun;
 use super::machine::client::{Client, ReplyMode, Then};
 use super::machine::env::Env;
@@ -38,7 +38,7 @@ const MOST_RECORDS: usize = 4;
 /// The requests behind one that is executed.
 pub(crate) trait Followers {
     /// The next one, if it has come whole, is about the same key, and [may be executed](follower) with those before it.
-    fn next(&mut self) -> Option<(Resolved, Args<'_>)>;
+    fn next(&mut self, instance: &Instance) -> Option<(Resolved, Args<'_>)>;
 }
 
 /// What has come of a request that was executed with others.
@@ -140,15 +140,13 @@ fn run_all(
     scratch: &mut Scratch,
     (Notes { watch, ran }, held): (Notes<'_>, &Held<'_>),
 ) -> Option<Committed> {
-    let &Env { instance, tally, now_ms, host, may_sleep, .. } = env;
-    let data = &instance.data;
+    let &Env { instance, tally, now_ms, .. } = env;
     // Where more is held somebody waits.
     let hash = held.hash_of_key()?;
-    if data.is_anybody_interested(hash) {
+    if instance.data.is_anybody_interested(hash) {
         return None;
     }
-    let mut tx = Tx::new(data, held, tally, &mut scratch.key, now_ms).at_once(!may_sleep);
-    tx = tx.within(host.room_bytes());
+    let mut tx = view(env, held, &mut scratch.key);
     tx.set_hash(&args[1], hash);
     ran.clear();
     let mut gathered = Gathered { frees: true, reply_bytes: 0, took_ns: 0, slow: Vec::new() };
@@ -157,7 +155,7 @@ fn run_all(
     while ran.len() < MOST_REQUESTS
         && gathered.has_room()
         && tx.records() < MOST_RECORDS
-        && let Some((resolved, args)) = followers.next()
+        && let Some((resolved, args)) = followers.next(instance)
     {
         let reply = one(resolved, args, &mut tx, client, env)?;
         let took_ns = gathered.note(resolved, reply, watch, ran);
@@ -170,12 +168,13 @@ fn run_all(
     first.took_ns += watch.lap_ns();
     instance.note_if_slow(resolved, args, first.took_ns, &client.info, now_ms);
     gathered.slow.into_iter().for_each(|slow| instance.note_slow(slow));
-    for followed in &ran[1..] {
-        tally.commands.bump();
-        tally.followed.bump();
-        client.info.touch(followed.resolved.number, now_ms);
+    let (followed, failed) = (ran.len() - 1, ran.iter().filter(|ran| ran.reply.is_err()).count());
+    tally.commands.add(followed as u64);
+    tally.followed.add(followed as u64);
+    tally.errors.add(failed as u64);
+    if let Some(last) = ran.last() {
+        client.info.touch(last.resolved.number, now_ms);
     }
-    ran.iter().filter(|ran| ran.reply.is_err()).for_each(|_| tally.errors.bump());
     Some(committed)
 }
 

@@ -99,7 +99,7 @@ impl Bench {
     pub(crate) fn together(&self, lines: &[&str]) -> Vec<Option<String>> {
         let (mut client, scratch) = (self.client.borrow_mut(), &mut self.scratch.borrow_mut());
         let (first, behind) = lines.split_first().unwrap();
-        let mut behind = Lines { lines: behind.iter(), instance: &self.instance, last: None };
+        let mut behind = Lines { lines: behind.iter(), last: None };
         let (mut ran, mut watch) = (Vec::new(), Stopwatch::start());
         let executed = Self::with_request(first, |args| {
             let resolved = TABLE.resolve(args).unwrap();
@@ -155,17 +155,16 @@ impl Bench {
 /// Inline commands behind another one.
 struct Lines<'l> {
     lines: std::slice::Iter<'l, &'l str>,
-    instance: &'l Instance,
     last: Option<(RequestDecoder, String)>,
 }
 
 impl Followers for Lines<'_> {
-    fn next(&mut self) -> Option<(Resolved, Args<'_>)> {
+    fn next(&mut self, instance: &Instance) -> Option<(Resolved, Args<'_>)> {
         let (mut decoder, input) = (RequestDecoder::new(), format!("{}\r\n", self.lines.next()?));
         decoder.decode(input.as_bytes(), &Limits::default()).unwrap();
         let (decoder, input) = self.last.insert((decoder, input));
         let args = decoder.args(input.as_bytes());
-        follower(args, input.len(), self.instance).map(|resolved| (resolved, args))
+        follower(args, input.len(), instance).map(|resolved| (resolved, args))
     }
 }
 

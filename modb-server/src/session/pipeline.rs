@@ -65,7 +65,6 @@ fn is_about(input: &[u8], key: &[u8]) -> bool {
 /// The requests behind another one.
 pub(super) struct Behind<'b> {
     pub(super) decoder: &'b mut RequestDecoder,
-    pub(super) instance: &'b Instance,
     /// What was not executed.
     pub(super) input: &'b [u8],
     pub(super) key: &'b [u8],
@@ -77,7 +76,7 @@ pub(super) struct Behind<'b> {
 }
 
 impl Followers for Behind<'_> {
-    fn next(&mut self) -> Option<(Resolved, Args<'_>)> {
+    fn next(&mut self, instance: &Instance) -> Option<(Resolved, Args<'_>)> {
         self.is_asked = true;
         if !is_about(self.input, self.key) {
             return None;
@@ -89,7 +88,7 @@ impl Followers for Behind<'_> {
         };
         let (request, input) = self.input.split_at(consumed);
         let args = self.decoder.args(request);
-        let resolved = command::follower(args, consumed, self.instance)?;
+        let resolved = command::follower(args, consumed, instance)?;
         self.bytes += consumed;
         self.input = input;
         Some((resolved, args))

@@ -4,7 +4,6 @@
 //! connection that ends takes it along.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -182,16 +181,8 @@ impl Worker {
         let Session { client, awaited, .. } = session;
         let Request { resolved, args, now_ms, .. } = request;
         let Space { mut decoder, mut ran } = std::mem::take(&mut self.space);
-        let (instance, key) = (Arc::clone(&self.instance), &args[1]);
-        let mut behind = Behind {
-            decoder: &mut decoder,
-            instance: &instance,
-            input: behind,
-            key,
-            limits,
-            bytes: 0,
-            is_asked: false,
-        };
+        let mut behind =
+            Behind { decoder: &mut decoder, input: behind, key: &args[1], limits, bytes: 0, is_asked: false };
         let executed = self.with_env(conn, out, turn, now_ms, |env, scratch| {
             let notes = Notes { watch: &mut served.watch, ran: &mut ran };
             let held = match queued {
@@ -201,9 +192,11 @@ impl Worker {
             command::execute_together((resolved, args), held, &mut behind, client, env, scratch, notes)
         });
         let flow = match executed {
-            Executed::Alone(ran) => {
+            Executed::Alone(outcome) => {
                 served.each_alone = true;
-                self.settle(request, ran, Asker { client, awaited }, out, &mut served.watch)
+                // What was dropped is not kept until others go together.
+                ran.clear();
+                self.settle(request, outcome, Asker { client, awaited }, out, &mut served.watch)
             }
             Executed::Together(committed) => {
                 served.followers_bytes = behind.bytes;
